@@ -1,0 +1,3 @@
+//! `docre`: the command line of burn-docre.
+
+fn main() {}

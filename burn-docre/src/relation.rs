@@ -1,0 +1,1 @@
+//! Relations: their ids, class indices and names.
