@@ -56,3 +56,24 @@ pub struct Document {
     /// The labelled facts; empty for unlabelled documents.
     pub facts: Vec<RelationFact>,
 }
+
+impl EntityPair {
+    /// The pair's place among the off-diagonal pairs of `n_entities` entities, heads slower than tails.
+    ///
+    /// # Panics
+    /// If the pair is on the diagonal.
+    pub fn off_diagonal_row(self, n_entities: usize) -> usize {
+        assert_ne!(self.head, self.tail, "the diagonal is not classified");
+        let tail = if self.tail > self.head { self.tail - 1 } else { self.tail };
+        self.head * (n_entities - 1) + tail
+    }
+
+    /// The pair at a place among the off-diagonal pairs: the inverse of [`EntityPair::off_diagonal_row`].
+    ///
+    /// # Panics
+    /// If there are fewer than two entities.
+    pub fn from_off_diagonal_row(row: usize, n_entities: usize) -> Self {
+        let (head, tail) = (row / (n_entities - 1), row % (n_entities - 1));
+        Self { head, tail: if tail >= head { tail + 1 } else { tail } }
+    }
+}

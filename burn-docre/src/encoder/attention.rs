@@ -1,0 +1,69 @@
+//! Multi-head self-attention that returns its probabilities.
+
+use burn::{
+    module::Module,
+    nn::{Dropout, DropoutConfig, Linear},
+    tensor::{Tensor, backend::Backend},
+};
+
+use super::{EncoderConfig, TokenGrid, linear};
+use crate::ops::{self, DocReBackend};
+
+/// `softmax(q k^T / sqrt(d / n_heads)) v`, dropout after the softmax as in BERT.
+#[derive(Module, Debug)]
+pub struct SelfAttention<B: Backend> {
+    query: Linear<B>,
+    key: Linear<B>,
+    value: Linear<B>,
+    output: Linear<B>,
+    dropout: Dropout,
+    n_heads: usize,
+}
+
+/// What attention returns.
+pub struct AttentionOutput<B: Backend> {
+    /// The projected context, `[rows, d]`.
+    pub rows: Tensor<B, 2>,
+    /// The probabilities `[windows, n_heads, l, l]` that were applied: in training those that dropout left, since
+    /// Hugging Face's BERT, and with it the authors' localized context, hands out the same.
+    pub probabilities: Tensor<B, 4>,
+}
+
+impl<B: Backend> SelfAttention<B> {
+    pub(super) fn new(config: &EncoderConfig, device: &B::Device) -> Self {
+        let d = config.hidden_size;
+        Self {
+            query: linear(d, d, config, device),
+            key: linear(d, d, config, device),
+            value: linear(d, d, config, device),
+            output: linear(d, d, config, device),
+            dropout: DropoutConfig::new(config.attention_probs_dropout_prob).init(),
+            n_heads: config.num_attention_heads,
+        }
+    }
+}
+
+impl<B: DocReBackend> SelfAttention<B> {
+    /// # Shapes
+    /// - `rows`: `[rows, d]`
+    pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> AttentionOutput<B> {
+        let d = rows.dims()[1];
+        let [windows, l] = grid.shape;
+        let head_width = d / self.n_heads;
+        let split = |projection: &Linear<B>| {
+            grid.packing
+                .to_grid(projection.forward(rows.clone()))
+                .reshape([windows, l, self.n_heads, head_width])
+                .swap_dims(1, 2)
+        };
+        let (query, key, value) = (split(&self.query), split(&self.key), split(&self.value));
+
+        let scores = query.matmul(key.swap_dims(2, 3)) / (head_width as f64).sqrt();
+        let probabilities = ops::masked_softmax(scores, grid.key_bias.clone());
+        let probabilities = self.dropout.forward(probabilities);
+
+        let context = probabilities.clone().matmul(value).swap_dims(1, 2);
+        let context = grid.packing.to_rows(context.reshape([windows * l, d]));
+        AttentionOutput { rows: self.output.forward(context), probabilities }
+    }
+}

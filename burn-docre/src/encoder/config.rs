@@ -1,0 +1,191 @@
+//! The encoder's configuration, in the field names of Hugging Face's `config.json`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The families of encoders that can be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EncoderFamily {
+    /// BERT and its descendants with the same architecture (MiniLM).
+    #[serde(rename = "bert")]
+    Bert,
+    /// RoBERTa: positions start behind the padding id; two closing tokens end a window.
+    #[serde(rename = "roberta")]
+    Roberta,
+    /// XLM-RoBERTa: RoBERTa's architecture with another vocabulary.
+    #[serde(rename = "xlm-roberta")]
+    XlmRoberta,
+}
+
+/// Sizes and rates of an encoder. Unknown keys of a `config.json` are ignored, as it carries many of other tasks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EncoderConfig {
+    /// The family.
+    pub model_type: EncoderFamily,
+    /// Rows of the word embedding.
+    pub vocab_size: usize,
+    /// Width `d`.
+    pub hidden_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Attention heads.
+    pub num_attention_heads: usize,
+    /// Width inside the feed-forward blocks.
+    pub intermediate_size: usize,
+    /// Dropout on embeddings and on each block's output, in `[0, 1)`.
+    pub hidden_dropout_prob: f64,
+    /// Dropout on the attention probabilities, in `[0, 1)`.
+    pub attention_probs_dropout_prob: f64,
+    /// Rows of the position embedding.
+    pub max_position_embeddings: usize,
+    /// Rows of the token type embedding; only row 0 is used.
+    pub type_vocab_size: usize,
+    /// Added to the variance in every layer normalisation.
+    pub layer_norm_eps: f64,
+    /// Standard deviation of freshly initialised weights.
+    #[serde(default = "default_initializer_range")]
+    pub initializer_range: f64,
+    /// The padding id; RoBERTa's positions start behind it.
+    #[serde(default)]
+    pub pad_token_id: usize,
+    /// The activation; only `gelu` (exact) is known.
+    #[serde(default = "default_activation")]
+    pub hidden_act: String,
+    /// How positions are encoded; only `absolute` is known.
+    #[serde(default = "default_positions")]
+    pub position_embedding_type: String,
+}
+
+fn default_initializer_range() -> f64 {
+    0.02
+}
+
+fn default_activation() -> String {
+    "gelu".into()
+}
+
+fn default_positions() -> String {
+    "absolute".into()
+}
+
+impl EncoderConfig {
+    /// Reads the `config.json` of a Hugging Face directory and checks it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, lacks a field, or describes an encoder that this crate does not have.
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "reading", e))?;
+        let config: Self = serde_json::from_str(&text)
+            .map_err(|e| Error::format(path, format!("not an encoder configuration: {e}")))?;
+        config.validate().map_err(|reason| Error::format(path, reason))?;
+        Ok(config)
+    }
+
+    /// Checks that the sizes fit together.
+    ///
+    /// # Errors
+    /// A sentence that names the offending field.
+    pub fn validate(&self) -> Result<(), String> {
+        let positive = [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("intermediate_size", self.intermediate_size),
+            ("type_vocab_size", self.type_vocab_size),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(format!("encoder: `{name}` must be at least 1"));
+        }
+        if self.hidden_size % self.num_attention_heads != 0 {
+            return Err(format!(
+                "encoder: hidden_size {} is not a multiple of num_attention_heads {}",
+                self.hidden_size, self.num_attention_heads
+            ));
+        }
+        if self.max_position_embeddings < self.position_offset() + 8 {
+            return Err(format!(
+                "encoder: max_position_embeddings {} leaves no room for text",
+                self.max_position_embeddings
+            ));
+        }
+        let rates = [self.hidden_dropout_prob, self.attention_probs_dropout_prob];
+        if rates.iter().any(|rate| !(0.0..1.0).contains(rate)) {
+            return Err("encoder: dropout probabilities must lie in [0, 1)".into());
+        }
+        for (name, value, known) in [
+            ("hidden_act", &self.hidden_act, "gelu"),
+            ("position_embedding_type", &self.position_embedding_type, "absolute"),
+        ] {
+            if value != known {
+                return Err(format!("encoder: `{name}` is {value:?}; only {known:?} is supported"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The position id of the first token: 0 for BERT, behind the padding id for RoBERTa.
+    pub fn position_offset(&self) -> usize {
+        match self.model_type {
+            EncoderFamily::Bert => 0,
+            EncoderFamily::Roberta | EncoderFamily::XlmRoberta => self.pad_token_id + 1,
+        }
+    }
+
+    /// The longest input in tokens, special tokens included.
+    pub fn max_tokens(&self) -> usize {
+        self.max_position_embeddings - self.position_offset()
+    }
+
+    /// How many closing tokens end a window that does not end the document: the authors close a cut RoBERTa window
+    /// with `</s></s>` and a cut BERT window with `[SEP]`.
+    pub fn n_window_end_tokens(&self) -> usize {
+        match self.model_type {
+            EncoderFamily::Bert => 1,
+            EncoderFamily::Roberta | EncoderFamily::XlmRoberta => 2,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A small BERT for tests.
+    pub(crate) fn tiny_bert() -> EncoderConfig {
+        serde_json::from_str(
+            r#"{"model_type": "bert", "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2,
+                "num_attention_heads": 4, "intermediate_size": 32, "hidden_dropout_prob": 0.1,
+                "attention_probs_dropout_prob": 0.1, "max_position_embeddings": 24,
+                "type_vocab_size": 2, "layer_norm_eps": 1e-12, "some_other_key": true}"#,
+        )
+        .expect("a valid configuration")
+    }
+
+    #[test]
+    fn a_roberta_starts_its_positions_behind_the_padding_id() {
+        let config = EncoderConfig {
+            model_type: EncoderFamily::Roberta,
+            pad_token_id: 1,
+            max_position_embeddings: 514,
+            ..tiny_bert()
+        };
+        assert_eq!(config.position_offset(), 2);
+        assert_eq!(config.max_tokens(), 512);
+    }
+
+    #[test]
+    fn an_unknown_activation_is_refused_by_name() {
+        let config = EncoderConfig { hidden_act: "relu".into(), ..tiny_bert() };
+        assert!(config.validate().unwrap_err().contains("hidden_act"));
+    }
+
+    #[test]
+    fn heads_that_do_not_divide_the_width_are_refused() {
+        let config = EncoderConfig { num_attention_heads: 5, ..tiny_bert() };
+        assert!(config.validate().unwrap_err().contains("multiple"));
+    }
+}

@@ -1,0 +1,60 @@
+//! One post-norm transformer layer.
+
+use burn::{
+    module::Module,
+    nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear},
+    tensor::{Tensor, activation::gelu, backend::Backend},
+};
+
+use super::{EncoderConfig, TokenGrid, attention::SelfAttention, embedding::row_norm, linear};
+use crate::ops::DocReBackend;
+
+/// Attention and feed-forward, each followed by dropout, the residual and layer normalisation.
+#[derive(Module, Debug)]
+pub struct EncoderLayer<B: Backend> {
+    attention: SelfAttention<B>,
+    attention_norm: LayerNorm<B>,
+    intermediate: Linear<B>,
+    output: Linear<B>,
+    output_norm: LayerNorm<B>,
+    dropout: Dropout,
+}
+
+/// What a layer returns.
+pub struct LayerOutput<B: Backend> {
+    /// Hidden states, `[rows, d]`.
+    pub rows: Tensor<B, 2>,
+    /// Attention probabilities, `[windows, n_heads, l, l]`.
+    pub probabilities: Tensor<B, 4>,
+}
+
+impl<B: Backend> EncoderLayer<B> {
+    pub(super) fn new(config: &EncoderConfig, device: &B::Device) -> Self {
+        let norm = || {
+            LayerNormConfig::new(config.hidden_size)
+                .with_epsilon(config.layer_norm_eps)
+                .init(device)
+        };
+        Self {
+            attention: SelfAttention::new(config, device),
+            attention_norm: norm(),
+            intermediate: linear(config.hidden_size, config.intermediate_size, config, device),
+            output: linear(config.intermediate_size, config.hidden_size, config, device),
+            output_norm: norm(),
+            dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+        }
+    }
+}
+
+impl<B: DocReBackend> EncoderLayer<B> {
+    pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> LayerOutput<B> {
+        let attention = self.attention.forward(rows.clone(), grid);
+        let rows = row_norm(&self.attention_norm, self.dropout.forward(attention.rows) + rows);
+        let inner = gelu(self.intermediate.forward(rows.clone()));
+        let output = self.dropout.forward(self.output.forward(inner));
+        LayerOutput {
+            rows: row_norm(&self.output_norm, output + rows),
+            probabilities: attention.probabilities,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! BERT, RoBERTa and XLM-RoBERTa: hidden states and the last layer's attention.
+//!
+//! Written in plain matrix products and softmax, because Burn's ready-made encoder returns no attention and drops out
+//! scores rather than probabilities.
+
+mod attention;
+mod config;
+mod embedding;
+mod layer;
+pub mod load;
+pub mod window;
+
+use burn::{
+    module::{Module, Param},
+    nn::{Initializer, Linear, LinearConfig},
+    tensor::{Int, Tensor, backend::Backend},
+};
+
+pub use attention::{AttentionOutput, SelfAttention};
+pub use config::{EncoderConfig, EncoderFamily};
+pub use embedding::EncoderEmbedding;
+pub(crate) use embedding::row_norm;
+pub use layer::{EncoderLayer, LayerOutput};
+
+#[cfg(test)]
+pub(crate) use config::tests::tiny_bert;
+
+use crate::{ops::DocReBackend, packing::Packing};
+
+/// The tokens of a batch of windows.
+#[derive(Clone, Debug)]
+pub struct TokenGrid<B: Backend> {
+    /// Windows and the longest window's length, `[windows, l]`.
+    pub shape: [usize; 2],
+    /// Token ids by row, `[rows]`.
+    pub ids: Tensor<B, 1, Int>,
+    /// Position ids by row, `[rows]`.
+    pub positions: Tensor<B, 1, Int>,
+    /// Rows ↔ cells of the grid.
+    pub packing: Packing<B>,
+    /// The mask of the padding: 0 for real tokens, hugely negative for padding, `[windows, l]`; `None` without padding.
+    pub key_bias: Option<Tensor<B, 2>>,
+}
+
+/// A transformer encoder.
+#[derive(Module, Debug)]
+pub struct Encoder<B: Backend> {
+    embedding: EncoderEmbedding<B>,
+    layers: Vec<EncoderLayer<B>>,
+}
+
+/// What the encoder returns.
+pub struct EncoderOutput<B: Backend> {
+    /// Hidden states of the last layer, `[rows, d]`.
+    pub hidden: Tensor<B, 2>,
+    /// Attention probabilities of the last layer, `[windows, n_heads, l, l]`.
+    pub attention: Tensor<B, 4>,
+}
+
+impl EncoderConfig {
+    /// A freshly initialised encoder.
+    ///
+    /// # Panics
+    /// If the configuration is not [valid](EncoderConfig::validate).
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Encoder<B> {
+        if let Err(reason) = self.validate() {
+            panic!("{reason}");
+        }
+        Encoder {
+            embedding: EncoderEmbedding::new(self, device),
+            layers: (0..self.num_hidden_layers).map(|_| EncoderLayer::new(self, device)).collect(),
+        }
+    }
+}
+
+impl<B: DocReBackend> Encoder<B> {
+    /// Encodes every window of the grid.
+    pub fn forward(&self, grid: &TokenGrid<B>) -> EncoderOutput<B> {
+        let mut hidden = self.embedding.forward(grid.ids.clone(), grid.positions.clone());
+        let mut attention = None;
+        for layer in &self.layers {
+            let output = layer.forward(hidden, grid);
+            hidden = output.rows;
+            attention = Some(output.probabilities);
+        }
+        EncoderOutput { hidden, attention: attention.expect("a valid encoder has a layer") }
+    }
+}
+
+/// A linear layer as BERT initialises it: normal weights, zero bias.
+fn linear<B: Backend>(
+    d_input: usize,
+    d_output: usize,
+    config: &EncoderConfig,
+    device: &B::Device,
+) -> Linear<B> {
+    let initializer = Initializer::Normal { mean: 0.0, std: config.initializer_range };
+    let mut linear =
+        LinearConfig::new(d_input, d_output).with_initializer(initializer).init(device);
+    linear.bias = Some(Param::from_tensor(Tensor::zeros([d_output], device)));
+    linear
+}

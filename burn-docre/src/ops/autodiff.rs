@@ -1,0 +1,233 @@
+//! Analytic backward passes of [`DocReBackend`]'s operations, for every backend at once.
+
+use burn::tensor::Tensor;
+use burn_autodiff::{
+    Autodiff, NodeId,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind, unary},
+};
+
+use super::{
+    DocReBackend, FloatTensor, OUTER_PRODUCT_ROWS, concatenate, group_weight, unwrap, wrap,
+};
+
+impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
+    fn masked_softmax(
+        scores: FloatTensor<Self>,
+        key_bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        let output = B::masked_softmax(scores.primitive, key_bias.map(|bias| bias.primitive));
+        match MaskedSoftmax.prepare::<C>([scores.node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(output.clone(), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn row_layer_norm(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        let nodes = [input.node.clone(), gamma.node.clone(), beta.node.clone()];
+        let output = |input: FloatTensor<B>, gamma: FloatTensor<B>| {
+            B::row_layer_norm(input, gamma, beta.primitive.clone(), epsilon)
+        };
+        match LayerNorm.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let state = (prep.checkpoint(&input), prep.checkpoint(&gamma), epsilon);
+                prep.finish(state, output(input.primitive, gamma.primitive))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(output(input.primitive, gamma.primitive)),
+        }
+    }
+
+    fn grouped_bilinear(
+        head: FloatTensor<Self>,
+        tail: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        n_groups: usize,
+    ) -> FloatTensor<Self> {
+        let nodes = [head.node.clone(), tail.node.clone(), weight.node.clone()];
+        match GroupedBilinear.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let inputs =
+                    [prep.checkpoint(&head), prep.checkpoint(&tail), prep.checkpoint(&weight)];
+                let output = B::grouped_bilinear(
+                    head.primitive,
+                    tail.primitive,
+                    weight.primitive,
+                    n_groups,
+                );
+                prep.finish((inputs, n_groups), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::grouped_bilinear(
+                head.primitive,
+                tail.primitive,
+                weight.primitive,
+                n_groups,
+            )),
+        }
+    }
+}
+
+/// `dx = y * (dy - sum(dy * y))` over the last dimension.
+#[derive(Debug)]
+struct MaskedSoftmax;
+
+impl<B: DocReBackend> Backward<B, 1> for MaskedSoftmax {
+    type State = FloatTensor<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let output = wrap::<B, 4>(ops.state);
+        unary::<B, _>(ops.parents, ops.node, grads, |grad| {
+            let weighted = wrap::<B, 4>(grad) * output.clone();
+            let sum = weighted.clone().sum_dim(3);
+            unwrap(weighted - output * sum)
+        });
+    }
+}
+
+/// With `x_hat = (x - mean) * r`, `r = 1 / sqrt(var + epsilon)` and `g = dy * gamma`:
+/// `dx = r * (g - mean(g) - x_hat * mean(g * x_hat))`, `dgamma = sum(dy * x_hat)`, `dbeta = sum(dy)`.
+#[derive(Debug)]
+struct LayerNorm;
+
+impl<B: DocReBackend> Backward<B, 3> for LayerNorm {
+    type State = (NodeId, NodeId, f64);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let (input, gamma, epsilon) = ops.state;
+        let input = wrap::<B, 2>(checkpointer.retrieve_node_output(input));
+        let gamma = wrap::<B, 1>(checkpointer.retrieve_node_output(gamma));
+        let grad = wrap::<B, 2>(grads.consume::<B>(&ops.node));
+        let d = gamma.dims()[0];
+
+        let centered = input.clone() - input.mean_dim(1);
+        let variance = (centered.clone() * centered.clone()).mean_dim(1);
+        let inverse_std = (variance + epsilon).sqrt().recip();
+        let normalized = centered * inverse_std.clone();
+
+        let [node_input, node_gamma, node_beta] = ops.parents;
+        if let Some(node) = node_gamma {
+            let sum = (grad.clone() * normalized.clone()).sum_dim(0).reshape([d]);
+            grads.register::<B>(node.id, unwrap(sum));
+        }
+        if let Some(node) = node_beta {
+            grads.register::<B>(node.id, unwrap(grad.clone().sum_dim(0).reshape([d])));
+        }
+        if let Some(node) = node_input {
+            let scaled = grad * gamma.reshape([1, d]);
+            let mean = scaled.clone().mean_dim(1);
+            let projection = (scaled.clone() * normalized.clone()).mean_dim(1);
+            let inner = (scaled - normalized * projection) - mean;
+            grads.register::<B>(node.id, unwrap(inner * inverse_std));
+        }
+    }
+}
+
+/// With `A_j = vec(head_j tail_j^T)` computed again and `D_j = dout W_j^T` seen as `[p, g, g]`:
+/// `dW_j = A_j^T dout`, `dhead_j = D_j tail_j`, `dtail_j = D_j^T head_j`.
+#[derive(Debug)]
+struct GroupedBilinear;
+
+impl<B: DocReBackend> Backward<B, 3> for GroupedBilinear {
+    type State = ([NodeId; 3], usize);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let ([head, tail, weight], n_groups) = ops.state;
+        let head = wrap::<B, 2>(checkpointer.retrieve_node_output(head));
+        let tail = wrap::<B, 2>(checkpointer.retrieve_node_output(tail));
+        let weight = wrap::<B, 2>(checkpointer.retrieve_node_output(weight));
+        let grad = wrap::<B, 2>(grads.consume::<B>(&ops.node));
+
+        let [node_head, node_tail, node_weight] = ops.parents;
+        if let Some(node) = node_weight {
+            let d_weight = bilinear_weight_gradient(&head, &tail, &grad, n_groups);
+            grads.register::<B>(node.id, unwrap(d_weight));
+        }
+        if node_head.is_some() || node_tail.is_some() {
+            let (d_head, d_tail) = bilinear_input_gradients(&head, &tail, &weight, &grad, n_groups);
+            if let Some(node) = node_head {
+                grads.register::<B>(node.id, unwrap(d_head));
+            }
+            if let Some(node) = node_tail {
+                grads.register::<B>(node.id, unwrap(d_tail));
+            }
+        }
+    }
+}
+
+fn bilinear_weight_gradient<B: DocReBackend>(
+    head: &Tensor<B, 2>,
+    tail: &Tensor<B, 2>,
+    grad: &Tensor<B, 2>,
+    n_groups: usize,
+) -> Tensor<B, 2> {
+    let [p, emb] = head.dims();
+    let (g, d) = (emb / n_groups, grad.dims()[1]);
+    let groups = (0..n_groups).map(|group| {
+        let columns = group * g..(group + 1) * g;
+        let mut sum: Option<Tensor<B, 2>> = None;
+        for start in (0..p).step_by(OUTER_PRODUCT_ROWS) {
+            let rows = start..(start + OUTER_PRODUCT_ROWS).min(p);
+            let outer = wrap::<B, 2>(B::outer_products(
+                unwrap(head.clone().slice([rows.clone(), columns.clone()])),
+                unwrap(tail.clone().slice([rows.clone(), columns.clone()])),
+            ));
+            let part = outer.transpose().matmul(grad.clone().slice([rows, 0..d]));
+            sum = Some(match sum {
+                Some(sum) => sum + part,
+                None => part,
+            });
+        }
+        sum
+    });
+    concatenate(groups.flatten().collect())
+}
+
+fn bilinear_input_gradients<B: DocReBackend>(
+    head: &Tensor<B, 2>,
+    tail: &Tensor<B, 2>,
+    weight: &Tensor<B, 2>,
+    grad: &Tensor<B, 2>,
+    n_groups: usize,
+) -> (Tensor<B, 2>, Tensor<B, 2>) {
+    let [p, emb] = head.dims();
+    let (g, d) = (emb / n_groups, grad.dims()[1]);
+    let (mut d_head, mut d_tail) = (Vec::new(), Vec::new());
+    for start in (0..p).step_by(OUTER_PRODUCT_ROWS) {
+        let rows = start..(start + OUTER_PRODUCT_ROWS).min(p);
+        let n = rows.len();
+        let grad = grad.clone().slice([rows.clone(), 0..d]);
+        let (mut head_groups, mut tail_groups) = (Vec::new(), Vec::new());
+        for group in 0..n_groups {
+            let columns = group * g..(group + 1) * g;
+            let d_outer = grad.clone().matmul(group_weight(weight, group, g).transpose());
+            let d_outer = d_outer.reshape([n, g, g]);
+            let head = head.clone().slice([rows.clone(), columns.clone()]).reshape([n, 1, g]);
+            let tail = tail.clone().slice([rows.clone(), columns]).reshape([n, g, 1]);
+            head_groups.push(d_outer.clone().matmul(tail).reshape([n, g]));
+            tail_groups.push(head.matmul(d_outer).reshape([n, g]));
+        }
+        d_head.push(Tensor::cat(head_groups, 1));
+        d_tail.push(Tensor::cat(tail_groups, 1));
+    }
+    (concatenate(d_head), concatenate(d_tail))
+}

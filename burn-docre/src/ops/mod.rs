@@ -1,0 +1,163 @@
+//! The few tensor operations whose generic formulation is too slow or too large in training.
+//!
+//! Burn decomposes softmax and layer normalisation under `Autodiff`, and an outer product written with ordinary
+//! operations is kept until the backward pass. [`DocReBackend`] gives each of these an analytic backward pass
+//! (in `autodiff.rs`), written once for every backend; a backend may replace a forward body by a faster one.
+//!
+//! Each function here is the tensor-level door to the trait method of the same name.
+
+mod autodiff;
+
+use burn::tensor::{
+    Tensor, TensorPrimitive,
+    backend::{Backend, BackendTypes},
+};
+
+type FloatTensor<B> = <B as BackendTypes>::FloatTensorPrimitive;
+
+/// Rows of the outer product that are held at a time; with groups of 64 a chunk is 64 MiB of f32.
+const OUTER_PRODUCT_ROWS: usize = 4096;
+
+/// A backend that runs the models of this crate.
+///
+/// Every Burn backend qualifies: `impl DocReBackend for MyBackend {}` takes the default bodies, which are ordinary
+/// backend operations.
+pub trait DocReBackend: Backend {
+    /// See [`masked_softmax`].
+    fn masked_softmax(
+        scores: FloatTensor<Self>,
+        key_bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        let scores = wrap::<Self, 4>(scores);
+        let scores = match key_bias {
+            Some(bias) => {
+                let bias = wrap::<Self, 2>(bias);
+                let [n, k] = bias.dims();
+                scores + bias.reshape([n, 1, 1, k])
+            }
+            None => scores,
+        };
+        unwrap(burn::tensor::activation::softmax(scores, 3))
+    }
+
+    /// See [`layer_norm`].
+    fn row_layer_norm(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        Self::layer_norm(input, gamma, Some(beta), epsilon)
+    }
+
+    /// The outer product of each pair of rows: `lhs [p, g]`, `rhs [p, g]` → `[p, g * g]`, the left index slower.
+    fn outer_products(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (lhs, rhs) = (wrap::<Self, 2>(lhs), wrap::<Self, 2>(rhs));
+        let [p, g] = lhs.dims();
+        let product = lhs.reshape([p, g, 1]) * rhs.reshape([p, 1, g]);
+        unwrap(product.reshape([p, g * g]))
+    }
+
+    /// See [`grouped_bilinear`].
+    fn grouped_bilinear(
+        head: FloatTensor<Self>,
+        tail: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        n_groups: usize,
+    ) -> FloatTensor<Self> {
+        let (head, tail) = (wrap::<Self, 2>(head), wrap::<Self, 2>(tail));
+        let weight = wrap::<Self, 2>(weight);
+        let [p, emb] = head.dims();
+        let g = emb / n_groups;
+        let mut chunks = Vec::new();
+        for start in (0..p).step_by(OUTER_PRODUCT_ROWS) {
+            let rows = start..(start + OUTER_PRODUCT_ROWS).min(p);
+            let mut sum: Option<Tensor<Self, 2>> = None;
+            for group in 0..n_groups {
+                let columns = group * g..(group + 1) * g;
+                let outer = wrap::<Self, 2>(Self::outer_products(
+                    unwrap(head.clone().slice([rows.clone(), columns.clone()])),
+                    unwrap(tail.clone().slice([rows.clone(), columns])),
+                ));
+                let part = outer.matmul(group_weight(&weight, group, g));
+                sum = Some(match sum {
+                    Some(sum) => sum + part,
+                    None => part,
+                });
+            }
+            chunks.extend(sum);
+        }
+        unwrap(concatenate(chunks))
+    }
+}
+
+/// Softmax over the last dimension with a bias on the keys: `softmax(scores + bias)`.
+///
+/// # Shapes
+/// - `scores`: `[n, n_heads, q, k]`
+/// - `key_bias`: `[n, k]`, 0 for a real key and a large negative number for padding; it receives no gradient
+/// - output: `[n, n_heads, q, k]`
+pub fn masked_softmax<B: DocReBackend>(
+    scores: Tensor<B, 4>,
+    key_bias: Option<Tensor<B, 2>>,
+) -> Tensor<B, 4> {
+    wrap(B::masked_softmax(unwrap(scores), key_bias.map(unwrap)))
+}
+
+/// Layer normalisation of each row: `gamma * (x - mean) / sqrt(var + epsilon) + beta`, biased variance.
+///
+/// # Shapes
+/// - `input`: `[rows, d]`; `gamma`, `beta`: `[d]`
+/// - output: `[rows, d]`
+pub fn layer_norm<B: DocReBackend>(
+    input: Tensor<B, 2>,
+    gamma: Tensor<B, 1>,
+    beta: Tensor<B, 1>,
+    epsilon: f64,
+) -> Tensor<B, 2> {
+    wrap(B::row_layer_norm(unwrap(input), unwrap(gamma), unwrap(beta), epsilon))
+}
+
+/// The grouped bilinear form of KD-DocRE, eq. (6): with each row cut into `n_groups` groups of `g` numbers,
+/// `out[p] = sum_j vec(head_j[p] tail_j[p]^T) W_j`.
+///
+/// Never holds more than one group of at most [`OUTER_PRODUCT_ROWS`] outer products, forward or backward: the
+/// backward pass computes them again.
+///
+/// # Shapes
+/// - `head`, `tail`: `[p, n_groups * g]`
+/// - `weight`: `[n_groups * g * g, d]`, group slowest, then the head index, then the tail index
+/// - output: `[p, d]`
+///
+/// # Panics
+/// If the width is not a multiple of `n_groups`, or if `p` is 0.
+pub fn grouped_bilinear<B: DocReBackend>(
+    head: Tensor<B, 2>,
+    tail: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    n_groups: usize,
+) -> Tensor<B, 2> {
+    let [p, emb] = head.dims();
+    assert!(p > 0, "the grouped bilinear needs at least one pair");
+    assert_eq!(emb % n_groups, 0, "the width {emb} is not a multiple of {n_groups} groups");
+    wrap(B::grouped_bilinear(unwrap(head), unwrap(tail), unwrap(weight), n_groups))
+}
+
+/// The rows of `weight [n_groups * g * g, d]` that belong to one group.
+fn group_weight<B: Backend>(weight: &Tensor<B, 2>, group: usize, g: usize) -> Tensor<B, 2> {
+    let d = weight.dims()[1];
+    weight.clone().slice([group * g * g..(group + 1) * g * g, 0..d])
+}
+
+/// Rows one below the other; a single tensor is passed through without a copy.
+fn concatenate<B: Backend>(mut parts: Vec<Tensor<B, 2>>) -> Tensor<B, 2> {
+    if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 0) }
+}
+
+fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}

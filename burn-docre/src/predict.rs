@@ -1,0 +1,87 @@
+//! From logits to relations.
+
+use crate::{
+    document::{EntityPair, RelationFact},
+    relation::THRESHOLD_CLASS,
+};
+
+/// A predicted relation with its margin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// What was predicted; without evidence.
+    pub fact: RelationFact,
+    /// How far its logit lies above the threshold class's, above 0.
+    pub score: f32,
+}
+
+/// The relations of one document: for each pair those above TH, at most `max_relations_per_pair` of them, best first.
+///
+/// A relation is also refused if TH or too many relations tie with it: it must be strictly above.
+///
+/// # Shapes
+/// - `logits`: `[p, r]`, row-major, the off-diagonal pairs of `n_entities` entities
+///
+/// # Panics
+/// If the number of logits is not `n_entities * (n_entities - 1) * n_classes`.
+pub fn predict(
+    logits: &[f32],
+    n_entities: usize,
+    n_classes: usize,
+    max_relations_per_pair: usize,
+) -> Vec<Prediction> {
+    let n_pairs = n_entities * n_entities.saturating_sub(1);
+    assert_eq!(logits.len(), n_pairs * n_classes, "{n_pairs} pairs of {n_classes} classes");
+    let mut predictions = Vec::new();
+    for (row, logits) in logits.chunks_exact(n_classes).enumerate() {
+        let threshold = logits[THRESHOLD_CLASS];
+        let mut above: Vec<usize> =
+            (0..n_classes).filter(|c| *c != THRESHOLD_CLASS && logits[*c] > threshold).collect();
+        // Stable, so equal logits keep the order of their classes.
+        above.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
+        above.truncate(max_relations_per_pair);
+        let pair = EntityPair::from_off_diagonal_row(row, n_entities);
+        predictions.extend(above.into_iter().map(|relation| Prediction {
+            fact: RelationFact { pair, relation, evidence: Vec::new() },
+            score: logits[relation] - threshold,
+        }));
+    }
+    predictions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes(predictions: &[Prediction]) -> Vec<(usize, usize, usize)> {
+        predictions.iter().map(|p| (p.fact.pair.head, p.fact.pair.tail, p.fact.relation)).collect()
+    }
+
+    #[test]
+    fn only_relations_above_the_threshold_class_are_predicted() {
+        let logits = [0.0, 1.0, -1.0, /* pair (1, 0) */ 2.0, 2.0, 3.0];
+        assert_eq!(classes(&predict(&logits, 2, 3, 4)), [(0, 1, 1), (1, 0, 2)]);
+    }
+
+    #[test]
+    fn a_pair_keeps_its_best_relations() {
+        let logits = [0.0, 1.0, 3.0, 2.0, /* pair (1, 0) */ 0.0, -1.0, -1.0, -1.0];
+        assert_eq!(classes(&predict(&logits, 2, 4, 2)), [(0, 1, 2), (0, 1, 3)]);
+    }
+
+    #[test]
+    fn a_document_of_no_or_one_entity_has_no_relation() {
+        assert!(predict(&[], 0, 5, 4).is_empty());
+        assert!(predict(&[], 1, 5, 4).is_empty());
+    }
+
+    #[test]
+    fn rows_and_pairs_correspond() {
+        for n in 2..6 {
+            for row in 0..n * (n - 1) {
+                let pair = EntityPair::from_off_diagonal_row(row, n);
+                assert_ne!(pair.head, pair.tail);
+                assert_eq!(pair.off_diagonal_row(n), row);
+            }
+        }
+    }
+}
