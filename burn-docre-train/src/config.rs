@@ -6,7 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use burn_docre::corpus::synthetic::SyntheticConfig;
+use burn_docre::{
+    corpus::synthetic::SyntheticConfig,
+    encoder::{EncoderConfig as EncoderSizes, EncoderFamily},
+    loss::{DistillationLoss, RelationLoss},
+    model::{HeadConfig, ModelConfig, ModelKind},
+    pair::PairAttentionKind,
+};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -80,20 +86,17 @@ pub struct ScratchEncoder {
 #[serde(deny_unknown_fields)]
 pub struct ModelSection {
     /// `kd-docre` or `atlop`.
-    pub kind: String,
+    pub kind: ModelKind,
     /// Width of the entity representations before the bilinear layer.
     pub emb_size: usize,
     /// Width of one group of the bilinear layer; divides `emb_size`.
     pub group_size: usize,
     /// `axial-stack`, `two-hop` or `none`; only for `kd-docre`.
-    pub pair_attention: Option<String>,
+    pub pair_attention: Option<PairAttentionKind>,
     /// Layers of the axial stack.
     pub axial_layers: Option<usize>,
     /// Attention heads of each axial layer.
     pub axial_heads: Option<usize>,
-    /// Dropout of the head in training.
-    #[serde(default)]
-    pub dropout: f64,
     /// At most so many relations are predicted for a pair.
     #[serde(default = "four")]
     pub max_relations_per_pair: usize,
@@ -320,7 +323,32 @@ impl ScratchEncoder {
             self.width,
             self.heads
         );
-        check_dropout("encoder.scratch.dropout", self.dropout)
+        ensure!(
+            (0.0..1.0).contains(&self.dropout),
+            "`encoder.scratch.dropout` must lie in 0..1"
+        );
+        Ok(())
+    }
+
+    /// The library's configuration of the same encoder, over `vocab_size` tokens.
+    pub fn resolve(&self, vocab_size: usize) -> EncoderSizes {
+        EncoderSizes {
+            model_type: EncoderFamily::Bert,
+            vocab_size,
+            hidden_size: self.width,
+            num_hidden_layers: self.layers,
+            num_attention_heads: self.heads,
+            intermediate_size: self.intermediate,
+            hidden_dropout_prob: self.dropout,
+            attention_probs_dropout_prob: self.dropout,
+            max_position_embeddings: self.max_tokens,
+            type_vocab_size: 1,
+            layer_norm_eps: 1e-12,
+            initializer_range: 0.02,
+            pad_token_id: 0,
+            hidden_act: "gelu".into(),
+            position_embedding_type: "absolute".into(),
+        }
     }
 }
 
@@ -336,9 +364,9 @@ impl ModelSection {
             self.max_relations_per_pair > 0,
             "`model.max_relations_per_pair` must be at least 1"
         );
-        check_dropout("model.dropout", self.dropout)?;
-        let axial = self.pair_attention.as_deref() == Some("axial-stack");
-        for (key, value) in [("axial_layers", self.axial_layers), ("axial_heads", self.axial_heads)] {
+        let axial = self.pair_attention == Some(PairAttentionKind::AxialStack);
+        for (key, value) in [("axial_layers", self.axial_layers), ("axial_heads", self.axial_heads)]
+        {
             match value {
                 None if axial => bail!("`model.{key}` is missing; the axial stack needs it"),
                 Some(_) if !axial => {
@@ -348,16 +376,34 @@ impl ModelSection {
                 _ => {}
             }
         }
-        match (self.kind.as_str(), self.pair_attention.as_deref()) {
-            ("kd-docre", Some("axial-stack" | "two-hop" | "none")) => Ok(()),
-            ("kd-docre", Some(other)) => bail!(
-                "`model.pair_attention` is \"{other}\"; known are \"axial-stack\", \"two-hop\" and \"none\""
-            ),
-            ("kd-docre", None) => bail!("`model.pair_attention` is missing; `kd-docre` needs it"),
-            ("atlop", None) => Ok(()),
-            ("atlop", Some(_)) => bail!("`model.pair_attention` has no effect in `atlop`; remove it"),
-            (other, _) => bail!("`model.kind` is \"{other}\"; known are \"kd-docre\" and \"atlop\""),
+        match (self.kind, self.pair_attention) {
+            (ModelKind::KdDocre, None) => {
+                bail!("`model.pair_attention` is missing; `kd-docre` needs it")
+            }
+            (ModelKind::Atlop, Some(_)) => {
+                bail!("`model.pair_attention` has no effect in `atlop`; remove it")
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// The library's configuration of the same model.
+    pub fn resolve(&self, encoder: EncoderSizes, n_classes: usize) -> Result<ModelConfig> {
+        let config = ModelConfig {
+            kind: self.kind,
+            encoder,
+            head: HeadConfig {
+                emb_size: self.emb_size,
+                group_size: self.group_size,
+                pair_attention: self.pair_attention.unwrap_or(PairAttentionKind::None),
+                axial_layers: self.axial_layers.unwrap_or(0),
+                axial_heads: self.axial_heads.unwrap_or(0),
+            },
+            n_classes,
+            max_relations_per_pair: self.max_relations_per_pair,
+        };
+        config.validate().map_err(|reason| anyhow!("{reason}"))?;
+        Ok(config)
     }
 }
 
@@ -369,6 +415,15 @@ impl LossConfig {
                 ensure!(gamma.is_finite() && gamma >= 0.0, "`loss.gamma` must not be negative");
                 Ok(())
             }
+        }
+    }
+
+    /// The library's loss.
+    pub fn resolve(&self) -> RelationLoss {
+        match *self {
+            Self::Atl {} => RelationLoss::Atl,
+            Self::AflPaper { gamma } => RelationLoss::AflPaper { gamma },
+            Self::AflAuthors { gamma } => RelationLoss::AflAuthors { gamma },
         }
     }
 }
@@ -441,11 +496,19 @@ impl DistillationConfig {
         );
         Ok(())
     }
-}
 
-fn check_dropout(key: &str, value: f64) -> Result<()> {
-    ensure!((0.0..1.0).contains(&value), "`{key}` must lie in 0..1");
-    Ok(())
+    /// The weight of the relation loss, and the distillation loss with its weight.
+    pub fn resolve(&self) -> (f64, Option<(DistillationLoss, f64)>) {
+        match *self {
+            Self::None {} => (1.0, None),
+            Self::Mse { weight, relation_weight } => {
+                (relation_weight, Some((DistillationLoss::Mse, weight)))
+            }
+            Self::Kl { temperature, weight, relation_weight } => {
+                (relation_weight, Some((DistillationLoss::Kl { temperature }, weight)))
+            }
+        }
+    }
 }
 
 /// A TOML error without the source excerpt's line breaks.

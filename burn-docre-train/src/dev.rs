@@ -71,7 +71,7 @@ impl DevSet {
                     config.n_classes,
                     config.max_relations_per_pair,
                 );
-                facts.extend(predicted.into_iter().map(|(fact, _)| (range.start + offset, fact)));
+                facts.extend(predicted.into_iter().map(|found| (range.start + offset, found.fact)));
             }
             if !go_on(range.end) {
                 return None;
@@ -99,7 +99,7 @@ pub fn infer<B: DocReBackend>(
         documents.iter().filter(|document| document.n_pairs() > 0).map(AsRef::as_ref).collect();
     let mut values = Vec::new();
     if !with_pairs.is_empty() {
-        let batch = DocReBatch::new(&with_pairs, config, device);
+        let batch = DocReBatch::new(&with_pairs, &config.encoder, device);
         let logits = model.forward(&batch).logits;
         values = logits.into_data().iter::<f32>().collect();
     }

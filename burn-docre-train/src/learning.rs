@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use burn::{
     backend::Autodiff,
-    module::{AutodiffModule, Module},
-    tensor::{Tensor, backend::{AutodiffBackend, Backend}},
+    module::Module,
+    tensor::{Tensor, backend::Backend},
     train::{InferenceStep, LearningComponentsMarker, TrainOutput, TrainStep},
 };
 use burn_docre::{
@@ -42,20 +42,9 @@ impl Objective {
         loss: LossConfig,
         distillation: Option<DistillationConfig>,
     ) -> Self {
-        let relation = match loss {
-            LossConfig::Atl {} => RelationLoss::Atl,
-            LossConfig::AflPaper { gamma } => RelationLoss::AflPaper { gamma },
-            LossConfig::AflAuthors { gamma } => RelationLoss::AflAuthors { gamma },
-        };
-        let (relation_weight, distillation) = match distillation {
-            None | Some(DistillationConfig::None {}) => (1.0, None),
-            Some(DistillationConfig::Mse { weight, relation_weight }) => {
-                (relation_weight, Some((DistillationLoss::Mse, weight)))
-            }
-            Some(DistillationConfig::Kl { temperature, weight, relation_weight }) => {
-                (relation_weight, Some((DistillationLoss::Kl { temperature }, weight)))
-            }
-        };
+        let (relation_weight, distillation) =
+            distillation.map_or((1.0, None), |distillation| distillation.resolve());
+        let relation = loss.resolve();
         Self { model, relation, relation_weight, distillation }
     }
 
@@ -137,8 +126,3 @@ pub type Components<B> = LearningComponentsMarker<
     Trainee<Autodiff<B>>,
     GroupedAdamW<Trainee<Autodiff<B>>, Autodiff<B>>,
 >;
-
-/// The model without its autodiff graph.
-pub fn inner<B: AutodiffBackend>(model: &DocReModel<B>) -> DocReModel<B::InnerBackend> {
-    model.valid()
-}

@@ -94,7 +94,7 @@ impl<B: Backend> TrainLoader<B> {
     pub fn batch(&self, indices: &[usize], weight: f64) -> TrainBatch<B> {
         let documents: Vec<&EncodedDocument> =
             indices.iter().map(|&index| self.set.documents[index].as_ref()).collect();
-        let inputs = DocReBatch::new(&documents, &self.config, &self.device);
+        let inputs = DocReBatch::new(&documents, &self.config.encoder, &self.device);
         let labels = inputs.labels(self.config.n_classes);
         let teacher_logits = self.set.teacher.as_ref().map(|teacher| {
             let logits: Vec<f32> =

@@ -5,6 +5,7 @@ mod checkpoint;
 mod cli;
 mod config;
 mod corpora;
+mod curves;
 mod dev;
 mod evaluate;
 mod files;

@@ -147,3 +147,12 @@ impl<T> Numeric for Figure<T> {
         NumericEntry::Value(self.sum / self.count as f64)
     }
 }
+
+impl StepFigures {
+    /// Adds the weighted losses of one batch of the step.
+    pub fn add(&mut self, batch: &Self, weight: f64) {
+        self.loss += weight * batch.loss;
+        self.relation_loss += weight * batch.relation_loss;
+        self.distillation_loss += weight * batch.distillation_loss;
+    }
+}
