@@ -135,3 +135,16 @@ fn only_device_zero(kind: BackendKind, device: usize) -> Result<()> {
         reason: format!("device {device} does not exist; this backend has device 0 only"),
     })
 }
+
+/// The backend of the unit tests: the first one compiled in.
+#[cfg(all(test, feature = "flex"))]
+pub(crate) type TestBackend = burn_flex::Flex;
+/// The backend of the unit tests: the first one compiled in.
+#[cfg(all(test, feature = "tch", not(feature = "flex")))]
+pub(crate) type TestBackend = burn_tch::LibTorch;
+/// The backend of the unit tests: the first one compiled in.
+#[cfg(all(test, feature = "wgpu", not(any(feature = "flex", feature = "tch"))))]
+pub(crate) type TestBackend = burn_wgpu::Wgpu;
+/// The backend of the unit tests: the first one compiled in.
+#[cfg(all(test, feature = "cuda", not(any(feature = "flex", feature = "tch", feature = "wgpu"))))]
+pub(crate) type TestBackend = burn_cuda::Cuda;

@@ -7,6 +7,7 @@
 use std::{
     collections::HashMap,
     fs::File,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -18,7 +19,7 @@ use burn_store::{TensorSnapshot, pytorch::PytorchReader};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use crate::{Error, Result};
+use crate::{Error, Result, atomic_file::write_atomically};
 
 /// A tensor read from a file or taken from a module, in f32 and row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,7 +179,7 @@ pub fn collect<B: Backend, M: Module<B>>(
     collector.weights
 }
 
-/// Writes a safetensors file; equal weights give equal bytes.
+/// Writes a safetensors file atomically; equal weights give equal bytes.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -196,7 +197,7 @@ pub fn write_safetensors(path: &Path, weights: &[(String, Weight)]) -> Result<()
     let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
     let serialized = safetensors::serialize(views, Some(metadata))
         .map_err(|e| Error::format(path, e.to_string()))?;
-    std::fs::write(path, serialized).map_err(|e| Error::io(path, "writing", e))
+    write_atomically(path, |out| out.write_all(&serialized))
 }
 
 /// Where a visitor stands in a module.

@@ -2,12 +2,12 @@
 
 use burn::{
     module::Module,
-    nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConfig},
+    nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer},
     tensor::{Int, Tensor, backend::Backend},
 };
 
 use super::EncoderConfig;
-use crate::ops::{self, DocReBackend};
+use crate::{norm::LayerNorm, ops::DocReBackend};
 
 /// `LayerNorm(word + position + type)` with dropout.
 #[derive(Module, Debug)]
@@ -32,9 +32,7 @@ impl<B: Backend> EncoderEmbedding<B> {
             word: embedding(config.vocab_size),
             position: embedding(config.max_position_embeddings),
             token_type: embedding(config.type_vocab_size),
-            norm: LayerNormConfig::new(config.hidden_size)
-                .with_epsilon(config.layer_norm_eps)
-                .init(device),
+            norm: LayerNorm::new(config.hidden_size, config.layer_norm_eps, device),
             dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
         }
     }
@@ -54,15 +52,6 @@ impl<B: DocReBackend> EncoderEmbedding<B> {
         let d = word.dims()[1];
         let token_type = self.token_type.weight.val().slice([0..1, 0..d]);
         let sum = word + position + token_type;
-        self.dropout.forward(row_norm(&self.norm, sum))
+        self.dropout.forward(self.norm.forward(sum))
     }
-}
-
-/// Layer normalisation of rows with the parameters of a Burn module.
-pub(crate) fn row_norm<B: DocReBackend>(norm: &LayerNorm<B>, rows: Tensor<B, 2>) -> Tensor<B, 2> {
-    let beta = match &norm.beta {
-        Some(beta) => beta.val(),
-        None => norm.gamma.val().zeros_like(),
-    };
-    ops::layer_norm(rows, norm.gamma.val(), beta, norm.epsilon)
 }

@@ -2,12 +2,12 @@
 
 use burn::{
     module::Module,
-    nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear},
+    nn::{Dropout, DropoutConfig, Linear},
     tensor::{Tensor, activation::gelu, backend::Backend},
 };
 
-use super::{EncoderConfig, TokenGrid, attention::SelfAttention, embedding::row_norm, linear};
-use crate::ops::DocReBackend;
+use super::{EncoderConfig, TokenGrid, attention::SelfAttention, linear};
+use crate::{norm::LayerNorm, ops::DocReBackend};
 
 /// Attention and feed-forward, each followed by dropout, the residual and layer normalisation.
 #[derive(Module, Debug)]
@@ -30,11 +30,7 @@ pub struct LayerOutput<B: Backend> {
 
 impl<B: Backend> EncoderLayer<B> {
     pub(super) fn new(config: &EncoderConfig, device: &B::Device) -> Self {
-        let norm = || {
-            LayerNormConfig::new(config.hidden_size)
-                .with_epsilon(config.layer_norm_eps)
-                .init(device)
-        };
+        let norm = || LayerNorm::new(config.hidden_size, config.layer_norm_eps, device);
         Self {
             attention: SelfAttention::new(config, device),
             attention_norm: norm(),
@@ -49,11 +45,11 @@ impl<B: Backend> EncoderLayer<B> {
 impl<B: DocReBackend> EncoderLayer<B> {
     pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> LayerOutput<B> {
         let attention = self.attention.forward(rows.clone(), grid);
-        let rows = row_norm(&self.attention_norm, self.dropout.forward(attention.rows) + rows);
+        let rows = self.attention_norm.forward(self.dropout.forward(attention.rows) + rows);
         let inner = gelu(self.intermediate.forward(rows.clone()));
         let output = self.dropout.forward(self.output.forward(inner));
         LayerOutput {
-            rows: row_norm(&self.output_norm, output + rows),
+            rows: self.output_norm.forward(output + rows),
             probabilities: attention.probabilities,
         }
     }

@@ -19,7 +19,6 @@ use burn::{
 pub use attention::{AttentionOutput, SelfAttention};
 pub use config::{EncoderConfig, EncoderFamily};
 pub use embedding::EncoderEmbedding;
-pub(crate) use embedding::row_norm;
 pub use layer::{EncoderLayer, LayerOutput};
 
 #[cfg(test)]

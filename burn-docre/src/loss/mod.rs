@@ -130,7 +130,7 @@ mod testing {
     use burn::tensor::{Tensor, backend::Backend};
     use burn_autodiff::Autodiff;
 
-    use crate::testing::TestBackend;
+    use crate::backend::TestBackend;
 
     pub(super) type Diff = Autodiff<TestBackend>;
     pub(super) type Loss<'a> = &'a dyn Fn(Tensor<Diff, 2>) -> Tensor<Diff, 1>;

@@ -2,15 +2,18 @@
 
 use burn::{
     module::Module,
-    nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig},
+    nn::{Linear, LinearConfig},
     tensor::{Tensor, backend::Backend},
 };
 
 use crate::{
     batch::PairIndex,
-    encoder::row_norm,
+    norm::LayerNorm,
     ops::{self, DocReBackend},
 };
+
+/// PyTorch's default, which the authors leave in place.
+const NORM_EPSILON: f64 = 1e-5;
 
 /// The direction in which a pair attends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +153,9 @@ impl AxialStackConfig {
             ffn: (0..self.n_layers)
                 .map(|_| LinearConfig::new(self.d, self.d).init(device))
                 .collect(),
-            ln: (0..self.n_layers).map(|_| LayerNormConfig::new(self.d).init(device)).collect(),
+            ln: (0..self.n_layers)
+                .map(|_| LayerNorm::new(self.d, NORM_EPSILON, device))
+                .collect(),
             n_heads: self.n_heads,
         }
     }
@@ -164,7 +169,7 @@ impl<B: DocReBackend> AxialStack<B> {
         for (i, (col, row)) in self.col.iter().zip(&self.row).enumerate() {
             let column = col.forward(Axis::Column, x.clone(), self.n_heads, pairs);
             let row = row.forward(Axis::Row, x.clone(), self.n_heads, pairs);
-            x = row_norm(&self.ln[i], self.ffn[i].forward(x + column + row));
+            x = self.ln[i].forward(self.ffn[i].forward(x + column + row));
         }
         x + input
     }
