@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use burn_docre::backend::BackendKind;
+use burn_docre::{backend::BackendKind, soft_labels::Shard};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{evaluate::EvaluateArgs, ui::LogFormat};
@@ -104,8 +104,8 @@ pub struct LabelArgs {
     /// Directory for the logits.
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Label the I-th of N equal parts only, I from 1; the parts may run on different machines.
-    #[arg(long, value_name = "I/N", default_value = "1/1")]
+    /// Label every N-th document only, from the I-th, I from 1; the N parts may run on different machines.
+    #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = parse_shard)]
     pub shard: Shard,
 }
 
@@ -146,33 +146,16 @@ impl StageName {
     }
 }
 
-/// One of `count` equal parts of a corpus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    /// Which part, from 0.
-    pub index: usize,
-    /// How many parts.
-    pub count: usize,
-}
-
-impl Shard {
-    /// The only part.
-    pub const WHOLE: Self = Self { index: 0, count: 1 };
-}
-
-impl std::str::FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let numbers = text.split_once('/').and_then(|(index, count)| {
-            Some((index.parse::<usize>().ok()?, count.parse::<usize>().ok()?))
-        });
-        match numbers {
-            Some((index, count)) if index >= 1 && index <= count => {
-                Ok(Self { index: index - 1, count })
-            }
-            _ => Err("expected I/N with I from 1 to N, as in 2/4".into()),
+/// Reads `I/N`, I from 1.
+fn parse_shard(text: &str) -> Result<Shard, String> {
+    let numbers = text.split_once('/').and_then(|(index, count)| {
+        Some((index.parse::<usize>().ok()?, count.parse::<usize>().ok()?))
+    });
+    match numbers {
+        Some((index, count)) if index >= 1 && index <= count => {
+            Ok(Shard { index: index - 1, count })
         }
+        _ => Err("expected I/N with I from 1 to N, as in 2/4".into()),
     }
 }
 
@@ -189,9 +172,9 @@ mod tests {
 
     #[test]
     fn shards_count_from_one() {
-        assert_eq!("2/4".parse(), Ok(Shard { index: 1, count: 4 }));
+        assert_eq!(parse_shard("2/4"), Ok(Shard { index: 1, count: 4 }));
         for wrong in ["0/4", "5/4", "1", "a/b", "1/0"] {
-            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+            assert!(parse_shard(wrong).is_err(), "{wrong}");
         }
     }
 }

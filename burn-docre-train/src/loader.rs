@@ -9,24 +9,41 @@ use burn::{
     data::dataloader::{DataLoader, DataLoaderIterator, Progress},
     tensor::{Tensor, TensorData, backend::Backend},
 };
-use burn_docre::{batch::DocReBatch, features::EncodedDocument, model::ModelConfig};
+use burn_docre::{
+    batch::DocReBatch, features::EncodedDocument, model::ModelConfig, soft_labels::SoftLabelStore,
+};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::dev::DevSet;
+use crate::{checkpoint::Failure, dev::DevSet};
 
 /// What a stage trains on: documents with pairs and, for the student, the teacher's logits.
+#[derive(Clone)]
 pub struct TrainSet {
     /// The documents; each has at least one pair.
     pub documents: Vec<Arc<EncodedDocument>>,
-    /// The teacher's logits for a document, `[pairs, classes]`.
-    pub teacher: Option<Arc<dyn TeacherLogits>>,
+    /// The teacher's logits; that every document has some was checked before.
+    pub teacher: Option<Arc<SoftLabelStore>>,
+    /// Told when the logits on disk turn out to be damaged.
+    pub failure: Failure,
 }
 
-/// Gives the teacher's logits for a document.
-pub trait TeacherLogits: Send + Sync {
-    /// The logits `[pairs, classes]`; that they exist was checked before.
-    fn logits(&self, document: &EncodedDocument) -> Vec<f32>;
+impl TrainSet {
+    fn teacher_logits(
+        &self,
+        store: &SoftLabelStore,
+        documents: &[&EncodedDocument],
+        n_classes: usize,
+    ) -> Vec<f32> {
+        let logits = |document: &&EncodedDocument| {
+            let n_pairs = document.n_pairs();
+            store.get(&document.key().0, n_pairs).unwrap_or_else(|error| {
+                self.failure.set(error.to_string());
+                vec![0.0; n_pairs * n_classes]
+            })
+        };
+        documents.iter().flat_map(logits).collect()
+    }
 }
 
 /// One forward and backward pass.
@@ -39,8 +56,6 @@ pub struct TrainBatch<B: Backend> {
     pub teacher_logits: Option<Tensor<B, 2>>,
     /// One over the number of batches of the optimizer step.
     pub weight: f64,
-    /// How many documents the batch has.
-    pub n_documents: usize,
 }
 
 /// The point of the epoch that the next iteration starts from.
@@ -96,13 +111,13 @@ impl<B: Backend> TrainLoader<B> {
             indices.iter().map(|&index| self.set.documents[index].as_ref()).collect();
         let inputs = DocReBatch::new(&documents, &self.config.encoder, &self.device);
         let labels = inputs.labels(self.config.n_classes);
-        let teacher_logits = self.set.teacher.as_ref().map(|teacher| {
-            let logits: Vec<f32> =
-                documents.iter().flat_map(|document| teacher.logits(document)).collect();
-            let shape = [logits.len() / self.config.n_classes, self.config.n_classes];
+        let n_classes = self.config.n_classes;
+        let teacher_logits = self.set.teacher.as_ref().map(|store| {
+            let logits = self.set.teacher_logits(store, &documents, n_classes);
+            let shape = [logits.len() / n_classes, n_classes];
             Tensor::from_data(TensorData::new(logits, shape), &self.device)
         });
-        TrainBatch { inputs, labels, teacher_logits, weight, n_documents: indices.len() }
+        TrainBatch { inputs, labels, teacher_logits, weight }
     }
 }
 
@@ -164,7 +179,7 @@ impl<B: Backend> DataLoader<B, TrainBatch<B>> for TrainLoader<B> {
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<B, TrainBatch<B>>> {
         let set = TrainSet {
             documents: self.set.documents[start..end].to_vec(),
-            teacher: self.set.teacher.clone(),
+            ..(*self.set).clone()
         };
         Arc::new(Self { set: Arc::new(set), ..self.clone() })
     }

@@ -251,6 +251,7 @@ impl<B: DocReBackend> Run<'_, B> {
             self.state.batches_done += 1;
         }
         drop(model);
+        plan.failure.check()?;
         ensure!(
             figures.loss.is_finite(),
             "the loss is not finite at step {}; lower the learning rates",

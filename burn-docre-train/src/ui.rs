@@ -77,8 +77,8 @@ impl Ui {
         );
     }
 
-    /// Starts to report on a task of `total` items.
-    pub fn task(&self, what: &str, total: usize) -> Task {
+    /// Starts to report on a task of `total` items, where that is known.
+    pub fn task(&self, what: &str, total: Option<usize>) -> Task {
         let drawable = self.format == LogFormat::Human
             && std::io::stderr().is_terminal()
             && !self.screen().taken;
@@ -125,9 +125,13 @@ fn write_stderr(line: &str) {
     let _ = writeln!(err, "{line}");
 }
 
-fn bar(what: &str, total: usize) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {per_sec} {eta}");
+fn bar(what: &str, total: Option<usize>) -> ProgressBar {
+    let length = total.map(|total| total as u64);
+    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template(match total {
+        Some(_) => "{prefix} {wide_bar} {pos}/{len}, {per_sec}, {eta} left",
+        None => "{prefix} {spinner} {pos}, {per_sec}",
+    });
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_prefix(what.to_string());
     bar
@@ -137,7 +141,7 @@ fn bar(what: &str, total: usize) -> ProgressBar {
 pub struct Task {
     ui: Ui,
     what: String,
-    total: usize,
+    total: Option<usize>,
     done: usize,
     started: Instant,
     reported: Instant,
@@ -162,14 +166,13 @@ impl Task {
         }
         let (what, done, total) = (&self.what, self.done, self.total);
         let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        let left = total.saturating_sub(done) as f64 / rate.max(1e-9);
-        self.ui.line(
-            &format!("{what}: {done}/{total}, {rate:.1}/s, {} left", duration(left)),
-            || {
-                json!({ "event": "progress", "task": what, "done": done, "total": total,
-                        "per_second": rate, "seconds_left": left })
-            },
-        );
+        let left = total.map(|total| total.saturating_sub(done) as f64 / rate.max(1e-9));
+        let of_total = total.map(|total| format!("/{total}")).unwrap_or_default();
+        let time_left = left.map(|left| format!(", {} left", duration(left))).unwrap_or_default();
+        self.ui.line(&format!("{what}: {done}{of_total}, {rate:.1}/s{time_left}"), || {
+            json!({ "event": "progress", "task": what, "done": done, "total": total,
+                    "per_second": rate, "seconds_left": left })
+        });
     }
 }
 
