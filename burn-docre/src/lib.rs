@@ -1,6 +1,7 @@
 //! Document-level relation extraction on the Burn framework.
 #![recursion_limit = "256"]
 
+mod atomic_file;
 pub mod corpus;
 pub mod document;
 pub mod error;

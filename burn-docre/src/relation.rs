@@ -1,1 +1,303 @@
 //! Relations: their ids, class indices and names.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::atomic_file::write_atomically;
+use crate::{Error, Result};
+
+/// Class index of the threshold class (TH), which DocRED calls `Na`: no relation.
+pub const THRESHOLD_CLASS: usize = 0;
+
+/// The id that stands for the threshold class in every vocabulary.
+const THRESHOLD_ID: &str = "Na";
+
+/// One relation type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relation {
+    /// The identifier used in data files, for DocRED a Wikidata property (`P17`).
+    pub id: String,
+    /// What people call it (`country`); equal to the id where no name is known.
+    pub name: String,
+}
+
+/// The relation types a model knows, in the order of its classes; class 0 is the threshold class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelationVocab {
+    relations: Vec<Relation>,
+    index: HashMap<String, usize>,
+}
+
+impl RelationVocab {
+    /// A vocabulary of `relations` in class order, the first of which must be `Na`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] when `Na` is not first, an id is empty or occurs twice, or `Na` stands alone.
+    pub fn new(relations: Vec<Relation>) -> Result<Self> {
+        Self::build(relations).map_err(Error::Config)
+    }
+
+    /// The 96 relations of DocRED and Re-DocRED, in the order of their `rel2id.json`.
+    pub fn docred() -> Self {
+        Self::from_json(include_bytes!("docred_relations.json"))
+            .expect("the table that comes with the library is valid")
+    }
+
+    /// Reads DocRED's `rel2id.json` (`{"Na": 0, "P17": 1, …}`) and, where given, its
+    /// `rel_info.json` (`{"P17": "country", …}`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] unless every index from 0 is used exactly once, every id occurs once, and
+    /// `Na` is 0; [`Error::Io`] when a file cannot be read.
+    pub fn from_rel2id(rel2id: &Path, rel_info: Option<&Path>) -> Result<Self> {
+        let Pairs(indices) = read_json::<Pairs<usize>>(rel2id)?;
+        let names = match rel_info {
+            Some(path) => read_json::<BTreeMap<String, String>>(path)?,
+            None => BTreeMap::new(),
+        };
+        let relations =
+            in_class_order(indices, &names).map_err(|reason| Error::format(rel2id, reason))?;
+        Self::build(relations).map_err(|reason| Error::format(rel2id, reason))
+    }
+
+    /// Reads the `relations.json` of a model directory, as [`save`](Self::save) writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] under the conditions of [`new`](Self::new) or when the file is not such a
+    /// table; [`Error::Io`] when it cannot be read.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
+        Self::from_json(&bytes).map_err(|reason| Error::format(path, reason))
+    }
+
+    /// Writes an array of `{"id", "name"}` in class order; the file appears whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        write_atomically(path, |out| {
+            serde_json::to_writer_pretty(&mut *out, &self.relations)?;
+            out.write_all(b"\n")
+        })
+    }
+
+    /// The class index of the relation `id`.
+    pub fn index_of(&self, id: &str) -> Option<usize> {
+        self.index.get(id).copied()
+    }
+
+    /// The id of class `index`.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not below [`n_classes`](Self::n_classes).
+    pub fn id(&self, index: usize) -> &str {
+        &self.relations[index].id
+    }
+
+    /// The name of class `index`.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not below [`n_classes`](Self::n_classes).
+    pub fn name(&self, index: usize) -> &str {
+        &self.relations[index].name
+    }
+
+    /// Number of classes: the relations and the threshold class.
+    pub fn n_classes(&self) -> usize {
+        self.relations.len()
+    }
+
+    /// Number of relations, the threshold class not counted.
+    pub fn n_relations(&self) -> usize {
+        self.relations.len() - 1
+    }
+
+    /// Every class in order, the threshold class first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Relation> {
+        self.relations.iter()
+    }
+
+    fn from_json(bytes: &[u8]) -> Result<Self, String> {
+        let relations = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        Self::build(relations)
+    }
+
+    fn build(relations: Vec<Relation>) -> Result<Self, String> {
+        let mut index = HashMap::with_capacity(relations.len());
+        for (class, relation) in relations.iter().enumerate() {
+            if relation.id.is_empty() {
+                return Err(format!("class {class} has an empty relation id"));
+            }
+            if let Some(earlier) = index.insert(relation.id.clone(), class) {
+                let id = &relation.id;
+                return Err(format!("relation {id:?} is both class {earlier} and class {class}"));
+            }
+        }
+        if index.get(THRESHOLD_ID) != Some(&THRESHOLD_CLASS) {
+            return Err(format!("{THRESHOLD_ID:?} must be class {THRESHOLD_CLASS}"));
+        }
+        if relations.len() == 1 {
+            return Err(format!("no relation beside {THRESHOLD_ID:?}"));
+        }
+        Ok(Self { relations, index })
+    }
+}
+
+/// Sorts the rows of a `rel2id.json` by class and gives each its name.
+fn in_class_order(
+    indices: Vec<(String, usize)>,
+    names: &BTreeMap<String, String>,
+) -> Result<Vec<Relation>, String> {
+    let n_classes = indices.len();
+    let mut slots = vec![None; n_classes];
+    for (id, index) in indices {
+        let slot = slots.get_mut(index).ok_or_else(|| {
+            format!("{id:?} has index {index}, but {n_classes} indices must run from 0 without gap")
+        })?;
+        let name = names.get(&id).unwrap_or(&id).clone();
+        if let Some(Relation { id: earlier, .. }) = slot.replace(Relation { id: id.clone(), name })
+        {
+            return Err(format!("{earlier:?} and {id:?} share index {index}"));
+        }
+    }
+    Ok(slots.into_iter().flatten().collect())
+}
+
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
+    serde_json::from_slice(&bytes).map_err(|error| Error::format(path, error))
+}
+
+/// A JSON object as its list of pairs, so that a repeated key stays visible.
+struct Pairs<T>(Vec<(String, T)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PairsVisitor<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for PairsVisitor<T> {
+            type Value = Pairs<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object from relation id to class index")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(PairsVisitor(std::marker::PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_rel2id(json: &str) -> Result<RelationVocab> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rel2id.json");
+        std::fs::write(&path, json).unwrap();
+        RelationVocab::from_rel2id(&path, None)
+    }
+
+    fn reason(json: &str) -> String {
+        match from_rel2id(json) {
+            Err(Error::Format { reason, .. }) => reason,
+            other => panic!("{json} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn docred_has_96_relations_and_the_threshold_class() {
+        let vocab = RelationVocab::docred();
+        assert_eq!((vocab.n_classes(), vocab.n_relations()), (97, 96));
+        assert_eq!(vocab.id(THRESHOLD_CLASS), "Na");
+        assert_eq!((vocab.id(1), vocab.name(1)), ("P17", "country"));
+        assert_eq!(vocab.index_of("P527"), Some(11));
+        assert_eq!(vocab.index_of("P0"), None);
+        for (class, relation) in vocab.iter().enumerate() {
+            assert_eq!(vocab.index_of(&relation.id), Some(class));
+            assert!(!relation.name.is_empty());
+        }
+    }
+
+    #[test]
+    fn rel2id_is_read_in_index_order_whatever_the_order_of_its_keys() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ids, names) =
+            (directory.path().join("rel2id.json"), directory.path().join("rel_info.json"));
+        std::fs::write(&ids, r#"{"P50": 2, "Na": 0, "P17": 1}"#).unwrap();
+        std::fs::write(&names, r#"{"P17": "country", "P999": "unused"}"#).unwrap();
+        let vocab = RelationVocab::from_rel2id(&ids, Some(&names)).unwrap();
+        let rows: Vec<_> = vocab.iter().map(|r| (r.id.as_str(), r.name.as_str())).collect();
+        assert_eq!(rows, [("Na", "Na"), ("P17", "country"), ("P50", "P50")]);
+    }
+
+    #[test]
+    fn a_saved_vocabulary_reads_back_equal() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("relations.json");
+        let vocab = RelationVocab::docred();
+        vocab.save(&path).unwrap();
+        assert_eq!(RelationVocab::load(&path).unwrap(), vocab);
+    }
+
+    #[test]
+    fn a_gap_or_a_shared_index_or_a_repeated_id_is_refused() {
+        assert!(reason(r#"{"Na": 0, "P17": 2}"#).contains("without gap"));
+        assert!(reason(r#"{"Na": 0, "P17": 1, "P50": 1}"#).contains("share index 1"));
+        assert!(reason(r#"{"Na": 0, "P17": 1, "P17": 2}"#).contains("both class 1 and class 2"));
+    }
+
+    #[test]
+    fn the_threshold_class_must_be_na_at_zero() {
+        assert!(reason(r#"{"P17": 0, "Na": 1}"#).contains("must be class 0"));
+        assert!(reason(r#"{"P17": 0}"#).contains("must be class 0"));
+        assert!(reason("{}").contains("must be class 0"));
+        assert!(reason(r#"{"Na": 0}"#).contains("no relation beside"));
+        assert!(reason(r#"{"Na": 0, "": 1}"#).contains("empty relation id"));
+    }
+
+    #[test]
+    fn other_json_is_a_format_error_and_a_missing_file_an_io_error() {
+        for json in ["", "[]", "{\"Na\": -1}", "{\"Na\": \"0\"}", "{\"Na\": 0.5}", "{\"Na\": 0"] {
+            assert!(matches!(from_rel2id(json), Err(Error::Format { .. })), "{json}");
+        }
+        let missing = Path::new("/nonexistent/relations.json");
+        assert!(matches!(RelationVocab::load(missing), Err(Error::Io { .. })));
+        assert!(matches!(RelationVocab::from_rel2id(missing, None), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn a_relations_file_with_an_unknown_key_or_a_repeated_id_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("relations.json");
+        for json in [
+            r#"[{"id":"Na","name":"none"},{"id":"P1","name":"a"},{"id":"P1","name":"b"}]"#,
+            r#"[{"id":"Na","name":"none"},{"id":"P1","name":"a","index":1}]"#,
+            r#"[{"id":"Na","name":"none"},{"id":"P1"}]"#,
+            r#"{"Na":0,"P1":1}"#,
+        ] {
+            std::fs::write(&path, json).unwrap();
+            assert!(matches!(RelationVocab::load(&path), Err(Error::Format { .. })), "{json}");
+        }
+    }
+}

@@ -1,1 +1,4 @@
-//! corpus
+//! Where documents come from: files in the format of DocRED, or an invented world.
+
+pub mod docred;
+mod json_array;

@@ -1,0 +1,44 @@
+//! Shows how a document is tokenized.
+//!
+//! ```console
+//! $ cargo run --release --example inspect_document -- tokenizer.json documents.json 0
+//! ```
+
+// A program's results go to standard output; the library's lint is not meant for it.
+#![expect(clippy::print_stdout, reason = "an example prints")]
+
+use std::error::Error;
+use std::path::Path;
+
+use burn_docre::corpus::docred::{DocRedReader, Labels};
+use burn_docre::features::EncodedDocument;
+use burn_docre::tokenize::DocumentTokenizer;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [tokenizer, documents, index] = arguments.as_slice() else {
+        return Err("usage: inspect_document TOKENIZER.json DOCUMENTS.json INDEX".into());
+    };
+    let tokenizer = DocumentTokenizer::from_file(Path::new(tokenizer))?;
+    let document = DocRedReader::open(Path::new(documents), Labels::Ignore)?
+        .nth(index.parse()?)
+        .ok_or("the file has fewer documents")??;
+    let encoded = EncodedDocument::encode(&document, &tokenizer)?;
+
+    let pieces: Vec<String> = encoded
+        .token_ids
+        .iter()
+        .map(|&id| tokenizer.token(id).unwrap_or_else(|| format!("<{id}>")))
+        .collect();
+    println!("title     {}", encoded.title);
+    println!("key       {}", encoded.key());
+    println!("tokens    {}: {}", pieces.len(), pieces.join(" "));
+    println!("token ids {:?}", encoded.token_ids);
+    println!("positions {:?}", encoded.mentions);
+    println!("entities  {}, ordered pairs {}", encoded.n_entities(), encoded.n_pairs());
+    for (entity, positions) in document.entities.iter().zip(&encoded.mentions) {
+        let names: Vec<_> = entity.mentions.iter().map(|mention| mention.name.as_str()).collect();
+        println!("  {:<5} {positions:?} {names:?}", entity.kind);
+    }
+    Ok(())
+}
