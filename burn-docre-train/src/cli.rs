@@ -88,7 +88,7 @@ pub struct TrainArgs {
     #[arg(long, value_enum)]
     pub stage: StageName,
     /// Print parameters, steps, memory and time, and train nothing.
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long, conflicts_with_all = ["resume", "out"])]
     pub dry_run: bool,
 }
 

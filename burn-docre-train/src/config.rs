@@ -600,3 +600,95 @@ fn first_difference(path: &str, ours: &Value, theirs: &Value) -> Option<String> 
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEMO: &str = include_str!("../../configs/demo.toml");
+
+    fn overridden(items: &[&str]) -> Result<RunConfig> {
+        let items: Vec<String> = items.iter().map(|item| item.to_string()).collect();
+        RunConfig::parse(DEMO, &items)
+    }
+
+    fn refusal(items: &[&str]) -> String {
+        format!("{:#}", overridden(items).expect_err("the configuration should be refused"))
+    }
+
+    #[test]
+    fn every_shipped_configuration_parses() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
+        let files = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
+        let tomls: Vec<_> =
+            files.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+        assert!(tomls.len() >= 2);
+        for path in tomls {
+            RunConfig::load(&path, &[]).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_anywhere_is_named() {
+        for key in [
+            "sed",
+            "data.trian",
+            "data.synthetic.n_tarin",
+            "encoder.scratch.with",
+            "model.emb",
+            "loss.gama",
+            "stages.techer",
+            "stages.teacher.epoch",
+            "stages.student.distillation.temperature",
+        ] {
+            let message = refusal(&[&format!("{key}=1")]);
+            let last = key.rsplit('.').next().unwrap();
+            assert!(message.contains(last), "{key}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_override_replaces_a_value_and_keeps_its_type() {
+        let config = overridden(&["stages.teacher.epochs=3", "loss={ kind = \"atl\" }"]).unwrap();
+        assert_eq!(config.stages.teacher.unwrap().epochs, 3);
+        assert_eq!(config.loss, LossConfig::Atl {});
+        let config = overridden(&["encoder.pretrained=some dir/minilm"]);
+        assert!(config.is_err(), "`scratch` is still there");
+        assert!(refusal(&["seed"]).contains("has no `=`"));
+        assert!(refusal(&["seed.x=1"]).contains("not a section"));
+    }
+
+    #[test]
+    fn the_written_configuration_is_the_same_configuration() {
+        let config = overridden(&["stages.teacher.patience=2"]).unwrap();
+        let again = RunConfig::parse(&config.to_toml().unwrap(), &[]).unwrap();
+        assert_eq!(config, again);
+        assert_eq!(config.difference(&again).unwrap(), None);
+    }
+
+    #[test]
+    fn a_difference_names_its_key() {
+        let (a, b) = (overridden(&["seed=2"]).unwrap(), overridden(&[]).unwrap());
+        assert_eq!(a.difference(&b).unwrap().unwrap(), "`seed` was 1 and is now 2");
+        let a = overridden(&["stages.student.patience=2"]).unwrap();
+        assert!(a.difference(&b).unwrap().unwrap().contains("`stages.student.patience`"));
+    }
+
+    #[test]
+    fn values_out_of_range_are_sentences() {
+        for (item, expected) in [
+            ("stages.teacher.epochs=0", "stages.teacher: `epochs` must be at least 1"),
+            ("stages.teacher.stop_after_epochs=99", "beyond the 20 epochs"),
+            ("stages.teacher.head_lr=-1.0", "`head_lr` must not be negative"),
+            ("stages.finetune.max_grad_norm=0.0", "`max_grad_norm` must be positive"),
+            ("model.group_size=7", "multiple"),
+            ("model.pair_attention=two-hop", "has no effect without"),
+            ("encoder.scratch.heads=3", "multiple of `heads`"),
+            ("data.train=x.json", "replaces all files"),
+            ("stages.teacher.distillation={ kind = \"none\" }", "`stages.student` only"),
+        ] {
+            let message = refusal(&[item]);
+            assert!(message.contains(expected), "{item}: {message}");
+        }
+    }
+}

@@ -52,6 +52,11 @@ impl DevSet {
         self.documents.len()
     }
 
+    /// The documents.
+    pub fn documents(&self) -> &[Arc<EncodedDocument>] {
+        &self.documents
+    }
+
     /// The scores of `model`; `None` when `go_on`, told the number of documents done, says no.
     pub fn score<B: DocReBackend>(
         &self,

@@ -270,3 +270,220 @@ impl<B: Backend> GroupVisitor<B> for ParameterCount {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        backend::Autodiff,
+        nn::{Linear, LinearConfig},
+        tensor::{Distribution, TensorData},
+    };
+    use burn_docre::{
+        backend::{BackendTask, dispatch},
+        ops::DocReBackend,
+    };
+
+    use super::*;
+
+    /// The shape of a trainee: the encoder's parameters lie under `model.encoder`.
+    #[derive(Module, Debug)]
+    struct Toy<B: Backend> {
+        model: ToyModel<B>,
+    }
+
+    #[derive(Module, Debug)]
+    struct ToyModel<B: Backend> {
+        encoder: Linear<B>,
+        head: Vec<Linear<B>>,
+    }
+
+    impl<B: Backend> Toy<B> {
+        fn new(device: &B::Device) -> Self {
+            B::seed(device, 1);
+            let linear = |n_in, n_out| LinearConfig::new(n_in, n_out).init(device);
+            Self { model: ToyModel { encoder: linear(3, 4), head: vec![linear(4, 5), linear(5, 1)] } }
+        }
+
+        fn loss(&self, device: &B::Device) -> Tensor<B, 1> {
+            let input = Tensor::random([6, 3], Distribution::Default, device);
+            let hidden = self.model.head[0].forward(self.model.encoder.forward(input));
+            self.model.head[1].forward(hidden).square().mean()
+        }
+    }
+
+    fn config() -> StageConfig {
+        StageConfig {
+            epochs: 1,
+            stop_after_epochs: None,
+            batch_size: 1,
+            accumulation: 1,
+            encoder_lr: 0.1,
+            head_lr: 0.01,
+            encoder_weight_decay: 0.0,
+            head_weight_decay: 0.5,
+            warmup_ratio: 0.0,
+            max_grad_norm: 1.0,
+            adam_epsilon: 1e-6,
+            patience: None,
+            checkpoint_every_steps: None,
+            distillation: None,
+        }
+    }
+
+    fn on_a_backend(check: fn(Checks)) {
+        struct Task(fn(Checks));
+        impl BackendTask for Task {
+            type Output = ();
+            fn run<B: DocReBackend>(self, device: B::Device) {
+                (self.0)(Checks::of::<B>(&device));
+            }
+        }
+        dispatch(None, 0, Task(check)).unwrap();
+    }
+
+    /// What the tests look at, computed on some backend.
+    struct Checks {
+        count: ParameterCount,
+        /// Gradients by group before the split, and the norm after it for two limits.
+        n_grads: (usize, usize, usize),
+        norm_before: f64,
+        clipped_norm: f64,
+        unclipped_norm: f64,
+        /// The first weight of encoder and head, before and after a step with factor 1.
+        encoder: (f64, f64),
+        head: (f64, f64),
+        encoder_grad_sign: f64,
+        head_grad_sign: f64,
+    }
+
+    fn first<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> f64 {
+        tensor.into_data().iter::<f64>().next().unwrap()
+    }
+
+    impl Checks {
+        fn of<B: DocReBackend>(device: &B::Device) -> Self {
+            let toy = Toy::<Autodiff<B>>::new(device);
+            let grads = || {
+                Autodiff::<B>::seed(device, 2);
+                GradientsParams::from_grads(toy.loss(device).backward(), &toy)
+            };
+            let norm = |parts: (GradientsParams, GradientsParams)| {
+                let square = |grads: &GradientsParams| {
+                    let mut squares = SquaredNorm::<B> { grads, squares: Vec::new() };
+                    toy.visit(&mut Grouped::<Autodiff<B>, _>::new(&mut squares));
+                    squares.total()
+                };
+                (square(&parts.0) + square(&parts.1)).sqrt()
+            };
+            let (encoder, head) = split_and_clip(&toy, grads(), 1e9);
+            let n_grads = (grads().len(), encoder.len(), head.len());
+            let weights = |toy: &Toy<Autodiff<B>>| {
+                (first(toy.model.encoder.weight.val()), first(toy.model.head[1].weight.val()))
+            };
+            let before = weights(&toy);
+            let grad = |param: &Param<Tensor<Autodiff<B>, 2>>| {
+                first(grads().get::<B, 2>(param.id).unwrap()).signum()
+            };
+            let mut optimizer = GroupedAdamW::new(&config());
+            let after = weights(&optimizer.step(1.0, toy.clone(), grads()));
+            Self {
+                count: ParameterCount::of(&toy),
+                n_grads,
+                norm_before: norm((grads(), GradientsParams::new())),
+                clipped_norm: norm(split_and_clip(&toy, grads(), 1e-3)),
+                unclipped_norm: norm(split_and_clip(&toy, grads(), 1e9)),
+                encoder: (before.0, after.0),
+                head: (before.1, after.1),
+                encoder_grad_sign: grad(&toy.model.encoder.weight),
+                head_grad_sign: grad(&toy.model.head[1].weight),
+            }
+        }
+    }
+
+    #[test]
+    fn every_parameter_is_in_exactly_one_group() {
+        on_a_backend(|checks| {
+            assert_eq!(checks.count, ParameterCount { encoder: 16, head: 25 + 6 });
+            assert_eq!(checks.n_grads, (6, 2, 4));
+        });
+    }
+
+    #[test]
+    fn gradients_are_clipped_by_their_joint_norm() {
+        on_a_backend(|checks| {
+            assert!(checks.norm_before > 1e-3);
+            assert!((checks.unclipped_norm - checks.norm_before).abs() < 1e-6);
+            let expected = 1e-3 * checks.norm_before / (checks.norm_before + 1e-6);
+            assert!((checks.clipped_norm - expected).abs() < 1e-7);
+        });
+    }
+
+    #[test]
+    fn the_groups_have_their_own_rates_and_decays() {
+        // The first step of Adam moves by the learning rate against the gradient's sign.
+        on_a_backend(|checks| {
+            let (before, after) = checks.encoder;
+            assert!((after - (before - 0.1 * checks.encoder_grad_sign)).abs() < 1e-3);
+            let (before, after) = checks.head;
+            let expected = before * (1.0 - 0.01 * 0.5) - 0.01 * checks.head_grad_sign;
+            assert!((after - expected).abs() < 1e-4);
+        });
+    }
+
+    #[test]
+    fn the_schedule_rises_from_zero_and_falls_to_zero() {
+        let mut schedule = WarmupLinear::new(10, 0.25);
+        let factors: Vec<f64> = (0..11).map(|_| schedule.step()).collect();
+        assert_eq!(&factors[..4], [0.0, 0.5, 1.0, 7.0 / 8.0]);
+        assert_eq!(&factors[9..], [1.0 / 8.0, 0.0]);
+    }
+
+    #[test]
+    fn a_restored_schedule_goes_on_where_it_was() {
+        struct Restore;
+        impl BackendTask for Restore {
+            type Output = ();
+            fn run<B: DocReBackend>(self, _: B::Device) {
+                let mut schedule = WarmupLinear::new(10, 0.2);
+                schedule.step();
+                schedule.step();
+                let record = schedule.to_record::<B>();
+                let mut restored = WarmupLinear::new(10, 0.2).load_record::<B>(record);
+                assert_eq!(schedule.step(), restored.step());
+            }
+        }
+        dispatch(None, 0, Restore).unwrap();
+    }
+
+    #[test]
+    fn adamw_matches_torch_over_three_steps() {
+        // torch.optim.AdamW([tensor([1.0, -2.0])], lr=0.1, eps=1e-6, weight_decay=0.01), gradient [0.5, -1.5] each step.
+        struct Steps;
+        impl BackendTask for Steps {
+            type Output = Vec<f64>;
+            fn run<B: DocReBackend>(self, device: B::Device) -> Vec<f64> {
+                let mut linear: Linear<Autodiff<B>> =
+                    LinearConfig::new(1, 2).with_bias(false).init(&device);
+                let values = TensorData::from([[1.0f32, -2.0]]);
+                linear.weight =
+                    linear.weight.map(|_| Tensor::from_data(values, &device).require_grad());
+                let mut optimizer = AdamWConfig::new()
+                    .with_epsilon(1e-6)
+                    .with_weight_decay(0.01)
+                    .init::<Autodiff<B>, Linear<Autodiff<B>>>();
+                for _ in 0..3 {
+                    let mut grads = GradientsParams::new();
+                    let grad = TensorData::from([[0.5f32, -1.5]]);
+                    grads.register::<B, 2>(linear.weight.id, Tensor::from_data(grad, &device));
+                    linear = optimizer.step(0.1, linear, grads);
+                }
+                linear.weight.val().into_data().iter::<f64>().collect()
+            }
+        }
+        let weights = dispatch(None, 0, Steps).unwrap();
+        let expected = [0.697_304, -1.694_306];
+        for (weight, expected) in weights.iter().zip(expected) {
+            assert!((weight - expected).abs() < 1e-4, "{weights:?}");
+        }
+    }
+}

@@ -143,6 +143,19 @@ pub fn fresh_model<B: Backend>(
     }
 }
 
+/// Burn's learner for a stage whose schedule has `n_steps` steps.
+pub fn learner<B: DocReBackend>(
+    run: &RunConfig,
+    parts: &ModelParts,
+    config: &StageConfig,
+    n_steps: usize,
+    model: DocReModel<Autodiff<B>>,
+) -> Learner<Components<B>> {
+    let objective = Objective::new(Arc::new(parts.config.clone()), run.loss, config.distillation);
+    let schedule = WarmupLinear::new(n_steps, config.warmup_ratio);
+    Learner::new(Trainee::new(model, objective), GroupedAdamW::new(config), schedule)
+}
+
 /// A stage about to train.
 struct Stage<'a> {
     pipeline: &'a Pipeline<'a>,
@@ -175,7 +188,9 @@ impl Stage<'_> {
             curve_bytes: Arc::new(AtomicU64::new(self.state.metrics_bytes)),
             end: Arc::default(),
         };
-        let learner = self.learner(model, &config);
+        let n_steps = config.epochs * self.n_batches(&config).div_ceil(config.accumulation);
+        let parts = &self.pipeline.corpora.parts;
+        let learner = learner(&self.pipeline.config, parts, &config, n_steps, model);
         let curves = CurveLogger::open(&self.directory, &shared.curve_bytes, &shared.failure)?;
         let (ui, epochs_done) = (self.pipeline.session.ui, self.state.epochs_done);
         let screen = Screen::start(ui, self.stage.name(), &interrupter, epochs_done);
@@ -196,19 +211,6 @@ impl Stage<'_> {
         drop(screen);
         let end = shared.end.lock().unwrap_or_else(PoisonError::into_inner).take();
         end.context("the training ended without a result")?
-    }
-
-    fn learner<B: DocReBackend>(
-        &self,
-        model: DocReModel<Autodiff<B>>,
-        config: &StageConfig,
-    ) -> Learner<Components<B>> {
-        let run = &self.pipeline.config;
-        let model_config = Arc::new(self.pipeline.corpora.parts.config.clone());
-        let objective = Objective::new(model_config, run.loss, config.distillation);
-        let steps_per_epoch = self.n_batches(config).div_ceil(config.accumulation);
-        let schedule = WarmupLinear::new(config.epochs * steps_per_epoch, config.warmup_ratio);
-        Learner::new(Trainee::new(model, objective), GroupedAdamW::new(config), schedule)
     }
 
     /// Burn's training with its data and metrics.
