@@ -152,16 +152,12 @@ pub(super) fn distractions(head: Kind, tail: Kind) -> &'static [&'static str] {
             "{t} was not pleased with {h}",
             "{h} was illustrated by {t}",
         ],
-        (Kind::Book, Kind::Firm) => &[
-            "{t} turned down {h}",
-            "{t} gave every worker a copy of {h}",
-            "{h} makes fun of {t}",
-        ],
-        (Kind::Book, Kind::Country) => &[
-            "{h} was a success in {t}",
-            "{h} was forbidden by {t}",
-            "critics in {t} disliked {h}",
-        ],
+        (Kind::Book, Kind::Firm) => {
+            &["{t} turned down {h}", "{t} gave every worker a copy of {h}", "{h} makes fun of {t}"]
+        }
+        (Kind::Book, Kind::Country) => {
+            &["{h} was a success in {t}", "{h} was forbidden by {t}", "critics in {t} disliked {h}"]
+        }
         (Kind::Firm, Kind::Town) => &[
             "{h} opened a shop in {t}",
             "{h} closed its factory in {t}",
@@ -175,11 +171,9 @@ pub(super) fn distractions(head: Kind, tail: Kind) -> &'static [&'static str] {
             "{h} was praised by {t}",
             "{h} was nearly bought by {t}",
         ],
-        (Kind::Firm, Kind::Country) => &[
-            "{h} exports to {t}",
-            "{h} lost its licence in {t}",
-            "{h} lent money to {t}",
-        ],
+        (Kind::Firm, Kind::Country) => {
+            &["{h} exports to {t}", "{h} lost its licence in {t}", "{h} lent money to {t}"]
+        }
         (Kind::Town, Kind::Country) => &[
             "{h} trades with {t}",
             "{h} was once attacked by {t}",
@@ -225,12 +219,11 @@ pub(super) const YEARS: [&str; 12] = [
     "1897", "1902", "1909", "1913", "1921", "1926", "1934", "1948", "1955", "1963", "1971", "1988",
 ];
 
-const KINDS: [Kind; 5] = [Kind::Country, Kind::Town, Kind::Firm, Kind::Person, Kind::Book];
-
 /// Every word that a sentence can contain beside names.
 pub(super) fn plain_words() -> impl Iterator<Item = &'static str> {
     let facts = Rel::TABLE.into_iter().flat_map(|(rel, ..)| [statements(rel), insertions(rel)]);
-    let others = KINDS.into_iter().flat_map(|head| KINDS.map(|tail| distractions(head, tail)));
+    let others =
+        Kind::ALL.into_iter().flat_map(|head| Kind::ALL.map(|tail| distractions(head, tail)));
     let anaphors = ANAPHORS.into_iter().map(|(_, anaphors)| anaphors);
     let frames: [&[&str]; 4] = [&OPENINGS, &CLOSINGS, &YEARS, &["and", ",", ".", "it"]];
     facts

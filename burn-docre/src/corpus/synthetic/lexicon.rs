@@ -1,34 +1,37 @@
 //! The words that names are made of.
 //!
-//! A person, a town and a company may share a name word (Alda Merrow, Merrow Bay, Merrow Works):
-//! what a short name stands for has to be read from the text.
+//! The lists are short on purpose: every name returns in many documents, each time in another role,
+//! so that knowing a name says what kind of thing it is and nothing else.
 
 use super::dice::Dice;
 use super::world::Kind;
 
-const FIRST_NAMES: [&str; 32] = [
-    "Alda", "Brona", "Cessi", "Delka", "Elvin", "Farro", "Gessa", "Hanno", "Ilka", "Jorin", "Kasia",
-    "Leuka", "Mirko", "Nelda", "Orsin", "Petra", "Quill", "Rosko", "Sanne", "Tibor", "Ulla", "Vasco",
-    "Wenda", "Xaver", "Yorick", "Zelda", "Anselm", "Birte", "Corvin", "Dorle", "Emmo", "Fritha",
+const FIRST_NAMES: [&str; 12] = [
+    "Alda", "Brona", "Corvin", "Delka", "Emmo", "Farro", "Gessa", "Hanno", "Ilka", "Jorin",
+    "Kasia", "Leuka",
 ];
-const STEM_BEGINNINGS: [&str; 12] =
-    ["Mer", "Tor", "Bel", "Cas", "Dun", "Fal", "Gor", "Hal", "Lan", "Rav", "Sel", "Wex"];
-const STEM_ENDINGS: [&str; 8] = ["row", "vale", "mont", "wick", "lin", "dorn", "bury", "sen"];
-const TOWN_WORDS: [&str; 8] = ["Bay", "Bridge", "Falls", "Hill", "Cross", "Harbour", "Ford", "Heath"];
-const FIRM_WORDS: [&str; 8] =
-    ["Works", "Press", "Institute", "Bank", "Mills", "Union", "Brothers", "Foundry"];
-const COUNTRY_WORDS: [&str; 6] = ["Upper", "Lower", "Greater", "United", "New", "Old"];
-const COUNTRIES: [&str; 16] = [
-    "Vandria", "Ostmark", "Lurien", "Kesh", "Morania", "Tarsk", "Belmarch", "Iskor", "Palundia",
-    "Rhodan", "Sundra", "Veltland", "Arbor", "Norrland", "Quendia", "Zamar",
+const SURNAMES: [&str; 16] = [
+    "Abrel", "Bostick", "Corrow", "Dessen", "Everlin", "Falk", "Gorst", "Hadley", "Imsel",
+    "Jarrow", "Kestrin", "Lomond", "Marl", "Nordin", "Ostrel", "Pask",
 ];
-const TITLE_ADJECTIVES: [&str; 16] = [
-    "Silent", "Golden", "Broken", "Distant", "Hollow", "Burning", "Frozen", "Hidden", "Crooked",
-    "Pale", "Crimson", "Endless", "Borrowed", "Second", "Sunken", "Restless",
+const TOWNS: [&str; 12] = [
+    "Belmont", "Casvale", "Dunwick", "Felbury", "Gorsen", "Halrow", "Lanmere", "Merford",
+    "Ravdorn", "Selwick", "Torvale", "Wexlin",
 ];
-const TITLE_NOUNS: [&str; 16] = [
+const TOWN_WORDS: [&str; 4] = ["Bay", "Bridge", "Falls", "Hill"];
+const FIRMS: [&str; 12] = [
+    "Altana", "Brevo", "Cintra", "Dalmec", "Eurix", "Fontal", "Gravo", "Helix", "Intara", "Jovis",
+    "Kortex", "Lumina",
+];
+const FIRM_WORDS: [&str; 4] = ["Works", "Press", "Institute", "Bank"];
+const COUNTRIES: [&str; 8] =
+    ["Vandria", "Ostmark", "Lurien", "Kesh", "Morania", "Tarsk", "Belmarch", "Iskor"];
+const COUNTRY_WORDS: [&str; 4] = ["Upper", "Lower", "Greater", "United"];
+const TITLE_ADJECTIVES: [&str; 8] =
+    ["Silent", "Golden", "Broken", "Distant", "Hollow", "Burning", "Frozen", "Hidden"];
+const TITLE_NOUNS: [&str; 12] = [
     "River", "Garden", "Winter", "Mirror", "Orchard", "Lantern", "Voyage", "Letters", "Harvest",
-    "Shadow", "Clock", "Island", "Promise", "Bell", "Feast", "Road",
+    "Shadow", "Clock", "Island",
 ];
 
 /// What an entity is called.
@@ -57,36 +60,27 @@ impl NameSource {
 }
 
 fn random_name(kind: Kind, dice: &mut Dice) -> Name {
-    let stem =
-        |dice: &mut Dice| format!("{}{}", dice.pick(&STEM_BEGINNINGS), dice.pick(&STEM_ENDINGS));
-    let (full, short_idx) = match kind {
-        Kind::Person => ([dice.pick(&FIRST_NAMES).to_string(), stem(dice)], 1),
-        Kind::Town => ([stem(dice), dice.pick(&TOWN_WORDS).to_string()], 0),
-        Kind::Firm => ([stem(dice), dice.pick(&FIRM_WORDS).to_string()], 0),
-        Kind::Country => {
-            ([dice.pick(&COUNTRY_WORDS).to_string(), dice.pick(&COUNTRIES).to_string()], 1)
-        }
-        Kind::Book => {
-            ([dice.pick(&TITLE_ADJECTIVES).to_string(), dice.pick(&TITLE_NOUNS).to_string()], 1)
-        }
-    };
+    let (first, second, short_idx) = word_lists(kind);
+    let full = [dice.pick(first).to_owned(), dice.pick(second).to_owned()];
     let short = full[short_idx].clone();
     Name { full, short }
 }
 
+/// The first and second words of the names of a kind, and which of the two is the short name.
+fn word_lists(kind: Kind) -> (&'static [&'static str], &'static [&'static str], usize) {
+    match kind {
+        Kind::Person => (&FIRST_NAMES, &SURNAMES, 1),
+        Kind::Town => (&TOWNS, &TOWN_WORDS, 0),
+        Kind::Firm => (&FIRMS, &FIRM_WORDS, 0),
+        Kind::Country => (&COUNTRY_WORDS, &COUNTRIES, 1),
+        Kind::Book => (&TITLE_ADJECTIVES, &TITLE_NOUNS, 1),
+    }
+}
+
 /// Every word that a name can contain.
-pub(super) fn name_words() -> impl Iterator<Item = String> {
-    let stems = STEM_BEGINNINGS
-        .iter()
-        .flat_map(|beginning| STEM_ENDINGS.iter().map(move |ending| format!("{beginning}{ending}")));
-    let lists: [&[&str]; 7] = [
-        &FIRST_NAMES,
-        &TOWN_WORDS,
-        &FIRM_WORDS,
-        &COUNTRY_WORDS,
-        &COUNTRIES,
-        &TITLE_ADJECTIVES,
-        &TITLE_NOUNS,
-    ];
-    stems.chain(lists.into_iter().flatten().map(|word| word.to_string()))
+pub(super) fn name_words() -> impl Iterator<Item = &'static str> {
+    Kind::ALL.into_iter().flat_map(|kind| {
+        let (first, second, _) = word_lists(kind);
+        first.iter().chain(second).copied()
+    })
 }

@@ -25,9 +25,9 @@ use crate::document::{Document, Entity, EntityPair, RelationFact};
 use crate::relation::{Relation, RelationVocab};
 
 /// No sentence is begun once a document has this many words.
-const ENOUGH_WORDS: usize = 88;
+const ENOUGH_WORDS: usize = 60;
 /// The share of its stateable facts that a document tells.
-const TOLD: f64 = 0.55;
+const TOLD: f64 = 0.65;
 
 /// How much to invent, and how noisy the distant labels are.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,7 +70,8 @@ pub struct SyntheticCorpus {
 impl SyntheticCorpus {
     /// Invents a corpus. Document i of a split does not depend on how many documents there are.
     pub fn generate(config: &SyntheticConfig) -> Self {
-        let annotated = |split, name, n| (0..n).map(move |i| annotated_document(config, split, name, i));
+        let annotated =
+            |split, name, n| (0..n).map(move |i| annotated_document(config, split, name, i));
         Self {
             train: annotated(0, "train", config.n_train).collect(),
             dev: annotated(1, "dev", config.n_dev).collect(),
@@ -84,7 +85,8 @@ impl SyntheticCorpus {
 pub fn vocabulary() -> Vec<String> {
     let plain = language::plain_words();
     let plain = plain.flat_map(|word| [word.to_owned(), capitalized(word)]);
-    lexicon::name_words().chain(plain).collect::<BTreeSet<_>>().into_iter().collect()
+    let names = lexicon::name_words().map(str::to_owned);
+    names.chain(plain).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn vocab() -> RelationVocab {
@@ -126,7 +128,7 @@ impl Story {
         let untold = facts.split_off(n_told);
         let mut writer = Writer::new(&cast);
         while !facts.is_empty() && writer.n_words() < ENOUGH_WORDS {
-            if dice.chance(0.28) {
+            if dice.chance(0.25) {
                 distract(&mut writer, &cast, &untold, dice);
             }
             let fact = next_fact(&mut facts, writer.subject(), dice);
@@ -145,7 +147,8 @@ impl Story {
             told.filter(|fact| !dice.chance(drop_rate(fact.rel, config.dropped))).collect();
         let everything: Vec<Supported> =
             self.cast.facts.iter().map(|&fact| (fact, Vec::new())).collect();
-        let mut untold: Vec<Fact> = closure(&everything).into_iter().map(|(fact, _)| fact).collect();
+        let mut untold: Vec<Fact> =
+            closure(&everything).into_iter().map(|(fact, _)| fact).collect();
         untold.retain(|fact| self.told.iter().all(|(told, _)| told != fact));
         untold.retain(|fact| [fact.head, fact.tail].iter().all(|&m| !self.mentions[m].is_empty()));
         dice.shuffle(&mut untold);
@@ -188,7 +191,7 @@ impl Story {
 fn next_fact(facts: &mut Vec<Fact>, subject: Option<usize>, dice: &mut Dice) -> Fact {
     let same_subject = facts.iter().position(|fact| Some(fact.head) == subject);
     match same_subject {
-        Some(position) if dice.chance(0.6) => facts.remove(position),
+        Some(position) if dice.chance(0.8) => facts.remove(position),
         _ => facts.swap_remove(0),
     }
 }
@@ -214,4 +217,173 @@ fn distract(writer: &mut Writer, cast: &Cast, untold: &[Fact], dice: &mut Dice) 
 fn drop_rate(rel: Rel, dropped: f64) -> f64 {
     let spread = 0.5 * dropped.min(1.0 - dropped);
     if rel as usize % 2 == 0 { dropped + spread } else { dropped - spread }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::corpus::docred::{Labels, read_documents, write_documents};
+    use crate::relation::THRESHOLD_CLASS;
+    use crate::tokenize::DocumentTokenizer;
+
+    fn config() -> SyntheticConfig {
+        SyntheticConfig { n_train: 150, n_dev: 100, n_distant: 300, ..SyntheticConfig::demo(5) }
+    }
+
+    fn corpus() -> SyntheticCorpus {
+        SyntheticCorpus::generate(&config())
+    }
+
+    fn all(corpus: &SyntheticCorpus) -> impl Iterator<Item = &Document> {
+        corpus.train.iter().chain(&corpus.dev).chain(&corpus.distant)
+    }
+
+    /// The pairs and relations of a document.
+    fn facts(document: &Document) -> HashSet<(EntityPair, usize)> {
+        document.facts.iter().map(|fact| (fact.pair, fact.relation)).collect()
+    }
+
+    /// The distant documents of `config` and, with perfect labels, the same documents again.
+    fn noisy_and_clean(config: &SyntheticConfig) -> (Vec<Document>, Vec<Document>) {
+        let clean = SyntheticConfig { dropped: 0.0, spurious: 0.0, ..config.clone() };
+        (SyntheticCorpus::generate(config).distant, SyntheticCorpus::generate(&clean).distant)
+    }
+
+    #[test]
+    fn the_same_configuration_gives_the_same_corpus_and_another_seed_another() {
+        assert_eq!(corpus(), corpus());
+        assert_ne!(corpus().train, SyntheticCorpus::generate(&SyntheticConfig::demo(6)).train);
+    }
+
+    #[test]
+    fn a_document_does_not_depend_on_how_many_there_are() {
+        let fewer = SyntheticConfig { n_train: 3, n_dev: 2, n_distant: 1, ..config() };
+        let (fewer, more) = (SyntheticCorpus::generate(&fewer), corpus());
+        assert_eq!(fewer.train, more.train[..3]);
+        assert_eq!(fewer.dev, more.dev[..2]);
+        assert_eq!(fewer.distant, more.distant[..1]);
+    }
+
+    #[test]
+    fn documents_are_short_and_name_several_entities_several_times() {
+        let corpus = corpus();
+        let (mut n_entities, mut n_mentions) = (0, 0);
+        for document in all(&corpus) {
+            assert!(document.sentences.iter().map(Vec::len).sum::<usize>() <= 120);
+            assert!((2..=12).contains(&document.entities.len()), "{}", document.title);
+            n_entities += document.entities.len();
+            n_mentions += document.entities.iter().map(|e| e.mentions.len()).sum::<usize>();
+        }
+        assert!(n_entities / all(&corpus).count() >= 6);
+        assert!(n_mentions as f64 > 1.5 * n_entities as f64);
+    }
+
+    #[test]
+    fn every_mention_covers_its_name() {
+        for document in all(&corpus()) {
+            for mention in document.entities.iter().flat_map(|entity| &entity.mentions) {
+                let words = &document.sentences[mention.sentence][mention.start..mention.end];
+                assert_eq!(words.join(" "), mention.name);
+            }
+        }
+    }
+
+    #[test]
+    fn facts_are_distinct_join_different_entities_and_never_mean_no_relation() {
+        let corpus = corpus();
+        for document in all(&corpus) {
+            assert_eq!(facts(document).len(), document.facts.len());
+            for fact in &document.facts {
+                assert_ne!(fact.pair.head, fact.pair.tail);
+                assert!(fact.relation > THRESHOLD_CLASS);
+                assert!(fact.relation < corpus.vocab.n_classes());
+                assert!(fact.evidence.iter().all(|&s| s < document.sentences.len()));
+            }
+        }
+    }
+
+    #[test]
+    fn every_relation_occurs_and_many_facts_cross_sentences() {
+        let corpus = corpus();
+        let occurring: HashSet<usize> =
+            corpus.train.iter().flat_map(|d| &d.facts).map(|fact| fact.relation).collect();
+        assert_eq!(occurring.len(), corpus.vocab.n_relations());
+        let (mut n_facts, mut n_crossing) = (0, 0);
+        for document in &corpus.train {
+            let sentences = |entity: usize| -> HashSet<usize> {
+                document.entities[entity].mentions.iter().map(|m| m.sentence).collect()
+            };
+            n_facts += document.facts.len();
+            n_crossing += document
+                .facts
+                .iter()
+                .filter(|f| sentences(f.pair.head).is_disjoint(&sentences(f.pair.tail)))
+                .count();
+        }
+        let share = n_crossing as f64 / n_facts as f64;
+        assert!((0.1..0.6).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn titles_are_unique_in_each_split() {
+        let corpus = corpus();
+        assert_eq!(all(&corpus).map(|d| &d.title).collect::<HashSet<_>>().len(), 550);
+    }
+
+    #[test]
+    fn the_vocabulary_covers_every_word() {
+        let words = vocabulary();
+        assert!(words.is_sorted() && words.iter().all(|word| !word.contains(char::is_whitespace)));
+        let known: HashSet<&str> = words.iter().map(String::as_str).collect();
+        assert_eq!(known.len(), words.len());
+        for word in all(&corpus()).flat_map(|d| d.sentences.iter().flatten()) {
+            assert!(known.contains(word.as_str()), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_word_level_tokenizer_knows_every_word() {
+        let words = vocabulary();
+        let tokenizer = DocumentTokenizer::word_level(words.iter().map(String::as_str)).unwrap();
+        let unknown = 1;
+        for document in &corpus().dev {
+            assert!(!tokenizer.tokenize(document).unwrap().token_ids.contains(&unknown));
+        }
+    }
+
+    #[test]
+    fn distant_labels_miss_and_invent_about_as_many_facts_as_asked() {
+        let (noisy, clean) = noisy_and_clean(&config());
+        let (mut n_true, mut n_missing, mut n_labels, mut n_wrong) = (0, 0, 0, 0);
+        for (noisy, clean) in noisy.iter().zip(&clean) {
+            assert_eq!((&noisy.sentences, &noisy.entities), (&clean.sentences, &clean.entities));
+            let (labels, truth) = (facts(noisy), facts(clean));
+            n_true += truth.len();
+            n_missing += truth.difference(&labels).count();
+            n_labels += labels.len();
+            n_wrong += labels.difference(&truth).count();
+        }
+        let (missing, wrong) = (n_missing as f64 / n_true as f64, n_wrong as f64 / n_labels as f64);
+        assert!((0.33..0.47).contains(&missing), "{missing}");
+        assert!((0.18..0.28).contains(&wrong), "{wrong}");
+    }
+
+    #[test]
+    fn everything_can_be_dropped() {
+        let config = SyntheticConfig { dropped: 1.0, ..config() };
+        assert!(SyntheticCorpus::generate(&config).distant.iter().all(|d| d.facts.is_empty()));
+    }
+
+    #[test]
+    fn a_saved_corpus_reads_back_equal() {
+        let directory = tempfile::tempdir().unwrap();
+        let corpus = corpus();
+        for split in [&corpus.train, &corpus.dev, &corpus.distant] {
+            let path = directory.path().join("split.json");
+            write_documents(&path, split, &corpus.vocab).unwrap();
+            assert_eq!(&read_documents(&path, Labels::Resolve(&corpus.vocab)).unwrap(), split);
+        }
+    }
 }

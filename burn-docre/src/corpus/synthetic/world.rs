@@ -14,6 +14,9 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Country, Self::Town, Self::Firm, Self::Person, Self::Book];
+
     /// The label in DocRED's terms.
     pub(super) fn label(self) -> &'static str {
         match self {
@@ -105,11 +108,11 @@ impl Cast {
     pub(super) fn random(dice: &mut Dice) -> Self {
         let (mut cast, mut names) = (Self::default(), NameSource::default());
         let sizes = [
-            (Kind::Country, 2, 2),
-            (Kind::Town, 3, 3),
+            (Kind::Country, 1, 2),
+            (Kind::Town, 2, 3),
             (Kind::Firm, 1, 2),
-            (Kind::Person, 2, 3),
-            (Kind::Book, 1, 2),
+            (Kind::Person, 2, 2),
+            (Kind::Book, 1, 1),
         ];
         for (kind, low, high) in sizes {
             for _ in 0..dice.between(low, high) {
@@ -248,7 +251,8 @@ mod tests {
                 assert_ne!(fact.head, fact.tail);
             }
             let towns = cast.facts.iter().filter(|fact| fact.rel == Rel::Country);
-            assert_eq!(towns.count(), 3);
+            let n_towns = cast.members.iter().filter(|member| member.kind == Kind::Town).count();
+            assert_eq!(towns.count(), n_towns);
         }
     }
 

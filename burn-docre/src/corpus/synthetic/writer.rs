@@ -66,7 +66,7 @@ impl<'a> Writer<'a> {
         dice: &mut Dice,
     ) {
         let mut draft = Draft::default();
-        let opens_with_frame = dice.chance(0.25);
+        let opens_with_frame = dice.chance(0.15);
         if opens_with_frame {
             push_text(&mut draft.words, dice.pick(&OPENINGS), dice);
         }
@@ -80,7 +80,7 @@ impl<'a> Writer<'a> {
                 word => draft.words.push(word.to_owned()),
             }
         }
-        if !opens_with_frame && dice.chance(0.25) {
+        if !opens_with_frame && dice.chance(0.15) {
             push_text(&mut draft.words, dice.pick(&CLOSINGS), dice);
         }
         self.finish(draft);
@@ -99,7 +99,7 @@ impl<'a> Writer<'a> {
         self.push_name(draft, member, dice);
         let fits = |fact: &Fact| fact.head == member && !main.contains(&fact.tail);
         let Some(position) = pending.iter().position(fits) else { return };
-        if !draft.inserted.is_empty() || !dice.chance(0.35) {
+        if !draft.inserted.is_empty() || !dice.chance(0.25) {
             return;
         }
         let fact = pending.remove(position);
