@@ -231,3 +231,81 @@ fn bilinear_input_gradients<B: DocReBackend>(
     }
     (concatenate(d_head), concatenate(d_tail))
 }
+
+#[cfg(test)]
+mod tests {
+    //! Each analytic backward pass against Burn's own differentiation of the plain formula.
+
+    use burn::tensor::{Distribution, Tensor, TensorData, Tolerance, activation};
+    use burn_autodiff::Autodiff;
+
+    use crate::{backend::TestBackend, ops, packing::float_tensor};
+
+    type Diff = Autodiff<TestBackend>;
+
+    fn random<const D: usize>(shape: [usize; D]) -> Tensor<Diff, D> {
+        Tensor::<Diff, D>::random(shape, Distribution::Normal(0.0, 1.0), &Default::default())
+            .require_grad()
+    }
+
+    /// Gradients of `sum(output * fixed)` with respect to the inputs.
+    fn assert_same_gradients<const D: usize>(
+        inputs: [&Tensor<Diff, 2>; 3],
+        ours: Tensor<Diff, D>,
+        plain: Tensor<Diff, D>,
+    ) {
+        let tolerance = Tolerance::rel_abs(1e-4, 1e-4);
+        ours.to_data().assert_approx_eq::<f32>(&plain.to_data(), tolerance);
+        let weights = ours.clone().detach().sin();
+        let gradients = |output: Tensor<Diff, D>| -> Vec<TensorData> {
+            let gradients = (output * weights.clone()).sum().backward();
+            let gradient = |input: &&Tensor<Diff, 2>| input.grad(&gradients).expect("tracked");
+            inputs.iter().map(|input| gradient(input).into_data()).collect()
+        };
+        for (ours, plain) in gradients(ours).iter().zip(&gradients(plain)) {
+            ours.assert_approx_eq::<f32>(plain, tolerance);
+        }
+    }
+
+    #[test]
+    fn the_grouped_bilinear_differentiates_like_the_plain_outer_product() {
+        for p in [1, 7] {
+            let (g, n_groups, d) = (4, 3, 5);
+            let (head, tail) = (random([p, n_groups * g]), random([p, n_groups * g]));
+            let weight = random([n_groups * g * g, d]);
+            let ours = ops::grouped_bilinear(head.clone(), tail.clone(), weight.clone(), n_groups);
+            let outer = head.clone().reshape([p, n_groups, g, 1])
+                * tail.clone().reshape([p, n_groups, 1, g]);
+            let plain = outer.reshape([p, n_groups * g * g]).matmul(weight.clone());
+            assert_same_gradients([&head, &tail, &weight], ours, plain);
+        }
+    }
+
+    #[test]
+    fn layer_normalisation_differentiates_like_the_plain_formula() {
+        let (x, gamma, beta) = (random([3, 6]), random([1, 6]), random([1, 6]));
+        let ours = ops::layer_norm(
+            x.clone(),
+            gamma.clone().reshape([6]),
+            beta.clone().reshape([6]),
+            1e-5,
+        );
+        let centered = x.clone() - x.clone().mean_dim(1);
+        let variance = (centered.clone() * centered.clone()).mean_dim(1);
+        let plain = centered / (variance + 1e-5).sqrt() * gamma.clone() + beta.clone();
+        assert_same_gradients([&x, &gamma, &beta], ours, plain);
+    }
+
+    #[test]
+    fn masked_softmax_differentiates_like_the_plain_formula_and_gives_padding_nothing() {
+        let (x, y, z) = (random([2, 12]), random([2, 12]), random([2, 12]));
+        let scores = || (x.clone() + y.clone() * z.clone()).reshape([2, 2, 2, 3]);
+        let bias = float_tensor(vec![0.0, 0.0, -1e30, 0.0, 0.0, 0.0], [2, 3], &Default::default());
+        let ours = ops::masked_softmax(scores(), Some(bias.clone()));
+        let padding: Vec<f32> =
+            ours.clone().slice([0..1, 0..2, 0..2, 2..3]).into_data().into_vec().expect("floats");
+        assert_eq!(padding, [0.0; 4]);
+        let plain = activation::softmax(scores() + bias.reshape([2, 1, 1, 3]), 3);
+        assert_same_gradients([&x, &y, &z], ours, plain);
+    }
+}

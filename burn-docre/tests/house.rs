@@ -1,0 +1,73 @@
+//! Rules of the house that a compiler does not keep.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Every Rust file below `directory`.
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).expect("a source directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Lines of the library that contain one of `words`, outside the files named in `but`.
+fn lines_with(words: &[&str], below: &Path, but: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in rust_files(below) {
+        if but.iter().any(|name| file.ends_with(name)) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("a readable file");
+        for (number, line) in text.lines().enumerate() {
+            if words.iter().any(|word| line.contains(word)) {
+                found.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn only_the_backend_file_asks_which_backend_is_compiled_in() {
+    let trainer = source().join("../../burn-docre-train/src");
+    for below in [source(), trainer] {
+        let found = lines_with(&["cfg(feature", "cfg!(feature", "cfg(any(feature"], &below, &["backend.rs"]);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+}
+
+#[test]
+fn evaluation_and_documents_know_no_tensors() {
+    for part in ["eval", "corpus"] {
+        let found = lines_with(&["use burn", "burn::"], &source().join(part), &[]);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+}
+
+#[test]
+fn the_library_prints_nothing_and_reads_no_environment() {
+    let words = ["println!", "eprintln!", "print!(", "std::env", "env::var"];
+    let found = lines_with(&words, &source(), &[]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn models_and_losses_never_see_a_document() {
+    for part in ["encoder", "loss", "model", "ops", "pair"] {
+        let found = lines_with(&["crate::document", "crate::corpus"], &source().join(part), &[]);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+}

@@ -1,0 +1,143 @@
+//! A parity case as it lies on disk.
+
+use std::{collections::BTreeMap, path::Path};
+
+use burn_docre::{
+    document::{EntityPair, RelationFact},
+    encoder::EncoderConfig,
+    features::EncodedDocument,
+    model::{HeadConfig, ModelConfig, ModelKind},
+    pair::PairAttentionKind,
+    weights::{Weight, WeightFile},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// A case with everything but the weights read.
+pub(crate) struct Case {
+    /// For messages.
+    pub(crate) name: String,
+    /// The model to build.
+    pub(crate) config: ModelConfig,
+    /// Its documents, labelled.
+    pub(crate) documents: Vec<EncodedDocument>,
+    /// Losses and predictions by document.
+    pub(crate) expected: Vec<Expected>,
+    /// Tensors that must come out.
+    pub(crate) tensors: WeightFile,
+    /// Encoder weights.
+    pub(crate) encoder: WeightFile,
+    /// Head weights.
+    pub(crate) head: WeightFile,
+}
+
+/// What must come out for one document, besides tensors.
+#[derive(Deserialize)]
+pub(crate) struct Expected {
+    /// By name.
+    pub(crate) losses: BTreeMap<String, f64>,
+    /// `[head, tail, class]`
+    pub(crate) predictions: Vec<[usize; 3]>,
+}
+
+#[derive(Deserialize)]
+struct CaseFile {
+    model: ModelKind,
+    pair_attention: PairAttentionKind,
+    emb_size: usize,
+    group_size: usize,
+    axial_layers: usize,
+    axial_heads: usize,
+    n_classes: usize,
+    max_relations_per_pair: usize,
+    max_tokens: usize,
+}
+
+#[derive(Deserialize)]
+struct Input {
+    input_ids: Vec<u32>,
+    mentions: Vec<Vec<usize>>,
+    max_tokens: usize,
+    window_end_tokens: Vec<u32>,
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> T {
+    let text = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+impl Case {
+    /// Reads the case in `directory`.
+    pub(crate) fn load(directory: &Path) -> Self {
+        let file: CaseFile = read(&directory.join("case.json"));
+        let encoder = EncoderConfig::from_file(&directory.join("config.json")).expect("an encoder");
+        // The reference ran in evaluation mode; its gradients know no dropout either.
+        let encoder = EncoderConfig {
+            hidden_dropout_prob: 0.0,
+            attention_probs_dropout_prob: 0.0,
+            ..encoder
+        };
+        assert_eq!(encoder.max_tokens(), file.max_tokens, "the window follows from the encoder");
+        let open = |name: &str| WeightFile::open(&directory.join(name)).expect("weights");
+        let tensors = open("expected.safetensors");
+        let inputs: Vec<Input> = read(&directory.join("inputs.json"));
+        let documents = inputs
+            .iter()
+            .enumerate()
+            .map(|(i, input)| {
+                assert_eq!(input.max_tokens, file.max_tokens);
+                let last = *input.input_ids.last().expect("tokens");
+                assert_eq!(input.window_end_tokens, vec![last; encoder.n_window_end_tokens()]);
+                EncodedDocument {
+                    title: format!("doc{i}"),
+                    token_ids: input.input_ids.clone(),
+                    mentions: input.mentions.clone(),
+                    facts: facts(&tensors.read(&format!("doc{i}.labels")).expect("labels")),
+                }
+            })
+            .collect();
+        Self {
+            name: directory.display().to_string(),
+            config: ModelConfig {
+                kind: file.model,
+                encoder,
+                head: HeadConfig {
+                    emb_size: file.emb_size,
+                    group_size: file.group_size,
+                    pair_attention: file.pair_attention,
+                    axial_layers: file.axial_layers,
+                    axial_heads: file.axial_heads,
+                },
+                n_classes: file.n_classes,
+                max_relations_per_pair: file.max_relations_per_pair,
+            },
+            documents,
+            expected: read(&directory.join("expected.json")),
+            tensors,
+            encoder: open("encoder.safetensors"),
+            head: open("head.safetensors"),
+        }
+    }
+
+    /// The tensor `doc{i}.{name}`, if the case has it.
+    pub(crate) fn tensor(&self, document: usize, name: &str) -> Option<Weight> {
+        let name = format!("doc{document}.{name}");
+        self.tensors.contains(&name).then(|| self.tensors.read(&name).expect("a tensor"))
+    }
+}
+
+/// Facts from labels `[e, e, r]`.
+fn facts(labels: &Weight) -> Vec<RelationFact> {
+    let [e, _, r] = labels.shape[..] else { panic!("labels are [e, e, r]") };
+    let mut facts = Vec::new();
+    for head in 0..e {
+        for tail in (0..e).filter(|tail| *tail != head) {
+            for relation in 1..r {
+                if labels.values[(head * e + tail) * r + relation] == 1.0 {
+                    let pair = EntityPair { head, tail };
+                    facts.push(RelationFact { pair, relation, evidence: Vec::new() });
+                }
+            }
+        }
+    }
+    facts
+}

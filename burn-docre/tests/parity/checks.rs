@@ -1,0 +1,297 @@
+//! What is compared, and how closely.
+
+use std::collections::BTreeMap;
+
+use burn::{
+    module::{AutodiffModule, Module, ModuleVisitor, Param},
+    tensor::{Tensor, TensorData, backend::{AutodiffBackend, Backend}},
+};
+use burn_autodiff::Autodiff;
+use burn_docre::{
+    batch::DocReBatch,
+    encoder::load::hugging_face_name,
+    features::EncodedDocument,
+    loss::{DistillationLoss, RelationLoss},
+    model::{DocReModel, weight_name},
+    ops::DocReBackend,
+    pooling::{DocumentEncoding, pair_attention_weights},
+    predict::predict,
+    weights,
+};
+
+use crate::case::Case;
+
+/// Intermediates and logits: `|a - b| <= TENSOR_TOLERANCE * max(1, max |b|)`.
+const TENSOR_TOLERANCE: f32 = 1e-4;
+/// Losses: `|a - b| <= LOSS_TOLERANCE * |b|`.
+const LOSS_TOLERANCE: f64 = 1e-5;
+/// Gradients: `‖a - b‖ <= GRADIENT_TOLERANCE * ‖b‖`.
+const GRADIENT_TOLERANCE: f64 = 1e-3;
+
+/// Runs every check of one case.
+pub(crate) fn run<B: DocReBackend>(case: &Case, device: &B::Device) {
+    let model = load::<Autodiff<B>>(case, device);
+    let inner = model.valid();
+    for document in 0..case.documents.len() {
+        check_encoding(case, document, &inner, device);
+        check_pairs(case, document, &inner, device);
+        check_losses(case, document, &inner, device);
+    }
+    check_batch(case, &inner, device);
+    check_gradients(case, &model, device);
+}
+
+fn load<B: DocReBackend>(case: &Case, device: &B::Device) -> DocReModel<B> {
+    let model = case.config.init::<B>(device);
+    // Encoder and head lie in two files: each loads its own names and the other's from itself.
+    let model = model
+        .try_map_encoder(|encoder| weights::load(encoder, &case.encoder, hugging_face_name))
+        .expect("encoder weights");
+    let merged = tempfile::tempdir().expect("a directory");
+    let path = merged.path().join("merged.safetensors");
+    let weights = weights::collect(&model, weight_name).into_iter().map(|(name, weight)| {
+        let from_head = (!name.starts_with("encoder."))
+            .then(|| case.head.read(&name).expect("a head weight"));
+        (name, from_head.unwrap_or(weight))
+    });
+    weights::write_safetensors(&path, &weights.collect::<Vec<_>>()).expect("written");
+    let file = weights::WeightFile::open(&path).expect("a file");
+    weights::load(model, &file, weight_name).expect("all weights")
+}
+
+fn batch<B: DocReBackend>(
+    case: &Case,
+    documents: &[&EncodedDocument],
+    device: &B::Device,
+) -> DocReBatch<B> {
+    DocReBatch::new(documents, &case.config.encoder, device)
+}
+
+fn check_encoding<B: DocReBackend>(
+    case: &Case,
+    document: usize,
+    model: &DocReModel<B>,
+    device: &B::Device,
+) {
+    let encoded = &case.documents[document];
+    let encoding = model.encode(&batch(case, &[encoded], device));
+    assert_close(case, document, "hidden", encoding.hidden.clone());
+    assert_close(case, document, "entity", encoding.entities.clone());
+    assert_close(case, document, "entity_attention", encoding.entity_attention.clone());
+    assert_close(case, document, "pair_attention", pair_attention(case, &encoding));
+
+    // With every token an entity of its own, the entities' attention is the whole attention.
+    let every_token = EncodedDocument {
+        mentions: (0..encoded.token_ids.len()).map(|token| vec![token]).collect(),
+        facts: Vec::new(),
+        ..encoded.clone()
+    };
+    let attention = model.encode(&batch(case, &[&every_token], device)).entity_attention;
+    assert_close(case, document, "attention", attention.permute([0, 2, 1, 3]));
+}
+
+/// The normalised `q` of every pair, `[e, e, l]`.
+fn pair_attention<B: DocReBackend>(case: &Case, encoding: &DocumentEncoding<B>) -> Tensor<B, 3> {
+    let [_, e, n_heads, l] = encoding.entity_attention.dims();
+    let weights = pair_attention_weights(encoding.entity_attention.clone());
+    let weights = weights.swap_dims(1, 2).reshape([e, e, l]);
+    let epsilon = match case.config.kind {
+        burn_docre::model::ModelKind::KdDocre => 1e-10,
+        burn_docre::model::ModelKind::Atlop => n_heads as f64 * 1e-5,
+    };
+    weights.clone() / (weights.sum_dim(2) + epsilon)
+}
+
+fn check_pairs<B: DocReBackend>(
+    case: &Case,
+    document: usize,
+    model: &DocReModel<B>,
+    device: &B::Device,
+) {
+    let batch = batch(case, &[&case.documents[document]], device);
+    let intermediates = model.intermediates(&batch);
+    assert_close(case, document, "context", intermediates.context);
+    assert_close(case, document, "zs", intermediates.head);
+    assert_close(case, document, "zo", intermediates.tail);
+    for (name, tensor) in [("pair", intermediates.pair), ("pair_out", intermediates.pair_out)] {
+        if let Some(tensor) = tensor {
+            assert_close(case, document, name, tensor);
+        }
+    }
+}
+
+/// The logits of one document of the case, off the diagonal, `[p, r]`.
+fn expected_logits(case: &Case, document: usize) -> Vec<f32> {
+    off_diagonal(case, document, &case.tensor(document, "logits").expect("logits").values)
+}
+
+fn off_diagonal(case: &Case, document: usize, grid: &[f32]) -> Vec<f32> {
+    let (e, r) = (case.documents[document].n_entities(), case.config.n_classes);
+    let cells = (0..e * e).filter(|cell| cell / e != cell % e);
+    cells.flat_map(|cell| grid[cell * r..(cell + 1) * r].to_vec()).collect()
+}
+
+/// A document's logits equal the reference's whether it comes alone or with the others.
+fn check_batch<B: DocReBackend>(case: &Case, model: &DocReModel<B>, device: &B::Device) {
+    let all: Vec<&EncodedDocument> = case.documents.iter().collect();
+    let together = batch(case, &all, device);
+    let logits = floats(model.forward(&together).logits);
+    let mut rows = logits.chunks_exact(case.config.n_classes);
+    for (document, n_pairs) in together.pairs_per_document().iter().enumerate() {
+        let mine: Vec<f32> = rows.by_ref().take(*n_pairs).flatten().copied().collect();
+        assert_values(case, &format!("doc{document}.logits (batched)"), &mine, &expected_logits(case, document));
+    }
+}
+
+fn check_losses<B: DocReBackend>(
+    case: &Case,
+    document: usize,
+    model: &DocReModel<B>,
+    device: &B::Device,
+) {
+    let encoded = &case.documents[document];
+    let batch = batch(case, &[encoded], device);
+    let logits = model.forward(&batch).logits;
+    let expected = &case.expected[document];
+
+    let values = floats(logits.clone());
+    assert_values(case, &format!("doc{document}.logits"), &values, &expected_logits(case, document));
+    let predictions =
+        predict(&values, encoded.n_entities(), case.config.n_classes, case.config.max_relations_per_pair);
+    let mut predicted: Vec<_> = predictions
+        .iter()
+        .map(|p| [p.fact.pair.head, p.fact.pair.tail, p.fact.relation])
+        .collect();
+    predicted.sort();
+    assert_eq!(predicted, expected.predictions, "{}: doc{document} predictions", case.name);
+
+    let labels = batch.labels(case.config.n_classes);
+    for (name, value) in &expected.losses {
+        let loss = match distillation(name) {
+            Some(loss) => {
+                let teacher = case.tensor(document, "teacher_logits").expect("teacher logits");
+                let teacher = TensorData::new(teacher.values, teacher.shape);
+                loss.forward(logits.clone(), Tensor::from_data(teacher, device))
+            }
+            None => relation_loss(name).forward(logits.clone(), labels.clone()),
+        };
+        let loss = f64::from(floats(loss)[0]);
+        let difference = (loss - value).abs();
+        assert!(
+            difference <= LOSS_TOLERANCE * value.abs(),
+            "{}: doc{document} {name}: {loss} instead of {value}",
+            case.name
+        );
+    }
+}
+
+fn relation_loss(name: &str) -> RelationLoss {
+    match name {
+        "atl" => RelationLoss::Atl,
+        "afl_paper_gamma_0.5" => RelationLoss::AflPaper { gamma: 0.5 },
+        "afl_paper_gamma_2" => RelationLoss::AflPaper { gamma: 2.0 },
+        "afl_reference_gamma_1" => RelationLoss::AflAuthors { gamma: 1.0 },
+        other => panic!("unknown loss {other}"),
+    }
+}
+
+fn distillation(name: &str) -> Option<DistillationLoss> {
+    match name {
+        "kd_mse" => Some(DistillationLoss::Mse),
+        "kd_kl_t1" => Some(DistillationLoss::Kl { temperature: 1.0 }),
+        "kd_kl_t2" => Some(DistillationLoss::Kl { temperature: 2.0 }),
+        _ => None,
+    }
+}
+
+fn check_gradients<B: DocReBackend>(
+    case: &Case,
+    model: &DocReModel<Autodiff<B>>,
+    device: &B::Device,
+) {
+    let mut expected: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for tensor in case.tensors.names() {
+        let Some(rest) = tensor.strip_prefix("doc0.grad.") else { continue };
+        let loss = ["atl", "afl_paper_gamma_0.5", "afl_paper_gamma_2", "afl_reference_gamma_1"]
+            .into_iter()
+            .find(|loss| rest.starts_with(&format!("{loss}.")))
+            .unwrap_or_else(|| panic!("{tensor}: unknown loss"));
+        let weight = rest[loss.len() + 1..].to_string();
+        expected.entry(loss.to_string()).or_default().push((tensor, weight));
+    }
+    assert!(!expected.is_empty(), "{}: no gradient to compare", case.name);
+    for (loss, weights) in expected {
+        let batch = batch::<Autodiff<B>>(case, &[&case.documents[0]], device);
+        let logits = model.forward(&batch).logits;
+        let labels = batch.labels(case.config.n_classes);
+        let gradients = relation_loss(&loss).forward(logits, labels).backward();
+        let mut collector = Gradients::<Autodiff<B>> { gradients, found: Vec::new() };
+        model.visit(&mut collector);
+        let names = weights::collect(model, weight_name).into_iter().map(|(name, _)| name);
+        let found: BTreeMap<String, Vec<f32>> = names.zip(collector.found).collect();
+        for (tensor, weight) in weights {
+            // The fixtures name encoder weights as the encoder's own file does.
+            let own = format!("encoder.{weight}");
+            let gradient = found.get(&own).or_else(|| found.get(&weight));
+            let gradient = gradient.unwrap_or_else(|| panic!("no gradient of {weight}"));
+            assert_gradient(case, &tensor, gradient);
+        }
+    }
+}
+
+/// Every parameter's gradient in the module's order, PyTorch's layout.
+struct Gradients<B: AutodiffBackend> {
+    gradients: B::Gradients,
+    found: Vec<Vec<f32>>,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Gradients<B> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let gradient = param.val().grad(&self.gradients).map(|gradient| {
+            // Only linear weights are compared among matrices, and those are transposed.
+            if D == 2 { floats(gradient.swap_dims(0, 1)) } else { floats(gradient) }
+        });
+        self.found.push(gradient.unwrap_or_default());
+    }
+}
+
+fn assert_gradient(case: &Case, name: &str, gradient: &[f32]) {
+    let expected = case.tensors.read(name).expect("a gradient").values;
+    assert_eq!(gradient.len(), expected.len(), "{name}");
+    let norm = |values: &mut dyn Iterator<Item = f32>| {
+        values.map(|v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt()
+    };
+    let difference = norm(&mut gradient.iter().zip(&expected).map(|(a, b)| a - b));
+    let size = norm(&mut expected.iter().copied());
+    assert!(
+        difference <= GRADIENT_TOLERANCE * size,
+        "{}: {name}: the difference has norm {difference}, the gradient {size}",
+        case.name
+    );
+}
+
+fn assert_close<B: Backend, const D: usize>(
+    case: &Case,
+    document: usize,
+    name: &str,
+    tensor: Tensor<B, D>,
+) {
+    let expected = case.tensor(document, name).unwrap_or_else(|| panic!("no {name}"));
+    assert_values(case, &format!("doc{document}.{name}"), &floats(tensor), &expected.values);
+}
+
+fn assert_values(case: &Case, name: &str, values: &[f32], expected: &[f32]) {
+    assert_eq!(values.len(), expected.len(), "{}: {name}", case.name);
+    let scale = expected.iter().fold(1f32, |max, value| max.max(value.abs()));
+    let worst = values.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    let worst = worst.fold(0f32, |max, d| if d.is_nan() { f32::INFINITY } else { max.max(d) });
+    assert!(
+        worst <= TENSOR_TOLERANCE * scale,
+        "{}: {name} differs by {worst} at a scale of {scale}",
+        case.name
+    );
+}
+
+fn floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().into_vec().expect("floats")
+}

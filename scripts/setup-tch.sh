@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# libtorch 2.9.0 for the `tch` backend, from the PyPI wheel (about 7 GB on disk: the x86-64 wheel brings CUDA along).
+#   source scripts/setup-tch.sh [DIRECTORY]     # default: .venv-tch
+# installs what is missing and sets the environment of this shell for cargo and for the built program.
+_directory=$(realpath -m "${1:-.venv-tch}")
+if [ ! -x "$_directory/bin/python" ]; then
+    python3 -m venv "$_directory" || return 1
+fi
+if ! "$_directory/bin/python" -c 'import torch; assert torch.__version__.startswith("2.9.0")' 2>/dev/null; then
+    "$_directory/bin/python" -m pip install --quiet torch==2.9.0 numpy || return 1
+fi
+export PATH="$_directory/bin:$PATH"
+export LIBTORCH_USE_PYTORCH=1
+_lib=$("$_directory/bin/python" -c 'import os, torch; print(os.path.join(os.path.dirname(torch.__file__), "lib"))')
+export LD_LIBRARY_PATH="$_lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+unset _directory _lib
