@@ -154,7 +154,7 @@ fn facts<'a>(
     documents: impl Iterator<Item = Predicted> + 'a,
     vocab: &'a RelationVocab,
 ) -> impl Iterator<Item = SubmittedFact> + 'a {
-    documents.flat_map(|document| {
+    documents.flat_map(move |document| {
         let Predicted { title, predictions, .. } = document;
         predictions.into_iter().map(move |prediction| SubmittedFact {
             title: title.clone(),
