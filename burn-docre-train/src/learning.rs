@@ -86,11 +86,6 @@ impl<B: Backend> Trainee<B> {
     pub fn new(model: DocReModel<B>, objective: Objective) -> Self {
         Self { model, objective }
     }
-
-    /// The model's configuration.
-    pub fn config(&self) -> &ModelConfig {
-        &self.objective.model
-    }
 }
 
 impl<B: DocReBackend> TrainStep for Trainee<Autodiff<B>> {

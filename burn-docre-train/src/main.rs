@@ -1,5 +1,6 @@
 //! `docre`: trains, distils, evaluates and runs document-level relation extraction models.
 #![recursion_limit = "256"]
+#![expect(unreachable_pub, reason = "in a binary, `pub` says what a module offers the others")]
 
 mod checkpoint;
 mod cli;

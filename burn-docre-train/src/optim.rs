@@ -305,7 +305,7 @@ mod tests {
         }
 
         fn loss(&self, device: &B::Device) -> Tensor<B, 1> {
-            let input = Tensor::random([6, 3], Distribution::Default, device);
+            let input = Tensor::<B, 2>::random([6, 3], Distribution::Default, device);
             let hidden = self.model.head[0].forward(self.model.encoder.forward(input));
             self.model.head[1].forward(hidden).square().mean()
         }
