@@ -1,0 +1,124 @@
+//! Calls the `docre` binary, and the smallest configuration that trains.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+/// A configuration whose stages take seconds.
+pub const TINY: &str = r#"
+seed = 7
+
+[data.synthetic]
+seed = 3
+n_train = 12
+n_dev = 6
+n_distant = 16
+dropped = 0.3
+spurious = 0.2
+
+[encoder.scratch]
+layers = 1
+width = 16
+heads = 2
+intermediate = 32
+max_tokens = 192
+dropout = 0.1
+
+[model]
+kind = "kd-docre"
+emb_size = 16
+group_size = 8
+pair_attention = "axial-stack"
+axial_layers = 1
+axial_heads = 2
+
+[loss]
+kind = "afl-authors"
+gamma = 1.0
+
+[stages.teacher]
+epochs = 3
+batch_size = 2
+accumulation = 2
+encoder_lr = 3e-3
+head_lr = 3e-3
+encoder_weight_decay = 0.01
+head_weight_decay = 0.01
+
+[stages.student]
+epochs = 2
+batch_size = 4
+encoder_lr = 3e-3
+head_lr = 3e-3
+encoder_weight_decay = 0.0
+head_weight_decay = 0.0
+checkpoint_every_steps = 1
+distillation = { kind = "mse" }
+
+[stages.finetune]
+epochs = 1
+batch_size = 4
+encoder_lr = 1e-3
+head_lr = 1e-3
+encoder_weight_decay = 0.0
+head_weight_decay = 0.0
+"#;
+
+/// A directory of its own for a test, with the tiny configuration in it.
+pub struct Workshop {
+    directory: tempfile::TempDir,
+}
+
+impl Workshop {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("tiny.toml"), TINY).unwrap();
+        Self { directory }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// `docre ARGUMENTS`, in this directory.
+    pub fn docre(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_docre"));
+        command.args(arguments).current_dir(self.directory.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs it and returns what it printed; fails unless it succeeds.
+    pub fn succeed(&self, arguments: &[&str]) -> Output {
+        let output = self.docre(arguments).output().unwrap();
+        assert!(output.status.success(), "docre {arguments:?}: {}", stderr(&output));
+        output
+    }
+
+    /// Runs it and returns standard error; fails unless it fails with this exit code.
+    pub fn fail(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.docre(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "docre {arguments:?}: {}", stderr(&output));
+        stderr(&output)
+    }
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The bytes of a stage's weights.
+pub fn weights(run: &Path, stage: &str) -> Vec<u8> {
+    std::fs::read(run.join(stage).join("model/model.safetensors")).unwrap()
+}

@@ -1,0 +1,143 @@
+//! Training, small: the whole pipeline, and an interrupted run that ends like an uninterrupted one.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Child,
+};
+
+use common::{Workshop, stderr, stdout, weights};
+
+const STAGES: [&str; 3] = ["teacher", "student", "finetune"];
+
+fn files_named(directory: &Path, name: &str) -> usize {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| {
+            let is_named = path.file_name().is_some_and(|file| file == name);
+            if path.is_dir() { files_named(&path, name) } else { usize::from(is_named) }
+        })
+        .sum()
+}
+
+/// Waits until a line of standard error satisfies `is_it`, and leaves the rest to a thread.
+fn wait_for_line(child: &mut Child, is_it: impl Fn(&str) -> bool) -> std::thread::JoinHandle<String> {
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let found = lines.by_ref().map_while(Result::ok).any(|line| is_it(&line));
+    assert!(found, "the line never came");
+    std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"))
+}
+
+fn kill(child: &Child, signal: &str) {
+    let status = std::process::Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn the_pipeline_ends_with_models_scores_and_a_table() {
+    let workshop = Workshop::new();
+    let output = workshop.succeed(&["distill", "tiny.toml", "--out", "run"]);
+    let table = stdout(&output);
+    for row in ["teacher", "student", "student, fine-tuned"] {
+        assert!(table.lines().any(|line| line.starts_with(row)), "{table}");
+    }
+    let run = workshop.path("run");
+    let results = std::fs::read_to_string(run.join("results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    for stage in STAGES {
+        assert!(results[stage]["f1"].is_number() && results[stage]["ign_f1"].is_number());
+        for file in ["config.json", "tokenizer.json", "relations.json", "model.safetensors"] {
+            assert!(run.join(stage).join("model").join(file).is_file(), "{stage} {file}");
+        }
+        assert!(!run.join(stage).join("checkpoint").exists(), "{stage}");
+    }
+    assert_eq!(files_named(&run, "model.safetensors"), 3);
+    let again = workshop.succeed(&["distill", "tiny.toml", "--out", "run", "--resume"]);
+    assert_eq!(stdout(&again), table);
+    assert!(stderr(&again).contains("teacher: already finished"));
+}
+
+#[test]
+fn training_lowers_the_loss() {
+    let workshop = Workshop::new();
+    let arguments = [
+        "train", "tiny.toml", "--stage", "teacher", "--out", "run", "--set",
+        "stages.teacher.epochs=6",
+    ];
+    workshop.succeed(&arguments);
+    let state = std::fs::read_to_string(workshop.path("run/teacher/training_state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    let losses: Vec<f64> =
+        state["history"].as_array().unwrap().iter().map(|e| e["loss"].as_f64().unwrap()).collect();
+    assert_eq!(losses.len(), 6);
+    assert!(losses[5] < 0.8 * losses[0], "{losses:?}");
+}
+
+#[test]
+fn two_runs_of_one_seed_are_equal_and_another_seed_differs() {
+    let workshop = Workshop::new();
+    let train = |out: &str, seed: &str| {
+        let seed = format!("seed={seed}");
+        workshop.succeed(&["train", "tiny.toml", "--stage", "teacher", "--out", out, "--set", &seed]);
+        weights(&workshop.path(out), "teacher")
+    };
+    let first = train("a", "7");
+    assert_eq!(first, train("b", "7"));
+    assert_ne!(first, train("c", "8"));
+}
+
+/// Kills the run by `signal` at several moments, each time resuming it, and compares the end with `whole`.
+fn ends_like_the_whole_run(signal: &str, moments: &[&str]) {
+    let workshop = Workshop::new();
+    let whole = workshop.path("whole");
+    workshop.succeed(&["distill", "tiny.toml", "--out", "whole"]);
+    let mut arguments = vec!["distill", "tiny.toml", "--out", "run", "--log-format", "json"];
+    for moment in moments {
+        let mut child = workshop.docre(&arguments).spawn().unwrap();
+        let rest = wait_for_line(&mut child, |line| line.contains(moment));
+        kill(&child, signal);
+        let status = child.wait().unwrap();
+        let rest = rest.join().unwrap();
+        if signal == "-KILL" {
+            assert_eq!(status.code(), None);
+        } else {
+            assert_eq!(status.code(), Some(1), "{rest}");
+            assert!(rest.contains("--resume"), "{rest}");
+        }
+        if arguments.len() == 6 {
+            arguments.push("--resume");
+        }
+    }
+    workshop.succeed(&arguments);
+    let run = workshop.path("run");
+    for stage in STAGES {
+        assert!(weights(&run, stage) == weights(&whole, stage), "{stage} differs");
+    }
+    let results = |run: &Path| std::fs::read_to_string(run.join("results.json")).unwrap();
+    assert_eq!(results(&run), results(&whole));
+}
+
+#[test]
+fn a_killed_run_resumed_ends_with_the_same_bytes() {
+    let moments = [
+        r#""epoch":1,"epochs":3,"event":"epoch""#,
+        r#""epoch":2,"epochs":3,"event":"epoch""#,
+        r#""event":"step","figures""#,
+        r#""epoch":1,"epochs":2,"event":"epoch""#,
+    ];
+    ends_like_the_whole_run("-KILL", &moments);
+}
+
+#[test]
+fn an_interrupted_run_resumed_ends_with_the_same_bytes() {
+    let moments = [r#""event":"step""#, r#""epoch":2,"epochs":3,"event":"epoch""#];
+    ends_like_the_whole_run("-INT", &moments);
+    ends_like_the_whole_run("-TERM", &moments[..1]);
+}
