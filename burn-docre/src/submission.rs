@@ -1,1 +1,188 @@
-//! submission
+//! The DocRED submission format: a JSON array of predicted facts, one object each.
+//!
+//! `[{"title": …, "h_idx": 0, "t_idx": 3, "r": "P17", "evidence": [0, 2]}]`: what the leaderboard
+//! and the official scorer read. Our files may carry a `score` too, which both of them ignore.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+
+use serde::de::{DeserializeSeed, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::atomic_file::write_atomically;
+use crate::{Error, Result};
+
+/// One predicted fact, as it stands in the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SubmittedFact {
+    /// Title of the document.
+    pub title: String,
+    /// Index of the head entity.
+    pub h_idx: usize,
+    /// Index of the tail entity.
+    pub t_idx: usize,
+    /// Relation id, such as `P17`.
+    pub r: String,
+    /// Indices of the supporting sentences; an absent field means none.
+    #[serde(default)]
+    pub evidence: Vec<usize>,
+    /// The model's margin over the threshold class, where it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
+}
+
+/// Reads a submission; a malformed record is an error that names the file and the record's position
+/// from 0.
+pub fn read_submission(path: &Path) -> Result<Vec<SubmittedFact>> {
+    let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
+    let n_read = Cell::new(None);
+    let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+    Facts { n_read: &n_read }
+        .deserialize(&mut deserializer)
+        .and_then(|facts| deserializer.end().map(|()| facts))
+        .map_err(|cause| match n_read.get() {
+            Some(index) => Error::format(path, format!("record {index}: {cause}")),
+            None => Error::format(path, format!("not a list of predicted facts: {cause}")),
+        })
+}
+
+/// Writes a submission, whole or not at all.
+pub fn write_submission(path: &Path, facts: impl IntoIterator<Item = SubmittedFact>) -> Result<()> {
+    write_atomically(path, |file| write_json(file, facts))
+}
+
+/// Writes the submission's JSON, one fact a line; also what `result.json` in a leaderboard archive
+/// holds.
+pub fn write_json(
+    writer: &mut impl Write,
+    facts: impl IntoIterator<Item = SubmittedFact>,
+) -> std::io::Result<()> {
+    writer.write_all(b"[")?;
+    for (index, fact) in facts.into_iter().enumerate() {
+        writer.write_all(if index == 0 { b"\n" } else { b",\n" })?;
+        serde_json::to_writer(&mut *writer, &fact)?;
+    }
+    writer.write_all(b"\n]\n")
+}
+
+/// Reads the array record by record, so that an error knows its record.
+struct Facts<'a> {
+    /// The record being read; `None` outside the array.
+    n_read: &'a Cell<Option<usize>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Facts<'_> {
+    type Value = Vec<SubmittedFact>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Facts<'_> {
+    type Value = Vec<SubmittedFact>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a JSON array of objects with title, h_idx, t_idx and r")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut records: A) -> Result<Self::Value, A::Error> {
+        let mut facts = Vec::new();
+        self.n_read.set(Some(0));
+        while let Some(fact) = records.next_element()? {
+            facts.push(fact);
+            self.n_read.set(Some(facts.len()));
+        }
+        self.n_read.set(None);
+        Ok(facts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fact(r: &str, score: Option<f32>) -> SubmittedFact {
+        SubmittedFact {
+            title: "Karvu \"the\" river".into(),
+            h_idx: 0,
+            t_idx: 3,
+            r: r.into(),
+            evidence: vec![2, 0],
+            score,
+        }
+    }
+
+    fn error_of(json: &[u8]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("predictions.json");
+        std::fs::write(&path, json).unwrap();
+        let error = read_submission(&path).unwrap_err().to_string();
+        assert!(error.contains("predictions.json"), "{error}");
+        error
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("predictions.json");
+        let facts = vec![fact("P17", None), fact("P131", Some(1.25))];
+        write_submission(&path, facts.clone()).unwrap();
+        assert_eq!(read_submission(&path).unwrap(), facts);
+        write_submission(&path, []).unwrap();
+        assert_eq!(read_submission(&path).unwrap(), []);
+    }
+
+    #[test]
+    fn each_fact_stands_on_its_line_and_an_unknown_score_is_not_written() {
+        let mut bytes = Vec::new();
+        write_json(&mut bytes, [fact("P17", None), fact("P131", Some(0.5))]).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[1].ends_with(r#""r":"P17","evidence":[2,0]},"#), "{}", lines[1]);
+        assert!(lines[2].ends_with(r#""score":0.5}"#), "{}", lines[2]);
+    }
+
+    #[test]
+    fn evidence_may_be_absent_and_other_fields_are_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("predictions.json");
+        std::fs::write(&path, r#"[{"r":"P1","title":"A","h_idx":1,"t_idx":0,"x":[{}]}]"#).unwrap();
+        let facts = read_submission(&path).unwrap();
+        assert_eq!((facts[0].h_idx, facts[0].evidence.len(), facts[0].score), (1, 0, None));
+    }
+
+    #[test]
+    fn a_bad_record_is_named_by_its_position() {
+        let good = r#"{"title":"A","h_idx":0,"t_idx":1,"r":"P1"}"#;
+        for bad in [
+            r#"{"title":"A","h_idx":-1,"t_idx":1,"r":"P1"}"#,
+            r#"{"title":"A","h_idx":1e40,"t_idx":1,"r":"P1"}"#,
+            r#"{"title":"A","h_idx":0,"r":"P1"}"#,
+            r#"{"title":7,"h_idx":0,"t_idx":1,"r":"P1"}"#,
+            "null",
+        ] {
+            let error = error_of(format!("[{good},{bad}]").as_bytes());
+            assert!(error.contains("record 1: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_submission_is_an_error() {
+        for json in ["", "{}", "[", "null", "[] []", "\u{feff}[]"] {
+            error_of(json.as_bytes());
+        }
+        error_of(b"[{\"title\":\"\xff\",\"h_idx\":0,\"t_idx\":1,\"r\":\"P1\"}]");
+    }
+
+    #[test]
+    fn deep_nesting_does_not_overflow_the_stack() {
+        let deep = "[".repeat(1 << 20);
+        error_of(deep.as_bytes());
+        error_of(format!(r#"[{{"title":"A","x":{deep}"#).as_bytes());
+        error_of(format!(r#"[{{"title":{}"#, r#"{"a":"#.repeat(1 << 20)).as_bytes());
+    }
+}

@@ -1,0 +1,302 @@
+//! Where the score comes from: subsets of the facts, related or not, and kinds of errors.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::gold::GoldCorpus;
+use super::{FactKey, PrecisionRecall, PredictionSet, ratio};
+use crate::document::EntityPair;
+
+/// Scores of the facts that take part in logical reasoning.
+///
+/// GAIN (section 4.6) counts the gold facts r1, r2, r3 with h –r1→ o –r2→ t and h –r3→ t; no code
+/// for it was published. Here an ordered pair of entities *takes part in reasoning* when the gold
+/// facts about two other pairs of the document, together with it, form such a closed triangle of
+/// three different entities, whichever of its three sides the pair is. The gold facts about these
+/// pairs are GAIN's; precision is over the predictions about these pairs, the wrong ones included.
+/// KD-DocRE's scorer divides by the number of all predictions instead, which is how its published
+/// precision came about: [`precision_all_predictions`](Self::precision_all_predictions).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct InferenceScore {
+    /// Precision over the predictions about pairs that take part in reasoning, recall, and their
+    /// F1.
+    #[serde(flatten)]
+    pub score: PrecisionRecall,
+    /// The same right predictions, as a share of all predictions of the submission.
+    pub precision_all_predictions: f64,
+}
+
+/// The union of gold and predicted facts, by what went wrong (KD-DocRE, table 7).
+///
+/// A gold fact that is missed although another relation was predicted for its pair is in no class,
+/// as in the paper: the wrong prediction stands for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ErrorCounts {
+    /// C: predicted facts that are gold.
+    pub correct: usize,
+    /// W: predicted facts about a related pair, with a relation that does not hold.
+    pub wrong: usize,
+    /// MS: gold facts about a pair for which nothing is predicted.
+    pub missed: usize,
+    /// MR: predicted facts about an unrelated pair or an unknown document.
+    pub spurious: usize,
+}
+
+/// Scores of the facts whose relation `is_member`.
+pub(super) fn by_relation(
+    gold: &GoldCorpus,
+    predictions: &PredictionSet,
+    is_member: impl Fn(usize) -> bool,
+) -> PrecisionRecall {
+    let known = by_key(gold, predictions, |key| is_member(key.relation));
+    let n_unknown = predictions.unknown.iter().filter(|fact| is_member(fact.2)).count();
+    known.with_more_predictions(n_unknown).score()
+}
+
+/// Scores of the facts whose entities are mentioned in one sentence.
+pub(super) fn intra(gold: &GoldCorpus, predictions: &PredictionSet) -> PrecisionRecall {
+    by_distance(gold, predictions, |n_sentences| n_sentences == 0)
+}
+
+/// Scores of the facts whose entities are never mentioned in one sentence.
+pub(super) fn inter(gold: &GoldCorpus, predictions: &PredictionSet) -> PrecisionRecall {
+    by_distance(gold, predictions, |n_sentences| n_sentences > 0)
+}
+
+/// Facts about unknown documents have no distance and belong to no subset.
+fn by_distance(
+    gold: &GoldCorpus,
+    predictions: &PredictionSet,
+    is_member: impl Fn(usize) -> bool,
+) -> PrecisionRecall {
+    by_key(gold, predictions, |key| gold.distance(key.document, key.pair).is_some_and(&is_member))
+        .score()
+}
+
+/// Scores of the facts that take part in reasoning: see [`InferenceScore`].
+pub(super) fn inference(gold: &GoldCorpus, predictions: &PredictionSet) -> InferenceScore {
+    let graph = PairGraph::new(gold.facts.keys());
+    let counts = by_key(gold, predictions, |key| graph.is_side_of_triangle(key.document, key.pair));
+    InferenceScore {
+        score: counts.score(),
+        precision_all_predictions: ratio(counts.correct, predictions.len()),
+    }
+}
+
+/// Scores of the ordered pairs as related or not, whatever the relation.
+pub(super) fn binary(gold: &GoldCorpus, predictions: &PredictionSet) -> PrecisionRecall {
+    let gold = related_pairs(gold.facts.keys());
+    let predicted = related_pairs(predictions.facts.keys());
+    let unknown: BTreeSet<_> = predictions.unknown.iter().map(|fact| (&fact.0, fact.1)).collect();
+    PrecisionRecall::from_counts(
+        predicted.intersection(&gold).count(),
+        predicted.len() + unknown.len(),
+        gold.len(),
+    )
+}
+
+/// The errors by kind.
+pub(super) fn errors(gold: &GoldCorpus, predictions: &PredictionSet) -> ErrorCounts {
+    let related = related_pairs(gold.facts.keys());
+    let predicted = related_pairs(predictions.facts.keys());
+    let mut errors = ErrorCounts { spurious: predictions.unknown.len(), ..Default::default() };
+    for key in predictions.facts.keys() {
+        if gold.facts.contains_key(key) {
+            errors.correct += 1;
+        } else if related.contains(&(key.document, key.pair)) {
+            errors.wrong += 1;
+        } else {
+            errors.spurious += 1;
+        }
+    }
+    let is_missed = |key: &&FactKey| !predicted.contains(&(key.document, key.pair));
+    errors.missed = gold.facts.keys().filter(is_missed).count();
+    errors
+}
+
+/// Numbers of facts of one subset.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) correct: usize,
+    pub(super) predicted: usize,
+    pub(super) gold: usize,
+}
+
+impl Counts {
+    pub(super) fn score(self) -> PrecisionRecall {
+        PrecisionRecall::from_counts(self.correct, self.predicted, self.gold)
+    }
+
+    fn with_more_predictions(self, n_more: usize) -> Self {
+        Self { predicted: self.predicted + n_more, ..self }
+    }
+}
+
+/// Counts the facts that are members, on the gold side and on the predicted side alike.
+fn by_key(
+    gold: &GoldCorpus,
+    predictions: &PredictionSet,
+    is_member: impl Fn(&FactKey) -> bool,
+) -> Counts {
+    let n_gold = gold.facts.keys().filter(|key| is_member(key)).count();
+    let mut counts = Counts { gold: n_gold, ..Counts::default() };
+    for key in predictions.facts.keys().filter(|key| is_member(key)) {
+        counts.predicted += 1;
+        counts.correct += usize::from(gold.facts.contains_key(key));
+    }
+    counts
+}
+
+/// The numbers of every relation that is gold or predicted.
+pub(super) fn counts_per_relation(
+    gold: &GoldCorpus,
+    predictions: &PredictionSet,
+) -> BTreeMap<usize, Counts> {
+    let mut relations: BTreeMap<usize, Counts> = BTreeMap::new();
+    for key in gold.facts.keys() {
+        relations.entry(key.relation).or_default().gold += 1;
+    }
+    for key in predictions.facts.keys() {
+        let counts = relations.entry(key.relation).or_default();
+        counts.predicted += 1;
+        counts.correct += usize::from(gold.facts.contains_key(key));
+    }
+    for (_, _, relation) in &predictions.unknown {
+        relations.entry(*relation).or_default().predicted += 1;
+    }
+    relations
+}
+
+fn related_pairs<'a>(keys: impl Iterator<Item = &'a FactKey>) -> BTreeSet<(usize, EntityPair)> {
+    keys.map(|key| (key.document, key.pair)).collect()
+}
+
+/// Which entity is related to which by gold, in both directions, by document and entity.
+struct PairGraph {
+    tails: BTreeMap<(usize, usize), BTreeSet<usize>>,
+    heads: BTreeMap<(usize, usize), BTreeSet<usize>>,
+}
+
+impl PairGraph {
+    fn new<'a>(keys: impl Iterator<Item = &'a FactKey>) -> Self {
+        let mut graph = Self { tails: BTreeMap::new(), heads: BTreeMap::new() };
+        for &FactKey { document, pair: EntityPair { head, tail }, .. } in keys {
+            graph.tails.entry((document, head)).or_default().insert(tail);
+            graph.heads.entry((document, tail)).or_default().insert(head);
+        }
+        graph
+    }
+
+    /// Whether gold relates both ends of the pair to some third entity so that a → b → c, a → c is
+    /// closed.
+    fn is_side_of_triangle(&self, document: usize, pair: EntityPair) -> bool {
+        let EntityPair { head, tail } = pair;
+        let tails = |entity| self.tails.get(&(document, entity));
+        let heads = |entity| self.heads.get(&(document, entity));
+        let share_another = |left: Option<&BTreeSet<usize>>, right: Option<&BTreeSet<usize>>| {
+            let (Some(left), Some(right)) = (left, right) else { return false };
+            left.intersection(right).any(|&other| other != head && other != tail)
+        };
+        let is_conclusion = || share_another(tails(head), heads(tail)); // head → other → tail
+        let is_first_step = || share_another(tails(head), tails(tail)); // head, tail → other
+        let is_second_step = || share_another(heads(head), heads(tail)); // other → head, tail
+        head != tail && (is_conclusion() || is_first_step() || is_second_step())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scorer;
+    use super::super::small_world::*;
+    use super::*;
+
+    fn gold() -> GoldCorpus {
+        small_scorer().gold
+    }
+
+    fn score(n_correct: usize, n_predicted: usize, n_gold: usize) -> PrecisionRecall {
+        PrecisionRecall::from_counts(n_correct, n_predicted, n_gold)
+    }
+
+    #[test]
+    fn relations_split_the_facts() {
+        // P17 and P131: 3 gold facts; all but the P50 of the 7 predictions.
+        let frequent = by_relation(&gold(), &small_predictions(), |relation| relation != P50);
+        assert_eq!(frequent, score(3, 6, 3));
+        let long_tail = by_relation(&gold(), &small_predictions(), |relation| relation == P50);
+        assert_eq!(long_tail, score(0, 1, 2));
+    }
+
+    #[test]
+    fn sentence_distance_splits_the_facts_of_known_documents() {
+        // In one sentence: gold A 0 1; predicted twice A 0 1, A 3 0, A 1 3.
+        assert_eq!(intra(&gold(), &small_predictions()), score(1, 4, 1));
+        // Across: gold A 1 2, A 0 2, A 2 3, B 0 1; predicted A 1 2, A 0 2.
+        assert_eq!(inter(&gold(), &small_predictions()), score(2, 2, 4));
+    }
+
+    #[test]
+    fn the_closest_mentions_decide_the_distance() {
+        let pair = |head, tail| EntityPair { head, tail };
+        let corpus = GoldCorpus::new(&[document("A", &[&[0, 9], &[3, 7], &[]], &[])]);
+        assert_eq!(corpus.distance(0, pair(0, 1)), Some(2));
+        assert_eq!(corpus.distance(0, pair(0, 2)), None);
+        assert_eq!((corpus.distance(0, pair(0, 3)), corpus.distance(1, pair(0, 1))), (None, None));
+    }
+
+    #[test]
+    fn reasoning_counts_the_three_sides_of_closed_triangles() {
+        // Gold: the three sides of 0 → 1 → 2. Predicted about such pairs: these, A 0 1 P50 and A 1
+        // 3 P17.
+        let InferenceScore { score: actual, precision_all_predictions } =
+            inference(&gold(), &small_predictions());
+        assert_eq!(actual, score(3, 5, 3));
+        assert_eq!(precision_all_predictions, 3.0 / 7.0);
+    }
+
+    #[test]
+    fn a_triangle_needs_three_entities_and_the_right_directions() {
+        let n_inferred = |facts: &[(usize, usize, usize)]| {
+            let document = named("A", &["a", "b", "c"], facts);
+            let corpus = GoldCorpus::new(std::slice::from_ref(&document));
+            let graph = PairGraph::new(corpus.facts.keys());
+            document.facts.iter().filter(|fact| graph.is_side_of_triangle(0, fact.pair)).count()
+        };
+        assert_eq!(n_inferred(&[(0, 1, P17), (1, 2, P17), (0, 2, P50), (0, 2, P17)]), 4);
+        assert_eq!(n_inferred(&[(0, 1, P17), (1, 2, P17), (2, 0, P17)]), 0, "a cycle");
+        assert_eq!(n_inferred(&[(0, 1, P17), (1, 0, P17), (0, 0, P17)]), 0, "two entities");
+        assert_eq!(n_inferred(&[(0, 1, P17), (1, 2, P17)]), 0, "no conclusion");
+    }
+
+    #[test]
+    fn binary_scores_forget_the_relation() {
+        // Gold pairs 5; predicted A 0 1, A 1 2, A 0 2, A 3 0, A 1 3 and one of an unknown document.
+        assert_eq!(binary(&gold(), &small_predictions()), score(3, 6, 5));
+    }
+
+    #[test]
+    fn errors_fall_into_four_kinds() {
+        let expected = ErrorCounts { correct: 3, wrong: 1, missed: 2, spurious: 3 };
+        assert_eq!(errors(&gold(), &small_predictions()), expected);
+    }
+
+    #[test]
+    fn a_missed_label_of_a_predicted_pair_is_in_no_class() {
+        let gold = [document("A", &[&[0], &[0]], &[(0, 1, P17, &[]), (0, 1, P50, &[])])];
+        let scorer = Scorer::new(&gold, &[]);
+        let predictions = PredictionSet::new([(0, &gold[0].facts[0])]);
+        let expected = ErrorCounts { correct: 1, ..ErrorCounts::default() };
+        assert_eq!(errors(&scorer.gold, &predictions), expected);
+    }
+
+    #[test]
+    fn every_relation_has_its_counts() {
+        let counts = counts_per_relation(&gold(), &small_predictions());
+        let row = |relation: usize| {
+            let Counts { correct, predicted, gold } = counts[&relation];
+            (correct, predicted, gold)
+        };
+        assert_eq!((row(P17), row(P131), row(P50)), ((2, 5, 2), (1, 1, 1), (0, 1, 2)));
+    }
+}

@@ -1,0 +1,208 @@
+//! The official DocRED scores: F1, Ign F1 and evidence F1.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::gold::GoldCorpus;
+use super::{PrecisionRecall, PredictionSet, ratio};
+use crate::document::Document;
+
+/// What the official DocRED scorer prints, as fractions.
+///
+/// With c correct facts of p predicted and g gold ones, and i of the correct ones already known
+/// from training by name and relation:
+///
+/// * precision = c / p, recall = c / g;
+/// * Ign F1 is the harmonic mean of (c − i) / (p − i) and the *unchanged* recall c / g;
+/// * evidence precision counts the sentences given with all predictions for known documents,
+///   evidence recall those of all gold facts; a sentence is right when it supports a correct fact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Scores {
+    /// F1 of the facts.
+    pub f1: f64,
+    /// Precision of the facts.
+    pub precision: f64,
+    /// Recall of the facts.
+    pub recall: f64,
+    /// F1 without credit for facts of the annotated training documents: the leaderboard's Ign F1.
+    pub ign_f1: f64,
+    /// F1 without credit for facts of the distant documents; `None` where these are not given.
+    pub ign_f1_distant: Option<f64>,
+    /// F1 of the evidence sentences.
+    pub evidence_f1: f64,
+    /// Precision of the evidence sentences.
+    pub evidence_precision: f64,
+    /// Recall of the evidence sentences.
+    pub evidence_recall: f64,
+}
+
+/// Scores predictions against a gold corpus; made once, used at every epoch.
+#[derive(Clone, Debug)]
+pub struct Scorer {
+    pub(super) gold: GoldCorpus,
+    /// By relation: its facts in the annotated training documents.
+    pub(super) training_counts: BTreeMap<usize, usize>,
+    has_distant: bool,
+}
+
+impl Scorer {
+    /// A scorer for `gold`. `training` are the human-annotated training documents that Ign F1
+    /// discounts.
+    pub fn new<'a>(gold: &[Document], training: impl IntoIterator<Item = &'a Document>) -> Self {
+        let mut scorer = Self {
+            gold: GoldCorpus::new(gold),
+            training_counts: BTreeMap::new(),
+            has_distant: false,
+        };
+        for document in training {
+            scorer.add_training_document(document);
+        }
+        scorer
+    }
+
+    /// Adds one human-annotated training document, for corpora that are streamed.
+    pub fn add_training_document(&mut self, document: &Document) {
+        for fact in &document.facts {
+            *self.training_counts.entry(fact.relation).or_default() += 1;
+        }
+        self.gold.mark_repeated(document, |fact| fact.in_training = true);
+    }
+
+    /// Adds one distantly labelled training document; with the first, [`Scores::ign_f1_distant`] is
+    /// computed.
+    pub fn add_distant_document(&mut self, document: &Document) {
+        self.has_distant = true;
+        self.gold.mark_repeated(document, |fact| fact.in_distant = true);
+    }
+
+    /// How many gold facts there are.
+    pub fn n_gold_facts(&self) -> usize {
+        self.gold.facts.len()
+    }
+
+    /// The official scores of `predictions`.
+    pub fn score(&self, predictions: &PredictionSet) -> Scores {
+        let counts = self.count(predictions);
+        let n_gold = self.gold.facts.len();
+        let facts = PrecisionRecall::from_counts(counts.correct, predictions.len(), n_gold);
+        let ign_f1 = |n_seen: usize| {
+            let precision = ratio(counts.correct - n_seen, predictions.len() - n_seen);
+            PrecisionRecall::from_ratios(precision, facts.recall).f1
+        };
+        let evidence = PrecisionRecall::from_counts(
+            counts.correct_evidence,
+            counts.evidence,
+            self.gold.n_evidence,
+        );
+        Scores {
+            f1: facts.f1,
+            precision: facts.precision,
+            recall: facts.recall,
+            ign_f1: ign_f1(counts.correct_in_training),
+            ign_f1_distant: self.has_distant.then(|| ign_f1(counts.correct_in_distant)),
+            evidence_f1: evidence.f1,
+            evidence_precision: evidence.precision,
+            evidence_recall: evidence.recall,
+        }
+    }
+
+    fn count(&self, predictions: &PredictionSet) -> Counts {
+        let mut counts = Counts::default();
+        for (key, evidence) in &predictions.facts {
+            counts.evidence += evidence.len();
+            if let Some(gold) = self.gold.facts.get(key) {
+                counts.correct += 1;
+                counts.correct_in_training += usize::from(gold.in_training);
+                counts.correct_in_distant += usize::from(gold.in_distant);
+                counts.correct_evidence += gold.evidence.intersection(evidence).count();
+            }
+        }
+        counts
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    correct: usize,
+    correct_in_training: usize,
+    correct_in_distant: usize,
+    evidence: usize,
+    correct_evidence: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::small_world::*;
+    use super::*;
+
+    fn near(actual: f64, expected: f64) {
+        assert!((actual - expected).abs() < 1e-12, "{actual} instead of {expected}");
+    }
+
+    #[test]
+    fn the_small_world_scores_as_worked_by_hand() {
+        let scores = small_scorer().score(&small_predictions());
+        // 3 correct of 7 different predictions (one for an unknown document) and 5 gold facts.
+        near(scores.precision, 3.0 / 7.0);
+        near(scores.recall, 3.0 / 5.0);
+        near(scores.f1, 0.5);
+        // Training shows 1 of the 3: precision (3 - 1) / (7 - 1), recall stays 3/5.
+        near(scores.ign_f1, 2.0 * (1.0 / 3.0) * 0.6 / (1.0 / 3.0 + 0.6));
+        // The distant corpus shows 2 of the 3: precision (3 - 2) / (7 - 2).
+        near(scores.ign_f1_distant.unwrap(), 2.0 * 0.2 * 0.6 / (0.2 + 0.6));
+        // 2 right sentences; given: 2 + 1 + 0 with correct facts, 1 with wrong ones;
+        // gold: 2 + 1 + 0 + 1 + 0.
+        near(scores.evidence_precision, 2.0 / 4.0);
+        near(scores.evidence_recall, 2.0 / 4.0);
+        near(scores.evidence_f1, 0.5);
+    }
+
+    #[test]
+    fn no_predictions_score_zero() {
+        let scores = small_scorer().score(&PredictionSet::default());
+        assert_eq!(scores, Scores { ign_f1_distant: Some(0.0), ..Scores::default() });
+    }
+
+    #[test]
+    fn no_gold_facts_score_zero() {
+        let scores = Scorer::new(&[], &[]).score(&small_predictions());
+        assert_eq!(scores, Scores::default());
+    }
+
+    #[test]
+    fn without_distant_documents_there_is_no_distant_score() {
+        let scorer = Scorer::new(&small_gold(), &small_training());
+        assert_eq!(scorer.score(&small_predictions()).ign_f1_distant, None);
+    }
+
+    #[test]
+    fn facts_scored_by_position_equal_the_same_facts_from_a_submission() {
+        let gold = small_gold();
+        let facts: Vec<_> = gold.iter().enumerate().flat_map(by_position).collect();
+        let submission: Vec<_> = gold.iter().flat_map(by_title).collect();
+        let from_file =
+            PredictionSet::from_submission(std::path::Path::new("p"), &submission, &gold, &vocab())
+                .unwrap();
+        let scorer = small_scorer();
+        let scores = scorer.score(&PredictionSet::new(facts.iter().copied()));
+        assert_eq!(scores, scorer.score(&from_file));
+        assert_eq!((scores.f1, scores.evidence_f1), (1.0, 1.0));
+    }
+
+    #[test]
+    fn ignored_facts_need_the_same_names_in_the_same_order_and_the_same_relation() {
+        let gold = [named("G", &["Ana", "Tolm"], &[(0, 1, P17)])];
+        for (training, is_ignored) in [
+            (named("T", &["Ana", "Tolm"], &[(0, 1, P17)]), true),
+            (named("T", &["Tolm", "Ana"], &[(0, 1, P17)]), false),
+            (named("T", &["Ana", "Tolm"], &[(0, 1, P131)]), false),
+            (named("T", &["ana", "Tolm"], &[(0, 1, P17)]), false),
+        ] {
+            let scorer = Scorer::new(&gold, [&training]);
+            let predictions = PredictionSet::new([(0, &gold[0].facts[0])]);
+            let expected = if is_ignored { 0.0 } else { 1.0 };
+            assert_eq!(scorer.score(&predictions).ign_f1, expected, "{training:?}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Predicted facts, duplicates dropped, tied to the documents of the gold corpus.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use crate::document::{Document, EntityPair, RelationFact};
+use crate::relation::{RelationVocab, THRESHOLD_CLASS};
+use crate::submission::SubmittedFact;
+use crate::{Error, Result};
+
+/// What makes a fact the same fact: its document, its entities in order, and its relation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FactKey {
+    /// Position of the document in the gold corpus.
+    pub document: usize,
+    /// The entities.
+    pub pair: EntityPair,
+    /// Class index of the relation.
+    pub relation: usize,
+}
+
+/// A set of predicted facts. Of equal facts the first counts, and so does its evidence, as in the
+/// official scorer.
+#[derive(Clone, Debug, Default)]
+pub struct PredictionSet {
+    pub(super) facts: BTreeMap<FactKey, BTreeSet<usize>>,
+    /// Facts about documents that the gold corpus does not have: never right, but still predicted.
+    pub(super) unknown: BTreeSet<(String, EntityPair, usize)>,
+}
+
+impl PredictionSet {
+    /// The set of `(document, fact)`, documents by their position in the gold corpus.
+    pub fn new<'a>(facts: impl IntoIterator<Item = (usize, &'a RelationFact)>) -> Self {
+        let mut set = Self::default();
+        for (document, fact) in facts {
+            set.insert(document, fact.pair, fact.relation, &fact.evidence);
+        }
+        set
+    }
+
+    /// The set that a submission stands for. `path` is the submission's, for the messages.
+    ///
+    /// # Errors
+    ///
+    /// A record is refused when its relation is not in `vocab`, when it names an entity that its
+    /// document does not have, and when several gold documents bear its title. A title that no gold
+    /// document bears is no error: the official scorer counts such a fact as a wrong prediction.
+    pub fn from_submission(
+        path: &Path,
+        submission: &[SubmittedFact],
+        gold: &[Document],
+        vocab: &RelationVocab,
+    ) -> Result<Self> {
+        let titles = Titles::new(gold);
+        let mut set = Self::default();
+        for (index, fact) in submission.iter().enumerate() {
+            let refuse = |reason: String| {
+                Error::format(path, format!("record {index} ({:?}): {reason}", fact.title))
+            };
+            let relation = relation_of(fact, vocab).map_err(refuse)?;
+            let pair = EntityPair { head: fact.h_idx, tail: fact.t_idx };
+            match titles.find(&fact.title).map_err(refuse)? {
+                Some(document) => {
+                    check_entities(pair, gold[document].entities.len()).map_err(refuse)?;
+                    set.insert(document, pair, relation, &fact.evidence);
+                }
+                None => {
+                    set.unknown.insert((fact.title.clone(), pair, relation));
+                }
+            }
+        }
+        Ok(set)
+    }
+
+    /// How many different facts are predicted, those about unknown documents included.
+    pub fn len(&self) -> usize {
+        self.facts.len() + self.unknown.len()
+    }
+
+    /// Whether nothing is predicted.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many facts are about documents that the gold corpus does not have.
+    pub fn n_unknown_documents(&self) -> usize {
+        self.unknown.len()
+    }
+
+    fn insert(&mut self, document: usize, pair: EntityPair, relation: usize, evidence: &[usize]) {
+        self.facts
+            .entry(FactKey { document, pair, relation })
+            .or_insert_with(|| evidence.iter().copied().collect());
+    }
+}
+
+/// Finds documents by their titles.
+struct Titles<'a>(HashMap<&'a str, Vec<usize>>);
+
+impl<'a> Titles<'a> {
+    fn new(documents: &'a [Document]) -> Self {
+        let mut titles: HashMap<&str, Vec<usize>> = HashMap::with_capacity(documents.len());
+        for (index, document) in documents.iter().enumerate() {
+            titles.entry(&document.title).or_default().push(index);
+        }
+        Self(titles)
+    }
+
+    fn find(&self, title: &str) -> Result<Option<usize>, String> {
+        match self.0.get(title).map(Vec::as_slice) {
+            None => Ok(None),
+            Some([document]) => Ok(Some(*document)),
+            Some(several) => Err(format!("{} gold documents bear this title", several.len())),
+        }
+    }
+}
+
+fn relation_of(fact: &SubmittedFact, vocab: &RelationVocab) -> Result<usize, String> {
+    match vocab.index_of(&fact.r) {
+        Some(THRESHOLD_CLASS) => {
+            Err(format!("{:?} means that no relation holds: it cannot be predicted", fact.r))
+        }
+        Some(relation) => Ok(relation),
+        None => Err(format!("relation {:?} is not in the vocabulary", fact.r)),
+    }
+}
+
+fn check_entities(pair: EntityPair, n_entities: usize) -> Result<(), String> {
+    for (field, entity) in [("h_idx", pair.head), ("t_idx", pair.tail)] {
+        if entity >= n_entities {
+            return Err(format!("{field} is {entity}, but the document has {n_entities} entities"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::small_world::{document, submitted, vocab};
+    use super::*;
+
+    fn refused(facts: &[SubmittedFact], gold: &[Document]) -> String {
+        let path = Path::new("predictions.json");
+        PredictionSet::from_submission(path, facts, gold, &vocab()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn of_equal_facts_the_first_keeps_its_evidence() {
+        let facts = [submitted("A", 0, 1, "P17", &[2, 2]), submitted("A", 0, 1, "P17", &[0, 1])];
+        let gold = [document("A", &[&[0], &[0]], &[])];
+        let set = PredictionSet::from_submission(Path::new("p"), &facts, &gold, &vocab()).unwrap();
+        assert_eq!(set.len(), 1);
+        assert_eq!(set.facts.values().next().unwrap(), &BTreeSet::from([2]));
+    }
+
+    #[test]
+    fn a_fact_about_an_unknown_document_is_kept_as_unknown() {
+        let fact = submitted("Nowhere", 7, 8, "P17", &[]);
+        let set =
+            PredictionSet::from_submission(Path::new("p"), &[fact.clone(), fact], &[], &vocab())
+                .unwrap();
+        assert_eq!((set.len(), set.n_unknown_documents(), set.is_empty()), (1, 1, false));
+    }
+
+    #[test]
+    fn unusable_records_are_named_with_their_cause() {
+        let gold = [document("A", &[&[0], &[0]], &[])];
+        let good = submitted("A", 0, 1, "P17", &[]);
+        let with = |bad| refused(&[good.clone(), bad], &gold);
+        for (bad, cause) in [
+            (submitted("A", 0, 1, "P0", &[]), "\"P0\""),
+            (submitted("A", 0, 1, "Na", &[]), "no relation"),
+            (submitted("A", 2, 1, "P17", &[]), "h_idx is 2, but the document has 2 entities"),
+            (submitted("A", 0, usize::MAX, "P17", &[]), "t_idx is"),
+        ] {
+            let error = with(bad);
+            assert!(error.contains("predictions.json: record 1 (\"A\")"), "{error}");
+            assert!(error.contains(cause), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_ambiguous_title_is_refused() {
+        let gold = [document("A", &[&[0], &[0]], &[]), document("A", &[&[0]], &[])];
+        let error = refused(&[submitted("A", 0, 1, "P17", &[])], &gold);
+        assert!(error.contains("2 gold documents"), "{error}");
+    }
+}

@@ -1,0 +1,178 @@
+//! All scores of one set of predictions, as `docre evaluate --json` prints them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::{
+    ErrorCounts, InferenceScore, PrecisionRecall, PredictionSet, Scorer, Scores, analysis,
+};
+use crate::relation::RelationVocab;
+
+/// How many relation types count as frequent.
+const N_FREQUENT: usize = 10;
+
+/// The ten most frequent relation types of Re-DocRED, the fixed list of its own scorer.
+const RE_DOCRED_FREQUENT: [&str; N_FREQUENT] =
+    ["P17", "P131", "P27", "P150", "P175", "P577", "P463", "P527", "P495", "P361"];
+
+/// Which relation types are frequent; all others are the long tail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FrequentRelations {
+    /// The ten with the most facts in the annotated training documents, as in KD-DocRE; of equals,
+    /// the first class.
+    #[default]
+    Train,
+    /// The fixed list of the Re-DocRED scorer.
+    ReDocRed,
+}
+
+/// The scores of one relation type.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct RelationScore {
+    /// Its precision, recall and F1.
+    #[serde(flatten)]
+    pub score: PrecisionRecall,
+    /// Its gold facts.
+    pub support: usize,
+}
+
+/// Every figure that the papers report; serialises to the keys of `docre evaluate --json`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The official scores.
+    #[serde(flatten)]
+    pub official: Scores,
+    /// Facts with one of the ten frequent relation types.
+    pub frequent: PrecisionRecall,
+    /// Facts with one of the other relation types.
+    pub long_tail: PrecisionRecall,
+    /// Facts whose entities are mentioned together in some sentence.
+    pub intra: PrecisionRecall,
+    /// Facts whose entities are never mentioned in one sentence.
+    pub inter: PrecisionRecall,
+    /// Facts that take part in logical reasoning.
+    pub infer: InferenceScore,
+    /// Pairs as related or not.
+    pub binary: PrecisionRecall,
+    /// The errors by kind.
+    pub errors: ErrorCounts,
+    /// By relation id: every relation type that is gold or predicted.
+    pub per_relation: BTreeMap<String, RelationScore>,
+}
+
+impl Report {
+    /// Scores `predictions` in every way. `vocab` must be the one that documents and predictions
+    /// were read with.
+    pub fn new(
+        scorer: &Scorer,
+        predictions: &PredictionSet,
+        vocab: &RelationVocab,
+        frequent: FrequentRelations,
+    ) -> Self {
+        let gold = &scorer.gold;
+        let frequent = frequent.classes(scorer, vocab);
+        let by_relation =
+            |is_member: &dyn Fn(usize) -> bool| analysis::by_relation(gold, predictions, is_member);
+        Self {
+            official: scorer.score(predictions),
+            frequent: by_relation(&|relation| frequent.contains(&relation)),
+            long_tail: by_relation(&|relation| !frequent.contains(&relation)),
+            intra: analysis::intra(gold, predictions),
+            inter: analysis::inter(gold, predictions),
+            infer: analysis::inference(gold, predictions),
+            binary: analysis::binary(gold, predictions),
+            errors: analysis::errors(gold, predictions),
+            per_relation: per_relation(scorer, predictions, vocab),
+        }
+    }
+}
+
+impl FrequentRelations {
+    /// The classes of the frequent relation types; those that `vocab` lacks are left out.
+    fn classes(self, scorer: &Scorer, vocab: &RelationVocab) -> BTreeSet<usize> {
+        match self {
+            Self::Train => most_frequent(&scorer.training_counts),
+            Self::ReDocRed => {
+                RE_DOCRED_FREQUENT.iter().filter_map(|id| vocab.index_of(id)).collect()
+            }
+        }
+    }
+}
+
+fn most_frequent(counts: &BTreeMap<usize, usize>) -> BTreeSet<usize> {
+    let mut relations: Vec<_> =
+        counts.iter().map(|(&class, &count)| (Reverse(count), class)).collect();
+    relations.sort_unstable();
+    relations.into_iter().take(N_FREQUENT).map(|(_, class)| class).collect()
+}
+
+fn per_relation(
+    scorer: &Scorer,
+    predictions: &PredictionSet,
+    vocab: &RelationVocab,
+) -> BTreeMap<String, RelationScore> {
+    analysis::counts_per_relation(&scorer.gold, predictions)
+        .into_iter()
+        .map(|(relation, counts)| {
+            let score = RelationScore { score: counts.score(), support: counts.gold };
+            (vocab.id(relation).to_owned(), score)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::small_world::*;
+    use super::*;
+
+    fn report(frequent: FrequentRelations) -> Report {
+        Report::new(&small_scorer(), &small_predictions(), &vocab(), frequent)
+    }
+
+    #[test]
+    fn the_report_holds_the_figures_of_the_scorer() {
+        let report = report(FrequentRelations::ReDocRed);
+        assert_eq!(report.official, small_scorer().score(&small_predictions()));
+        assert_eq!(report.frequent, PrecisionRecall::from_counts(3, 6, 3));
+        assert_eq!(report.long_tail, PrecisionRecall::from_counts(0, 1, 2));
+        assert_eq!(report.per_relation["P17"].support, 2);
+        assert_eq!(report.per_relation["P17"].score, PrecisionRecall::from_counts(2, 5, 2));
+    }
+
+    #[test]
+    fn the_training_documents_decide_what_is_frequent() {
+        // They hold P17 and P50, not P131.
+        let report = report(FrequentRelations::Train);
+        assert_eq!(report.frequent, PrecisionRecall::from_counts(2, 6, 4));
+        assert_eq!(report.long_tail, PrecisionRecall::from_counts(1, 1, 1));
+    }
+
+    #[test]
+    fn of_equally_frequent_relations_the_first_classes_are_taken() {
+        let counts =
+            BTreeMap::from_iter((1..=12).map(|class| (class, if class == 12 { 9 } else { 5 })));
+        assert_eq!(most_frequent(&counts), (1..=9).chain([12]).collect());
+    }
+
+    #[test]
+    fn the_json_has_the_documented_keys() {
+        let json = serde_json::to_value(report(FrequentRelations::Train)).unwrap();
+        let keys = |value: &serde_json::Value| -> BTreeSet<String> {
+            value.as_object().unwrap().keys().cloned().collect()
+        };
+        let set = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let top = "f1 precision recall ign_f1 ign_f1_distant evidence_f1 evidence_precision \
+                   evidence_recall frequent long_tail intra inter infer binary errors per_relation";
+        assert_eq!(keys(&json), set(&top.split_whitespace().collect::<Vec<_>>()));
+        for subset in ["frequent", "long_tail", "intra", "inter", "binary"] {
+            assert_eq!(keys(&json[subset]), set(&["precision", "recall", "f1"]));
+        }
+        let infer = set(&["precision", "recall", "f1", "precision_all_predictions"]);
+        assert_eq!(keys(&json["infer"]), infer);
+        assert_eq!(keys(&json["errors"]), set(&["correct", "wrong", "missed", "spurious"]));
+        let relation = set(&["precision", "recall", "f1", "support"]);
+        assert_eq!(keys(&json["per_relation"]["P50"]), relation);
+    }
+}

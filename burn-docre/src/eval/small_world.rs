@@ -1,0 +1,126 @@
+//! An invented corpus, small enough to score by hand. The tests of this folder share it.
+//!
+//! Document A mentions entity 0 in sentence 0, entity 1 in sentence 0, entity 2 in sentence 2,
+//! entity 3 in sentences 0 and 4. Its facts are 0 –P17→ 1, 1 –P17→ 2, 0 –P131→ 2 (these three close
+//! a triangle) and 2 –P50→ 3. Document B mentions its two entities in sentences 0 and 1; its fact
+//! is 0 –P50→ 1.
+
+use super::{PredictionSet, Scorer};
+use crate::document::{Document, Entity, EntityPair, Mention, RelationFact};
+use crate::relation::{Relation, RelationVocab};
+use crate::submission::SubmittedFact;
+
+pub(super) const P17: usize = 1;
+pub(super) const P131: usize = 2;
+/// The one relation of the three that Re-DocRED does not count as frequent.
+pub(super) const P50: usize = 3;
+
+pub(super) fn vocab() -> RelationVocab {
+    let relation = |id: &str| Relation { id: id.into(), name: id.into() };
+    RelationVocab::new(["Na", "P17", "P131", "P50"].map(relation).to_vec()).unwrap()
+}
+
+/// A document whose entity i is mentioned as `<title><i>` in the sentences `mentions[i]`.
+pub(super) fn document(title: &str, mentions: &[&[usize]], facts: &[Fact]) -> Document {
+    let entity = |(index, sentences): (usize, &&[usize])| {
+        let name = format!("{title}{index}");
+        let mention =
+            |&sentence| Mention { name: name.clone(), sentence, start: index, end: index + 1 };
+        Entity { kind: "LOC".into(), mentions: sentences.iter().map(mention).collect() }
+    };
+    let words = (0..mentions.len()).map(|index| format!("{title}{index}")).collect();
+    Document {
+        title: title.into(),
+        sentences: vec![words; 5],
+        entities: mentions.iter().enumerate().map(entity).collect(),
+        facts: facts.iter().map(fact).collect(),
+    }
+}
+
+/// Head, tail, relation and evidence.
+pub(super) type Fact<'a> = (usize, usize, usize, &'a [usize]);
+
+fn fact(&(head, tail, relation, evidence): &Fact) -> RelationFact {
+    RelationFact { pair: EntityPair { head, tail }, relation, evidence: evidence.to_vec() }
+}
+
+/// A document of one sentence whose entities bear these names.
+pub(super) fn named(title: &str, names: &[&str], facts: &[(usize, usize, usize)]) -> Document {
+    let facts: Vec<Fact> = facts.iter().map(|&(h, t, r)| (h, t, r, &[][..])).collect();
+    let mut document = document(title, &vec![&[0][..]; names.len()], &facts);
+    for (entity, name) in document.entities.iter_mut().zip(names) {
+        entity.mentions[0].name = (*name).into();
+    }
+    document
+}
+
+pub(super) fn small_gold() -> Vec<Document> {
+    let a: &[Fact] =
+        &[(0, 1, P17, &[0, 1]), (1, 2, P17, &[1]), (0, 2, P131, &[]), (2, 3, P50, &[3])];
+    vec![
+        document("A", &[&[0], &[0], &[2], &[0, 4]], a),
+        document("B", &[&[0], &[1]], &[(0, 1, P50, &[])]),
+    ]
+}
+
+/// Human annotation that shows the fact A 0 –P17→ 1 by name, elsewhere.
+pub(super) fn small_training() -> Vec<Document> {
+    vec![named("T", &["x", "A1", "A0"], &[(2, 1, P17), (0, 1, P50)])]
+}
+
+/// Distant annotation that shows that fact and A 1 –P17→ 2.
+pub(super) fn small_distant() -> Vec<Document> {
+    vec![
+        named("D", &["A0", "A1"], &[(0, 1, P17)]),
+        named("E", &["A1", "A2"], &[(0, 1, P17), (1, 0, P17)]),
+    ]
+}
+
+pub(super) fn small_scorer() -> Scorer {
+    let mut scorer = Scorer::new(&small_gold(), &small_training());
+    small_distant().iter().for_each(|document| scorer.add_distant_document(document));
+    scorer
+}
+
+/// Three right facts, one of them twice, and four wrong ones.
+pub(super) fn small_predictions() -> PredictionSet {
+    let submission = [
+        submitted("A", 0, 1, "P17", &[0, 2]), // right, with one right sentence of two
+        submitted("A", 0, 1, "P17", &[1]),    // the same again: dropped
+        submitted("A", 1, 2, "P17", &[1]),    // right, with its sentence
+        submitted("A", 0, 2, "P131", &[]),    // right
+        submitted("A", 0, 1, "P50", &[0]),    // wrong relation for a related pair
+        submitted("A", 3, 0, "P17", &[]),     // unrelated pair
+        submitted("A", 1, 3, "P17", &[]), // unrelated pair, which 1 → 2 → 3 would close to a triangle
+        submitted("Nowhere", 0, 1, "P17", &[]), // a document that gold does not have
+    ];
+    let path = std::path::Path::new("predictions.json");
+    PredictionSet::from_submission(path, &submission, &small_gold(), &vocab()).unwrap()
+}
+
+pub(super) fn submitted(
+    title: &str,
+    h_idx: usize,
+    t_idx: usize,
+    r: &str,
+    evidence: &[usize],
+) -> SubmittedFact {
+    let evidence = evidence.to_vec();
+    SubmittedFact { title: title.into(), h_idx, t_idx, r: r.into(), evidence, score: None }
+}
+
+/// The facts of a document as predictions by position.
+pub(super) fn by_position(
+    (index, document): (usize, &Document),
+) -> impl Iterator<Item = (usize, &RelationFact)> {
+    document.facts.iter().map(move |fact| (index, fact))
+}
+
+/// The facts of a document as a submission.
+pub(super) fn by_title(document: &Document) -> impl Iterator<Item = SubmittedFact> {
+    let vocab = vocab();
+    document.facts.iter().map(move |fact| {
+        let EntityPair { head, tail } = fact.pair;
+        submitted(&document.title, head, tail, vocab.id(fact.relation), &fact.evidence)
+    })
+}

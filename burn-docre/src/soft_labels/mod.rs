@@ -1,0 +1,76 @@
+//! Teacher logits on disk: half precision, sharded, memory-mapped.
+//!
+//! A store is a directory of shard files `labels-00000-of-00003.bin`. Logits are found by the
+//! digest of the document's content, and the store carries the digest of the teacher that made it:
+//! logits that are missing, or that come from another teacher, are an error and never a silent run
+//! without distillation. Shards can be written on different machines; a shard gets its name only
+//! when it is complete.
+//!
+//! ```text
+//! header   magic, version, n_classes, shard index and count, teacher,
+//!          number of entries, offset of the index, checksum
+//! payload  the logits of every document, pairs × classes, little-endian half precision
+//! index    sorted by key: key, offset, number of pairs, checksum of the logits
+//! ```
+//!
+//! The header's checksum covers header and index and is verified when the shard is opened; the
+//! checksum of a document's logits when these are read.
+
+mod format;
+mod store;
+mod writer;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use store::{SoftLabelStore, shard_is_complete};
+pub use writer::SoftLabelWriter;
+
+/// A SHA-256 digest: of a document's content (its key) or of a teacher's weights (its identity).
+pub type Digest = [u8; 32];
+
+/// One part of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which part, from 0.
+    pub index: usize,
+    /// How many parts the store has.
+    pub count: usize,
+}
+
+impl Shard {
+    /// The only part of a store that is written in one piece.
+    pub const WHOLE: Self = Self { index: 0, count: 1 };
+
+    /// The shard's file in the store `directory`.
+    pub fn path(self, directory: &Path) -> PathBuf {
+        directory.join(self.to_string())
+    }
+
+    /// The shard that a file name stands for; `None` when it is not the name of a shard.
+    fn from_file_name(name: &str) -> Option<Self> {
+        let (index, count) =
+            name.strip_prefix("labels-")?.strip_suffix(".bin")?.split_once("-of-")?;
+        let shard = Self { index: index.parse().ok()?, count: count.parse().ok()? };
+        (shard.to_string() == name).then_some(shard)
+    }
+
+    fn is_valid(self) -> bool {
+        self.index < self.count && u32::try_from(self.count).is_ok()
+    }
+}
+
+/// The shard's file name.
+impl fmt::Display for Shard {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "labels-{:05}-of-{:05}.bin", self.index, self.count)
+    }
+}
+
+/// The first half of a digest in hexadecimal, for messages.
+fn short_hex(digest: &Digest) -> String {
+    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! What a store promises, through its public face.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::{Error, Result};
+
+const TEACHER: Digest = [7; 32];
+const N_CLASSES: usize = 3;
+
+fn key(byte: u8) -> Digest {
+    [byte; 32]
+}
+
+fn logits(seed: u8, n_pairs: usize) -> Vec<f32> {
+    (0..n_pairs * N_CLASSES).map(|i| (i as f32 - 4.3) * 1.7 + f32::from(seed)).collect()
+}
+
+/// Writes a shard of documents, given as key byte and number of pairs.
+fn write(directory: &Path, shard: Shard, documents: &[(u8, usize)]) -> PathBuf {
+    let mut writer = SoftLabelWriter::create(directory, shard, TEACHER, N_CLASSES).unwrap();
+    for &(byte, n_pairs) in documents {
+        writer.push(key(byte), n_pairs, &logits(byte, n_pairs)).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn open(directory: &Path) -> Result<SoftLabelStore> {
+    SoftLabelStore::open(directory, &TEACHER, N_CLASSES)
+}
+
+#[track_caller]
+fn assert_refused<T: std::fmt::Debug>(result: Result<T>, cause: &str) {
+    let error = result.unwrap_err();
+    assert!(matches!(error, Error::SoftLabels { .. }), "{error:?}");
+    assert!(error.to_string().contains(cause), "{error}");
+}
+
+fn file_names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn file_names_and_shards_correspond() {
+    let shard = Shard { index: 2, count: 12 };
+    assert_eq!(shard.to_string(), "labels-00002-of-00012.bin");
+    assert_eq!(Shard::from_file_name("labels-00002-of-00012.bin"), Some(shard));
+    for other in ["labels-2-of-12.bin", "labels-00002-of-00012.bin.partial", "labels.bin", ""] {
+        assert_eq!(Shard::from_file_name(other), None, "{other}");
+    }
+}
+
+#[test]
+fn logits_come_back_in_half_precision_from_every_shard() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), Shard { index: 1, count: 2 }, &[(9, 2), (1, 6)]);
+    write(dir.path(), Shard { index: 0, count: 2 }, &[(5, 1), (200, 0)]);
+    let store = open(dir.path()).unwrap();
+    assert_eq!((store.len(), store.is_empty()), (4, false));
+    for (byte, n_pairs) in [(9, 2), (1, 6), (5, 1), (200, 0)] {
+        let read = store.get(&key(byte), n_pairs).unwrap();
+        let written = logits(byte, n_pairs);
+        assert_eq!(read.len(), written.len());
+        for (read, written) in read.iter().zip(&written) {
+            assert!((read - written).abs() <= written.abs() / 2048.0, "{read} for {written}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_store_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), Shard::WHOLE, &[]);
+    assert!(open(dir.path()).unwrap().is_empty());
+}
+
+#[test]
+fn values_beyond_half_precision_are_clamped() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = SoftLabelWriter::create(dir.path(), Shard::WHOLE, TEACHER, 3).unwrap();
+    writer.push(key(1), 1, &[1e9, f32::NEG_INFINITY, 65519.9]).unwrap();
+    writer.finish().unwrap();
+    let read = open(dir.path()).unwrap().get(&key(1), 1).unwrap();
+    assert_eq!(read, [65504.0, -65504.0, 65504.0]);
+}
+
+#[test]
+fn nan_is_refused_and_names_the_document() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = SoftLabelWriter::create(dir.path(), Shard::WHOLE, TEACHER, 3).unwrap();
+    let mut bad = logits(1, 2);
+    bad[4] = f32::NAN;
+    assert_refused(writer.push(key(0xab), 2, &bad), "document abab");
+    assert_refused(writer.push(key(0xab), 2, &bad), "NaN at pair 1, class 1");
+}
+
+#[test]
+fn a_wrong_number_of_logits_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = SoftLabelWriter::create(dir.path(), Shard::WHOLE, TEACHER, 3).unwrap();
+    assert_refused(writer.push(key(1), 2, &[0.0; 5]), "5 logits are not 2 pairs of 3 classes");
+    assert_refused(writer.push(key(1), usize::MAX, &[]), "pairs of 3 classes");
+}
+
+#[test]
+fn an_impossible_shard_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for (index, count) in [(2, 2), (0, 0)] {
+        let shard = Shard { index, count };
+        assert_refused(SoftLabelWriter::create(dir.path(), shard, TEACHER, 3), "no shard");
+    }
+    assert_refused(SoftLabelWriter::create(dir.path(), Shard::WHOLE, TEACHER, 0), "0 classes");
+}
+
+#[test]
+fn a_repeated_document_is_stored_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = SoftLabelWriter::create(dir.path(), Shard::WHOLE, TEACHER, 3).unwrap();
+    writer.push(key(1), 2, &logits(1, 2)).unwrap();
+    writer.push(key(1), 2, &logits(99, 2)).unwrap();
+    assert_eq!(writer.len(), 1);
+    assert_refused(writer.push(key(1), 1, &logits(1, 1)), "2 pairs before, now with 1");
+    writer.finish().unwrap();
+    let first = open(dir.path()).unwrap().get(&key(1), 2).unwrap()[0];
+    assert!((first - logits(1, 2)[0]).abs() < 0.01);
+}
+
+#[test]
+fn another_teacher_or_class_count_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), Shard::WHOLE, &[(1, 2)]);
+    assert_refused(SoftLabelStore::open(dir.path(), &[8; 32], N_CLASSES), "another teacher");
+    assert_refused(SoftLabelStore::open(dir.path(), &TEACHER, 97), "made for 3 classes, not 97");
+}
+
+#[test]
+fn a_document_without_labels_is_an_error_that_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), Shard::WHOLE, &[(1, 2)]);
+    let store = open(dir.path()).unwrap();
+    assert_refused(store.get(&key(2), 2), "`docre label`");
+    assert_refused(store.get(&key(1), 6), "has 6 entity pairs, its labels are for 2");
+    assert!(store.contains(&key(1)) && !store.contains(&key(2)));
+}
+
+#[test]
+fn a_missing_shard_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), Shard { index: 0, count: 3 }, &[(1, 2)]);
+    write(dir.path(), Shard { index: 2, count: 3 }, &[(2, 2)]);
+    assert_refused(open(dir.path()), "labels-00001-of-00003.bin is missing");
+}
+
+#[test]
+fn no_store_two_stores_and_renamed_shards_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_refused(open(&dir.path().join("none")), "`docre label`");
+    assert_refused(open(dir.path()), "`docre label`");
+    let whole = write(dir.path(), Shard::WHOLE, &[(1, 2)]);
+    let half = Shard { index: 0, count: 2 };
+    write(dir.path(), half, &[(1, 2)]);
+    assert_refused(open(dir.path()), "several sets");
+    std::fs::rename(half.path(dir.path()), whole).unwrap();
+    assert_refused(open(dir.path()), "renamed");
+}
+
+#[test]
+fn a_file_that_is_cut_off_anywhere_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), Shard::WHOLE, &[(1, 2), (2, 1)]);
+    let whole = std::fs::read(&path).unwrap();
+    for len in (0..whole.len()).chain([whole.len() + 1]) {
+        let mut bytes = whole.clone();
+        bytes.resize(len, 0);
+        std::fs::write(&path, bytes).unwrap();
+        assert_refused(open(dir.path()), "file");
+    }
+}
+
+#[test]
+fn a_changed_byte_anywhere_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), Shard::WHOLE, &[(1, 2), (2, 1)]);
+    let whole = std::fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x40;
+        std::fs::write(&path, bytes).unwrap();
+        let read =
+            open(dir.path()).and_then(|store| Ok((store.get(&key(1), 2)?, store.get(&key(2), 1)?)));
+        assert!(matches!(read, Err(Error::SoftLabels { .. })), "byte {at}: {read:?}");
+    }
+}
+
+#[test]
+fn sizes_that_overflow_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), Shard::WHOLE, &[(1, 2)]);
+    let whole = std::fs::read(&path).unwrap();
+    for at in [56, 64] {
+        let mut bytes = whole.clone();
+        bytes[at..at + 8].fill(0xff);
+        std::fs::write(&path, bytes).unwrap();
+        assert_refused(open(dir.path()), "damaged");
+    }
+}
+
+#[test]
+fn an_unfinished_shard_never_has_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = SoftLabelWriter::create(dir.path(), Shard::WHOLE, TEACHER, 3).unwrap();
+    writer.push(key(1), 1, &logits(1, 1)).unwrap();
+    assert_eq!(file_names(dir.path()), ["labels-00000-of-00001.bin.partial"]);
+    assert_refused(open(dir.path()), "none here");
+    drop(writer);
+    assert_eq!(file_names(dir.path()), [""; 0]);
+}
+
+#[test]
+fn what_a_killed_run_left_behind_does_not_matter() {
+    let clean = tempfile::tempdir().unwrap();
+    let dirty = tempfile::tempdir().unwrap();
+    let partial = Shard::WHOLE.path(dirty.path()).with_extension("bin.partial");
+    std::fs::write(partial, vec![1; 5000]).unwrap();
+    let expected = std::fs::read(write(clean.path(), Shard::WHOLE, &[(1, 2)])).unwrap();
+    let actual = std::fs::read(write(dirty.path(), Shard::WHOLE, &[(1, 2)])).unwrap();
+    assert_eq!(actual, expected);
+    assert_eq!(file_names(dirty.path()), ["labels-00000-of-00001.bin"]);
+}
+
+#[test]
+fn one_shard_has_one_writer_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let create = || SoftLabelWriter::create(dir.path(), Shard::WHOLE, TEACHER, 3);
+    let first = create().unwrap();
+    assert_refused(create(), "another process");
+    first.finish().unwrap();
+    assert!(create().is_ok());
+}
+
+#[test]
+fn equal_input_gives_equal_bytes() {
+    let bytes = || {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::read(write(dir.path(), Shard::WHOLE, &[(3, 2), (1, 1), (2, 4)])).unwrap()
+    };
+    assert_eq!(bytes(), bytes());
+}
+
+#[test]
+fn a_resumed_run_can_tell_which_shards_are_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let done = Shard { index: 0, count: 2 };
+    let path = write(dir.path(), done, &[(1, 2)]);
+    let check = |shard| shard_is_complete(dir.path(), shard, &TEACHER, N_CLASSES);
+    assert!(check(done).unwrap());
+    assert!(!check(Shard { index: 1, count: 2 }).unwrap());
+    assert_refused(shard_is_complete(dir.path(), done, &[8; 32], N_CLASSES), "another teacher");
+    std::fs::write(path, b"").unwrap();
+    assert_refused(check(done), "cut off");
+}
