@@ -2,3 +2,4 @@
 
 pub mod docred;
 mod json_array;
+pub mod synthetic;

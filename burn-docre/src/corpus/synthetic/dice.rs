@@ -1,0 +1,85 @@
+//! Random choices that are the same on every platform and for every version of `rand`.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+pub(super) struct Dice(ChaCha8Rng);
+
+impl Dice {
+    /// Dice for item `index` of the split `split`: independent of how many other items are made.
+    pub(super) fn new(seed: u64, split: u32, index: usize) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream((u64::from(split) << 48) | index as u64);
+        Self(rng)
+    }
+
+    /// A number below `n`, which must be positive.
+    pub(super) fn below(&mut self, n: usize) -> usize {
+        ((u64::from(self.0.next_u32()) * n as u64) >> 32) as usize
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub(super) fn between(&mut self, low: usize, high: usize) -> usize {
+        low + self.below(high - low + 1)
+    }
+
+    /// `true` with this probability.
+    pub(super) fn chance(&mut self, probability: f64) -> bool {
+        f64::from(self.0.next_u32()) < probability * f64::from(u32::MAX)
+    }
+
+    pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len())]
+    }
+
+    /// Picks item i with a probability proportional to 1 / (i + 1): some ways to say a thing are
+    /// common, most are rare.
+    pub(super) fn pick_early<T: Copy>(&mut self, items: &[T]) -> T {
+        const UNIT: usize = 27_720; // divisible by 1 to 12
+        let weight = |index: usize| UNIT / (index + 1);
+        let mut left = self.below((0..items.len()).map(weight).sum());
+        for (index, &item) in items.iter().enumerate() {
+            match left.checked_sub(weight(index)) {
+                Some(rest) => left = rest,
+                None => return item,
+            }
+        }
+        unreachable!("`left` is below the sum of the weights")
+    }
+
+    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for end in (1..items.len()).rev() {
+            items.swap(end, self.below(end + 1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throws_are_fixed_forever() {
+        let mut dice = Dice::new(7, 1, 2);
+        let throws: Vec<_> = (0..8).map(|_| dice.below(100)).collect();
+        assert_eq!(throws, [14, 87, 10, 62, 19, 16, 57, 90]);
+    }
+
+    #[test]
+    fn early_items_come_more_often_and_all_come() {
+        let (mut dice, mut counts) = (Dice::new(1, 0, 0), [0; 4]);
+        for _ in 0..10_000 {
+            counts[dice.pick_early(&[0, 1, 2, 3])] += 1;
+        }
+        // Expected shares: 12/25, 6/25, 4/25, 3/25.
+        for (count, expected) in counts.into_iter().zip([4800_i32, 2400, 1600, 1200]) {
+            assert!((count - expected).abs() < 200, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn a_certain_chance_is_certain() {
+        let mut dice = Dice::new(1, 0, 0);
+        assert!((0..1000).all(|_| dice.chance(1.0) && !dice.chance(0.0)));
+    }
+}
