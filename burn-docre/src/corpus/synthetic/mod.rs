@@ -50,7 +50,7 @@ pub struct SyntheticConfig {
 impl SyntheticConfig {
     /// The sizes and the noise of the demo.
     pub fn demo(seed: u64) -> Self {
-        Self { seed, n_train: 200, n_dev: 100, n_distant: 800, dropped: 0.4, spurious: 0.25 }
+        Self { seed, n_train: 250, n_dev: 100, n_distant: 800, dropped: 0.4, spurious: 0.25 }
     }
 }
 
