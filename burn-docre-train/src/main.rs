@@ -1,3 +1,58 @@
-//! `docre`: the command line of burn-docre.
+//! `docre`: trains, distils, evaluates and runs document-level relation extraction models.
+#![recursion_limit = "256"]
+#![expect(unreachable_pub, reason = "in a binary, `pub` says what a module offers the others")]
 
-fn main() {}
+mod checkpoint;
+mod cli;
+mod config;
+mod corpora;
+mod curves;
+mod dev;
+mod evaluate;
+mod files;
+mod learning;
+mod loader;
+mod metrics;
+mod optim;
+mod predict;
+mod renderer;
+mod run_dir;
+mod signals;
+mod stages;
+mod strategy;
+mod terminal;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{cli::Command, stages::Session, ui::Ui};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let ui = Ui::new(cli.global.log_format);
+    match run(cli, &ui) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: cli::Cli, ui: &Ui) -> anyhow::Result<()> {
+    let stop = signals::listen(terminal::restore)?;
+    let session = Session::new(ui, &stop, &cli.global);
+    match cli.command {
+        Command::Distill(args) => stages::distill(&session, &args),
+        Command::Train(args) => stages::train(&session, &args),
+        Command::Label(args) => stages::label::run(&session, &args),
+        Command::Predict(args) => predict::run(&session, &args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Backends => stages::list_backends(&session),
+    }
+}

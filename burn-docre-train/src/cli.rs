@@ -1,0 +1,180 @@
+//! What was typed. What it means is decided by the module of each command.
+
+use std::path::PathBuf;
+
+use burn_docre::{backend::BackendKind, soft_labels::Shard};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{evaluate::EvaluateArgs, ui::LogFormat};
+
+/// Trains, distils, evaluates and runs document-level relation extraction models.
+///
+/// Progress goes to standard error, results to standard output. The exit code is 0 when everything worked, 1 when
+/// something failed or was interrupted, 2 when the command line is wrong.
+#[derive(Debug, Parser)]
+#[command(name = "docre", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// Backend to compute on; the first of those compiled in unless given (see `docre backends`).
+    #[arg(long, global = true, value_name = "NAME")]
+    pub backend: Option<BackendKind>,
+    /// Number of the backend's device.
+    #[arg(long, global = true, value_name = "N", default_value_t = 0)]
+    pub device: usize,
+    /// Form of the lines on standard error.
+    #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t = LogFormat::Human)]
+    pub log_format: LogFormat,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole pipeline: teacher, soft labels, student, fine-tuning.
+    Distill(DistillArgs),
+    /// Run one training stage.
+    Train(TrainArgs),
+    /// Write a teacher's logits for a corpus.
+    Label(LabelArgs),
+    /// Extract relations from documents.
+    Predict(PredictArgs),
+    /// Score predictions against gold documents.
+    Evaluate(EvaluateArgs),
+    /// List the backends of this build.
+    Backends,
+}
+
+/// Where a run gets its configuration and leaves its results.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Configuration of the run.
+    #[arg(value_name = "CONFIG")]
+    pub config: PathBuf,
+    /// Directory of the run, new or empty [default: artifacts/<name of CONFIG>].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with an interrupted run.
+    #[arg(long)]
+    pub resume: bool,
+    /// Replace a value of the configuration; may be repeated.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+/// `docre distill`.
+#[derive(Debug, Args)]
+pub struct DistillArgs {
+    /// Configuration and directory.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// `docre train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Configuration and directory.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The stage; the stages before it must be finished in the same directory.
+    #[arg(long, value_enum)]
+    pub stage: StageName,
+    /// Print parameters, steps, memory and time, and train nothing.
+    #[arg(long, conflicts_with_all = ["resume", "out"])]
+    pub dry_run: bool,
+}
+
+/// `docre label`.
+#[derive(Debug, Args)]
+pub struct LabelArgs {
+    /// Model directory of the teacher.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Documents in DocRED format; their labels are not read.
+    #[arg(long, value_name = "DOCS")]
+    pub input: PathBuf,
+    /// Directory for the logits.
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Label every N-th document only, from the I-th, I from 1; the N parts may run on different machines.
+    #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = parse_shard)]
+    pub shard: Shard,
+}
+
+/// `docre predict`.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// Model directory.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Documents in DocRED format; their labels are not read.
+    #[arg(long, value_name = "DOCS")]
+    pub input: PathBuf,
+    /// File of the DocRED submission; `.zip` gives the leaderboard's archive, `.jsonl` scores and thresholds by
+    /// document.
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// The training stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StageName {
+    /// On the human-annotated documents.
+    Teacher,
+    /// On the distant documents, with the teacher's logits.
+    Student,
+    /// The student, continued on the human-annotated documents.
+    Finetune,
+}
+
+impl StageName {
+    /// The stage's directory in a run, and its section in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Teacher => "teacher",
+            Self::Student => "student",
+            Self::Finetune => "finetune",
+        }
+    }
+}
+
+/// Reads `I/N`, I from 1.
+fn parse_shard(text: &str) -> Result<Shard, String> {
+    let numbers = text.split_once('/').and_then(|(index, count)| {
+        Some((index.parse::<usize>().ok()?, count.parse::<usize>().ok()?))
+    });
+    match numbers {
+        Some((index, count)) if index >= 1 && index <= count => {
+            Ok(Shard { index: index - 1, count })
+        }
+        _ => Err("expected I/N with I from 1 to N, as in 2/4".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn shards_count_from_one() {
+        assert_eq!(parse_shard("2/4"), Ok(Shard { index: 1, count: 4 }));
+        for wrong in ["0/4", "5/4", "1", "a/b", "1/0"] {
+            assert!(parse_shard(wrong).is_err(), "{wrong}");
+        }
+    }
+}

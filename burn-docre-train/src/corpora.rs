@@ -1,0 +1,149 @@
+//! From a configuration to the documents, the tokenizer and the shape of the model.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use anyhow::{Context, Result, ensure};
+use burn_docre::{
+    corpus::{
+        docred::{DocRedReader, Labels, write_documents},
+        synthetic::SyntheticCorpus,
+    },
+    document::Document,
+    eval::Scorer,
+    features::{EncodedDocument, encode_all},
+    model_dir::{ModelParts, pretrained_encoder},
+    relation::RelationVocab,
+    tokenize::DocumentTokenizer,
+};
+
+use crate::{
+    config::{DataConfig, RunConfig},
+    dev::DevSet,
+    signals::StopFlag,
+    ui::Ui,
+};
+
+/// Documents that are tokenized between two looks at the clock.
+const CHUNK: usize = 64;
+
+/// Everything a run reads, encoded.
+pub struct Corpora {
+    /// What a model of this run needs besides its weights.
+    pub parts: ModelParts,
+    /// The human-annotated documents.
+    pub train: Vec<Arc<EncodedDocument>>,
+    /// The dev documents with their scorer.
+    pub dev: Arc<DevSet>,
+    /// The distantly labelled documents; empty where the run has none.
+    pub distant: Vec<Arc<EncodedDocument>>,
+}
+
+/// The documents as they were read.
+struct Documents {
+    vocab: RelationVocab,
+    train: Vec<Document>,
+    dev: Vec<Document>,
+    distant: Vec<Document>,
+}
+
+impl Corpora {
+    /// Reads and encodes everything that the configuration names.
+    pub fn load(config: &RunConfig, ui: &Ui, stop: &StopFlag) -> Result<Self> {
+        let documents = Documents::load(&config.data, ui, stop)?;
+        let parts = parts(config, &documents)?;
+        let tokenizer = &parts.tokenizer;
+        let encode = |what: &str, documents: &[Document]| encode(what, documents, tokenizer, ui, stop);
+        let train = encode("train", &documents.train)?;
+        let dev = encode("dev", &documents.dev)?;
+        let distant = encode("distant", &documents.distant)?;
+        ui.note(&format!(
+            "{} training, {} dev and {} distant documents, {} relations",
+            train.len(),
+            dev.len(),
+            distant.len(),
+            parts.vocab.n_classes() - 1
+        ));
+        let scorer = Scorer::new(&documents.dev, &documents.train);
+        Ok(Self { train, dev: Arc::new(DevSet::new(dev, scorer)), distant, parts })
+    }
+}
+
+impl Documents {
+    fn load(data: &DataConfig, ui: &Ui, stop: &StopFlag) -> Result<Self> {
+        if let Some(synthetic) = &data.synthetic {
+            let SyntheticCorpus { train, dev, distant, vocab } =
+                SyntheticCorpus::generate(&synthetic.resolve());
+            return Ok(Self { vocab, train, dev, distant });
+        }
+        let relations = data.relations.as_deref().context("`data.relations` is missing")?;
+        let vocab = RelationVocab::from_rel2id(relations, data.relation_names.as_deref())?;
+        let read = |path: &Option<std::path::PathBuf>| match path {
+            Some(path) => read(path, &vocab, ui, stop),
+            None => Ok(Vec::new()),
+        };
+        let (train, dev, distant) = (read(&data.train)?, read(&data.dev)?, read(&data.distant)?);
+        Ok(Self { vocab, train, dev, distant })
+    }
+}
+
+/// Writes the synthetic training and dev documents as files, for `docre predict` and `docre evaluate`.
+pub fn write_synthetic(config: &RunConfig, directory: &Path) -> Result<()> {
+    let Some(synthetic) = &config.data.synthetic else { return Ok(()) };
+    if directory.exists() {
+        return Ok(());
+    }
+    let corpus = SyntheticCorpus::generate(&synthetic.resolve());
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
+    write_documents(&directory.join("train.json"), &corpus.train, &corpus.vocab)?;
+    write_documents(&directory.join("dev.json"), &corpus.dev, &corpus.vocab)?;
+    Ok(())
+}
+
+fn read(path: &Path, vocab: &RelationVocab, ui: &Ui, stop: &StopFlag) -> Result<Vec<Document>> {
+    let mut task = ui.task(&format!("reading {}", path.display()), None);
+    let mut documents = Vec::new();
+    for document in DocRedReader::open(path, Labels::Resolve(vocab))? {
+        documents.push(document?);
+        task.advance(1);
+        stop.check()?;
+    }
+    Ok(documents)
+}
+
+fn encode(
+    what: &str,
+    documents: &[Document],
+    tokenizer: &DocumentTokenizer,
+    ui: &Ui,
+    stop: &StopFlag,
+) -> Result<Vec<Arc<EncodedDocument>>> {
+    let mut task = ui.task(&format!("tokenizing {what} documents"), Some(documents.len()));
+    let mut encoded = Vec::with_capacity(documents.len());
+    for chunk in documents.chunks(CHUNK) {
+        encoded.extend(encode_all(chunk, tokenizer)?.into_iter().map(Arc::new));
+        task.advance(chunk.len());
+        stop.check()?;
+    }
+    Ok(encoded)
+}
+
+/// The tokenizer, the relations and the shape of the run's models.
+fn parts(config: &RunConfig, documents: &Documents) -> Result<ModelParts> {
+    let (encoder, tokenizer) = match (&config.encoder.pretrained, &config.encoder.scratch) {
+        (Some(directory), _) => pretrained_encoder(directory)?,
+        (None, Some(scratch)) => {
+            let corpora = documents.train.iter().chain(&documents.distant);
+            let words: BTreeSet<&str> =
+                corpora.flat_map(|document| document.sentences.iter().flatten()).map(String::as_str).collect();
+            let tokenizer = DocumentTokenizer::word_level(words)?;
+            (scratch.resolve(tokenizer.vocab_size()), tokenizer)
+        }
+        (None, None) => anyhow::bail!("`encoder` takes exactly one of `pretrained` and `scratch`"),
+    };
+    ensure!(!documents.train.is_empty(), "there are no training documents");
+    ensure!(!documents.dev.is_empty(), "there are no dev documents");
+    let vocab = documents.vocab.clone();
+    let config = config.model.resolve(encoder, vocab.n_classes())?;
+    Ok(ModelParts { config, tokenizer, vocab })
+}

@@ -1,0 +1,489 @@
+//! The optimizer of every stage: AdamW with one learning rate and weight decay for the encoder and another for the
+//! rest, gradients clipped by their global norm, and linear warm-up and decay per optimizer step.
+
+use burn::{
+    module::{AutodiffModule, Module, ModuleVisitor, Param, ParamId},
+    optim::{
+        AdamW, AdamWConfig, GradientsParams, MultiGradientsParams, Optimizer,
+        adaptor::OptimizerAdaptor,
+    },
+    lr_scheduler::LrScheduler,
+    tensor::{ElementConversion, Tensor, backend::{AutodiffBackend, Backend}},
+};
+
+use crate::config::StageConfig;
+
+/// The module path, from the trained module down, under which the encoder's parameters lie.
+const ENCODER_PATH: [&str; 2] = ["model", "encoder"];
+
+/// Which of the two parameter groups a parameter belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// The text encoder.
+    Encoder,
+    /// Everything else.
+    Head,
+}
+
+/// Linear warm-up from 0 to 1 and linear decay to 0: a factor for the learning rates, one step per optimizer step.
+///
+/// The factor of step k (from 0) is k / w for k < w and (n − k) / (n − w) after it, as in the authors' scheduler.
+#[derive(Clone, Debug)]
+pub struct WarmupLinear {
+    step: usize,
+    n_warmup: usize,
+    n_steps: usize,
+}
+
+impl WarmupLinear {
+    /// A schedule of `n_steps` steps, the share `warmup_ratio` of which is warm-up.
+    pub fn new(n_steps: usize, warmup_ratio: f64) -> Self {
+        Self { step: 0, n_warmup: (n_steps as f64 * warmup_ratio) as usize, n_steps }
+    }
+
+    fn factor(&self) -> f64 {
+        if self.step < self.n_warmup {
+            return self.step as f64 / self.n_warmup as f64;
+        }
+        let left = self.n_steps.saturating_sub(self.step);
+        left as f64 / self.n_steps.saturating_sub(self.n_warmup).max(1) as f64
+    }
+}
+
+impl LrScheduler for WarmupLinear {
+    type Record<B: Backend> = usize;
+
+    fn step(&mut self) -> f64 {
+        let factor = self.factor();
+        self.step += 1;
+        factor
+    }
+
+    fn to_record<B: Backend>(&self) -> usize {
+        self.step
+    }
+
+    fn load_record<B: Backend>(self, record: usize) -> Self {
+        Self { step: record, ..self }
+    }
+}
+
+/// AdamW over two parameter groups with global-norm clipping.
+#[derive(Clone)]
+pub struct GroupedAdamW<M: AutodiffModule<B>, B: AutodiffBackend> {
+    encoder: OptimizerAdaptor<AdamW, M, B>,
+    head: OptimizerAdaptor<AdamW, M, B>,
+    encoder_lr: f64,
+    head_lr: f64,
+    max_grad_norm: f64,
+}
+
+impl<M: AutodiffModule<B>, B: AutodiffBackend> GroupedAdamW<M, B> {
+    /// The optimizer that a stage's configuration describes.
+    pub fn new(config: &StageConfig) -> Self {
+        let group = |weight_decay: f64| {
+            AdamWConfig::new()
+                .with_epsilon(config.adam_epsilon as f32)
+                .with_weight_decay(weight_decay as f32)
+                .init()
+        };
+        Self {
+            encoder: group(config.encoder_weight_decay),
+            head: group(config.head_weight_decay),
+            encoder_lr: config.encoder_lr,
+            head_lr: config.head_lr,
+            max_grad_norm: config.max_grad_norm,
+        }
+    }
+}
+
+impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for GroupedAdamW<M, B> {
+    type Record = (
+        <OptimizerAdaptor<AdamW, M, B> as Optimizer<M, B>>::Record,
+        <OptimizerAdaptor<AdamW, M, B> as Optimizer<M, B>>::Record,
+    );
+
+    /// One step; `factor` is the schedule's factor of both learning rates.
+    fn step(&mut self, factor: f64, module: M, grads: GradientsParams) -> M {
+        let (encoder, head) = split_and_clip(&module, grads, self.max_grad_norm);
+        let module = self.encoder.step(factor * self.encoder_lr, module, encoder);
+        self.head.step(factor * self.head_lr, module, head)
+    }
+
+    /// Gradients of several devices are added up on the first of them.
+    fn step_multi(&mut self, factor: f64, module: M, grads: MultiGradientsParams) -> M {
+        let mut merged = GradientsParams::new();
+        module.visit(&mut Merge { from: grads, into: &mut merged });
+        self.step(factor, module, merged)
+    }
+
+    fn to_record(&self) -> Self::Record {
+        (self.encoder.to_record(), self.head.to_record())
+    }
+
+    fn load_record(self, (encoder, head): Self::Record) -> Self {
+        Self {
+            encoder: self.encoder.load_record(encoder),
+            head: self.head.load_record(head),
+            ..self
+        }
+    }
+}
+
+struct Merge<'a> {
+    from: MultiGradientsParams,
+    into: &'a mut GradientsParams,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Merge<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if let Some((grad, _)) = self.from.remove::<B::InnerBackend, D>(param.id) {
+            self.into.register::<B::InnerBackend, D>(param.id, grad);
+        }
+    }
+}
+
+/// The gradients of the two groups, scaled down together so that their joint norm is at most `max_norm`.
+fn split_and_clip<M: AutodiffModule<B>, B: AutodiffBackend>(
+    module: &M,
+    mut grads: GradientsParams,
+    max_norm: f64,
+) -> (GradientsParams, GradientsParams) {
+    let mut squares = SquaredNorm::<B::InnerBackend> { grads: &grads, squares: Vec::new() };
+    module.visit(&mut Grouped::<B, _>::new(&mut squares));
+    let norm = squares.total().sqrt();
+    let scale = (max_norm / (norm + 1e-6)).min(1.0);
+    let mut split = Split {
+        grads: &mut grads,
+        scale,
+        encoder: GradientsParams::new(),
+        head: GradientsParams::new(),
+    };
+    module.visit(&mut Grouped::<B, _>::new(&mut split));
+    (split.encoder, split.head)
+}
+
+/// Something done to every float parameter, which is told the parameter's group.
+trait GroupVisitor<B: Backend> {
+    fn visit<const D: usize>(&mut self, group: Group, id: ParamId, param: &Param<Tensor<B, D>>);
+}
+
+/// Follows the module path, so that each parameter's group is known when it is visited.
+///
+/// Parameter ids change when a checkpoint is loaded; the path does not.
+struct Grouped<'a, B, V> {
+    path: Vec<String>,
+    visitor: &'a mut V,
+    backend: std::marker::PhantomData<B>,
+}
+
+impl<'a, B, V> Grouped<'a, B, V> {
+    fn new(visitor: &'a mut V) -> Self {
+        Self { path: Vec::new(), visitor, backend: std::marker::PhantomData }
+    }
+}
+
+impl<B: Backend, V: GroupVisitor<B>> ModuleVisitor<B> for Grouped<'_, B, V> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let group = match self.path.get(..2) {
+            Some(start) if start == ENCODER_PATH => Group::Encoder,
+            _ => Group::Head,
+        };
+        self.visitor.visit(group, param.id, param);
+    }
+}
+
+struct SquaredNorm<'a, B: Backend> {
+    grads: &'a GradientsParams,
+    squares: Vec<Tensor<B, 1>>,
+}
+
+impl<B: Backend> SquaredNorm<'_, B> {
+    fn total(self) -> f64 {
+        if self.squares.is_empty() {
+            return 0.0;
+        }
+        Tensor::cat(self.squares, 0).sum().into_scalar().elem()
+    }
+}
+
+impl<B: AutodiffBackend> GroupVisitor<B> for SquaredNorm<'_, B::InnerBackend> {
+    fn visit<const D: usize>(&mut self, _: Group, id: ParamId, _: &Param<Tensor<B, D>>) {
+        if let Some(grad) = self.grads.get::<B::InnerBackend, D>(id) {
+            // Rows first: flex adds up more than four million numbers in an order that depends on its threads.
+            let rows = grad.square().sum_dim(D - 1);
+            self.squares.push(rows.sum().reshape([1]));
+        }
+    }
+}
+
+struct Split<'a> {
+    grads: &'a mut GradientsParams,
+    scale: f64,
+    encoder: GradientsParams,
+    head: GradientsParams,
+}
+
+impl<B: AutodiffBackend> GroupVisitor<B> for Split<'_> {
+    fn visit<const D: usize>(&mut self, group: Group, id: ParamId, _: &Param<Tensor<B, D>>) {
+        let Some(grad) = self.grads.remove::<B::InnerBackend, D>(id) else { return };
+        let grad = if self.scale < 1.0 { grad.mul_scalar(self.scale) } else { grad };
+        match group {
+            Group::Encoder => self.encoder.register(id, grad),
+            Group::Head => self.head.register(id, grad),
+        }
+    }
+}
+
+/// Numbers of parameters by group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParameterCount {
+    /// In the encoder.
+    pub encoder: usize,
+    /// In everything else.
+    pub head: usize,
+}
+
+impl ParameterCount {
+    /// Counts the float parameters of `module`.
+    pub fn of<B: Backend, M: Module<B>>(module: &M) -> Self {
+        let mut count = Self::default();
+        module.visit(&mut Grouped::<B, _>::new(&mut count));
+        count
+    }
+}
+
+impl<B: Backend> GroupVisitor<B> for ParameterCount {
+    fn visit<const D: usize>(&mut self, group: Group, _: ParamId, param: &Param<Tensor<B, D>>) {
+        let size = param.shape().num_elements();
+        match group {
+            Group::Encoder => self.encoder += size,
+            Group::Head => self.head += size,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        backend::Autodiff,
+        nn::{Linear, LinearConfig},
+        tensor::{Distribution, TensorData},
+    };
+    use burn_docre::{
+        backend::{BackendTask, dispatch},
+        ops::DocReBackend,
+    };
+
+    use super::*;
+
+    /// The shape of a trainee: the encoder's parameters lie under `model.encoder`.
+    #[derive(Module, Debug)]
+    struct Toy<B: Backend> {
+        model: ToyModel<B>,
+    }
+
+    #[derive(Module, Debug)]
+    struct ToyModel<B: Backend> {
+        encoder: Linear<B>,
+        head: Vec<Linear<B>>,
+    }
+
+    impl<B: Backend> Toy<B> {
+        fn new(device: &B::Device) -> Self {
+            B::seed(device, 1);
+            let linear = |n_in, n_out| LinearConfig::new(n_in, n_out).init(device);
+            Self { model: ToyModel { encoder: linear(3, 4), head: vec![linear(4, 5), linear(5, 1)] } }
+        }
+
+        fn loss(&self, device: &B::Device) -> Tensor<B, 1> {
+            let input = Tensor::<B, 2>::random([6, 3], Distribution::Default, device);
+            let hidden = self.model.head[0].forward(self.model.encoder.forward(input));
+            self.model.head[1].forward(hidden).square().mean()
+        }
+    }
+
+    fn config() -> StageConfig {
+        StageConfig {
+            epochs: 1,
+            stop_after_epochs: None,
+            batch_size: 1,
+            accumulation: 1,
+            encoder_lr: 0.1,
+            head_lr: 0.01,
+            encoder_weight_decay: 0.0,
+            head_weight_decay: 0.5,
+            warmup_ratio: 0.0,
+            max_grad_norm: 1.0,
+            adam_epsilon: 1e-6,
+            patience: None,
+            checkpoint_every_steps: None,
+            distillation: None,
+        }
+    }
+
+    fn on_a_backend(check: fn(Checks)) {
+        struct Task(fn(Checks));
+        impl BackendTask for Task {
+            type Output = ();
+            fn run<B: DocReBackend>(self, device: B::Device) {
+                (self.0)(Checks::of::<B>(&device));
+            }
+        }
+        dispatch(None, 0, Task(check)).unwrap();
+    }
+
+    /// What the tests look at, computed on some backend.
+    struct Checks {
+        count: ParameterCount,
+        /// Gradients by group before the split, and the norm after it for two limits.
+        n_grads: (usize, usize, usize),
+        norm_before: f64,
+        clipped_norm: f64,
+        unclipped_norm: f64,
+        /// The first weight of encoder and head, before and after a step with factor 1.
+        encoder: (f64, f64),
+        head: (f64, f64),
+        encoder_grad_sign: f64,
+        head_grad_sign: f64,
+    }
+
+    fn first<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> f64 {
+        tensor.into_data().iter::<f64>().next().unwrap()
+    }
+
+    impl Checks {
+        fn of<B: DocReBackend>(device: &B::Device) -> Self {
+            let toy = Toy::<Autodiff<B>>::new(device);
+            let grads = || {
+                Autodiff::<B>::seed(device, 2);
+                GradientsParams::from_grads(toy.loss(device).backward(), &toy)
+            };
+            let norm = |parts: (GradientsParams, GradientsParams)| {
+                let square = |grads: &GradientsParams| {
+                    let mut squares = SquaredNorm::<B> { grads, squares: Vec::new() };
+                    toy.visit(&mut Grouped::<Autodiff<B>, _>::new(&mut squares));
+                    squares.total()
+                };
+                (square(&parts.0) + square(&parts.1)).sqrt()
+            };
+            let (encoder, head) = split_and_clip(&toy, grads(), 1e9);
+            let n_grads = (grads().len(), encoder.len(), head.len());
+            let weights = |toy: &Toy<Autodiff<B>>| {
+                (first(toy.model.encoder.weight.val()), first(toy.model.head[1].weight.val()))
+            };
+            let before = weights(&toy);
+            let grad = |param: &Param<Tensor<Autodiff<B>, 2>>| {
+                first(grads().get::<B, 2>(param.id).unwrap()).signum()
+            };
+            let mut optimizer = GroupedAdamW::new(&config());
+            let after = weights(&optimizer.step(1.0, toy.clone(), grads()));
+            Self {
+                count: ParameterCount::of(&toy),
+                n_grads,
+                norm_before: norm((grads(), GradientsParams::new())),
+                clipped_norm: norm(split_and_clip(&toy, grads(), 1e-3)),
+                unclipped_norm: norm(split_and_clip(&toy, grads(), 1e9)),
+                encoder: (before.0, after.0),
+                head: (before.1, after.1),
+                encoder_grad_sign: grad(&toy.model.encoder.weight),
+                head_grad_sign: grad(&toy.model.head[1].weight),
+            }
+        }
+    }
+
+    #[test]
+    fn every_parameter_is_in_exactly_one_group() {
+        on_a_backend(|checks| {
+            assert_eq!(checks.count, ParameterCount { encoder: 16, head: 25 + 6 });
+            assert_eq!(checks.n_grads, (6, 2, 4));
+        });
+    }
+
+    #[test]
+    fn gradients_are_clipped_by_their_joint_norm() {
+        on_a_backend(|checks| {
+            assert!(checks.norm_before > 1e-3);
+            assert!((checks.unclipped_norm - checks.norm_before).abs() < 1e-6);
+            let expected = 1e-3 * checks.norm_before / (checks.norm_before + 1e-6);
+            assert!((checks.clipped_norm - expected).abs() < 1e-7);
+        });
+    }
+
+    #[test]
+    fn the_groups_have_their_own_rates_and_decays() {
+        // The first step of Adam moves by the learning rate against the gradient's sign.
+        on_a_backend(|checks| {
+            let (before, after) = checks.encoder;
+            assert!((after - (before - 0.1 * checks.encoder_grad_sign)).abs() < 1e-3);
+            let (before, after) = checks.head;
+            let expected = before * (1.0 - 0.01 * 0.5) - 0.01 * checks.head_grad_sign;
+            assert!((after - expected).abs() < 1e-4);
+        });
+    }
+
+    #[test]
+    fn the_schedule_rises_from_zero_and_falls_to_zero() {
+        let mut schedule = WarmupLinear::new(10, 0.25);
+        let factors: Vec<f64> = (0..11).map(|_| schedule.step()).collect();
+        assert_eq!(&factors[..4], [0.0, 0.5, 1.0, 7.0 / 8.0]);
+        assert_eq!(&factors[9..], [1.0 / 8.0, 0.0]);
+    }
+
+    #[test]
+    fn a_restored_schedule_goes_on_where_it_was() {
+        struct Restore;
+        impl BackendTask for Restore {
+            type Output = ();
+            fn run<B: DocReBackend>(self, _: B::Device) {
+                let mut schedule = WarmupLinear::new(10, 0.2);
+                schedule.step();
+                schedule.step();
+                let record = schedule.to_record::<B>();
+                let mut restored = WarmupLinear::new(10, 0.2).load_record::<B>(record);
+                assert_eq!(schedule.step(), restored.step());
+            }
+        }
+        dispatch(None, 0, Restore).unwrap();
+    }
+
+    #[test]
+    fn adamw_matches_torch_over_three_steps() {
+        // torch.optim.AdamW([tensor([1.0, -2.0])], lr=0.1, eps=1e-6, weight_decay=0.01), gradient [0.5, -1.5] each step.
+        struct Steps;
+        impl BackendTask for Steps {
+            type Output = Vec<f64>;
+            fn run<B: DocReBackend>(self, device: B::Device) -> Vec<f64> {
+                let mut linear: Linear<Autodiff<B>> =
+                    LinearConfig::new(1, 2).with_bias(false).init(&device);
+                let values = TensorData::from([[1.0f32, -2.0]]);
+                linear.weight =
+                    linear.weight.map(|_| Tensor::from_data(values, &device).require_grad());
+                let mut optimizer = AdamWConfig::new()
+                    .with_epsilon(1e-6)
+                    .with_weight_decay(0.01)
+                    .init::<Autodiff<B>, Linear<Autodiff<B>>>();
+                for _ in 0..3 {
+                    let mut grads = GradientsParams::new();
+                    let grad = TensorData::from([[0.5f32, -1.5]]);
+                    grads.register::<B, 2>(linear.weight.id, Tensor::from_data(grad, &device));
+                    linear = optimizer.step(0.1, linear, grads);
+                }
+                linear.weight.val().into_data().iter::<f64>().collect()
+            }
+        }
+        let weights = dispatch(None, 0, Steps).unwrap();
+        let expected = [0.697_304, -1.694_306];
+        for (weight, expected) in weights.iter().zip(expected) {
+            assert!((weight - expected).abs() < 1e-4, "{weights:?}");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! One training stage: the wiring of Burn's `Learner`.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use burn::{
+    backend::Autodiff,
+    tensor::backend::Backend,
+    train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy},
+};
+use burn_docre::{
+    encoder::load::load_pretrained,
+    features::EncodedDocument,
+    model::DocReModel,
+    model_dir::{self, ModelParts},
+    ops::DocReBackend,
+    soft_labels::SoftLabelStore,
+};
+
+use super::Pipeline;
+use crate::{
+    checkpoint::{self, AtomicRecorder, Failure, KeepTwo, TrainingState},
+    cli::StageName,
+    config::{RunConfig, StageConfig},
+    curves::CurveLogger,
+    learning::{Components, Objective, Trainee},
+    loader::{DevLoader, Position, TrainLoader, TrainSet, mix, n_batches},
+    metrics::{dev_figures, step_figures},
+    optim::{GroupedAdamW, WarmupLinear},
+    renderer::Screen,
+    strategy::{Patience, StageEnd, StageStrategy},
+};
+
+/// What a stage starts from.
+pub enum Start {
+    /// A new model; its encoder is the pretrained one, where there is one.
+    Fresh,
+    /// The model in this directory.
+    Model(PathBuf),
+}
+
+/// Trains `stage` on `documents`, or goes on with it, unless it is finished.
+pub fn fit<B: DocReBackend>(
+    pipeline: &Pipeline,
+    stage: StageName,
+    documents: &[Arc<EncodedDocument>],
+    teacher: Option<Arc<SoftLabelStore>>,
+    start: Start,
+    device: &B::Device,
+) -> Result<()> {
+    let directory = pipeline.run.stage(stage);
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
+    let state = TrainingState::load(&directory)?;
+    if state.finished {
+        pipeline.session.ui.note(&format!("{}: already finished", stage.name()));
+        return finish(pipeline, stage);
+    }
+    let documents = with_pairs(pipeline, stage, documents)?;
+    let model = initial_model::<Autodiff<B>>(pipeline, stage, &start, device)?;
+    let end = Stage { pipeline, stage, directory, state, documents, teacher }.train(model, device)?;
+    match end {
+        StageEnd::Finished => finish(pipeline, stage),
+        StageEnd::Interrupted => {
+            bail!("stopped on request; go on by `{}`", pipeline.resume_command)
+        }
+    }
+}
+
+/// Notes the scores of a finished stage and frees the space of its checkpoints.
+fn finish(pipeline: &Pipeline, stage: StageName) -> Result<()> {
+    let directory = pipeline.run.stage(stage);
+    let model = pipeline.run.model(stage);
+    ensure!(model_dir::is_complete(&model), "{}: the finished model is gone", model.display());
+    let state = TrainingState::load(&directory)?;
+    let best = state.best().with_context(|| format!("{}: no epoch is recorded", directory.display()))?;
+    pipeline.run.record(stage, best.dev)?;
+    checkpoint::remove_all(&directory)
+}
+
+fn with_pairs(
+    pipeline: &Pipeline,
+    stage: StageName,
+    documents: &[Arc<EncodedDocument>],
+) -> Result<Vec<Arc<EncodedDocument>>> {
+    let kept: Vec<_> =
+        documents.iter().filter(|document| document.n_pairs() > 0).cloned().collect();
+    let n_skipped = documents.len() - kept.len();
+    if n_skipped > 0 {
+        pipeline.session.ui.note(&format!(
+            "{}: {n_skipped} documents with fewer than two entities are skipped",
+            stage.name()
+        ));
+    }
+    ensure!(!kept.is_empty(), "{}: no document has two entities", stage.name());
+    Ok(kept)
+}
+
+/// The seed of everything random in a stage.
+fn stage_seed(config: &RunConfig, stage: StageName) -> u64 {
+    mix(config.seed, stage as u64)
+}
+
+fn initial_model<B: Backend>(
+    pipeline: &Pipeline,
+    stage: StageName,
+    start: &Start,
+    device: &B::Device,
+) -> Result<DocReModel<B>> {
+    match start {
+        Start::Fresh => {
+            fresh_model(&pipeline.config, &pipeline.corpora.parts, stage_seed(&pipeline.config, stage), device)
+        }
+        Start::Model(directory) => {
+            let parts = ModelParts::load(directory)?;
+            ensure!(
+                parts.config == pipeline.corpora.parts.config,
+                "{}: the model has another shape than the configuration says",
+                directory.display()
+            );
+            Ok(parts.load_model(directory, device)?)
+        }
+    }
+}
+
+/// A new model whose weights are drawn from `seed`, but for a pretrained encoder.
+pub fn fresh_model<B: Backend>(
+    config: &RunConfig,
+    parts: &ModelParts,
+    seed: u64,
+    device: &B::Device,
+) -> Result<DocReModel<B>> {
+    B::seed(device, seed);
+    let model = parts.config.init::<B>(device);
+    match &config.encoder.pretrained {
+        Some(directory) => {
+            Ok(model.try_map_encoder(|encoder| load_pretrained(encoder, directory))?)
+        }
+        None => Ok(model),
+    }
+}
+
+/// Burn's learner for a stage whose schedule has `n_steps` steps.
+pub fn learner<B: DocReBackend>(
+    run: &RunConfig,
+    parts: &ModelParts,
+    config: &StageConfig,
+    n_steps: usize,
+    model: DocReModel<Autodiff<B>>,
+) -> Learner<Components<B>> {
+    let objective = Objective::new(Arc::new(parts.config.clone()), run.loss, config.distillation);
+    let schedule = WarmupLinear::new(n_steps, config.warmup_ratio);
+    Learner::new(Trainee::new(model, objective), GroupedAdamW::new(config), schedule)
+}
+
+/// A stage about to train.
+struct Stage<'a> {
+    pipeline: &'a Pipeline<'a>,
+    stage: StageName,
+    directory: PathBuf,
+    state: TrainingState,
+    documents: Vec<Arc<EncodedDocument>>,
+    teacher: Option<Arc<SoftLabelStore>>,
+}
+
+/// What the parts of a training share.
+struct Shared {
+    failure: Failure,
+    position: Arc<Position>,
+    curve_bytes: Arc<AtomicU64>,
+    end: Arc<Mutex<Option<Result<StageEnd>>>>,
+}
+
+impl Stage<'_> {
+    fn train<B: DocReBackend>(
+        self,
+        model: DocReModel<Autodiff<B>>,
+        device: &B::Device,
+    ) -> Result<StageEnd> {
+        let config = self.pipeline.stage_config(self.stage)?.clone();
+        let interrupter = Interrupter::new();
+        let shared = Shared {
+            failure: Failure::default(),
+            position: Arc::default(),
+            curve_bytes: Arc::new(AtomicU64::new(self.state.metrics_bytes)),
+            end: Arc::default(),
+        };
+        let n_steps = config.epochs * self.n_batches(&config).div_ceil(config.accumulation);
+        let parts = &self.pipeline.corpora.parts;
+        let learner = learner(&self.pipeline.config, parts, &config, n_steps, model);
+        let curves = CurveLogger::open(&self.directory, &shared.curve_bytes, &shared.failure)?;
+        let (ui, epochs_done) = (self.pipeline.session.ui, self.state.epochs_done);
+        let screen = Screen::start(ui, self.stage.name(), &interrupter, epochs_done);
+        let Some(renderer) = screen.renderer() else { bail!("the screen is closed") };
+        let strategy = self.strategy::<B>(&config, &shared, renderer.clone(), device);
+        let mut training = self
+            .training::<B>(&config, &shared, device)
+            .with_metric_logger(curves)
+            .with_checkpointing_strategy(KeepTwo::after(self.state.checkpoint))
+            .with_file_checkpointer(AtomicRecorder::new(&shared.failure))
+            .with_interrupter(interrupter)
+            .renderer(renderer)
+            .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
+        if let Some(n_epochs) = config.patience {
+            training = training.early_stopping(Patience::after(&self.state.history, n_epochs));
+        }
+        drop(training.launch(learner));
+        drop(screen);
+        let end = shared.end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        end.context("the training ended without a result")?
+    }
+
+    /// Burn's training with its data and metrics.
+    fn training<B: DocReBackend>(
+        &self,
+        config: &StageConfig,
+        shared: &Shared,
+        device: &B::Device,
+    ) -> SupervisedTraining<Components<B>> {
+        let set = TrainSet {
+            documents: self.documents.clone(),
+            teacher: self.teacher.clone(),
+            failure: shared.failure.clone(),
+        };
+        let train = TrainLoader::<Autodiff<B>>::new(
+            Arc::new(set),
+            Arc::new(self.pipeline.corpora.parts.config.clone()),
+            (config.batch_size, config.accumulation),
+            self.seed(),
+            shared.position.clone(),
+            device.clone(),
+        );
+        let dev = DevLoader::<B> { dev: self.pipeline.corpora.dev.clone(), device: device.clone() };
+        let mut training =
+            SupervisedTraining::new(&self.directory, Arc::new(train), Arc::new(dev))
+                .num_epochs(config.epochs_to_run())
+                .with_application_logger(None);
+        for figure in step_figures(self.teacher.is_some()) {
+            training = training.metric_train_numeric(figure);
+        }
+        for figure in dev_figures() {
+            training = training.metric_valid_numeric(figure);
+        }
+        training
+    }
+
+    fn strategy<B: DocReBackend>(
+        &self,
+        config: &StageConfig,
+        shared: &Shared,
+        renderer: crate::renderer::StageRenderer,
+        device: &B::Device,
+    ) -> StageStrategy<B> {
+        let parts = self.pipeline.corpora.parts.clone();
+        let model_dir = self.pipeline.run.model(self.stage);
+        StageStrategy {
+            directory: self.directory.clone(),
+            config: config.clone(),
+            seed: self.seed(),
+            n_batches: self.n_batches(config),
+            device: device.clone(),
+            state: self.state.clone(),
+            position: shared.position.clone(),
+            renderer,
+            save_best: Box::new(move |model| Ok(parts.save(&model_dir, model)?)),
+            stop: self.pipeline.session.stop.clone(),
+            failure: shared.failure.clone(),
+            curve_bytes: shared.curve_bytes.clone(),
+            end: shared.end.clone(),
+        }
+    }
+
+    fn n_batches(&self, config: &StageConfig) -> usize {
+        n_batches(self.documents.len(), config.batch_size)
+    }
+
+    fn seed(&self) -> u64 {
+        stage_seed(&self.pipeline.config, self.stage)
+    }
+}

@@ -1,0 +1,126 @@
+//! The soft labels: a teacher's logits for documents without reliable labels.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Result;
+use burn_docre::{
+    backend::BackendTask,
+    corpus::docred::{DocRedReader, Labels},
+    features::EncodedDocument,
+    model::DocReModel,
+    model_dir::{self, ModelParts},
+    ops::DocReBackend,
+    soft_labels::{Digest, Shard, SoftLabelWriter, shard_is_complete},
+};
+
+use super::{Pipeline, Session};
+use crate::{
+    cli::{LabelArgs, StageName},
+    dev::{batches, infer},
+};
+
+/// Documents that wait until they are labelled together.
+const WAITING: usize = 64;
+
+/// `docre label`.
+pub fn run(session: &Session, args: &LabelArgs) -> Result<()> {
+    session.dispatch(Label { session, args })
+}
+
+struct Label<'a> {
+    session: &'a Session<'a>,
+    args: &'a LabelArgs,
+}
+
+impl BackendTask for Label<'_> {
+    type Output = Result<()>;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
+        let Self { session, args } = self;
+        let teacher = Teacher::<B>::load(&args.model, &device)?;
+        let n_classes = teacher.parts.config.n_classes;
+        if shard_is_complete(&args.output, args.shard, &teacher.identity, n_classes)? {
+            session.ui.note("these documents are labelled already; nothing to do");
+            return Ok(());
+        }
+        let tokenizer = &teacher.parts.tokenizer;
+        let Shard { index, count } = args.shard;
+        let documents = DocRedReader::open(&args.input, Labels::Ignore)?
+            .enumerate()
+            .filter(|(position, document)| document.is_err() || position % count == index)
+            .map(|(_, document)| Ok(Arc::new(EncodedDocument::encode(&document?, tokenizer)?)));
+        let n_labelled = teacher.label(session, documents, None, &args.output, args.shard, &device)?;
+        session.ui.note(&format!("{n_labelled} documents labelled in {}", args.output.display()));
+        Ok(())
+    }
+}
+
+/// The label stage of a run, unless it is finished.
+pub fn run_stage<B: DocReBackend>(pipeline: &Pipeline, device: &B::Device) -> Result<()> {
+    let (session, output) = (pipeline.session, pipeline.run.labels());
+    let directory = pipeline.finished_model(StageName::Teacher)?;
+    let identity = model_dir::identity(&directory)?;
+    let n_classes = pipeline.corpora.parts.config.n_classes;
+    if shard_is_complete(&output, Shard::WHOLE, &identity, n_classes)? {
+        session.ui.note("label: already finished");
+        return Ok(());
+    }
+    let teacher = Teacher::<B>::load(&directory, device)?;
+    let documents = &pipeline.corpora.distant;
+    let total = Some(documents.len());
+    let documents = documents.iter().cloned().map(Ok);
+    teacher.label(session, documents, total, &output, Shard::WHOLE, device)?;
+    Ok(())
+}
+
+struct Teacher<B: DocReBackend> {
+    parts: ModelParts,
+    model: DocReModel<B>,
+    identity: Digest,
+}
+
+impl<B: DocReBackend> Teacher<B> {
+    fn load(directory: &Path, device: &B::Device) -> Result<Self> {
+        let parts = ModelParts::load(directory)?;
+        let model = parts.load_model(directory, device)?;
+        Ok(Self { parts, model, identity: model_dir::identity(directory)? })
+    }
+
+    /// Writes the logits of all documents that have pairs; says how many these are.
+    fn label(
+        &self,
+        session: &Session,
+        documents: impl Iterator<Item = Result<Arc<EncodedDocument>>>,
+        total: Option<usize>,
+        output: &Path,
+        shard: Shard,
+        device: &B::Device,
+    ) -> Result<usize> {
+        let n_classes = self.parts.config.n_classes;
+        let mut writer = SoftLabelWriter::create(output, shard, self.identity, n_classes)?;
+        let mut task = session.ui.task("labelling distant documents", total);
+        let mut waiting = Vec::new();
+        let mut documents = documents.peekable();
+        while let Some(document) = documents.next() {
+            waiting.push(document?);
+            if waiting.len() < WAITING && documents.peek().is_some() {
+                continue;
+            }
+            for range in batches(&waiting) {
+                let batch = &waiting[range];
+                let logits = infer(&self.model, &self.parts.config, batch, device);
+                for (document, logits) in batch.iter().zip(logits) {
+                    if document.n_pairs() > 0 {
+                        writer.push(document.key().0, document.n_pairs(), &logits)?;
+                    }
+                }
+                task.advance(batch.len());
+                session.stop.check()?;
+            }
+            waiting.clear();
+        }
+        let n_labelled = writer.len();
+        writer.finish()?;
+        Ok(n_labelled)
+    }
+}

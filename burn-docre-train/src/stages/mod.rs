@@ -1,0 +1,214 @@
+//! The stages of a run and the commands that run them.
+
+pub mod dry_run;
+pub mod finetune;
+pub mod fit;
+pub mod label;
+pub mod student;
+pub mod teacher;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use burn_docre::{
+    backend::{BackendKind, BackendTask, dispatch},
+    model_dir,
+    ops::DocReBackend,
+};
+
+use crate::{
+    cli::{DistillArgs, GlobalArgs, RunArgs, StageName, TrainArgs},
+    config::{DistillationConfig, RunConfig, StageConfig},
+    corpora::{self, Corpora},
+    dev::DevScores,
+    run_dir::RunDir,
+    signals::StopFlag,
+    ui::Ui,
+};
+
+/// What every command works with.
+pub struct Session<'a> {
+    /// The program's voice.
+    pub ui: &'a Ui,
+    /// Set by signals.
+    pub stop: &'a StopFlag,
+    backend: Option<BackendKind>,
+    device: usize,
+}
+
+impl<'a> Session<'a> {
+    /// The session that the global options describe.
+    pub fn new(ui: &'a Ui, stop: &'a StopFlag, args: &GlobalArgs) -> Self {
+        Self { ui, stop, backend: args.backend, device: args.device }
+    }
+
+    /// Runs `task` on the chosen backend.
+    pub fn dispatch<T>(&self, task: impl BackendTask<Output = Result<T>>) -> Result<T> {
+        dispatch(self.backend, self.device, task)?
+    }
+
+    /// The backend that tasks run on.
+    fn backend(&self) -> Result<BackendKind> {
+        self.backend
+            .or_else(|| BackendKind::compiled().first().copied())
+            .context("this build has no backend; build with `--features flex`")
+    }
+}
+
+/// One run with its documents.
+pub struct Pipeline<'a> {
+    /// The program's voice and the stop flag.
+    pub session: &'a Session<'a>,
+    /// The resolved configuration.
+    pub config: RunConfig,
+    /// Where results go.
+    pub run: RunDir,
+    /// The documents.
+    pub corpora: Corpora,
+    /// The command that goes on with this run after an interruption.
+    pub resume_command: String,
+}
+
+impl<'a> Pipeline<'a> {
+    fn open(
+        session: &'a Session<'a>,
+        command: &str,
+        args: &RunArgs,
+        config: RunConfig,
+    ) -> Result<Self> {
+        let run = RunDir::open(args, &config, session.backend()?, session.device)?;
+        corpora::write_synthetic(&config, &run.root().join("data"))?;
+        let corpora = Corpora::load(&config, session.ui, session.stop)?;
+        let resume_command = resume_command(command, args, run.root());
+        Ok(Self { session, config, run, corpora, resume_command })
+    }
+
+    /// The schedule of a stage.
+    pub fn stage_config(&self, stage: StageName) -> Result<&StageConfig> {
+        stage_config(&self.config, stage)
+    }
+
+    /// What the student learns from the teacher; `None` where it learns nothing from it.
+    pub fn distillation(&self) -> Option<DistillationConfig> {
+        let student = self.config.stages.student.as_ref()?;
+        student.distillation.filter(|kind| !matches!(kind, DistillationConfig::None {}))
+    }
+
+    /// The model directory of an earlier stage.
+    pub fn finished_model(&self, stage: StageName) -> Result<std::path::PathBuf> {
+        let directory = self.run.model(stage);
+        ensure!(
+            self.is_finished(stage)? && model_dir::is_complete(&directory),
+            "the stage `{}` is not finished in {}; run it first",
+            stage.name(),
+            self.run.root().display()
+        );
+        Ok(directory)
+    }
+
+    fn is_finished(&self, stage: StageName) -> Result<bool> {
+        Ok(crate::checkpoint::TrainingState::load(&self.run.stage(stage))?.finished)
+    }
+}
+
+/// `docre distill`: all stages in order.
+pub fn distill(session: &Session, args: &DistillArgs) -> Result<()> {
+    let config = RunConfig::load(&args.run.config, &args.run.overrides)?;
+    for stage in [StageName::Teacher, StageName::Student, StageName::Finetune] {
+        stage_config(&config, stage)?;
+    }
+    let pipeline = Pipeline::open(session, "distill", &args.run, config)?;
+    ensure!(
+        !pipeline.corpora.distant.is_empty(),
+        "there are no distant documents; give `data.distant`"
+    );
+    session.dispatch(AllStages(&pipeline))?;
+    session.ui.results(&table(&pipeline.run)?)
+}
+
+/// `docre train`: one stage.
+pub fn train(session: &Session, args: &TrainArgs) -> Result<()> {
+    let config = RunConfig::load(&args.run.config, &args.run.overrides)?;
+    stage_config(&config, args.stage)?;
+    if args.dry_run {
+        return dry_run::run(session, config, args.stage);
+    }
+    let command = format!("train --stage {}", args.stage.name());
+    let pipeline = Pipeline::open(session, &command, &args.run, config)?;
+    session.dispatch(OneStage(&pipeline, args.stage))?;
+    session.ui.results(&table(&pipeline.run)?)
+}
+
+/// `docre backends`: what this build can compute on.
+pub fn list_backends(session: &Session) -> Result<()> {
+    let mut text = String::new();
+    for kind in BackendKind::compiled() {
+        text += &format!("{kind}\n");
+    }
+    session.ui.results(&text)
+}
+
+struct AllStages<'a>(&'a Pipeline<'a>);
+
+impl BackendTask for AllStages<'_> {
+    type Output = Result<()>;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
+        teacher::run::<B>(self.0, &device)?;
+        if self.0.distillation().is_some() {
+            label::run_stage::<B>(self.0, &device)?;
+        }
+        student::run::<B>(self.0, &device)?;
+        finetune::run::<B>(self.0, &device)
+    }
+}
+
+struct OneStage<'a>(&'a Pipeline<'a>, StageName);
+
+impl BackendTask for OneStage<'_> {
+    type Output = Result<()>;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
+        match self.1 {
+            StageName::Teacher => teacher::run::<B>(self.0, &device),
+            StageName::Student => student::run::<B>(self.0, &device),
+            StageName::Finetune => finetune::run::<B>(self.0, &device),
+        }
+    }
+}
+
+fn stage_config(config: &RunConfig, stage: StageName) -> Result<&StageConfig> {
+    let stages = &config.stages;
+    let section = match stage {
+        StageName::Teacher => &stages.teacher,
+        StageName::Student => &stages.student,
+        StageName::Finetune => &stages.finetune,
+    };
+    section
+        .as_ref()
+        .with_context(|| format!("the configuration has no `stages.{}`", stage.name()))
+}
+
+fn resume_command(command: &str, args: &RunArgs, root: &Path) -> String {
+    let mut text = format!("docre {command} {} --out {}", args.config.display(), root.display());
+    for item in &args.overrides {
+        text += &format!(" --set '{item}'");
+    }
+    text + " --resume"
+}
+
+/// The dev scores of the finished stages, in per cent.
+fn table(run: &RunDir) -> Result<String> {
+    let results = run.results()?;
+    let mut text = format!("{:<22}{:>8}{:>8}\n", "", "dev F1", "Ign F1");
+    for (stage, label) in [
+        (StageName::Teacher, "teacher"),
+        (StageName::Student, "student"),
+        (StageName::Finetune, "student, fine-tuned"),
+    ] {
+        if let Some(DevScores { f1, ign_f1, .. }) = results.get(stage.name()) {
+            text += &format!("{label:<22}{:>8.2}{:>8.2}\n", 100.0 * f1, 100.0 * ign_f1);
+        }
+    }
+    Ok(text)
+}

@@ -1,0 +1,39 @@
+//! The student: trained from the start on the distant documents, by their labels and the teacher's logits.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use burn_docre::{model_dir, ops::DocReBackend, soft_labels::SoftLabelStore};
+
+use super::{Pipeline, fit::{Start, fit}};
+use crate::cli::StageName;
+
+/// Trains the student, unless it is finished.
+pub fn run<B: DocReBackend>(pipeline: &Pipeline, device: &B::Device) -> Result<()> {
+    let distant = &pipeline.corpora.distant;
+    ensure!(!distant.is_empty(), "there are no distant documents; give `data.distant`");
+    let teacher = match pipeline.distillation() {
+        Some(_) => Some(Arc::new(open_labels(pipeline)?)),
+        None => None,
+    };
+    fit::<B>(pipeline, StageName::Student, distant, teacher, Start::Fresh, device)
+}
+
+/// The teacher's logits, after checking that no document lacks them.
+fn open_labels(pipeline: &Pipeline) -> Result<SoftLabelStore> {
+    let teacher = model_dir::identity(&pipeline.finished_model(StageName::Teacher)?)?;
+    let n_classes = pipeline.corpora.parts.config.n_classes;
+    let store = SoftLabelStore::open(&pipeline.run.labels(), &teacher, n_classes)?;
+    let with_pairs = pipeline.corpora.distant.iter().filter(|document| document.n_pairs() > 0);
+    let missing: Vec<_> =
+        with_pairs.filter(|document| !store.contains(&document.key().0)).collect();
+    if let Some(first) = missing.first() {
+        anyhow::bail!(
+            "{}: no teacher logits for {} distant documents, the first is {:?}; make them by `docre label`",
+            pipeline.run.labels().display(),
+            missing.len(),
+            first.title
+        );
+    }
+    Ok(store)
+}
