@@ -1,7 +1,7 @@
 //! The DocRED submission format: a JSON array of predicted facts, one object each.
 //!
-//! `[{"title": …, "h_idx": 0, "t_idx": 3, "r": "P17", "evidence": [0, 2]}]`: what the leaderboard and
-//! the official scorer read. Our files may carry a `score` too, which both of them ignore.
+//! `[{"title": …, "h_idx": 0, "t_idx": 3, "r": "P17", "evidence": [0, 2]}]`: what the leaderboard
+//! and the official scorer read. Our files may carry a `score` too, which both of them ignore.
 
 use std::cell::Cell;
 use std::fmt;
@@ -33,7 +33,8 @@ pub struct SubmittedFact {
     pub score: Option<f32>,
 }
 
-/// Reads a submission; a malformed record is an error that names the file and the record's position from 0.
+/// Reads a submission; a malformed record is an error that names the file and the record's position
+/// from 0.
 pub fn read_submission(path: &Path) -> Result<Vec<SubmittedFact>> {
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
     let n_read = Cell::new(None);
@@ -52,7 +53,8 @@ pub fn write_submission(path: &Path, facts: impl IntoIterator<Item = SubmittedFa
     write_atomically(path, |file| write_json(file, facts))
 }
 
-/// Writes the submission's JSON, one fact a line; also what `result.json` in a leaderboard archive holds.
+/// Writes the submission's JSON, one fact a line; also what `result.json` in a leaderboard archive
+/// holds.
 pub fn write_json(
     writer: &mut impl Write,
     facts: impl IntoIterator<Item = SubmittedFact>,

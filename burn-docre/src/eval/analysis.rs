@@ -10,15 +10,17 @@ use crate::document::EntityPair;
 
 /// Scores of the facts that take part in logical reasoning.
 ///
-/// GAIN (section 4.6) counts the gold facts r1, r2, r3 with h –r1→ o –r2→ t and h –r3→ t; no code for it was
-/// published. Here an ordered pair of entities *takes part in reasoning* when the gold facts about two other pairs of
-/// the document, together with it, form such a closed triangle of three different entities, whichever of its three
-/// sides the pair is. The gold facts about these pairs are GAIN's; precision is over the predictions about
-/// these pairs, the wrong ones included. KD-DocRE's scorer divides by the number of all predictions instead, which
-/// is how its published precision came about: [`precision_all_predictions`](Self::precision_all_predictions).
+/// GAIN (section 4.6) counts the gold facts r1, r2, r3 with h –r1→ o –r2→ t and h –r3→ t; no code
+/// for it was published. Here an ordered pair of entities *takes part in reasoning* when the gold
+/// facts about two other pairs of the document, together with it, form such a closed triangle of
+/// three different entities, whichever of its three sides the pair is. The gold facts about these
+/// pairs are GAIN's; precision is over the predictions about these pairs, the wrong ones included.
+/// KD-DocRE's scorer divides by the number of all predictions instead, which is how its published
+/// precision came about: [`precision_all_predictions`](Self::precision_all_predictions).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct InferenceScore {
-    /// Precision over the predictions about pairs that take part in reasoning, recall, and their F1.
+    /// Precision over the predictions about pairs that take part in reasoning, recall, and their
+    /// F1.
     #[serde(flatten)]
     pub score: PrecisionRecall,
     /// The same right predictions, as a share of all predictions of the submission.
@@ -27,8 +29,8 @@ pub struct InferenceScore {
 
 /// The union of gold and predicted facts, by what went wrong (KD-DocRE, table 7).
 ///
-/// A gold fact that is missed although another relation was predicted for its pair is in no class, as in the paper:
-/// the wrong prediction stands for it.
+/// A gold fact that is missed although another relation was predicted for its pair is in no class,
+/// as in the paper: the wrong prediction stands for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ErrorCounts {
     /// C: predicted facts that are gold.
@@ -137,8 +139,8 @@ fn by_key(
     predictions: &PredictionSet,
     is_member: impl Fn(&FactKey) -> bool,
 ) -> Counts {
-    let mut counts = Counts::default();
-    counts.gold = gold.facts.keys().filter(|key| is_member(key)).count();
+    let n_gold = gold.facts.keys().filter(|key| is_member(key)).count();
+    let mut counts = Counts { gold: n_gold, ..Counts::default() };
     for key in predictions.facts.keys().filter(|key| is_member(key)) {
         counts.predicted += 1;
         counts.correct += usize::from(gold.facts.contains_key(key));
@@ -186,7 +188,8 @@ impl PairGraph {
         graph
     }
 
-    /// Whether gold relates both ends of the pair to some third entity so that a → b → c, a → c is closed.
+    /// Whether gold relates both ends of the pair to some third entity so that a → b → c, a → c is
+    /// closed.
     fn is_side_of_triangle(&self, document: usize, pair: EntityPair) -> bool {
         let EntityPair { head, tail } = pair;
         let tails = |entity| self.tails.get(&(document, entity));
@@ -195,10 +198,10 @@ impl PairGraph {
             let (Some(left), Some(right)) = (left, right) else { return false };
             left.intersection(right).any(|&other| other != head && other != tail)
         };
-        head != tail
-            && (share_another(tails(head), heads(tail))       // head → other → tail: the conclusion
-                || share_another(tails(head), tails(tail))    // head → other, tail → other: the first step
-                || share_another(heads(head), heads(tail))) // other → head, other → tail: the second step
+        let is_conclusion = || share_another(tails(head), heads(tail)); // head → other → tail
+        let is_first_step = || share_another(tails(head), tails(tail)); // head, tail → other
+        let is_second_step = || share_another(heads(head), heads(tail)); // other → head, tail
+        head != tail && (is_conclusion() || is_first_step() || is_second_step())
     }
 }
 
@@ -244,7 +247,8 @@ mod tests {
 
     #[test]
     fn reasoning_counts_the_three_sides_of_closed_triangles() {
-        // Gold: the three sides of 0 → 1 → 2. Predicted about such pairs: these, A 0 1 P50 and A 1 3 P17.
+        // Gold: the three sides of 0 → 1 → 2. Predicted about such pairs: these, A 0 1 P50 and A 1
+        // 3 P17.
         let InferenceScore { score: actual, precision_all_predictions } =
             inference(&gold(), &small_predictions());
         assert_eq!(actual, score(3, 5, 3));

@@ -19,7 +19,8 @@ pub(super) struct GoldFact {
 #[derive(Clone, Debug, Default)]
 pub(super) struct GoldCorpus {
     pub(super) facts: BTreeMap<FactKey, GoldFact>,
-    /// Sentences of evidence over all labels, repeated ones counted again as the official scorer does.
+    /// Sentences of evidence over all labels, repeated ones counted again as the official scorer
+    /// does.
     pub(super) n_evidence: usize,
     /// By document and entity: the sentences that mention it.
     sentences: Vec<Vec<BTreeSet<usize>>>,
@@ -53,7 +54,8 @@ impl GoldCorpus {
         }
     }
 
-    /// Fewest sentences between a mention of the one entity and a mention of the other; `None` without mentions.
+    /// Fewest sentences between a mention of the one entity and a mention of the other; `None`
+    /// without mentions.
     pub(super) fn distance(&self, document: usize, pair: EntityPair) -> Option<usize> {
         let entities = self.sentences.get(document)?;
         let (head, tail) = (entities.get(pair.head)?, entities.get(pair.tail)?);
@@ -65,8 +67,8 @@ fn sentences_of(entity: &Entity) -> BTreeSet<usize> {
     entity.mentions.iter().map(|mention| mention.sentence).collect()
 }
 
-/// Finds gold facts by the names of their mentions. It holds the gold corpus's names alone, so that a training
-/// corpus of any size can pass by document after document.
+/// Finds gold facts by the names of their mentions. It holds the gold corpus's names alone, so that
+/// a training corpus of any size can pass by document after document.
 #[derive(Clone, Debug, Default)]
 struct NameIndex {
     ids: HashMap<String, usize>,

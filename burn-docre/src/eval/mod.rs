@@ -1,7 +1,9 @@
-//! Scores of predicted facts: the official DocRED figures and the papers' analyses. Integers and sets, no tensors.
+//! Scores of predicted facts: the official DocRED figures and the papers' analyses. Integers and
+//! sets, no tensors.
 //!
-//! A [`Scorer`] holds the gold facts; a [`PredictionSet`] the predicted ones, without duplicates. The cheap
-//! [`Scorer::score`] serves every epoch of a training run, and [`Report::new`] adds the analyses to that very result.
+//! A [`Scorer`] holds the gold facts; a [`PredictionSet`] the predicted ones, without duplicates.
+//! The cheap [`Scorer::score`] serves every epoch of a training run, and [`Report::new`] adds the
+//! analyses to that very result.
 
 mod analysis;
 mod gold;

@@ -10,13 +10,13 @@ use crate::document::Document;
 
 /// What the official DocRED scorer prints, as fractions.
 ///
-/// With c correct facts of p predicted and g gold ones, and i of the correct ones already known from training by
-/// name and relation:
+/// With c correct facts of p predicted and g gold ones, and i of the correct ones already known
+/// from training by name and relation:
 ///
 /// * precision = c / p, recall = c / g;
 /// * Ign F1 is the harmonic mean of (c − i) / (p − i) and the *unchanged* recall c / g;
-/// * evidence precision counts the sentences given with all predictions for known documents, evidence recall those
-///   of all gold facts; a sentence is right when it supports a correct fact.
+/// * evidence precision counts the sentences given with all predictions for known documents,
+///   evidence recall those of all gold facts; a sentence is right when it supports a correct fact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Scores {
     /// F1 of the facts.
@@ -47,7 +47,8 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// A scorer for `gold`. `training` are the human-annotated training documents that Ign F1 discounts.
+    /// A scorer for `gold`. `training` are the human-annotated training documents that Ign F1
+    /// discounts.
     pub fn new<'a>(gold: &[Document], training: impl IntoIterator<Item = &'a Document>) -> Self {
         let mut scorer = Self {
             gold: GoldCorpus::new(gold),
@@ -68,7 +69,8 @@ impl Scorer {
         self.gold.mark_repeated(document, |fact| fact.in_training = true);
     }
 
-    /// Adds one distantly labelled training document; with the first, [`Scores::ign_f1_distant`] is computed.
+    /// Adds one distantly labelled training document; with the first, [`Scores::ign_f1_distant`] is
+    /// computed.
     pub fn add_distant_document(&mut self, document: &Document) {
         self.has_distant = true;
         self.gold.mark_repeated(document, |fact| fact.in_distant = true);
@@ -149,7 +151,8 @@ mod tests {
         near(scores.ign_f1, 2.0 * (1.0 / 3.0) * 0.6 / (1.0 / 3.0 + 0.6));
         // The distant corpus shows 2 of the 3: precision (3 - 2) / (7 - 2).
         near(scores.ign_f1_distant.unwrap(), 2.0 * 0.2 * 0.6 / (0.2 + 0.6));
-        // 2 right sentences; given: 2 + 1 + 0 with correct facts, 1 with wrong ones; gold: 2 + 1 + 0 + 1 + 0.
+        // 2 right sentences; given: 2 + 1 + 0 with correct facts, 1 with wrong ones;
+        // gold: 2 + 1 + 0 + 1 + 0.
         near(scores.evidence_precision, 2.0 / 4.0);
         near(scores.evidence_recall, 2.0 / 4.0);
         near(scores.evidence_f1, 0.5);

@@ -19,7 +19,8 @@ pub struct FactKey {
     pub relation: usize,
 }
 
-/// A set of predicted facts. Of equal facts the first counts, and so does its evidence, as in the official scorer.
+/// A set of predicted facts. Of equal facts the first counts, and so does its evidence, as in the
+/// official scorer.
 #[derive(Clone, Debug, Default)]
 pub struct PredictionSet {
     pub(super) facts: BTreeMap<FactKey, BTreeSet<usize>>,
@@ -41,9 +42,9 @@ impl PredictionSet {
     ///
     /// # Errors
     ///
-    /// A record is refused when its relation is not in `vocab`, when it names an entity that its document does not
-    /// have, and when several gold documents bear its title. A title that no gold document bears is no error: the
-    /// official scorer counts such a fact as a wrong prediction.
+    /// A record is refused when its relation is not in `vocab`, when it names an entity that its
+    /// document does not have, and when several gold documents bear its title. A title that no gold
+    /// document bears is no error: the official scorer counts such a fact as a wrong prediction.
     pub fn from_submission(
         path: &Path,
         submission: &[SubmittedFact],

@@ -20,7 +20,8 @@ const RE_DOCRED_FREQUENT: [&str; N_FREQUENT] =
 /// Which relation types are frequent; all others are the long tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FrequentRelations {
-    /// The ten with the most facts in the annotated training documents, as in KD-DocRE; of equals, the first class.
+    /// The ten with the most facts in the annotated training documents, as in KD-DocRE; of equals,
+    /// the first class.
     #[default]
     Train,
     /// The fixed list of the Re-DocRED scorer.
@@ -62,7 +63,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Scores `predictions` in every way. `vocab` must be the one that documents and predictions were read with.
+    /// Scores `predictions` in every way. `vocab` must be the one that documents and predictions
+    /// were read with.
     pub fn new(
         scorer: &Scorer,
         predictions: &PredictionSet,

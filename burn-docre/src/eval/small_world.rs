@@ -1,8 +1,9 @@
 //! An invented corpus, small enough to score by hand. The tests of this folder share it.
 //!
-//! Document A mentions entity 0 in sentence 0, entity 1 in sentence 0, entity 2 in sentence 2, entity 3 in
-//! sentences 0 and 4. Its facts are 0 –P17→ 1, 1 –P17→ 2, 0 –P131→ 2 (these three close a triangle) and 2 –P50→ 3.
-//! Document B mentions its two entities in sentences 0 and 1; its fact is 0 –P50→ 1.
+//! Document A mentions entity 0 in sentence 0, entity 1 in sentence 0, entity 2 in sentence 2,
+//! entity 3 in sentences 0 and 4. Its facts are 0 –P17→ 1, 1 –P17→ 2, 0 –P131→ 2 (these three close
+//! a triangle) and 2 –P50→ 3. Document B mentions its two entities in sentences 0 and 1; its fact
+//! is 0 –P50→ 1.
 
 use super::{PredictionSet, Scorer};
 use crate::document::{Document, Entity, EntityPair, Mention, RelationFact};

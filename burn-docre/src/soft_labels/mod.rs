@@ -1,18 +1,20 @@
 //! Teacher logits on disk: half precision, sharded, memory-mapped.
 //!
-//! A store is a directory of shard files `labels-00000-of-00003.bin`. Logits are found by the digest of the document's
-//! content, and the store carries the digest of the teacher that made it: logits that are missing, or that come from
-//! another teacher, are an error and never a silent run without distillation. Shards can be written on
-//! different machines; a shard gets its name only when it is complete.
+//! A store is a directory of shard files `labels-00000-of-00003.bin`. Logits are found by the
+//! digest of the document's content, and the store carries the digest of the teacher that made it:
+//! logits that are missing, or that come from another teacher, are an error and never a silent run
+//! without distillation. Shards can be written on different machines; a shard gets its name only
+//! when it is complete.
 //!
 //! ```text
-//! header   magic, version, n_classes, shard index and count, teacher, number of entries, offset of the index, checksum
+//! header   magic, version, n_classes, shard index and count, teacher,
+//!          number of entries, offset of the index, checksum
 //! payload  the logits of every document, pairs × classes, little-endian half precision
 //! index    sorted by key: key, offset, number of pairs, checksum of the logits
 //! ```
 //!
-//! The header's checksum covers header and index and is verified when the shard is opened; the checksum of a document's
-//! logits when these are read.
+//! The header's checksum covers header and index and is verified when the shard is opened; the
+//! checksum of a document's logits when these are read.
 
 mod format;
 mod store;

@@ -21,11 +21,13 @@ pub struct SoftLabelStore {
 }
 
 impl SoftLabelStore {
-    /// Opens the store in `directory`, which must hold all its shards, made by `teacher` for `n_classes` classes.
+    /// Opens the store in `directory`, which must hold all its shards, made by `teacher` for
+    /// `n_classes` classes.
     ///
     /// # Errors
     ///
-    /// [`Error::SoftLabels`] when a shard is missing, damaged, or from another teacher or class count.
+    /// [`Error::SoftLabels`] when a shard is missing, damaged, or from another teacher or class
+    /// count.
     pub fn open(directory: &Path, teacher: &Digest, n_classes: usize) -> Result<Self> {
         let shards = complete_set(directory)?
             .into_iter()
@@ -38,7 +40,8 @@ impl SoftLabelStore {
     ///
     /// # Errors
     ///
-    /// [`Error::SoftLabels`] when the store does not have them, has another number of pairs, or is damaged.
+    /// [`Error::SoftLabels`] when the store does not have them, has another number of pairs, or is
+    /// damaged.
     pub fn get(&self, key: &Digest, n_pairs: usize) -> Result<Vec<f32>> {
         let found = self.shards.iter().find_map(|shard| Some((shard, shard.find(key)?)));
         let Some((shard, entry)) = found else {
@@ -61,7 +64,8 @@ impl SoftLabelStore {
         shard.logits(&entry, self.n_classes)
     }
 
-    /// Whether the store has logits for the document `key`: a check before training costs no reading.
+    /// Whether the store has logits for the document `key`: a check before training costs no
+    /// reading.
     pub fn contains(&self, key: &Digest) -> bool {
         self.shards.iter().any(|shard| shard.find(key).is_some())
     }
@@ -182,8 +186,9 @@ impl MappedShard {
 fn map(path: &Path) -> Result<Mmap> {
     let io = |source| Error::io(path, "reading", source);
     let file = File::open(path).map_err(io)?;
-    // SAFETY: the map is read-only and the file is not expected to change under it: the writer never touches a file
-    // that has its final name, it only replaces the name, which leaves a mapped file as it is.
+    // SAFETY: the map is read-only and the file is not expected to change under it: the writer
+    // never touches a file that has its final name, it only replaces the name, which leaves a
+    // mapped file as it is.
     unsafe { Mmap::map(&file) }.map_err(io)
 }
 

@@ -13,8 +13,9 @@ use crate::{Error, Result};
 
 /// Writes one shard of a store, document by document.
 ///
-/// Logits go to disk as they come; memory holds the index alone. The file is called `….bin.partial` until
-/// [`finish`](Self::finish), so an interrupted run leaves no shard behind; the next run starts that file afresh.
+/// Logits go to disk as they come; memory holds the index alone. The file is called `….bin.partial`
+/// until [`finish`](Self::finish), so an interrupted run leaves no shard behind; the next run
+/// starts that file afresh.
 #[derive(Debug)]
 pub struct SoftLabelWriter {
     path: PathBuf,
@@ -35,8 +36,8 @@ impl SoftLabelWriter {
     ///
     /// # Errors
     ///
-    /// When the shard or the class count is impossible, another process writes the same shard, or the file cannot be
-    /// made.
+    /// When the shard or the class count is impossible, another process writes the same shard, or
+    /// the file cannot be made.
     pub fn create(
         directory: &Path,
         shard: Shard,
@@ -71,8 +72,8 @@ impl SoftLabelWriter {
 
     /// Adds the logits of one document, `n_pairs` × `n_classes`, pair after pair.
     ///
-    /// Values beyond the range of half precision are clamped to ±65504. A document whose key was pushed before is
-    /// skipped.
+    /// Values beyond the range of half precision are clamped to ±65504. A document whose key was
+    /// pushed before is skipped.
     ///
     /// # Errors
     ///
@@ -115,7 +116,8 @@ impl SoftLabelWriter {
         self.entries.is_empty()
     }
 
-    /// Writes index and header, brings everything to disk and gives the file its name, which is returned.
+    /// Writes index and header, brings everything to disk and gives the file its name, which is
+    /// returned.
     pub fn finish(mut self) -> Result<PathBuf> {
         let index: Vec<u8> = self.entries.values().flat_map(|entry| entry.to_bytes()).collect();
         let header = Header {

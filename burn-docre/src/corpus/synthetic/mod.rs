@@ -21,7 +21,7 @@ use language::distractions;
 use world::{Cast, Fact, Rel, Supported, closure};
 use writer::{Writer, capitalized};
 
-use crate::document::{Document, Entity, EntityPair, RelationFact};
+use crate::document::{Document, Entity, EntityPair, Mention, RelationFact};
 use crate::relation::{Relation, RelationVocab};
 
 /// No sentence is begun once a document has this many words.
@@ -50,7 +50,7 @@ pub struct SyntheticConfig {
 impl SyntheticConfig {
     /// The sizes and the noise of the demo.
     pub fn demo(seed: u64) -> Self {
-        Self { seed, n_train: 200, n_dev: 100, n_distant: 800, dropped: 0.4, spurious: 0.25 }
+        Self { seed, n_train: 250, n_dev: 100, n_distant: 800, dropped: 0.4, spurious: 0.25 }
     }
 }
 
@@ -99,22 +99,21 @@ fn vocab() -> RelationVocab {
 
 fn annotated_document(config: &SyntheticConfig, split: u32, name: &str, index: usize) -> Document {
     let story = Story::invent(&mut Dice::new(config.seed, split, index));
-    story.into_document(format!("{name} {}", index + 1), |story| story.told.clone())
+    story.document(format!("{name} {}", index + 1), story.told.clone())
 }
 
 fn distant_document(config: &SyntheticConfig, index: usize) -> Document {
     let mut dice = Dice::new(config.seed, 2, index);
     let story = Story::invent(&mut dice);
-    story.into_document(format!("distant {}", index + 1), |story| {
-        story.distant_labels(config, &mut dice)
-    })
+    let labels = story.distant_labels(config, &mut dice);
+    story.document(format!("distant {}", index + 1), labels)
 }
 
 /// A document before it is put into the corpus's form.
 struct Story {
     cast: Cast,
     sentences: Vec<Vec<String>>,
-    mentions: Vec<Vec<crate::document::Mention>>,
+    mentions: Vec<Vec<Mention>>,
     /// What the text states and what follows from that.
     told: Vec<Supported>,
 }
@@ -159,13 +158,8 @@ impl Story {
         labels.into_iter().map(|fact| (fact, Vec::new())).collect()
     }
 
-    /// Leaves out who is never mentioned and numbers the others in random-free, textual order.
-    fn into_document(
-        self,
-        title: String,
-        labels: impl FnOnce(&Self) -> Vec<Supported>,
-    ) -> Document {
-        let mut labels = labels(&self);
+    /// Leaves out who is never mentioned and numbers the others in the order of the text.
+    fn document(&self, title: String, mut labels: Vec<Supported>) -> Document {
         labels.sort();
         let first_mention =
             |member: &usize| self.mentions[*member].first().map(|m| (m.sentence, m.start));
@@ -183,7 +177,7 @@ impl Story {
             mentions: self.mentions[member].clone(),
         };
         let entities = present.iter().map(entity).collect();
-        Document { title, sentences: self.sentences, entities, facts }
+        Document { title, sentences: self.sentences.clone(), entities, facts }
     }
 }
 
@@ -216,7 +210,7 @@ fn distract(writer: &mut Writer, cast: &Cast, untold: &[Fact], dice: &mut Dice) 
 /// Around `dropped` on average, half as much more or less for every other relation.
 fn drop_rate(rel: Rel, dropped: f64) -> f64 {
     let spread = 0.5 * dropped.min(1.0 - dropped);
-    if rel as usize % 2 == 0 { dropped + spread } else { dropped - spread }
+    if (rel as usize).is_multiple_of(2) { dropped + spread } else { dropped - spread }
 }
 
 #[cfg(test)]

@@ -20,8 +20,7 @@ pub(super) struct Writer<'a> {
 #[derive(Default)]
 struct Draft {
     words: Vec<String>,
-    /// Facts still to be told; an insertion takes one out.
-    inserted: Vec<Fact>,
+    has_insertion: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -99,7 +98,7 @@ impl<'a> Writer<'a> {
         self.push_name(draft, member, dice);
         let fits = |fact: &Fact| fact.head == member && !main.contains(&fact.tail);
         let Some(position) = pending.iter().position(fits) else { return };
-        if !draft.inserted.is_empty() || !dice.chance(0.25) {
+        if draft.has_insertion || !dice.chance(0.25) {
             return;
         }
         let fact = pending.remove(position);
@@ -111,7 +110,7 @@ impl<'a> Writer<'a> {
             }
         }
         draft.words.push(",".to_owned());
-        draft.inserted.push(fact);
+        draft.has_insertion = true;
         self.stated.push((fact, self.sentences.len()));
     }
 
