@@ -13,7 +13,9 @@ fn main() {
         println!("cargo::rustc-env=DOCRE_COMMIT={commit}");
     }
     // A new commit changes the log of HEAD, where the checkout has one.
-    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists()) {
+    if let Some(log) =
+        git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists())
+    {
         println!("cargo::rerun-if-changed={log}");
     }
 }

@@ -166,9 +166,11 @@ impl TrainingState {
 
     /// The epoch with the best dev F1, the first of equals.
     pub fn best(&self) -> Option<EpochRecord> {
-        self.history.iter().copied().reduce(|best, next| {
-            if next.dev.f1 > best.dev.f1 { next } else { best }
-        })
+        self.history.iter().copied().reduce(
+            |best, next| {
+                if next.dev.f1 > best.dev.f1 { next } else { best }
+            },
+        )
     }
 
     fn path(directory: &Path) -> PathBuf {

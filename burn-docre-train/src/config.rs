@@ -245,7 +245,8 @@ impl RunConfig {
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("{}: reading failed", path.display()))?;
-        Self::parse(&text, overrides).with_context(|| format!("{}: invalid configuration", path.display()))
+        Self::parse(&text, overrides)
+            .with_context(|| format!("{}: invalid configuration", path.display()))
     }
 
     /// Parses the text of a configuration file; see [`load`](Self::load).
@@ -301,9 +302,13 @@ impl DataConfig {
     fn check(&self) -> Result<()> {
         let files = [&self.train, &self.dev, &self.distant, &self.relations, &self.relation_names];
         if let Some(synthetic) = &self.synthetic {
-            ensure!(synthetic.n_train > 0 && synthetic.n_dev > 0, "`data.synthetic` needs documents");
             ensure!(
-                (0.0..=1.0).contains(&synthetic.dropped) && (0.0..1.0).contains(&synthetic.spurious),
+                synthetic.n_train > 0 && synthetic.n_dev > 0,
+                "`data.synthetic` needs documents"
+            );
+            ensure!(
+                (0.0..=1.0).contains(&synthetic.dropped)
+                    && (0.0..1.0).contains(&synthetic.spurious),
                 "`data.synthetic.dropped` must lie in 0..=1 and `spurious` in 0..1"
             );
             ensure!(
@@ -312,7 +317,9 @@ impl DataConfig {
             );
             return Ok(());
         }
-        for (key, file) in [("train", &self.train), ("dev", &self.dev), ("relations", &self.relations)] {
+        for (key, file) in
+            [("train", &self.train), ("dev", &self.dev), ("relations", &self.relations)]
+        {
             ensure!(file.is_some(), "`data.{key}` is missing; give files or `data.synthetic`");
         }
         Ok(())
@@ -360,10 +367,7 @@ impl ScratchEncoder {
             self.width,
             self.heads
         );
-        ensure!(
-            (0.0..1.0).contains(&self.dropout),
-            "`encoder.scratch.dropout` must lie in 0..1"
-        );
+        ensure!((0.0..1.0).contains(&self.dropout), "`encoder.scratch.dropout` must lie in 0..1");
         Ok(())
     }
 
@@ -392,7 +396,9 @@ impl ScratchEncoder {
 impl ModelSection {
     fn check(&self) -> Result<()> {
         ensure!(
-            self.group_size > 0 && self.emb_size > 0 && self.emb_size.is_multiple_of(self.group_size),
+            self.group_size > 0
+                && self.emb_size > 0
+                && self.emb_size.is_multiple_of(self.group_size),
             "`model.emb_size` ({}) must be a positive multiple of `model.group_size` ({})",
             self.emb_size,
             self.group_size
@@ -495,13 +501,17 @@ impl StageConfig {
         ] {
             ensure!(value.is_finite() && value >= 0.0, "`{key}` must not be negative");
         }
-        for (key, value) in [("max_grad_norm", self.max_grad_norm), ("adam_epsilon", self.adam_epsilon)] {
+        for (key, value) in
+            [("max_grad_norm", self.max_grad_norm), ("adam_epsilon", self.adam_epsilon)]
+        {
             ensure!(value.is_finite() && value > 0.0, "`{key}` must be positive");
         }
         ensure!((0.0..=1.0).contains(&self.warmup_ratio), "`warmup_ratio` must lie in 0..=1");
         match (name, self.distillation) {
             ("student", None) => {
-                bail!("`distillation` is missing; `{{ kind = \"none\" }}` trains without the teacher")
+                bail!(
+                    "`distillation` is missing; `{{ kind = \"none\" }}` trains without the teacher"
+                )
             }
             ("student", Some(distillation)) => distillation.check(),
             (_, Some(_)) => bail!("`distillation` belongs to `stages.student` only"),

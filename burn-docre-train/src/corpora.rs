@@ -52,7 +52,8 @@ impl Corpora {
         let documents = Documents::load(&config.data, ui, stop)?;
         let parts = parts(config, &documents)?;
         let tokenizer = &parts.tokenizer;
-        let encode = |what: &str, documents: &[Document]| encode(what, documents, tokenizer, ui, stop);
+        let encode =
+            |what: &str, documents: &[Document]| encode(what, documents, tokenizer, ui, stop);
         let train = encode("train", &documents.train)?;
         let dev = encode("dev", &documents.dev)?;
         let distant = encode("distant", &documents.distant)?;
@@ -134,8 +135,10 @@ fn parts(config: &RunConfig, documents: &Documents) -> Result<ModelParts> {
         (Some(directory), _) => pretrained_encoder(directory)?,
         (None, Some(scratch)) => {
             let corpora = documents.train.iter().chain(&documents.distant);
-            let words: BTreeSet<&str> =
-                corpora.flat_map(|document| document.sentences.iter().flatten()).map(String::as_str).collect();
+            let words: BTreeSet<&str> = corpora
+                .flat_map(|document| document.sentences.iter().flatten())
+                .map(String::as_str)
+                .collect();
             let tokenizer = DocumentTokenizer::word_level(words)?;
             (scratch.resolve(tokenizer.vocab_size()), tokenizer)
         }

@@ -41,11 +41,7 @@ impl CurveLogger {
     pub fn open(stage: &Path, length: &Arc<AtomicU64>, failure: &Failure) -> Result<Self> {
         let path = stage.join("metrics.jsonl");
         let context = || format!("{}: writing failed", path.display());
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .with_context(context)?;
+        let file = File::options().create(true).append(true).open(&path).with_context(context)?;
         file.set_len(length.load(Ordering::Relaxed)).with_context(context)?;
         Ok(Self {
             path: path.clone(),
@@ -94,7 +90,10 @@ impl MetricLogger for CurveLogger {
         split: &Split,
     ) -> Result<Vec<NumericEntry>, String> {
         let latest = self.latest.get(&(name.to_string(), split.to_string()));
-        Ok(latest.filter(|(of, _)| *of == epoch).map(|(_, values)| values.clone()).unwrap_or_default())
+        Ok(latest
+            .filter(|(of, _)| *of == epoch)
+            .map(|(_, values)| values.clone())
+            .unwrap_or_default())
     }
 
     fn log_metric_definition(&mut self, definition: MetricDefinition) {

@@ -82,7 +82,8 @@ impl DevSet {
                 return None;
             }
         }
-        let predictions = PredictionSet::new(facts.iter().map(|(document, fact)| (*document, fact)));
+        let predictions =
+            PredictionSet::new(facts.iter().map(|(document, fact)| (*document, fact)));
         let scores = self.scorer.score(&predictions);
         Some(DevScores {
             f1: scores.f1,

@@ -177,10 +177,8 @@ impl<B: Backend> DataLoader<B, TrainBatch<B>> for TrainLoader<B> {
     }
 
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<B, TrainBatch<B>>> {
-        let set = TrainSet {
-            documents: self.set.documents[start..end].to_vec(),
-            ..(*self.set).clone()
-        };
+        let set =
+            TrainSet { documents: self.set.documents[start..end].to_vec(), ..(*self.set).clone() };
         Arc::new(Self { set: Arc::new(set), ..self.clone() })
     }
 }

@@ -2,13 +2,16 @@
 //! rest, gradients clipped by their global norm, and linear warm-up and decay per optimizer step.
 
 use burn::{
+    lr_scheduler::LrScheduler,
     module::{AutodiffModule, Module, ModuleVisitor, Param, ParamId},
     optim::{
         AdamW, AdamWConfig, GradientsParams, MultiGradientsParams, Optimizer,
         adaptor::OptimizerAdaptor,
     },
-    lr_scheduler::LrScheduler,
-    tensor::{ElementConversion, Tensor, backend::{AutodiffBackend, Backend}},
+    tensor::{
+        ElementConversion, Tensor,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 
 use crate::config::StageConfig;
@@ -301,7 +304,9 @@ mod tests {
         fn new(device: &B::Device) -> Self {
             B::seed(device, 1);
             let linear = |n_in, n_out| LinearConfig::new(n_in, n_out).init(device);
-            Self { model: ToyModel { encoder: linear(3, 4), head: vec![linear(4, 5), linear(5, 1)] } }
+            Self {
+                model: ToyModel { encoder: linear(3, 4), head: vec![linear(4, 5), linear(5, 1)] },
+            }
         }
 
         fn loss(&self, device: &B::Device) -> Tensor<B, 1> {

@@ -156,7 +156,12 @@ impl RunDir {
     }
 
     /// Writes the manifest, or checks that the input files are still the same.
-    fn check_manifest(&self, config: &RunConfig, backend: BackendKind, device: usize) -> Result<()> {
+    fn check_manifest(
+        &self,
+        config: &RunConfig,
+        backend: BackendKind,
+        device: usize,
+    ) -> Result<()> {
         let path = self.root.join(MANIFEST);
         let input_sha256 = hash_inputs(config)?;
         if path.exists() {

@@ -49,6 +49,9 @@ pub enum StageEnd {
     Interrupted,
 }
 
+/// Writes a model directory.
+pub type SaveModel<B> = Box<dyn Fn(&DocReModel<B>) -> Result<()>>;
+
 /// Everything the loop needs that Burn does not hand it.
 pub struct StageStrategy<B: DocReBackend> {
     /// The stage's directory.
@@ -68,7 +71,7 @@ pub struct StageStrategy<B: DocReBackend> {
     /// Shows dev evaluations.
     pub renderer: StageRenderer,
     /// Saves the best model so far.
-    pub save_best: Box<dyn Fn(&DocReModel<B>) -> Result<()>>,
+    pub save_best: SaveModel<B>,
     /// Set by signals.
     pub stop: StopFlag,
     /// Set by Burn's threads when they cannot write.
@@ -168,9 +171,10 @@ impl<B: DocReBackend> Run<'_, B> {
     ) -> Result<StageEnd> {
         self.restore()?;
         let n_epochs = self.plan.config.epochs_to_run();
-        let mut is_done = self.plan.config.patience.is_some_and(|patience| {
-            Patience::after(&self.state.history, patience).is_exhausted()
-        });
+        let mut is_done =
+            self.plan.config.patience.is_some_and(|patience| {
+                Patience::after(&self.state.history, patience).is_exhausted()
+            });
         while !is_done && self.state.epochs_done < n_epochs {
             let epoch = Progress::new(self.state.epochs_done + 1, n_epochs);
             if self.train_epoch(train, &epoch)? == StageEnd::Interrupted {

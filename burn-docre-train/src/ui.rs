@@ -71,10 +71,7 @@ impl Ui {
     /// The error that ended the program, as one sentence with its causes.
     pub fn error(&self, error: &anyhow::Error) {
         let message = format!("{error:#}");
-        self.line(
-            &format!("error: {message}"),
-            || json!({ "event": "error", "message": message }),
-        );
+        self.line(&format!("error: {message}"), || json!({ "event": "error", "message": message }));
     }
 
     /// Starts to report on a task of `total` items, where that is known.
@@ -84,7 +81,15 @@ impl Ui {
             && !self.screen().taken;
         let bar = drawable.then(|| bar(what, total));
         let now = Instant::now();
-        Task { ui: self.clone(), what: what.into(), total, done: 0, started: now, reported: now, bar }
+        Task {
+            ui: self.clone(),
+            what: what.into(),
+            total,
+            done: 0,
+            started: now,
+            reported: now,
+            bar,
+        }
     }
 
     /// Writes results to standard output.

@@ -44,8 +44,7 @@ fn a_failure_is_one_sentence_with_its_cause() {
     assert_eq!(message.lines().count(), 1, "{message}");
     let message = workshop.fail(1, &["distill", "tiny.toml", "--set", "stages.teacher.epoch=1"]);
     assert!(message.contains("unknown field `epoch`"), "{message}");
-    let message =
-        workshop.fail(1, &["distill", "missing.toml", "--log-format", "json"]);
+    let message = workshop.fail(1, &["distill", "missing.toml", "--log-format", "json"]);
     let object: serde_json::Value = serde_json::from_str(&message).unwrap();
     assert_eq!(object["event"], "error");
 }
@@ -54,8 +53,7 @@ fn a_failure_is_one_sentence_with_its_cause() {
 fn a_backend_that_is_not_compiled_in_is_named() {
     let workshop = Workshop::new();
     let compiled = stdout(&workshop.succeed(&["backends"]));
-    let Some(missing) =
-        ["cuda", "wgpu", "tch"].into_iter().find(|name| !compiled.contains(name))
+    let Some(missing) = ["cuda", "wgpu", "tch"].into_iter().find(|name| !compiled.contains(name))
     else {
         return;
     };
@@ -88,8 +86,7 @@ fn a_resumed_run_must_have_the_same_configuration() {
 #[test]
 fn a_stage_needs_the_stages_before_it() {
     let workshop = Workshop::new();
-    let message =
-        workshop.fail(1, &["train", "tiny.toml", "--stage", "finetune", "--out", "run"]);
+    let message = workshop.fail(1, &["train", "tiny.toml", "--stage", "finetune", "--out", "run"]);
     assert!(message.contains("`student` is not finished"), "{message}");
 }
 
@@ -135,7 +132,12 @@ fn no_documents_give_no_relations_and_a_bad_one_gives_no_file() {
     let predict = |input: &str| {
         workshop.write("documents.json", input);
         let arguments = [
-            "predict", "--model", "run/teacher/model", "--input", "documents.json", "--output",
+            "predict",
+            "--model",
+            "run/teacher/model",
+            "--input",
+            "documents.json",
+            "--output",
             "facts.json",
         ];
         workshop.docre(&arguments).output().unwrap()
@@ -144,15 +146,18 @@ fn no_documents_give_no_relations_and_a_bad_one_gives_no_file() {
     let empty = std::fs::read_to_string(workshop.path("facts.json")).unwrap();
     assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&empty).unwrap().len(), 0);
     std::fs::remove_file(workshop.path("facts.json")).unwrap();
-    let broken = DOCUMENTS.replace(r#""title": "Three", "#, r#""title": "Three", "vertexSet": 5, "#);
+    let broken =
+        DOCUMENTS.replace(r#""title": "Three", "#, r#""title": "Three", "vertexSet": 5, "#);
     let output = predict(&broken);
     assert_eq!(output.status.code(), Some(1));
     let message = stderr(&output);
     assert!(message.contains("document 2") && message.contains("Three"), "{message}");
     assert!(!workshop.path("facts.json").exists());
-    assert!(std::fs::read_dir(workshop.path(".")).unwrap().all(|entry| {
-        !entry.unwrap().file_name().to_string_lossy().starts_with(".partial-")
-    }));
+    assert!(
+        std::fs::read_dir(workshop.path(".")).unwrap().all(|entry| {
+            !entry.unwrap().file_name().to_string_lossy().starts_with(".partial-")
+        })
+    );
 }
 
 #[test]
@@ -161,7 +166,12 @@ fn a_damaged_model_directory_is_an_error_with_the_file() {
     workshop.write("documents.json", DOCUMENTS);
     let predict = || {
         let arguments = [
-            "predict", "--model", "run/teacher/model", "--input", "documents.json", "--output",
+            "predict",
+            "--model",
+            "run/teacher/model",
+            "--input",
+            "documents.json",
+            "--output",
             "facts.json",
         ];
         workshop.fail(1, &arguments)
@@ -180,8 +190,15 @@ fn shards_of_labels_together_cover_the_corpus() {
     workshop.write("documents.json", DOCUMENTS);
     let label = |shard: &str, output: &str| {
         let arguments = [
-            "label", "--model", "run/teacher/model", "--input", "documents.json", "--output",
-            output, "--shard", shard,
+            "label",
+            "--model",
+            "run/teacher/model",
+            "--input",
+            "documents.json",
+            "--output",
+            output,
+            "--shard",
+            shard,
         ];
         stderr(&workshop.succeed(&arguments))
     };

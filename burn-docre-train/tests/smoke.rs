@@ -10,9 +10,14 @@ use std::{
     process::Child,
 };
 
-use common::{Workshop, stderr, stdout, weights};
+use common::{Workshop, stderr, stdout};
 
 const STAGES: [&str; 3] = ["teacher", "student", "finetune"];
+
+/// The bytes of a stage's weights.
+fn weights(run: &Path, stage: &str) -> Vec<u8> {
+    std::fs::read(run.join(stage).join("model/model.safetensors")).unwrap()
+}
 
 fn files_named(directory: &Path, name: &str) -> usize {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
@@ -25,7 +30,10 @@ fn files_named(directory: &Path, name: &str) -> usize {
 }
 
 /// Waits until a line of standard error satisfies `is_it`, and leaves the rest to a thread.
-fn wait_for_line(child: &mut Child, is_it: impl Fn(&str) -> bool) -> std::thread::JoinHandle<String> {
+fn wait_for_line(
+    child: &mut Child,
+    is_it: impl Fn(&str) -> bool,
+) -> std::thread::JoinHandle<String> {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let found = lines.by_ref().map_while(Result::ok).any(|line| is_it(&line));
     assert!(found, "the line never came");
@@ -68,7 +76,13 @@ fn the_pipeline_ends_with_models_scores_and_a_table() {
 fn training_lowers_the_loss() {
     let workshop = Workshop::new();
     let arguments = [
-        "train", "tiny.toml", "--stage", "teacher", "--out", "run", "--set",
+        "train",
+        "tiny.toml",
+        "--stage",
+        "teacher",
+        "--out",
+        "run",
+        "--set",
         "stages.teacher.epochs=6",
     ];
     workshop.succeed(&arguments);
@@ -85,7 +99,16 @@ fn two_runs_of_one_seed_are_equal_and_another_seed_differs() {
     let workshop = Workshop::new();
     let train = |out: &str, seed: &str| {
         let seed = format!("seed={seed}");
-        workshop.succeed(&["train", "tiny.toml", "--stage", "teacher", "--out", out, "--set", &seed]);
+        workshop.succeed(&[
+            "train",
+            "tiny.toml",
+            "--stage",
+            "teacher",
+            "--out",
+            out,
+            "--set",
+            &seed,
+        ]);
         weights(&workshop.path(out), "teacher")
     };
     let first = train("a", "7");
@@ -140,4 +163,95 @@ fn an_interrupted_run_resumed_ends_with_the_same_bytes() {
     let moments = [r#""event":"step""#, r#""epoch":2,"epochs":3,"event":"epoch""#];
     ends_like_the_whole_run("-INT", &moments);
     ends_like_the_whole_run("-TERM", &moments[..1]);
+}
+
+#[test]
+fn a_student_without_its_teachers_logits_is_an_error_before_training() {
+    let workshop = Workshop::new();
+    workshop.succeed(&["train", "tiny.toml", "--stage", "teacher", "--out", "run"]);
+    let student = ["train", "tiny.toml", "--stage", "student", "--out", "run", "--resume"];
+    let message = workshop.fail(1, &student);
+    assert!(message.contains("docre label"), "{message}");
+    // The logits of other documents do not help.
+    let label = [
+        "label",
+        "--model",
+        "run/teacher/model",
+        "--input",
+        "run/data/dev.json",
+        "--output",
+        "run/labels",
+    ];
+    workshop.succeed(&label);
+    let message = workshop.fail(1, &student);
+    assert!(message.contains("no teacher logits for 16 distant documents"), "{message}");
+    assert!(!workshop.path("run/student/training_state.json").exists());
+}
+
+#[test]
+fn naive_adaptation_needs_no_logits() {
+    let workshop = Workshop::new();
+    let arguments = [
+        "train",
+        "tiny.toml",
+        "--stage",
+        "student",
+        "--out",
+        "run",
+        "--set",
+        "stages.student.distillation={ kind = \"none\" }",
+    ];
+    workshop.succeed(&arguments);
+    assert!(workshop.path("run/student/model/model.safetensors").exists());
+}
+
+#[test]
+fn a_relation_outside_the_vocabulary_stops_the_run_before_training() {
+    let workshop = Workshop::new();
+    workshop.write("rel2id.json", r#"{"Na": 0, "P17": 1}"#);
+    let document = r#"[{"title": "Only", "sents": [["A", "B"]], "vertexSet": [
+        [{"name": "A", "sent_id": 0, "pos": [0, 1], "type": "X"}],
+        [{"name": "B", "sent_id": 0, "pos": [1, 2], "type": "X"}]],
+        "labels": [{"h": 0, "t": 1, "r": "P99", "evidence": []}]}]"#;
+    workshop.write("documents.json", document);
+    let config = common::TINY
+        .split("[data.synthetic]")
+        .next()
+        .map(|head| {
+            let files = "[data]\ntrain = \"documents.json\"\ndev = \"documents.json\"\n\
+                         relations = \"rel2id.json\"\n";
+            let rest = common::TINY.split("spurious = 0.2").nth(1).unwrap();
+            format!("{head}{files}{rest}")
+        })
+        .unwrap();
+    workshop.write("files.toml", config);
+    let message = workshop.fail(1, &["train", "files.toml", "--stage", "teacher", "--out", "run"]);
+    for part in ["documents.json", "document 0", "Only", "P99"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn patience_ends_a_stage_early() {
+    let workshop = Workshop::new();
+    let arguments = [
+        "train",
+        "tiny.toml",
+        "--stage",
+        "teacher",
+        "--out",
+        "run",
+        "--set",
+        "stages.teacher.epochs=30",
+        "--set",
+        "stages.teacher.patience=1",
+        "--set",
+        "stages.teacher.encoder_lr=0.0",
+        "--set",
+        "stages.teacher.head_lr=0.0",
+    ];
+    workshop.succeed(&arguments);
+    let state = std::fs::read_to_string(workshop.path("run/teacher/training_state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    assert_eq!(state["history"].as_array().unwrap().len(), 2);
 }

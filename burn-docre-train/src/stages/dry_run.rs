@@ -3,14 +3,8 @@
 use std::{sync::Arc, time::Instant};
 
 use anyhow::{Result, ensure};
-use burn::{
-    backend::Autodiff,
-    data::dataloader::DataLoader,
-    tensor::backend::Backend,
-};
-use burn_docre::{
-    backend::BackendTask, features::EncodedDocument, ops::DocReBackend,
-};
+use burn::{backend::Autodiff, data::dataloader::DataLoader, tensor::backend::Backend};
+use burn_docre::{backend::BackendTask, features::EncodedDocument, ops::DocReBackend};
 
 use super::{
     Session,
@@ -63,8 +57,9 @@ impl BackendTask for DryRun<'_> {
         let timing = self.time::<B>(stage, documents, steps_per_epoch, &device)?;
         let n_epochs = stage.epochs_to_run();
         let epoch = timing.batch * n_batches as f64 + timing.dev;
-        let memory = peak_memory_gib()
-            .map_or("unknown on this system".into(), |gib| format!("{gib:.1} GiB resident at most"));
+        let memory = peak_memory_gib().map_or("unknown on this system".into(), |gib| {
+            format!("{gib:.1} GiB resident at most")
+        });
         let ParameterCount { encoder, head } = timing.parameters;
         Ok(format!(
             "stage       {}\nparameters  {} (encoder {encoder}, head {head})\nsteps       {} in {n_epochs} epochs, \
@@ -100,7 +95,9 @@ impl DryRun<'_> {
         let mut learner = learner::<B>(self.config, parts, stage, n_steps, model);
         let parameters = ParameterCount::of(&learner.model());
         // The heaviest documents first: the first batch sets the peak of memory and warms up, the others are typical.
-        documents.sort_by_key(|document| std::cmp::Reverse(document.n_pairs() + document.token_ids.len()));
+        documents.sort_by_key(|document| {
+            std::cmp::Reverse(document.n_pairs() + document.token_ids.len())
+        });
         let heaviest: Vec<usize> = (0..stage.batch_size.min(documents.len())).collect();
         let position = Arc::new(Position::default());
         let loader = TrainLoader::<Autodiff<B>>::new(
@@ -115,7 +112,9 @@ impl DryRun<'_> {
         let typical: Vec<_> = loader.iter().take(TIMED_BATCHES).collect();
         let n_timed = typical.len().max(1) as f64;
         let mut started = Instant::now();
-        for (index, batch) in std::iter::once(loader.batch(&heaviest, 1.0)).chain(typical).enumerate() {
+        for (index, batch) in
+            std::iter::once(loader.batch(&heaviest, 1.0)).chain(typical).enumerate()
+        {
             learner.lr_step();
             let output = learner.train_step(batch);
             learner.optimizer_step(output.grads);

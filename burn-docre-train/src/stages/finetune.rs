@@ -3,7 +3,10 @@
 use anyhow::Result;
 use burn_docre::ops::DocReBackend;
 
-use super::{Pipeline, fit::{Start, fit}};
+use super::{
+    Pipeline,
+    fit::{Start, fit},
+};
 use crate::cli::StageName;
 
 /// Fine-tunes the student, unless that is finished.

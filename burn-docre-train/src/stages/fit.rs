@@ -61,7 +61,8 @@ pub fn fit<B: DocReBackend>(
     }
     let documents = with_pairs(pipeline, stage, documents)?;
     let model = initial_model::<Autodiff<B>>(pipeline, stage, &start, device)?;
-    let end = Stage { pipeline, stage, directory, state, documents, teacher }.train(model, device)?;
+    let end =
+        Stage { pipeline, stage, directory, state, documents, teacher }.train(model, device)?;
     match end {
         StageEnd::Finished => finish(pipeline, stage),
         StageEnd::Interrupted => {
@@ -76,7 +77,8 @@ fn finish(pipeline: &Pipeline, stage: StageName) -> Result<()> {
     let model = pipeline.run.model(stage);
     ensure!(model_dir::is_complete(&model), "{}: the finished model is gone", model.display());
     let state = TrainingState::load(&directory)?;
-    let best = state.best().with_context(|| format!("{}: no epoch is recorded", directory.display()))?;
+    let best =
+        state.best().with_context(|| format!("{}: no epoch is recorded", directory.display()))?;
     pipeline.run.record(stage, best.dev)?;
     checkpoint::remove_all(&directory)
 }
@@ -111,9 +113,12 @@ fn initial_model<B: Backend>(
     device: &B::Device,
 ) -> Result<DocReModel<B>> {
     match start {
-        Start::Fresh => {
-            fresh_model(&pipeline.config, &pipeline.corpora.parts, stage_seed(&pipeline.config, stage), device)
-        }
+        Start::Fresh => fresh_model(
+            &pipeline.config,
+            &pipeline.corpora.parts,
+            stage_seed(&pipeline.config, stage),
+            device,
+        ),
         Start::Model(directory) => {
             let parts = ModelParts::load(directory)?;
             ensure!(
@@ -234,10 +239,9 @@ impl Stage<'_> {
             device.clone(),
         );
         let dev = DevLoader::<B> { dev: self.pipeline.corpora.dev.clone(), device: device.clone() };
-        let mut training =
-            SupervisedTraining::new(&self.directory, Arc::new(train), Arc::new(dev))
-                .num_epochs(config.epochs_to_run())
-                .with_application_logger(None);
+        let mut training = SupervisedTraining::new(&self.directory, Arc::new(train), Arc::new(dev))
+            .num_epochs(config.epochs_to_run())
+            .with_application_logger(None);
         for figure in step_figures(self.teacher.is_some()) {
             training = training.metric_train_numeric(figure);
         }

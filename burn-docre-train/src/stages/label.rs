@@ -49,7 +49,8 @@ impl BackendTask for Label<'_> {
             .enumerate()
             .filter(|(position, document)| document.is_err() || position % count == index)
             .map(|(_, document)| Ok(Arc::new(EncodedDocument::encode(&document?, tokenizer)?)));
-        let n_labelled = teacher.label(session, documents, None, &args.output, args.shard, &device)?;
+        let n_labelled =
+            teacher.label(session, documents, None, &args.output, args.shard, &device)?;
         session.ui.note(&format!("{n_labelled} documents labelled in {}", args.output.display()));
         Ok(())
     }

@@ -184,9 +184,7 @@ fn stage_config(config: &RunConfig, stage: StageName) -> Result<&StageConfig> {
         StageName::Student => &stages.student,
         StageName::Finetune => &stages.finetune,
     };
-    section
-        .as_ref()
-        .with_context(|| format!("the configuration has no `stages.{}`", stage.name()))
+    section.as_ref().with_context(|| format!("the configuration has no `stages.{}`", stage.name()))
 }
 
 fn resume_command(command: &str, args: &RunArgs, root: &Path) -> String {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use burn_docre::{model_dir, ops::DocReBackend, soft_labels::SoftLabelStore};
 
-use super::{Pipeline, fit::{Start, fit}};
+use super::{
+    Pipeline,
+    fit::{Start, fit},
+};
 use crate::cli::StageName;
 
 /// Trains the student, unless it is finished.

@@ -1,12 +1,12 @@
 //! Calls the `docre` binary, and the smallest configuration that trains.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
 /// A configuration whose stages take seconds.
-pub const TINY: &str = r#"
+pub(crate) const TINY: &str = r#"
 seed = 7
 
 [data.synthetic]
@@ -66,29 +66,29 @@ head_weight_decay = 0.0
 "#;
 
 /// A directory of its own for a test, with the tiny configuration in it.
-pub struct Workshop {
+pub(crate) struct Workshop {
     directory: tempfile::TempDir,
 }
 
 impl Workshop {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("tiny.toml"), TINY).unwrap();
         Self { directory }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 
     /// `docre ARGUMENTS`, in this directory.
-    pub fn docre(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn docre(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_docre"));
         command.args(arguments).current_dir(self.directory.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -96,29 +96,24 @@ impl Workshop {
     }
 
     /// Runs it and returns what it printed; fails unless it succeeds.
-    pub fn succeed(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> Output {
         let output = self.docre(arguments).output().unwrap();
         assert!(output.status.success(), "docre {arguments:?}: {}", stderr(&output));
         output
     }
 
     /// Runs it and returns standard error; fails unless it fails with this exit code.
-    pub fn fail(&self, code: i32, arguments: &[&str]) -> String {
+    pub(crate) fn fail(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.docre(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "docre {arguments:?}: {}", stderr(&output));
         stderr(&output)
     }
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// The bytes of a stage's weights.
-pub fn weights(run: &Path, stage: &str) -> Vec<u8> {
-    std::fs::read(run.join(stage).join("model/model.safetensors")).unwrap()
 }
