@@ -77,7 +77,8 @@ impl<B: Backend> Recorder<B> for AtomicRecorder {
     fn save_item<I: Serialize>(&self, item: I, mut path: PathBuf) -> Result<(), RecorderError> {
         path.set_extension(<Self as FileRecorder<B>>::file_extension());
         files::write_atomically(&path, |out| {
-            rmp_serde::encode::write_named(out, &item).map_err(std::io::Error::other)
+            rmp_serde::encode::write_named(out, &item)
+                .map_err(|error| std::io::Error::other(format!("{:#}", anyhow::Error::new(error))))
         })
         .map_err(|error| self.fail(&path, "writing", error))
     }

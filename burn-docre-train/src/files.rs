@@ -9,6 +9,9 @@ use std::{
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
+/// How the names of unfinished files begin, here and in the library.
+const PARTIAL: &str = ".partial-";
+
 /// Writes to a temporary sibling of `path` and renames it into place once everything is on disk.
 pub fn write_atomically(
     path: &Path,
@@ -22,7 +25,7 @@ pub fn write_atomically(
     // A temporary file is private by default; the finished file obeys the umask like any other.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.prefix(".partial-").tempfile_in(directory)?;
+    let temporary = builder.prefix(PARTIAL).tempfile_in(directory)?;
     let mut writer = BufWriter::with_capacity(1 << 16, temporary.as_file());
     write(&mut writer)?;
     writer.flush()?;
@@ -46,6 +49,23 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes =
         std::fs::read(path).with_context(|| format!("{}: reading failed", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{}: not as expected", path.display()))
+}
+
+/// Whether a killed write has left the file of this name.
+pub fn is_partial(name: &std::ffi::OsStr) -> bool {
+    name.to_string_lossy().starts_with(PARTIAL)
+}
+
+/// Removes what killed writes have left anywhere under `directory`; what cannot be removed does no harm.
+pub fn remove_partial(directory: &Path) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => remove_partial(&entry.path()),
+            Ok(_) if is_partial(&entry.file_name()) => drop(std::fs::remove_file(entry.path())),
+            _ => {}
+        }
+    }
 }
 
 /// The SHA-256 of a file, in hexadecimal.

@@ -87,6 +87,7 @@ impl RunDir {
                 .with_context(|| format!("{}: writing failed", path.display()))?;
         }
         run.check_manifest(config, backend, device)?;
+        files::remove_partial(&run.root);
         Ok(run)
     }
 
@@ -119,9 +120,7 @@ impl RunDir {
     /// Adds the scores of a finished stage.
     pub fn record(&self, stage: StageName, scores: DevScores) -> Result<()> {
         let mut results = self.results()?;
-        if results.insert(stage.name().to_string(), scores) == Some(scores) {
-            return Ok(());
-        }
+        results.insert(stage.name().to_string(), scores);
         files::write_json(&self.root.join(RESULTS), &results)
     }
 
@@ -130,8 +129,7 @@ impl RunDir {
         let context = || format!("{}: the directory cannot be read", self.root.display());
         for entry in std::fs::read_dir(&self.root).with_context(context)? {
             let name = entry.with_context(context)?.file_name();
-            let name = name.to_string_lossy();
-            if name != LOCK && !name.starts_with(".partial-") {
+            if name != LOCK && !files::is_partial(&name) {
                 return Ok(false);
             }
         }

@@ -21,12 +21,23 @@ impl StopFlag {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// An error if the work should stop now; for work that has no state to keep.
+    /// The error [`Stopped`] if the work should stop now; for work that has no state to keep.
     pub fn check(&self) -> Result<()> {
-        anyhow::ensure!(!self.is_set(), "stopped on request");
-        Ok(())
+        if self.is_set() { Err(Stopped.into()) } else { Ok(()) }
     }
 }
+
+/// The work ended because somebody asked it to.
+#[derive(Debug)]
+pub struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped on request")
+    }
+}
+
+impl std::error::Error for Stopped {}
 
 /// Listens for SIGINT and SIGTERM from now on; `on_second` runs before a second signal ends the process.
 pub fn listen(on_second: fn()) -> Result<StopFlag> {

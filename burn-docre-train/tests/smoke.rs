@@ -19,14 +19,19 @@ fn weights(run: &Path, stage: &str) -> Vec<u8> {
     std::fs::read(run.join(stage).join("model/model.safetensors")).unwrap()
 }
 
-fn files_named(directory: &Path, name: &str) -> usize {
-    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    entries
-        .map(|path| {
-            let is_named = path.file_name().is_some_and(|file| file == name);
-            if path.is_dir() { files_named(&path, name) } else { usize::from(is_named) }
-        })
-        .sum()
+/// Paths of all files, relative to `directory`.
+fn files_under(directory: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            files.extend(files_under(&path).into_iter().map(|file| format!("{name}/{file}")));
+        } else {
+            files.push(name);
+        }
+    }
+    files
 }
 
 /// Waits until a line of standard error satisfies `is_it`, and leaves the rest to a thread.
@@ -66,7 +71,8 @@ fn the_pipeline_ends_with_models_scores_and_a_table() {
         }
         assert!(!run.join(stage).join("checkpoint").exists(), "{stage}");
     }
-    assert_eq!(files_named(&run, "model.safetensors"), 3);
+    let weights = files_under(&run).into_iter().filter(|file| file.ends_with("model.safetensors"));
+    assert_eq!(weights.count(), 3);
     let again = workshop.succeed(&["distill", "tiny.toml", "--out", "run", "--resume"]);
     assert_eq!(stdout(&again), table);
     assert!(stderr(&again).contains("teacher: already finished"));
@@ -142,7 +148,13 @@ fn ends_like_the_whole_run(signal: &str, moments: &[&str]) {
     let run = workshop.path("run");
     for stage in STAGES {
         assert!(weights(&run, stage) == weights(&whole, stage), "{stage} differs");
+        let curves = |run: &Path| std::fs::read_to_string(run.join(stage).join("metrics.jsonl"));
+        assert_eq!(curves(&run).unwrap(), curves(&whole).unwrap());
     }
+    let mut listing = (files_under(&run), files_under(&whole));
+    listing.0.sort();
+    listing.1.sort();
+    assert_eq!(listing.0, listing.1);
     let results = |run: &Path| std::fs::read_to_string(run.join("results.json")).unwrap();
     assert_eq!(results(&run), results(&whole));
 }

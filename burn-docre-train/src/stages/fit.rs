@@ -31,6 +31,7 @@ use crate::{
     metrics::{dev_figures, step_figures},
     optim::{GroupedAdamW, WarmupLinear},
     renderer::Screen,
+    signals::Stopped,
     strategy::{Patience, StageEnd, StageStrategy},
 };
 
@@ -65,9 +66,7 @@ pub fn fit<B: DocReBackend>(
         Stage { pipeline, stage, directory, state, documents, teacher }.train(model, device)?;
     match end {
         StageEnd::Finished => finish(pipeline, stage),
-        StageEnd::Interrupted => {
-            bail!("stopped on request; go on by `{}`", pipeline.resume_command)
-        }
+        StageEnd::Interrupted => Err(Stopped.into()),
     }
 }
 

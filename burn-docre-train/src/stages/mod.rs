@@ -9,7 +9,8 @@ pub mod teacher;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use burn::tensor::backend::DeviceOps;
 use burn_docre::{
     backend::{BackendKind, BackendTask, dispatch},
     model_dir,
@@ -22,7 +23,7 @@ use crate::{
     corpora::{self, Corpora},
     dev::DevScores,
     run_dir::RunDir,
-    signals::StopFlag,
+    signals::{StopFlag, Stopped},
     ui::Ui,
 };
 
@@ -66,7 +67,7 @@ pub struct Pipeline<'a> {
     /// The documents.
     pub corpora: Corpora,
     /// The command that goes on with this run after an interruption.
-    pub resume_command: String,
+    resume_command: String,
 }
 
 impl<'a> Pipeline<'a> {
@@ -81,6 +82,17 @@ impl<'a> Pipeline<'a> {
         let corpora = Corpora::load(&config, session.ui, session.stop)?;
         let resume_command = resume_command(command, args, run.root());
         Ok(Self { session, config, run, corpora, resume_command })
+    }
+
+    /// Runs `stages` on the chosen backend and prints the scores so far.
+    fn run(&self, stages: impl BackendTask<Output = Result<()>>) -> Result<()> {
+        match self.session.dispatch(stages) {
+            Err(error) if error.is::<Stopped>() => {
+                bail!("{error}; go on by `{}`", self.resume_command)
+            }
+            result => result?,
+        }
+        self.session.ui.results(&table(&self.run)?)
     }
 
     /// The schedule of a stage.
@@ -122,8 +134,7 @@ pub fn distill(session: &Session, args: &DistillArgs) -> Result<()> {
         !pipeline.corpora.distant.is_empty(),
         "there are no distant documents; give `data.distant`"
     );
-    session.dispatch(AllStages(&pipeline))?;
-    session.ui.results(&table(&pipeline.run)?)
+    pipeline.run(AllStages(&pipeline))
 }
 
 /// `docre train`: one stage.
@@ -135,17 +146,36 @@ pub fn train(session: &Session, args: &TrainArgs) -> Result<()> {
     }
     let command = format!("train --stage {}", args.stage.name());
     let pipeline = Pipeline::open(session, &command, &args.run, config)?;
-    session.dispatch(OneStage(&pipeline, args.stage))?;
-    session.ui.results(&table(&pipeline.run)?)
+    pipeline.run(OneStage(&pipeline, args.stage))
 }
 
 /// `docre backends`: what this build can compute on.
 pub fn list_backends(session: &Session) -> Result<()> {
     let mut text = String::new();
     for kind in BackendKind::compiled() {
-        text += &format!("{kind}\n");
+        // A backend without a driver or a device panics when it is asked.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let devices = std::panic::catch_unwind(|| dispatch(Some(kind), 0, CountDevices));
+        std::panic::set_hook(hook);
+        let devices = match devices {
+            Ok(Ok(1)) => "1 device".to_string(),
+            Ok(Ok(count)) => format!("{count} devices"),
+            Ok(Err(_)) | Err(_) => "no device found".to_string(),
+        };
+        text += &format!("{:<8}{devices}\n", kind.name());
     }
     session.ui.results(&text)
+}
+
+struct CountDevices;
+
+impl BackendTask for CountDevices {
+    type Output = usize;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> usize {
+        B::device_count(device.id().type_id)
+    }
 }
 
 struct AllStages<'a>(&'a Pipeline<'a>);
