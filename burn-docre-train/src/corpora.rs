@@ -47,9 +47,11 @@ struct Documents {
 }
 
 impl Corpora {
-    /// Reads and encodes everything that the configuration names.
-    pub fn load(config: &RunConfig, ui: &Ui, stop: &StopFlag) -> Result<Self> {
-        let documents = Documents::load(&config.data, ui, stop)?;
+    /// Reads and encodes what the configuration names, the distant documents only where `with_distant` says so.
+    pub fn load(config: &RunConfig, with_distant: bool, ui: &Ui, stop: &StopFlag) -> Result<Self> {
+        // The vocabulary of an encoder from scratch is the same in every stage.
+        let with_distant = with_distant || config.encoder.scratch.is_some();
+        let documents = Documents::load(&config.data, with_distant, ui, stop)?;
         let parts = parts(config, &documents)?;
         let tokenizer = &parts.tokenizer;
         let encode =
@@ -70,7 +72,7 @@ impl Corpora {
 }
 
 impl Documents {
-    fn load(data: &DataConfig, ui: &Ui, stop: &StopFlag) -> Result<Self> {
+    fn load(data: &DataConfig, with_distant: bool, ui: &Ui, stop: &StopFlag) -> Result<Self> {
         if let Some(synthetic) = &data.synthetic {
             let SyntheticCorpus { train, dev, distant, vocab } =
                 SyntheticCorpus::generate(&synthetic.resolve());
@@ -82,22 +84,25 @@ impl Documents {
             Some(path) => read(path, &vocab, ui, stop),
             None => Ok(Vec::new()),
         };
-        let (train, dev, distant) = (read(&data.train)?, read(&data.dev)?, read(&data.distant)?);
+        let (train, dev) = (read(&data.train)?, read(&data.dev)?);
+        let distant = if with_distant { read(&data.distant)? } else { Vec::new() };
         Ok(Self { vocab, train, dev, distant })
     }
 }
 
-/// Writes the synthetic training and dev documents as files, for `docre predict` and `docre evaluate`.
+/// Writes the synthetic documents as files, for `docre label`, `docre predict` and `docre evaluate`.
 pub fn write_synthetic(config: &RunConfig, directory: &Path) -> Result<()> {
     let Some(synthetic) = &config.data.synthetic else { return Ok(()) };
-    if directory.exists() {
-        return Ok(());
-    }
-    let corpus = SyntheticCorpus::generate(&synthetic.resolve());
+    let SyntheticCorpus { train, dev, distant, vocab } =
+        SyntheticCorpus::generate(&synthetic.resolve());
     std::fs::create_dir_all(directory)
         .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
-    write_documents(&directory.join("train.json"), &corpus.train, &corpus.vocab)?;
-    write_documents(&directory.join("dev.json"), &corpus.dev, &corpus.vocab)?;
+    for (name, documents) in [("train", train), ("dev", dev), ("distant", distant)] {
+        let path = directory.join(name).with_extension("json");
+        if !path.exists() {
+            write_documents(&path, &documents, &vocab)?;
+        }
+    }
     Ok(())
 }
 

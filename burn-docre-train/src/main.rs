@@ -46,6 +46,7 @@ fn main() -> ExitCode {
 
 fn run(cli: cli::Cli, ui: &Ui) -> anyhow::Result<()> {
     let stop = signals::listen(terminal::restore)?;
+    ui.never_be_silent();
     let session = Session::new(ui, &stop, &cli.global);
     match cli.command {
         Command::Distill(args) => stages::distill(&session, &args),

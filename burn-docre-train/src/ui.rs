@@ -14,6 +14,8 @@ use serde_json::json;
 
 /// How often a long task says where it stands when there is no terminal.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// After so much silence the program says that it is still at work.
+const SILENCE: Duration = Duration::from_secs(9);
 
 /// The form of the lines on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -31,17 +33,45 @@ pub struct Ui {
     screen: Arc<Mutex<Screen>>,
 }
 
-#[derive(Default)]
 struct Screen {
     /// Burn's terminal interface owns the terminal.
     taken: bool,
+    /// Progress bars on the terminal; they move by themselves.
+    n_bars: usize,
     waiting: Vec<String>,
+    last_line: Instant,
 }
 
 impl Ui {
     /// A voice that writes lines of this form.
     pub fn new(format: LogFormat) -> Self {
-        Self { format, screen: Arc::default() }
+        let screen =
+            Screen { taken: false, n_bars: 0, waiting: Vec::new(), last_line: Instant::now() };
+        Self { format, screen: Arc::new(Mutex::new(screen)) }
+    }
+
+    /// From now on breaks any silence of ten seconds, whatever the program is at.
+    pub fn never_be_silent(&self) {
+        let ui = self.clone();
+        let started = Instant::now();
+        // Without the thread there are fewer lines; nothing else changes.
+        let _ = std::thread::Builder::new().name("heartbeat".into()).spawn(move || {
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+                if ui.is_silent() {
+                    let seconds = started.elapsed().as_secs_f64();
+                    ui.line(
+                        &format!("still at work after {}", duration(seconds)),
+                        || json!({ "event": "working", "seconds": seconds }),
+                    );
+                }
+            }
+        });
+    }
+
+    fn is_silent(&self) -> bool {
+        let screen = self.screen();
+        !screen.taken && screen.n_bars == 0 && screen.last_line.elapsed() >= SILENCE
     }
 
     /// The form of the lines.
@@ -61,6 +91,7 @@ impl Ui {
             LogFormat::Json => object().to_string(),
         };
         let mut screen = self.screen();
+        screen.last_line = Instant::now();
         if screen.taken {
             screen.waiting.push(line);
         } else {
@@ -80,6 +111,7 @@ impl Ui {
             && std::io::stderr().is_terminal()
             && !self.screen().taken;
         let bar = drawable.then(|| bar(what, total));
+        self.screen().n_bars += usize::from(bar.is_some());
         let now = Instant::now();
         Task {
             ui: self.clone(),
@@ -139,6 +171,7 @@ fn bar(what: &str, total: Option<usize>) -> ProgressBar {
     });
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_prefix(what.to_string());
+    bar.enable_steady_tick(Duration::from_millis(250));
     bar
 }
 
@@ -185,6 +218,7 @@ impl Drop for Task {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+            self.ui.screen().n_bars -= 1;
         }
     }
 }

@@ -29,7 +29,7 @@ const TIMED_DOCUMENTS: usize = 16;
 
 /// Prints parameters, steps, memory and time of a stage.
 pub fn run(session: &Session, config: RunConfig, stage: StageName) -> Result<()> {
-    let corpora = Corpora::load(&config, session.ui, session.stop)?;
+    let corpora = Corpora::load(&config, stage == StageName::Student, session.ui, session.stop)?;
     let report = session.dispatch(DryRun { config: &config, stage, corpora: &corpora })?;
     session.ui.results(&report)
 }

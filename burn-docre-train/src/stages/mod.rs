@@ -76,10 +76,11 @@ impl<'a> Pipeline<'a> {
         command: &str,
         args: &RunArgs,
         config: RunConfig,
+        with_distant: bool,
     ) -> Result<Self> {
         let run = RunDir::open(args, &config, session.backend()?, session.device)?;
         corpora::write_synthetic(&config, &run.root().join("data"))?;
-        let corpora = Corpora::load(&config, session.ui, session.stop)?;
+        let corpora = Corpora::load(&config, with_distant, session.ui, session.stop)?;
         let resume_command = resume_command(command, args, run.root());
         Ok(Self { session, config, run, corpora, resume_command })
     }
@@ -129,7 +130,7 @@ pub fn distill(session: &Session, args: &DistillArgs) -> Result<()> {
     for stage in [StageName::Teacher, StageName::Student, StageName::Finetune] {
         stage_config(&config, stage)?;
     }
-    let pipeline = Pipeline::open(session, "distill", &args.run, config)?;
+    let pipeline = Pipeline::open(session, "distill", &args.run, config, true)?;
     ensure!(
         !pipeline.corpora.distant.is_empty(),
         "there are no distant documents; give `data.distant`"
@@ -145,7 +146,8 @@ pub fn train(session: &Session, args: &TrainArgs) -> Result<()> {
         return dry_run::run(session, config, args.stage);
     }
     let command = format!("train --stage {}", args.stage.name());
-    let pipeline = Pipeline::open(session, &command, &args.run, config)?;
+    let with_distant = args.stage == StageName::Student;
+    let pipeline = Pipeline::open(session, &command, &args.run, config, with_distant)?;
     pipeline.run(OneStage(&pipeline, args.stage))
 }
 
