@@ -385,7 +385,6 @@ impl ScratchEncoder {
             max_position_embeddings: self.max_tokens,
             type_vocab_size: 1,
             layer_norm_eps: 1e-12,
-            initializer_range: 0.02,
             pad_token_id: 0,
             hidden_act: "gelu".into(),
             position_embedding_type: "absolute".into(),

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use crate::{Error, Result, ops::DocReBackend};
 
 #[cfg(feature = "flex")]
-impl DocReBackend for burn_flex::Flex {}
+mod flex;
 
 #[cfg(feature = "tch")]
 impl DocReBackend for burn_tch::LibTorch {}
@@ -94,7 +94,9 @@ pub fn dispatch<T: BackendTask>(
     task: T,
 ) -> Result<T::Output> {
     let Some(kind) = kind.or_else(|| BackendKind::compiled().first().copied()) else {
-        return Err(Error::Config("this build has no backend; build with `--features flex`".into()));
+        return Err(Error::Config(
+            "this build has no backend; build with `--features flex`".into(),
+        ));
     };
     match kind {
         #[cfg(feature = "flex")]
@@ -119,7 +121,11 @@ pub fn dispatch<T: BackendTask>(
             name: missing.to_string(),
             reason: format!(
                 "not compiled in; build with `--features {missing}` (this build has: {})",
-                BackendKind::compiled().iter().map(BackendKind::name).collect::<Vec<_>>().join(", ")
+                BackendKind::compiled()
+                    .iter()
+                    .map(BackendKind::name)
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ),
         }),
     }

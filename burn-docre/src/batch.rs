@@ -380,13 +380,17 @@ impl Appearances {
             if planned.window.opened || planned.window.closed {
                 is_windowed[*mention] = 1.0;
             }
-            let slot =
-                if first[*mention].is_none() { &mut first[*mention] } else { &mut second[*mention] };
+            let slot = if first[*mention].is_none() {
+                &mut first[*mention]
+            } else {
+                &mut second[*mention]
+            };
             *slot = Some(i as i32);
             match windows.last_mut() {
                 Some((last, group)) if last == w => group.appearances.end = i + 1,
                 _ => {
-                    let content = planned.n_opening..planned.n_opening + planned.window.content.len();
+                    let content =
+                        planned.n_opening..planned.n_opening + planned.window.content.len();
                     let document_start = planned.window.content.start;
                     let appearances = i..i + 1;
                     windows.push((*w, WindowAppearances { appearances, document_start, content }));

@@ -11,6 +11,7 @@ pub mod backend;
 pub mod batch;
 pub mod corpus;
 pub mod document;
+pub mod dropout;
 pub mod encoder;
 pub mod error;
 pub mod eval;

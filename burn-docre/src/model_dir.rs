@@ -68,15 +68,12 @@ impl ModelParts {
     /// If a file cannot be written; whatever stood there before still stands.
     pub fn save<B: Backend>(&self, directory: &Path, model: &DocReModel<B>) -> Result<()> {
         std::fs::create_dir_all(directory).map_err(|e| Error::io(directory, "creating", e))?;
-        let config = serde_json::to_string_pretty(&self.config)
-            .map_err(|e| Error::Config(e.to_string()))?;
+        let config =
+            serde_json::to_string_pretty(&self.config).map_err(|e| Error::Config(e.to_string()))?;
         write_atomically(&directory.join(CONFIG), |out| writeln!(out, "{config}"))?;
         self.tokenizer.save(&directory.join(TOKENIZER))?;
         self.vocab.save(&directory.join(RELATIONS))?;
-        weights::write_safetensors(
-            &directory.join(WEIGHTS),
-            &weights::collect(model, weight_name),
-        )
+        weights::write_safetensors(&directory.join(WEIGHTS), &weights::collect(model, weight_name))
     }
 
     /// A model of this configuration with the weights of `directory`.

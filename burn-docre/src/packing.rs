@@ -61,10 +61,7 @@ impl<B: Backend> Packing<B> {
 }
 
 /// A tensor of indices.
-pub(crate) fn index_tensor<B: Backend>(
-    indices: Vec<i32>,
-    device: &B::Device,
-) -> Tensor<B, 1, Int> {
+pub(crate) fn index_tensor<B: Backend>(indices: Vec<i32>, device: &B::Device) -> Tensor<B, 1, Int> {
     let n = indices.len();
     Tensor::from_data(TensorData::new(indices, [n]), device)
 }

@@ -66,8 +66,9 @@ impl WeightFile {
         let content = if is_safetensors {
             // SAFETY: the map is read-only; a file that another process truncates meanwhile is outside our contract.
             let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, "mapping", e))?;
-            SafeTensors::deserialize(&map)
-                .map_err(|e| Error::format(path, format!("not a complete safetensors file: {e}")))?;
+            SafeTensors::deserialize(&map).map_err(|e| {
+                Error::format(path, format!("not a complete safetensors file: {e}"))
+            })?;
             Content::Safetensors(map)
         } else {
             let reader = PytorchReader::new(path)
@@ -97,8 +98,9 @@ impl WeightFile {
     /// Whether the file has a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
         match &self.content {
-            Content::Safetensors(map) => SafeTensors::deserialize(map)
-                .is_ok_and(|tensors| tensors.tensor(name).is_ok()),
+            Content::Safetensors(map) => {
+                SafeTensors::deserialize(map).is_ok_and(|tensors| tensors.tensor(name).is_ok())
+            }
             Content::Pytorch(tensors) => tensors.contains_key(name),
         }
     }
@@ -173,8 +175,7 @@ pub fn collect<B: Backend, M: Module<B>>(
     module: &M,
     rename: impl Fn(&str) -> String,
 ) -> Vec<(String, Weight)> {
-    let mut collector =
-        Collector { rename, path: ParameterPath::default(), weights: Vec::new() };
+    let mut collector = Collector { rename, path: ParameterPath::default(), weights: Vec::new() };
     module.visit(&mut collector);
     collector.weights
 }
@@ -255,8 +256,7 @@ impl<F: Fn(&str) -> String> Loader<'_, F> {
         let weight = self.file.read(&name)?;
         let weight = if self.path.is_linear_weight() { weight.transposed() } else { weight };
         if weight.shape != expected {
-            let reason =
-                format!("has the shape {:?}, the model needs {expected:?}", weight.shape);
+            let reason = format!("has the shape {:?}, the model needs {expected:?}", weight.shape);
             return Err(self.file.error(&name, reason));
         }
         Ok(weight)

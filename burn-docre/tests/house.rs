@@ -44,7 +44,11 @@ fn lines_with(words: &[&str], below: &Path, but: &[&str]) -> Vec<String> {
 fn only_the_backend_file_asks_which_backend_is_compiled_in() {
     let trainer = source().join("../../burn-docre-train/src");
     for below in [source(), trainer] {
-        let found = lines_with(&["cfg(feature", "cfg!(feature", "cfg(any(feature"], &below, &["backend.rs"]);
+        let found = lines_with(
+            &["cfg(feature", "cfg!(feature", "cfg(any(feature"],
+            &below,
+            &["backend.rs"],
+        );
         assert!(found.is_empty(), "{found:#?}");
     }
 }

@@ -2,12 +2,15 @@
 
 use burn::{
     module::Module,
-    nn::{Dropout, DropoutConfig, Linear},
+    nn::{Linear, LinearConfig},
     tensor::{Tensor, backend::Backend},
 };
 
-use super::{EncoderConfig, TokenGrid, linear};
-use crate::ops::{self, DocReBackend};
+use super::{EncoderConfig, TokenGrid};
+use crate::{
+    dropout::Dropout,
+    ops::{self, DocReBackend},
+};
 
 /// `softmax(q k^T / sqrt(d / n_heads)) v`, dropout after the softmax as in BERT.
 #[derive(Module, Debug)]
@@ -31,13 +34,13 @@ pub struct AttentionOutput<B: Backend> {
 
 impl<B: Backend> SelfAttention<B> {
     pub(super) fn new(config: &EncoderConfig, device: &B::Device) -> Self {
-        let d = config.hidden_size;
+        let linear = || LinearConfig::new(config.hidden_size, config.hidden_size).init(device);
         Self {
-            query: linear(d, d, config, device),
-            key: linear(d, d, config, device),
-            value: linear(d, d, config, device),
-            output: linear(d, d, config, device),
-            dropout: DropoutConfig::new(config.attention_probs_dropout_prob).init(),
+            query: linear(),
+            key: linear(),
+            value: linear(),
+            output: linear(),
+            dropout: Dropout::new(config.attention_probs_dropout_prob),
             n_heads: config.num_attention_heads,
         }
     }

@@ -45,9 +45,6 @@ pub struct EncoderConfig {
     pub type_vocab_size: usize,
     /// Added to the variance in every layer normalisation.
     pub layer_norm_eps: f64,
-    /// Standard deviation of freshly initialised weights.
-    #[serde(default = "default_initializer_range")]
-    pub initializer_range: f64,
     /// The padding id; RoBERTa's positions start behind it.
     #[serde(default)]
     pub pad_token_id: usize,
@@ -57,10 +54,6 @@ pub struct EncoderConfig {
     /// How positions are encoded; only `absolute` is known.
     #[serde(default = "default_positions")]
     pub position_embedding_type: String,
-}
-
-fn default_initializer_range() -> f64 {
-    0.02
 }
 
 fn default_activation() -> String {
@@ -151,11 +144,11 @@ impl EncoderConfig {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
     /// A small BERT for tests.
-    pub(crate) fn tiny_bert() -> EncoderConfig {
+    fn tiny_bert() -> EncoderConfig {
         serde_json::from_str(
             r#"{"model_type": "bert", "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2,
                 "num_attention_heads": 4, "intermediate_size": 32, "hidden_dropout_prob": 0.1,

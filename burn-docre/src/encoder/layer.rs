@@ -2,12 +2,12 @@
 
 use burn::{
     module::Module,
-    nn::{Dropout, DropoutConfig, Linear},
+    nn::{Linear, LinearConfig},
     tensor::{Tensor, activation::gelu, backend::Backend},
 };
 
-use super::{EncoderConfig, TokenGrid, attention::SelfAttention, linear};
-use crate::{norm::LayerNorm, ops::DocReBackend};
+use super::{EncoderConfig, TokenGrid, attention::SelfAttention};
+use crate::{dropout::Dropout, norm::LayerNorm, ops::DocReBackend};
 
 /// Attention and feed-forward, each followed by dropout, the residual and layer normalisation.
 #[derive(Module, Debug)]
@@ -31,13 +31,14 @@ pub struct LayerOutput<B: Backend> {
 impl<B: Backend> EncoderLayer<B> {
     pub(super) fn new(config: &EncoderConfig, device: &B::Device) -> Self {
         let norm = || LayerNorm::new(config.hidden_size, config.layer_norm_eps, device);
+        let (d, inner) = (config.hidden_size, config.intermediate_size);
         Self {
             attention: SelfAttention::new(config, device),
             attention_norm: norm(),
-            intermediate: linear(config.hidden_size, config.intermediate_size, config, device),
-            output: linear(config.intermediate_size, config.hidden_size, config, device),
+            intermediate: LinearConfig::new(d, inner).init(device),
+            output: LinearConfig::new(inner, d).init(device),
             output_norm: norm(),
-            dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+            dropout: Dropout::new(config.hidden_dropout_prob),
         }
     }
 }

@@ -11,8 +11,7 @@ pub mod load;
 pub mod window;
 
 use burn::{
-    module::{Module, Param},
-    nn::{Initializer, Linear, LinearConfig},
+    module::Module,
     tensor::{Int, Tensor, backend::Backend},
 };
 
@@ -20,9 +19,6 @@ pub use attention::{AttentionOutput, SelfAttention};
 pub use config::{EncoderConfig, EncoderFamily};
 pub use embedding::EncoderEmbedding;
 pub use layer::{EncoderLayer, LayerOutput};
-
-#[cfg(test)]
-pub(crate) use config::tests::tiny_bert;
 
 use crate::{ops::DocReBackend, packing::Packing};
 
@@ -84,18 +80,4 @@ impl<B: DocReBackend> Encoder<B> {
         }
         EncoderOutput { hidden, attention: attention.expect("a valid encoder has a layer") }
     }
-}
-
-/// A linear layer as BERT initialises it: normal weights, zero bias.
-fn linear<B: Backend>(
-    d_input: usize,
-    d_output: usize,
-    config: &EncoderConfig,
-    device: &B::Device,
-) -> Linear<B> {
-    let initializer = Initializer::Normal { mean: 0.0, std: config.initializer_range };
-    let mut linear =
-        LinearConfig::new(d_input, d_output).with_initializer(initializer).init(device);
-    linear.bias = Some(Param::from_tensor(Tensor::zeros([d_output], device)));
-    linear
 }

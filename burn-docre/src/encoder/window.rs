@@ -68,10 +68,7 @@ mod tests {
 
     #[test]
     fn a_document_that_fits_is_one_window() {
-        assert_eq!(
-            RULE.windows(64),
-            [Window { content: 0..64, opened: false, closed: false }]
-        );
+        assert_eq!(RULE.windows(64), [Window { content: 0..64, opened: false, closed: false }]);
     }
 
     #[test]
@@ -87,7 +84,9 @@ mod tests {
 
     #[test]
     fn every_token_lies_in_one_or_two_windows_and_no_window_is_too_long() {
-        for rule in [RULE, WindowRule { n_closing: 2, ..RULE }, WindowRule { max_tokens: 9, ..RULE }] {
+        for rule in
+            [RULE, WindowRule { n_closing: 2, ..RULE }, WindowRule { max_tokens: 9, ..RULE }]
+        {
             for n_tokens in 1..700 {
                 let windows = rule.windows(n_tokens);
                 let mut covered = vec![0; n_tokens];

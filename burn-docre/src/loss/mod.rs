@@ -63,7 +63,11 @@ impl DistillationLoss {
     ///
     /// # Shapes
     /// - `student`, `teacher`: `[p, r]`
-    pub fn forward<B: Backend>(&self, student: Tensor<B, 2>, teacher: Tensor<B, 2>) -> Tensor<B, 1> {
+    pub fn forward<B: Backend>(
+        &self,
+        student: Tensor<B, 2>,
+        teacher: Tensor<B, 2>,
+    ) -> Tensor<B, 1> {
         match *self {
             Self::Mse => mse_distillation_loss(student, teacher),
             Self::Kl { temperature } => kl_distillation_loss(student, teacher, temperature),
@@ -135,9 +139,7 @@ mod testing {
     pub(super) type Diff = Autodiff<TestBackend>;
     pub(super) type Loss<'a> = &'a dyn Fn(Tensor<Diff, 2>) -> Tensor<Diff, 1>;
 
-    pub(super) fn tensor<B: Backend, const R: usize>(
-        rows: &[[f32; R]],
-    ) -> Tensor<B, 2> {
+    pub(super) fn tensor<B: Backend, const R: usize>(rows: &[[f32; R]]) -> Tensor<B, 2> {
         let values = rows.iter().flatten().copied().collect();
         crate::packing::float_tensor(values, [rows.len(), R], &Default::default())
     }

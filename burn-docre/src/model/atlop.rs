@@ -26,11 +26,7 @@ pub struct Atlop<B: Backend> {
 impl<B: Backend> Atlop<B> {
     pub(super) fn new(config: &ModelConfig, device: &B::Device) -> Self {
         Self {
-            extractor: PairExtractor::new(
-                config.encoder.hidden_size,
-                config.head.emb_size,
-                device,
-            ),
+            extractor: PairExtractor::new(config.encoder.hidden_size, config.head.emb_size, device),
             bilinear: GroupBilinearConfig {
                 emb_size: config.head.emb_size,
                 group_size: config.head.group_size,
@@ -48,11 +44,8 @@ impl<B: DocReBackend> Atlop<B> {
         encoding: &DocumentEncoding<B>,
         pairs: &PairIndex<B>,
     ) -> Tensor<B, 2> {
-        let sides = self.extractor.forward(
-            &encoding.entities,
-            &Self::context(encoding, pairs),
-            pairs,
-        );
+        let sides =
+            self.extractor.forward(&encoding.entities, &Self::context(encoding, pairs), pairs);
         self.bilinear.forward(sides).select(0, pairs.off_diagonal.clone())
     }
 

@@ -107,7 +107,9 @@ impl ModelConfig {
         self.encoder.validate()?;
         let HeadConfig { emb_size, group_size, axial_heads, axial_layers, .. } = self.head;
         if group_size == 0 || emb_size == 0 || emb_size % group_size != 0 {
-            return Err(format!("model: group_size {group_size} does not divide emb_size {emb_size}"));
+            return Err(format!(
+                "model: group_size {group_size} does not divide emb_size {emb_size}"
+            ));
         }
         let d = self.encoder.hidden_size;
         if self.head.pair_attention == PairAttentionKind::AxialStack {
@@ -121,7 +123,9 @@ impl ModelConfig {
             }
         }
         if self.kind == ModelKind::Atlop && self.head.pair_attention != PairAttentionKind::None {
-            return Err("model: atlop has no attention over pairs; set pair_attention = \"none\"".into());
+            return Err(
+                "model: atlop has no attention over pairs; set pair_attention = \"none\"".into()
+            );
         }
         if self.n_classes < 2 || self.max_relations_per_pair == 0 {
             return Err("model: needs a relation besides the threshold class, and \

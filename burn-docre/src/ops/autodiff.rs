@@ -1,6 +1,6 @@
 //! Analytic backward passes of [`DocReBackend`]'s operations, for every backend at once.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Shape, Tensor, backend::AutodiffBackend};
 use burn_autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -43,6 +43,10 @@ impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
         }
     }
 
+    fn dropout_mask(shape: Shape, probability: f64, device: &Self::Device) -> FloatTensor<Self> {
+        <Self as AutodiffBackend>::from_inner(B::dropout_mask(shape, probability, device))
+    }
+
     fn grouped_bilinear(
         head: FloatTensor<Self>,
         tail: FloatTensor<Self>,
@@ -54,12 +58,8 @@ impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
             OpsKind::Tracked(mut prep) => {
                 let inputs =
                     [prep.checkpoint(&head), prep.checkpoint(&tail), prep.checkpoint(&weight)];
-                let output = B::grouped_bilinear(
-                    head.primitive,
-                    tail.primitive,
-                    weight.primitive,
-                    n_groups,
-                );
+                let output =
+                    B::grouped_bilinear(head.primitive, tail.primitive, weight.primitive, n_groups);
                 prep.finish((inputs, n_groups), output)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::grouped_bilinear(
@@ -284,12 +284,8 @@ mod tests {
     #[test]
     fn layer_normalisation_differentiates_like_the_plain_formula() {
         let (x, gamma, beta) = (random([3, 6]), random([1, 6]), random([1, 6]));
-        let ours = ops::layer_norm(
-            x.clone(),
-            gamma.clone().reshape([6]),
-            beta.clone().reshape([6]),
-            1e-5,
-        );
+        let ours =
+            ops::layer_norm(x.clone(), gamma.clone().reshape([6]), beta.clone().reshape([6]), 1e-5);
         let centered = x.clone() - x.clone().mean_dim(1);
         let variance = (centered.clone() * centered.clone()).mean_dim(1);
         let plain = centered / (variance + 1e-5).sqrt() * gamma.clone() + beta.clone();

@@ -9,7 +9,7 @@
 mod autodiff;
 
 use burn::tensor::{
-    Tensor, TensorPrimitive,
+    Distribution, Shape, Tensor, TensorPrimitive,
     backend::{Backend, BackendTypes},
 };
 
@@ -56,6 +56,15 @@ pub trait DocReBackend: Backend {
         let [p, g] = lhs.dims();
         let product = lhs.reshape([p, g, 1]) * rhs.reshape([p, 1, g]);
         unwrap(product.reshape([p, g * g]))
+    }
+
+    /// See [`dropout_mask`].
+    fn dropout_mask(shape: Shape, probability: f64, device: &Self::Device) -> FloatTensor<Self> {
+        // A tensor of any rank is a row of numbers here, since the rank is not known to the compiler.
+        let n = shape.num_elements();
+        let kept = Distribution::Bernoulli(1.0 - probability);
+        let mask = Tensor::<Self, 1>::random([n], kept, device) / (1.0 - probability);
+        Self::float_reshape(unwrap(mask), shape)
     }
 
     /// See [`grouped_bilinear`].
@@ -116,6 +125,15 @@ pub fn layer_norm<B: DocReBackend>(
     epsilon: f64,
 ) -> Tensor<B, 2> {
     wrap(B::row_layer_norm(unwrap(input), unwrap(gamma), unwrap(beta), epsilon))
+}
+
+/// A tensor of 0, with `probability`, and of `1 / (1 - probability)` otherwise, drawn from the backend's generator.
+pub fn dropout_mask<B: DocReBackend, const D: usize>(
+    shape: Shape,
+    probability: f64,
+    device: &B::Device,
+) -> Tensor<B, D> {
+    wrap(B::dropout_mask(shape, probability, device))
 }
 
 /// The grouped bilinear form of KD-DocRE, eq. (6): with each row cut into `n_groups` groups of `g` numbers,

@@ -153,9 +153,7 @@ impl AxialStackConfig {
             ffn: (0..self.n_layers)
                 .map(|_| LinearConfig::new(self.d, self.d).init(device))
                 .collect(),
-            ln: (0..self.n_layers)
-                .map(|_| LayerNorm::new(self.d, NORM_EPSILON, device))
-                .collect(),
+            ln: (0..self.n_layers).map(|_| LayerNorm::new(self.d, NORM_EPSILON, device)).collect(),
             n_heads: self.n_heads,
         }
     }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use burn::{
     module::{AutodiffModule, Module, ModuleVisitor, Param},
-    tensor::{Tensor, TensorData, backend::{AutodiffBackend, Backend}},
+    tensor::{
+        Tensor, TensorData,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 use burn_autodiff::Autodiff;
 use burn_docre::{
@@ -50,8 +53,8 @@ fn load<B: DocReBackend>(case: &Case, device: &B::Device) -> DocReModel<B> {
     let merged = tempfile::tempdir().expect("a directory");
     let path = merged.path().join("merged.safetensors");
     let weights = weights::collect(&model, weight_name).into_iter().map(|(name, weight)| {
-        let from_head = (!name.starts_with("encoder."))
-            .then(|| case.head.read(&name).expect("a head weight"));
+        let from_head =
+            (!name.starts_with("encoder.")).then(|| case.head.read(&name).expect("a head weight"));
         (name, from_head.unwrap_or(weight))
     });
     weights::write_safetensors(&path, &weights.collect::<Vec<_>>()).expect("written");
@@ -139,7 +142,12 @@ fn check_batch<B: DocReBackend>(case: &Case, model: &DocReModel<B>, device: &B::
     let mut rows = logits.chunks_exact(case.config.n_classes);
     for (document, n_pairs) in together.pairs_per_document().iter().enumerate() {
         let mine: Vec<f32> = rows.by_ref().take(*n_pairs).flatten().copied().collect();
-        assert_values(case, &format!("doc{document}.logits (batched)"), &mine, &expected_logits(case, document));
+        assert_values(
+            case,
+            &format!("doc{document}.logits (batched)"),
+            &mine,
+            &expected_logits(case, document),
+        );
     }
 }
 
@@ -155,13 +163,20 @@ fn check_losses<B: DocReBackend>(
     let expected = &case.expected[document];
 
     let values = floats(logits.clone());
-    assert_values(case, &format!("doc{document}.logits"), &values, &expected_logits(case, document));
-    let predictions =
-        predict(&values, encoded.n_entities(), case.config.n_classes, case.config.max_relations_per_pair);
-    let mut predicted: Vec<_> = predictions
-        .iter()
-        .map(|p| [p.fact.pair.head, p.fact.pair.tail, p.fact.relation])
-        .collect();
+    assert_values(
+        case,
+        &format!("doc{document}.logits"),
+        &values,
+        &expected_logits(case, document),
+    );
+    let predictions = predict(
+        &values,
+        encoded.n_entities(),
+        case.config.n_classes,
+        case.config.max_relations_per_pair,
+    );
+    let mut predicted: Vec<_> =
+        predictions.iter().map(|p| [p.fact.pair.head, p.fact.pair.tail, p.fact.relation]).collect();
     predicted.sort();
     assert_eq!(predicted, expected.predictions, "{}: doc{document} predictions", case.name);
 

@@ -36,8 +36,8 @@ fn directory() -> PathBuf {
 
 fn cases() -> Vec<PathBuf> {
     let directory = directory();
-    let entries = std::fs::read_dir(&directory)
-        .unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
+    let entries =
+        std::fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
     let mut cases: Vec<_> = entries
         .map(|entry| entry.expect("a readable directory").path())
         .filter(|path| path.join("case.json").is_file())
