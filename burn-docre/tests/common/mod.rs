@@ -1,0 +1,52 @@
+//! A small model and small documents.
+
+use burn_docre::{
+    document::{EntityPair, RelationFact},
+    features::EncodedDocument,
+    model::{HeadConfig, ModelConfig, ModelKind},
+    pair::PairAttentionKind,
+};
+
+/// A model of sixteen numbers a token that reads 24 tokens at a time.
+pub(crate) fn config(kind: ModelKind, pair_attention: PairAttentionKind) -> ModelConfig {
+    let encoder = r#"{"model_type": "bert", "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "intermediate_size": 32, "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0, "max_position_embeddings": 24, "type_vocab_size": 2,
+        "layer_norm_eps": 1e-12}"#;
+    ModelConfig {
+        kind,
+        encoder: serde_json::from_str(encoder).expect("a configuration"),
+        head: HeadConfig {
+            emb_size: 16,
+            group_size: 4,
+            pair_attention,
+            axial_layers: 2,
+            axial_heads: 2,
+        },
+        n_classes: 5,
+        max_relations_per_pair: 4,
+    }
+}
+
+/// A document of `n_tokens` with mentions at these positions, entity by entity, and one fact if it has a pair.
+pub(crate) fn document(n_tokens: u32, mentions: &[&[usize]]) -> EncodedDocument {
+    let fact =
+        RelationFact { pair: EntityPair { head: 0, tail: 1 }, relation: 2, evidence: Vec::new() };
+    EncodedDocument {
+        title: format!("{n_tokens} tokens"),
+        token_ids: (0..n_tokens).map(|i| 3 + i * 7 % 40).collect(),
+        mentions: mentions.iter().map(|positions| positions.to_vec()).collect(),
+        facts: if mentions.len() > 1 { vec![fact] } else { Vec::new() },
+    }
+}
+
+/// A short one, one of two windows, one of five, and some with fewer than two entities.
+pub(crate) fn documents() -> Vec<EncodedDocument> {
+    vec![
+        document(12, &[&[1], &[4, 8], &[9]]),
+        document(5, &[]),
+        document(40, &[&[1, 30], &[20], &[5], &[33], &[38]]),
+        document(6, &[&[2, 3]]),
+        document(90, &[&[3, 40, 80], &[88], &[22, 23], &[61]]),
+    ]
+}

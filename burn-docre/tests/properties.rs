@@ -1,0 +1,180 @@
+//! What must hold for any weights: on the first backend of the build.
+
+#![recursion_limit = "256"]
+
+mod common;
+
+use burn_docre::{
+    backend::{BackendTask, dispatch},
+    batch::DocReBatch,
+    features::EncodedDocument,
+    model::{DocReModel, ModelConfig, ModelKind},
+    ops::DocReBackend,
+    pair::PairAttentionKind,
+};
+use common::{config, document, documents};
+
+/// Every model and every attention over pairs.
+fn all_configs() -> Vec<ModelConfig> {
+    vec![
+        config(ModelKind::KdDocre, PairAttentionKind::AxialStack),
+        config(ModelKind::KdDocre, PairAttentionKind::TwoHop),
+        config(ModelKind::KdDocre, PairAttentionKind::None),
+        config(ModelKind::Atlop, PairAttentionKind::None),
+    ]
+}
+
+/// A check that is written once, generic over the backend.
+trait Check {
+    fn check<B: DocReBackend>(
+        &self,
+        config: &ModelConfig,
+        model: &DocReModel<B>,
+        device: &B::Device,
+    );
+}
+
+struct OnEveryConfig<C>(C);
+
+impl<C: Check> BackendTask for OnEveryConfig<C> {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, device: B::Device) {
+        for config in all_configs() {
+            B::seed(&device, 3);
+            self.0.check(&config, &config.init::<B>(&device), &device);
+        }
+    }
+}
+
+fn run(check: impl Check) {
+    dispatch(None, 0, OnEveryConfig(check)).expect("a backend");
+}
+
+fn logits<B: DocReBackend>(
+    config: &ModelConfig,
+    model: &DocReModel<B>,
+    documents: &[&EncodedDocument],
+    device: &B::Device,
+) -> Vec<f32> {
+    let batch = DocReBatch::new(documents, &config.encoder, device);
+    if batch.n_pairs() == 0 {
+        return Vec::new();
+    }
+    model.forward(&batch).logits.into_data().convert::<f32>().into_vec().expect("floats")
+}
+
+fn assert_close(a: &[f32], b: &[f32], what: &str) {
+    assert_eq!(a.len(), b.len(), "{what}");
+    for (a, b) in a.iter().zip(b) {
+        assert!((a - b).abs() < 1e-4, "{what}: {a} and {b}");
+    }
+}
+
+struct BatchedIsSingle;
+
+impl Check for BatchedIsSingle {
+    fn check<B: DocReBackend>(
+        &self,
+        config: &ModelConfig,
+        model: &DocReModel<B>,
+        device: &B::Device,
+    ) {
+        let documents = documents();
+        let all: Vec<&EncodedDocument> = documents.iter().collect();
+        let together = logits(config, model, &all, device);
+        let alone: Vec<f32> =
+            all.iter().flat_map(|document| logits(config, model, &[document], device)).collect();
+        assert_close(&together, &alone, &format!("{:?}", config.head.pair_attention));
+        let pairs = DocReBatch::<B>::new(&all, &config.encoder, device);
+        assert_eq!(pairs.pairs_per_document(), [6, 0, 20, 0, 12]);
+    }
+}
+
+#[test]
+fn documents_of_a_batch_do_not_disturb_each_other() {
+    run(BatchedIsSingle);
+}
+
+struct PermutedEntities;
+
+impl Check for PermutedEntities {
+    fn check<B: DocReBackend>(
+        &self,
+        config: &ModelConfig,
+        model: &DocReModel<B>,
+        device: &B::Device,
+    ) {
+        let original = document(40, &[&[1, 30], &[20], &[5], &[33]]);
+        let order = [2, 0, 3, 1];
+        let permuted = EncodedDocument {
+            mentions: order.iter().map(|&entity| original.mentions[entity].clone()).collect(),
+            ..original.clone()
+        };
+        let before = logits(config, model, &[&original], device);
+        let after = logits(config, model, &[&permuted], device);
+        let (n, r) = (order.len(), config.n_classes);
+        let row = |head: usize, tail: usize| {
+            let pair = burn_docre::document::EntityPair { head, tail };
+            pair.off_diagonal_row(n) * r
+        };
+        for head in 0..n {
+            for tail in (0..n).filter(|tail| *tail != head) {
+                let (new, old) = (row(head, tail), row(order[head], order[tail]));
+                assert_close(&after[new..new + r], &before[old..old + r], "permuted entities");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_order_of_entities_permutes_the_logits_and_changes_nothing_else() {
+    run(PermutedEntities);
+}
+
+struct MentionOrder;
+
+impl Check for MentionOrder {
+    fn check<B: DocReBackend>(
+        &self,
+        config: &ModelConfig,
+        model: &DocReModel<B>,
+        device: &B::Device,
+    ) {
+        let one = document(90, &[&[3, 40, 80], &[88], &[22, 23]]);
+        let other = document(90, &[&[80, 3, 40], &[88], &[23, 22]]);
+        let one = logits(config, model, &[&one], device);
+        assert_close(&one, &logits(config, model, &[&other], device), "mentions in another order");
+        assert!(one.iter().all(|logit| logit.is_finite()));
+    }
+}
+
+#[test]
+fn the_order_of_mentions_changes_nothing() {
+    run(MentionOrder);
+}
+
+struct Labels;
+
+impl Check for Labels {
+    fn check<B: DocReBackend>(&self, config: &ModelConfig, _: &DocReModel<B>, device: &B::Device) {
+        let documents = documents();
+        let all: Vec<&EncodedDocument> = documents.iter().collect();
+        let batch = DocReBatch::<B>::new(&all, &config.encoder, device);
+        let labels = batch.labels(config.n_classes).into_data().convert::<f32>();
+        let labels: Vec<f32> = labels.into_vec().expect("floats");
+        for (row, labels) in labels.chunks_exact(config.n_classes).enumerate() {
+            // The first pair of each document with pairs holds relation 2; documents have 6, 20 and 12 pairs.
+            let expected = match row {
+                0 | 6 | 26 => [0.0, 0.0, 1.0, 0.0, 0.0],
+                _ => [1.0, 0.0, 0.0, 0.0, 0.0],
+            };
+            assert_eq!(labels, expected, "row {row}");
+        }
+    }
+}
+
+#[test]
+fn labels_stand_at_their_pairs_and_the_threshold_class_where_there_is_none() {
+    run(Labels);
+}
