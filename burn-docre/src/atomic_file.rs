@@ -8,7 +8,8 @@ use crate::{Error, Result};
 
 /// Writes to a temporary sibling of `path` and renames it into place once everything is on disk.
 ///
-/// An interrupted or failed write leaves `path` as it was.
+/// An interrupted or failed write leaves `path` as it was. A symbolic link stays one, its target is replaced; a device or
+/// pipe, which cannot be replaced, is written to as it comes.
 pub(crate) fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
@@ -20,6 +21,13 @@ fn try_write(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|data| !data.is_file() && !data.is_dir()) {
+        let device = File::options().write(true).open(path)?;
+        let mut writer = BufWriter::new(&device);
+        write(&mut writer)?;
+        return writer.flush();
+    }
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -41,6 +49,31 @@ fn try_write(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_full_device_is_an_error_and_stays_a_device() {
+        use std::os::unix::fs::FileTypeExt;
+        let path = Path::new("/dev/full");
+        if !path.exists() {
+            return;
+        }
+        let error = write_atomically(path, |out| out.write_all(b"text")).unwrap_err();
+        assert!(error.to_string().contains("writing failed"), "{error}");
+        assert!(std::fs::metadata(path).unwrap().file_type().is_char_device());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let (target, link) = (directory.path().join("target"), directory.path().join("link"));
+        std::fs::write(&target, "old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        write_atomically(&link, |out| out.write_all(b"new")).unwrap();
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "new");
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
 
     #[test]
     fn a_failed_write_keeps_the_old_file_and_leaves_nothing_else() {
