@@ -98,13 +98,6 @@ impl<B: Backend> TrainLoader<B> {
         Self { set, config, batch_size, accumulation, seed, position, device }
     }
 
-    /// The order of the documents in an epoch.
-    fn order(&self, epoch: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.set.documents.len()).collect();
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(mix(self.seed, epoch as u64)));
-        order
-    }
-
     /// The batch of these documents.
     pub fn batch(&self, indices: &[usize], weight: f64) -> TrainBatch<B> {
         let documents: Vec<&EncodedDocument> =
@@ -119,6 +112,19 @@ impl<B: Backend> TrainLoader<B> {
         });
         TrainBatch { inputs, labels, teacher_logits, weight }
     }
+}
+
+/// The order of the documents in an epoch.
+fn order(n_documents: usize, seed: u64, epoch: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n_documents).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(mix(seed, epoch as u64)));
+    order
+}
+
+/// The share of a batch in its optimizer step; the last step of an epoch may have fewer batches.
+fn share(batch: usize, n_batches: usize, accumulation: usize) -> f64 {
+    let first = batch - batch % accumulation;
+    1.0 / accumulation.min(n_batches - first) as f64
 }
 
 /// Batches of an epoch.
@@ -147,10 +153,9 @@ impl<B: Backend> Iterator for TrainIterator<'_, B> {
         let loader = self.loader;
         let batch = self.order.chunks(loader.batch_size).nth(self.next)?;
         let n_batches = n_batches(self.order.len(), loader.batch_size);
-        let group_start = self.next - self.next % loader.accumulation;
-        let group_size = loader.accumulation.min(n_batches - group_start);
+        let weight = share(self.next, n_batches, loader.accumulation);
         self.next += 1;
-        Some(loader.batch(batch, 1.0 / group_size as f64))
+        Some(loader.batch(batch, weight))
     }
 }
 
@@ -163,7 +168,8 @@ impl<B: Backend> DataLoaderIterator<TrainBatch<B>> for TrainIterator<'_, B> {
 
 impl<B: Backend> DataLoader<B, TrainBatch<B>> for TrainLoader<B> {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<TrainBatch<B>> + 'a> {
-        let order = self.order(self.position.epoch.load(Ordering::Relaxed));
+        let epoch = self.position.epoch.load(Ordering::Relaxed);
+        let order = order(self.set.documents.len(), self.seed, epoch);
         let next = self.position.batch.load(Ordering::Relaxed);
         Box::new(TrainIterator { loader: self, order, next })
     }
@@ -243,5 +249,28 @@ impl<B: Backend> DataLoader<B, DevRequest<B>> for DevLoader<B> {
     /// The dev set is scored as a whole, so a part of it is the whole.
     fn slice(&self, _: usize, _: usize) -> Arc<dyn DataLoader<B, DevRequest<B>>> {
         Arc::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_epoch_has_an_order_of_its_own_that_depends_on_the_seed_alone() {
+        let mut sorted = order(50, 1, 1);
+        assert_eq!(sorted, order(50, 1, 1));
+        assert_ne!(sorted, order(50, 1, 2));
+        assert_ne!(sorted, order(50, 2, 1));
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_batches_of_each_optimizer_step_share_it_equally_the_short_last_one_too() {
+        let shares: Vec<f64> = (0..5).map(|batch| share(batch, 5, 2)).collect();
+        assert_eq!(shares, [0.5, 0.5, 0.5, 0.5, 1.0]);
+        assert_eq!(share(2, 5, 1), 1.0);
+        assert_eq!(share(3, 5, 8), 0.2);
     }
 }
