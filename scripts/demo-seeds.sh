@@ -26,7 +26,7 @@ for seed in ${SEEDS:-1 2 3 4 5}; do
     run "$seed" kd all distill "$config"
     run "$seed" na student train "$config" --stage student --set "$none"
     run "$seed" na finetune train "$config" --stage finetune --set "$none"
-    run "$seed" long teacher train "$config" --stage teacher --set stages.teacher.epochs=72
+    run "$seed" long teacher train "$config" --stage teacher --set stages.teacher.epochs=96
 done
 
 python3 - "$out" ${SEEDS:-1 2 3 4 5} <<'PYTHON'

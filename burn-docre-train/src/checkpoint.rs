@@ -20,6 +20,7 @@ use burn::{
         metric::store::EventStoreClient,
     },
 };
+use burn_docre::atomic_file::write_atomically;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{dev::DevScores, files};
@@ -76,11 +77,13 @@ impl<B: Backend> Recorder<B> for AtomicRecorder {
 
     fn save_item<I: Serialize>(&self, item: I, mut path: PathBuf) -> Result<(), RecorderError> {
         path.set_extension(<Self as FileRecorder<B>>::file_extension());
-        files::write_atomically(&path, |out| {
+        write_atomically(&path, |out| {
             rmp_serde::encode::write_named(out, &item)
                 .map_err(|error| std::io::Error::other(format!("{:#}", anyhow::Error::new(error))))
         })
-        .map_err(|error| self.fail(&path, "writing", error))
+        .map_err(|error| {
+            self.fail(&path, "writing", anyhow::Error::new(error).root_cause().to_string())
+        })
     }
 
     fn load_item<I: DeserializeOwned>(&self, path: &mut PathBuf) -> Result<I, RecorderError> {

@@ -276,7 +276,7 @@ impl<B: Backend, F: Fn(&str) -> String> ModuleMapper<B> for Loader<'_, F> {
         if self.failure.is_some() {
             return param;
         }
-        match self.read(&param.lazy_shape().as_slice().to_vec()) {
+        match self.read(param.lazy_shape().as_slice()) {
             Ok(weight) => {
                 let (id, old, mapper) = param.consume();
                 let data = TensorData::new(weight.values, weight.shape);

@@ -71,6 +71,7 @@ pub struct DocReModel<B: Backend> {
 
 /// What stands on the encoder.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has one head, and is seldom moved")]
 pub enum Head<B: Backend> {
     /// See [`KdDocre`].
     KdDocre(KdDocre<B>),
@@ -106,7 +107,7 @@ impl ModelConfig {
     pub fn validate(&self) -> Result<(), String> {
         self.encoder.validate()?;
         let HeadConfig { emb_size, group_size, axial_heads, axial_layers, .. } = self.head;
-        if group_size == 0 || emb_size == 0 || emb_size % group_size != 0 {
+        if group_size == 0 || emb_size == 0 || !emb_size.is_multiple_of(group_size) {
             return Err(format!(
                 "model: group_size {group_size} does not divide emb_size {emb_size}"
             ));
@@ -116,7 +117,7 @@ impl ModelConfig {
             if axial_layers == 0 {
                 return Err("model: axial_layers must be at least 1".into());
             }
-            if axial_heads == 0 || d % axial_heads != 0 {
+            if axial_heads == 0 || !d.is_multiple_of(axial_heads) {
                 return Err(format!(
                     "model: axial_heads {axial_heads} does not divide the encoder's width {d}"
                 ));

@@ -32,6 +32,7 @@ pub enum PairAttentionKind {
 
 /// Attention over the pair grid.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has one, and it is seldom moved")]
 pub enum PairAttention<B: Backend> {
     /// See [`AxialStack`].
     AxialStack(AxialStack<B>),
