@@ -1,39 +1,14 @@
-//! Files that appear whole or not at all.
+//! Files of a run: JSON, hashes, leftovers.
 
 use std::{
     fs::File,
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     path::Path,
 };
 
 use anyhow::{Context, Result};
+use burn_docre::atomic_file::{PARTIAL, write_atomically};
 use sha2::{Digest, Sha256};
-
-/// How the names of unfinished files begin, here and in the library.
-const PARTIAL: &str = ".partial-";
-
-/// Writes to a temporary sibling of `path` and renames it into place once everything is on disk.
-pub fn write_atomically(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
-) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    // A temporary file is private by default; the finished file obeys the umask like any other.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.prefix(PARTIAL).tempfile_in(directory)?;
-    let mut writer = BufWriter::with_capacity(1 << 16, temporary.as_file());
-    write(&mut writer)?;
-    writer.flush()?;
-    drop(writer);
-    temporary.as_file().sync_all()?;
-    temporary.persist(path)?;
-    Ok(())
-}
 
 /// Writes `value` as indented JSON, whole or not at all.
 pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
@@ -41,7 +16,7 @@ pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
         serde_json::to_writer_pretty(&mut *out, value)?;
         out.write_all(b"\n")
     })
-    .with_context(|| format!("{}: writing failed", path.display()))
+    .map_err(Into::into)
 }
 
 /// Reads the JSON file `path`.

@@ -3,12 +3,12 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::Path,
     sync::Arc,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn_docre::{
+    atomic_file::write_atomically,
     backend::BackendTask,
     corpus::docred::{DocRedReader, Labels},
     features::EncodedDocument,
@@ -25,7 +25,6 @@ use zip::{ZipWriter, write::SimpleFileOptions};
 use crate::{
     cli::PredictArgs,
     dev::{batches, infer},
-    files,
     stages::Session,
     ui::Task,
 };
@@ -61,7 +60,7 @@ impl BackendTask for Predict<'_> {
             error: None,
         };
         let extension = args.output.extension().and_then(|extension| extension.to_str());
-        let written = files::write_atomically(&args.output, |out| {
+        let written = write_atomically(&args.output, |out| {
             match extension {
                 Some("jsonl") => write_lines(out, &mut documents, &parts.vocab)?,
                 Some("zip") => write_archive(out, &mut documents, &parts.vocab)?,
@@ -74,13 +73,9 @@ impl BackendTask for Predict<'_> {
         });
         match documents.error {
             Some(error) => Err(error),
-            None => written.with_context(|| writing_failed(&args.output)),
+            None => Ok(written?),
         }
     }
-}
-
-fn writing_failed(path: &Path) -> String {
-    format!("{}: writing failed", path.display())
 }
 
 /// One document's predictions and its logits.

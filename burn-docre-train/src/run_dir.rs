@@ -20,7 +20,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use burn_docre::backend::BackendKind;
+use burn_docre::{atomic_file::write_atomically, backend::BackendKind};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -83,8 +83,7 @@ impl RunDir {
         } else {
             let text = config.to_toml()?;
             let path = run.root.join(CONFIG);
-            files::write_atomically(&path, |out| out.write_all(text.as_bytes()))
-                .with_context(|| format!("{}: writing failed", path.display()))?;
+            write_atomically(&path, |out| out.write_all(text.as_bytes()))?;
         }
         run.check_manifest(config, backend, device)?;
         files::remove_partial(&run.root);

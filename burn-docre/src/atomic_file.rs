@@ -6,11 +6,18 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
+/// How the names of unfinished files begin.
+pub const PARTIAL: &str = ".partial-";
+
 /// Writes to a temporary sibling of `path` and renames it into place once everything is on disk.
 ///
 /// An interrupted or failed write leaves `path` as it was. A symbolic link stays one, its target is replaced; a device or
 /// pipe, which cannot be replaced, is written to as it comes.
-pub(crate) fn write_atomically(
+///
+/// # Errors
+///
+/// [`Error::Io`] with what the system or `write` says.
+pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> Result<()> {
@@ -36,7 +43,7 @@ fn try_write(
     // A temporary file is private by default; the finished file obeys the umask like any other.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.prefix(".partial-").tempfile_in(directory)?;
+    let temporary = builder.prefix(PARTIAL).tempfile_in(directory)?;
     let mut writer = BufWriter::new(temporary.as_file());
     write(&mut writer)?;
     writer.flush()?;

@@ -34,7 +34,7 @@
 //! ```
 #![recursion_limit = "256"]
 
-mod atomic_file;
+pub mod atomic_file;
 pub mod backend;
 pub mod batch;
 pub mod corpus;
