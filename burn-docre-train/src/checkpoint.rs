@@ -56,8 +56,8 @@ impl AtomicRecorder {
         Self { failure: failure.clone() }
     }
 
-    fn fail(&self, path: &Path, what: &str, cause: impl std::fmt::Display) -> RecorderError {
-        let message = format!("{}: {what} failed: {cause}", path.display());
+    fn fail(&self, error: anyhow::Error) -> RecorderError {
+        let message = format!("{error:#}");
         self.failure.set(message.clone());
         RecorderError::Unknown(message)
     }
@@ -81,16 +81,16 @@ impl<B: Backend> Recorder<B> for AtomicRecorder {
             rmp_serde::encode::write_named(out, &item)
                 .map_err(|error| std::io::Error::other(format!("{:#}", anyhow::Error::new(error))))
         })
-        .map_err(|error| {
-            self.fail(&path, "writing", anyhow::Error::new(error).root_cause().to_string())
-        })
+        .map_err(|error| self.fail(error.into()))
     }
 
     fn load_item<I: DeserializeOwned>(&self, path: &mut PathBuf) -> Result<I, RecorderError> {
         path.set_extension(<Self as FileRecorder<B>>::file_extension());
-        let file = File::open(&*path).map_err(|error| self.fail(path, "reading", error))?;
+        let context = || format!("{}: reading failed", path.display());
+        let file = File::open(&*path).with_context(context).map_err(|error| self.fail(error))?;
         rmp_serde::decode::from_read(BufReader::with_capacity(1 << 16, file))
-            .map_err(|error| self.fail(path, "reading", error))
+            .with_context(context)
+            .map_err(|error| self.fail(error))
     }
 }
 

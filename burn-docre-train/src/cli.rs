@@ -59,7 +59,7 @@ pub struct RunArgs {
     /// Configuration of the run.
     #[arg(value_name = "CONFIG")]
     pub config: PathBuf,
-    /// Directory of the run, new or empty [default: artifacts/<name of CONFIG>].
+    /// Directory of the run, new or empty [default: artifacts/NAME for NAME.toml].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Go on with an interrupted run.

@@ -677,9 +677,9 @@ mod tests {
 
     #[test]
     fn a_difference_names_its_key() {
-        let (a, b) = (overridden(&["seed=2"]).unwrap(), overridden(&[]).unwrap());
+        let (a, b) = (overridden(&["seed=2"]).unwrap(), overridden(&["seed=1"]).unwrap());
         assert_eq!(a.difference(&b).unwrap().unwrap(), "`seed` was 1 and is now 2");
-        let a = overridden(&["stages.student.patience=2"]).unwrap();
+        let a = overridden(&["seed=1", "stages.student.patience=2"]).unwrap();
         assert!(a.difference(&b).unwrap().unwrap().contains("`stages.student.patience`"));
     }
 
@@ -687,7 +687,7 @@ mod tests {
     fn values_out_of_range_are_sentences() {
         for (item, expected) in [
             ("stages.teacher.epochs=0", "stages.teacher: `epochs` must be at least 1"),
-            ("stages.teacher.stop_after_epochs=99", "beyond the 20 epochs"),
+            ("stages.teacher.stop_after_epochs=99", "epochs of the schedule"),
             ("stages.teacher.head_lr=-1.0", "`head_lr` must not be negative"),
             ("stages.finetune.max_grad_norm=0.0", "`max_grad_norm` must be positive"),
             ("model.group_size=7", "multiple"),

@@ -1,6 +1,10 @@
-//! Files that appear whole or not at all.
+//! Files of a run: JSON, hashes, leftovers.
 
-use std::{fs::File, io, io::Write, path::Path};
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 use burn_docre::atomic_file::{PARTIAL, write_atomically};
@@ -8,10 +12,11 @@ use sha2::{Digest, Sha256};
 
 /// Writes `value` as indented JSON, whole or not at all.
 pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
-    Ok(write_atomically(path, |out| {
+    write_atomically(path, |out| {
         serde_json::to_writer_pretty(&mut *out, value)?;
         out.write_all(b"\n")
-    })?)
+    })
+    .map_err(Into::into)
 }
 
 /// Reads the JSON file `path`.

@@ -3,11 +3,10 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::Path,
     sync::Arc,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn_docre::{
     atomic_file::write_atomically,
     backend::BackendTask,

@@ -15,7 +15,8 @@ pub const PARTIAL: &str = ".partial-";
 /// pipe, which cannot be replaced, is written to as it comes.
 ///
 /// # Errors
-/// If the file cannot be written, or what `write` returns.
+///
+/// [`Error::Io`] with what the system or `write` says.
 pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
