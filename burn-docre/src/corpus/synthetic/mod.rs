@@ -47,13 +47,6 @@ pub struct SyntheticConfig {
     pub spurious: f64,
 }
 
-impl SyntheticConfig {
-    /// The sizes and the noise of the demo.
-    pub fn demo(seed: u64) -> Self {
-        Self { seed, n_train: 250, n_dev: 100, n_distant: 800, dropped: 0.4, spurious: 0.25 }
-    }
-}
-
 /// The invented documents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SyntheticCorpus {
@@ -223,7 +216,14 @@ mod tests {
     use crate::tokenize::DocumentTokenizer;
 
     fn config() -> SyntheticConfig {
-        SyntheticConfig { n_train: 150, n_dev: 100, n_distant: 300, ..SyntheticConfig::demo(5) }
+        SyntheticConfig {
+            seed: 5,
+            n_train: 150,
+            n_dev: 100,
+            n_distant: 300,
+            dropped: 0.4,
+            spurious: 0.25,
+        }
     }
 
     fn corpus() -> SyntheticCorpus {
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn the_same_configuration_gives_the_same_corpus_and_another_seed_another() {
         assert_eq!(corpus(), corpus());
-        assert_ne!(corpus().train, SyntheticCorpus::generate(&SyntheticConfig::demo(6)).train);
+        assert_ne!(corpus().train, SyntheticCorpus::generate(&SyntheticConfig { seed: 6, ..config() }).train);
     }
 
     #[test]
