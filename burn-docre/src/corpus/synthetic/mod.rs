@@ -248,7 +248,10 @@ mod tests {
     #[test]
     fn the_same_configuration_gives_the_same_corpus_and_another_seed_another() {
         assert_eq!(corpus(), corpus());
-        assert_ne!(corpus().train, SyntheticCorpus::generate(&SyntheticConfig { seed: 6, ..config() }).train);
+        assert_ne!(
+            corpus().train,
+            SyntheticCorpus::generate(&SyntheticConfig { seed: 6, ..config() }).train
+        );
     }
 
     #[test]
