@@ -139,7 +139,7 @@ pub fn dropout_mask<B: DocReBackend, const D: usize>(
 /// The grouped bilinear form of KD-DocRE, eq. (6): with each row cut into `n_groups` groups of `g` numbers,
 /// `out[p] = sum_j vec(head_j[p] tail_j[p]^T) W_j`.
 ///
-/// Never holds more than one group of at most [`OUTER_PRODUCT_ROWS`] outer products, forward or backward: the
+/// Never holds more than one group of at most 4,096 outer products, forward or backward: the
 /// backward pass computes them again.
 ///
 /// # Shapes
