@@ -28,7 +28,7 @@ impl<B: Backend> EncoderEmbedding<B> {
     /// Fresh embeddings: words normal, positions sinusoids.
     ///
     /// They are for encoders that no pretraining follows. A few hundred documents do not teach a table of random positions
-    /// what is near what: with normal positions the demo's teacher stays below 10 F1.
+    /// what is near what (docs/experiments.md).
     pub(super) fn new(config: &EncoderConfig, device: &B::Device) -> Self {
         let d = config.hidden_size;
         let initializer = Initializer::Normal { mean: 0.0, std: WORD_STD };
