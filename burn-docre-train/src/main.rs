@@ -12,6 +12,7 @@ mod evaluate;
 mod files;
 mod learning;
 mod loader;
+mod memory;
 mod metrics;
 mod optim;
 mod predict;
@@ -33,6 +34,7 @@ use crate::{cli::Command, stages::Session, ui::Ui};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::keep_freed_memory();
     let cli = cli::Cli::parse();
     let ui = Ui::new(cli.global.log_format);
     match run(cli, &ui) {

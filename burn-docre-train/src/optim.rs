@@ -5,14 +5,16 @@ use burn::{
     lr_scheduler::LrScheduler,
     module::{AutodiffModule, Module, ModuleVisitor, Param, ParamId},
     optim::{
-        AdamW, AdamWConfig, GradientsParams, MultiGradientsParams, Optimizer,
+        GradientsParams, LearningRate, MultiGradientsParams, Optimizer, SimpleOptimizer,
         adaptor::OptimizerAdaptor,
     },
+    record::Record,
     tensor::{
         ElementConversion, Tensor,
         backend::{AutodiffBackend, Backend},
     },
 };
+use burn_docre::ops::{self, AdamWStep, AdamWTensors, DocReBackend};
 
 use crate::config::StageConfig;
 
@@ -71,9 +73,65 @@ impl LrScheduler for WarmupLinear {
     }
 }
 
+/// AdamW of one parameter group.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamW {
+    epsilon: f64,
+    weight_decay: f64,
+}
+
+/// What AdamW remembers of a parameter.
+#[derive(Record, Clone)]
+pub struct AdamWState<B: Backend, const D: usize> {
+    time: usize,
+    moment_1: Tensor<B, D>,
+    moment_2: Tensor<B, D>,
+}
+
+impl<B: DocReBackend> SimpleOptimizer<B> for AdamW {
+    type State<const D: usize> = AdamWState<B, D>;
+
+    fn step<const D: usize>(
+        &self,
+        learning_rate: LearningRate,
+        param: Tensor<B, D>,
+        grad: Tensor<B, D>,
+        state: Option<AdamWState<B, D>>,
+    ) -> (Tensor<B, D>, Option<AdamWState<B, D>>) {
+        let AdamWState { time, moment_1, moment_2 } = state.unwrap_or_else(|| AdamWState {
+            time: 0,
+            moment_1: grad.zeros_like(),
+            moment_2: grad.zeros_like(),
+        });
+        let step = AdamWStep {
+            learning_rate,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: self.epsilon,
+            weight_decay: self.weight_decay,
+            time: time + 1,
+        };
+        let AdamWTensors { param, moment_1, moment_2, .. } =
+            ops::adamw_step(AdamWTensors { param, grad, moment_1, moment_2 }, &step);
+        (param, Some(AdamWState { time: step.time, moment_1, moment_2 }))
+    }
+
+    fn to_device<const D: usize>(state: AdamWState<B, D>, device: &B::Device) -> AdamWState<B, D> {
+        AdamWState {
+            time: state.time,
+            moment_1: state.moment_1.to_device(device),
+            moment_2: state.moment_2.to_device(device),
+        }
+    }
+}
+
 /// AdamW over two parameter groups with global-norm clipping.
 #[derive(Clone)]
-pub struct GroupedAdamW<M: AutodiffModule<B>, B: AutodiffBackend> {
+pub struct GroupedAdamW<M, B>
+where
+    M: AutodiffModule<B>,
+    B: AutodiffBackend<InnerBackend: DocReBackend>,
+{
     encoder: OptimizerAdaptor<AdamW, M, B>,
     head: OptimizerAdaptor<AdamW, M, B>,
     encoder_lr: f64,
@@ -81,15 +139,14 @@ pub struct GroupedAdamW<M: AutodiffModule<B>, B: AutodiffBackend> {
     max_grad_norm: f64,
 }
 
-impl<M: AutodiffModule<B>, B: AutodiffBackend> GroupedAdamW<M, B> {
+impl<M, B> GroupedAdamW<M, B>
+where
+    M: AutodiffModule<B>,
+    B: AutodiffBackend<InnerBackend: DocReBackend>,
+{
     /// The optimizer that a stage's configuration describes.
     pub fn new(config: &StageConfig) -> Self {
-        let group = |weight_decay: f64| {
-            AdamWConfig::new()
-                .with_epsilon(config.adam_epsilon as f32)
-                .with_weight_decay(weight_decay as f32)
-                .init()
-        };
+        let group = |weight_decay| AdamW { epsilon: config.adam_epsilon, weight_decay }.into();
         Self {
             encoder: group(config.encoder_weight_decay),
             head: group(config.head_weight_decay),
@@ -100,7 +157,11 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GroupedAdamW<M, B> {
     }
 }
 
-impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for GroupedAdamW<M, B> {
+impl<M, B> Optimizer<M, B> for GroupedAdamW<M, B>
+where
+    M: AutodiffModule<B>,
+    B: AutodiffBackend<InnerBackend: DocReBackend>,
+{
     type Record = (
         <OptimizerAdaptor<AdamW, M, B> as Optimizer<M, B>>::Record,
         <OptimizerAdaptor<AdamW, M, B> as Optimizer<M, B>>::Record,
@@ -147,11 +208,15 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Merge<'_> {
 }
 
 /// The gradients of the two groups, scaled down together so that their joint norm is at most `max_norm`.
-fn split_and_clip<M: AutodiffModule<B>, B: AutodiffBackend>(
+fn split_and_clip<M, B>(
     module: &M,
     mut grads: GradientsParams,
     max_norm: f64,
-) -> (GradientsParams, GradientsParams) {
+) -> (GradientsParams, GradientsParams)
+where
+    M: AutodiffModule<B>,
+    B: AutodiffBackend<InnerBackend: DocReBackend>,
+{
     let mut squares = SquaredNorm::<B::InnerBackend> { grads: &grads, squares: Vec::new() };
     module.visit(&mut Grouped::<B, _>::new(&mut squares));
     let norm = squares.total().sqrt();
@@ -218,12 +283,13 @@ impl<B: Backend> SquaredNorm<'_, B> {
     }
 }
 
-impl<B: AutodiffBackend> GroupVisitor<B> for SquaredNorm<'_, B::InnerBackend> {
+impl<B> GroupVisitor<B> for SquaredNorm<'_, B::InnerBackend>
+where
+    B: AutodiffBackend<InnerBackend: DocReBackend>,
+{
     fn visit<const D: usize>(&mut self, _: Group, id: ParamId, _: &Param<Tensor<B, D>>) {
         if let Some(grad) = self.grads.get::<B::InnerBackend, D>(id) {
-            // Rows first: flex adds up more than four million numbers in an order that depends on its threads.
-            let rows = grad.square().sum_dim(D - 1);
-            self.squares.push(rows.sum().reshape([1]));
+            self.squares.push(ops::sum_of_squares(grad));
         }
     }
 }
@@ -472,10 +538,8 @@ mod tests {
                 let values = TensorData::from([[1.0f32, -2.0]]);
                 linear.weight =
                     linear.weight.map(|_| Tensor::from_data(values, &device).require_grad());
-                let mut optimizer = AdamWConfig::new()
-                    .with_epsilon(1e-6)
-                    .with_weight_decay(0.01)
-                    .init::<Autodiff<B>, Linear<Autodiff<B>>>();
+                let adamw = AdamW { epsilon: 1e-6, weight_decay: 0.01 };
+                let mut optimizer: OptimizerAdaptor<AdamW, Linear<_>, Autodiff<B>> = adamw.into();
                 for _ in 0..3 {
                     let mut grads = GradientsParams::new();
                     let grad = TensorData::from([[0.5f32, -1.5]]);

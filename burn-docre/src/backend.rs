@@ -6,9 +6,10 @@ use crate::{Error, Result, ops::DocReBackend};
 
 #[cfg(feature = "flex")]
 mod flex;
-
+#[cfg(any(feature = "flex", feature = "tch"))]
+mod host;
 #[cfg(feature = "tch")]
-impl DocReBackend for burn_tch::LibTorch {}
+mod tch;
 
 #[cfg(feature = "wgpu")]
 impl DocReBackend for burn_wgpu::Wgpu {}

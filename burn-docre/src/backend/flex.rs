@@ -1,20 +1,14 @@
 //! The model's operations on flex, by loops of our own.
 //!
 //! Flex 0.21 walks a broadcast operand element by element, draws dropout masks one number at a time and computes
-//! exponentials in one thread; in a profile of the demo these were close to half of a training step. The loops here are plain Rust over
-//! contiguous slices, which the compiler vectorises, in parallel over fixed parts: the result does not depend on the number
-//! of threads or on their scheduling.
+//! exponentials in one thread; in a profile of the demo these were close to half of a training step.
 
-use burn::tensor::{Shape, TensorData};
+use burn::tensor::{Distribution, FloatDType, Shape, TensorData, ops::FloatTensorOps};
 use burn_flex::{Flex, FlexTensor};
-use rand::{RngCore, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::ops::DocReBackend;
-
-/// Numbers that one parallel task treats at least.
-const PART: usize = 16 * 1024;
+use super::host::{self, HostTensor, PART};
+use crate::ops::{AdamWStep, AdamWTensors, DocReBackend};
 
 impl DocReBackend for Flex {
     fn masked_softmax(scores: FlexTensor, key_bias: Option<FlexTensor>) -> FlexTensor {
@@ -38,42 +32,42 @@ impl DocReBackend for Flex {
 
     fn outer_products(lhs: FlexTensor, rhs: FlexTensor) -> FlexTensor {
         let [p, g] = shape_of(&lhs)[..] else { panic!("rows are [p, g]") };
-        let (lhs, rhs) = (floats(lhs), floats(rhs));
         let mut product = vec![0f32; p * g * g];
-        let rows_per_part = (PART / (g * g)).max(1);
-        product.par_chunks_mut(rows_per_part * g * g).enumerate().for_each(|(part, outs)| {
-            for (i, out) in outs.chunks_exact_mut(g * g).enumerate() {
-                let row = (part * rows_per_part + i) * g;
-                let right = &rhs[row..row + g];
-                for (out, left) in out.chunks_exact_mut(g).zip(&lhs[row..row + g]) {
-                    out.iter_mut().zip(right).for_each(|(out, right)| *out = left * right);
-                }
-            }
-        });
+        host::outer_products(&floats(lhs), &floats(rhs), g, &mut product);
         tensor(product, vec![p, g * g])
     }
 
     fn dropout_mask(shape: Shape, probability: f64, device: &Self::Device) -> FlexTensor {
-        // One number of the backend's generator seeds the mask, each part of which has a stream of its own.
-        let draw = burn::tensor::Tensor::<Self, 1>::random(
-            [2],
-            burn::tensor::Distribution::Uniform(0.0, 1.0),
-            device,
-        );
-        let draw: Vec<f32> = floats(draw.into_primitive().tensor());
-        let seed = u64::from(draw[0].to_bits()) << 32 | u64::from(draw[1].to_bits());
-        let dropped_below = (probability * f64::from(u32::MAX)) as u32;
-        let kept = (1.0 / (1.0 - probability)) as f32;
+        let uniform = Distribution::Uniform(0.0, 1.0);
+        let draw = floats(Self::float_random([2].into(), uniform, device, FloatDType::F32));
         let mut mask = vec![0f32; shape.num_elements()];
-        mask.par_chunks_mut(PART).enumerate().for_each(|(part, mask)| {
-            let mut generator = ChaCha8Rng::seed_from_u64(seed);
-            generator.set_stream(part as u64);
-            for value in mask {
-                *value = if generator.next_u32() < dropped_below { 0.0 } else { kept };
-            }
-        });
+        host::fill_dropout_mask(&mut mask, probability, host::mask_seed(&draw));
         tensor(mask, shape.as_slice().to_vec())
     }
+
+    fn adamw_step(tensors: AdamWTensors<FlexTensor>, step: &AdamWStep) -> AdamWTensors<FlexTensor> {
+        host::adamw_step(tensors.map(contiguous), step)
+    }
+
+    fn sum_of_squares(numbers: FlexTensor) -> FlexTensor {
+        tensor(vec![host::sum_of_squares(contiguous(numbers).numbers())], vec![1])
+    }
+}
+
+impl HostTensor for FlexTensor {
+    fn numbers(&self) -> &[f32] {
+        self.storage()
+    }
+
+    fn numbers_mut(&mut self) -> &mut [f32] {
+        self.storage_mut()
+    }
+}
+
+/// The same numbers in row-major order, and nothing else in the buffer.
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    // By value, so that a buffer which was nobody else's stays so.
+    tensor.to_contiguous()
 }
 
 fn shape_of(tensor: &FlexTensor) -> Vec<usize> {

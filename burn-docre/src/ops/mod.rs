@@ -6,12 +6,16 @@
 //!
 //! Each function here is the tensor-level door to the trait method of the same name.
 
+mod adamw;
 mod autodiff;
+pub(crate) mod default;
 
 use burn::tensor::{
-    Distribution, Shape, Tensor, TensorPrimitive,
+    Shape, Tensor, TensorPrimitive,
     backend::{Backend, BackendTypes},
 };
+
+pub use adamw::{AdamWStep, AdamWTensors, adamw_step, sum_of_squares};
 
 type FloatTensor<B> = <B as BackendTypes>::FloatTensorPrimitive;
 
@@ -28,16 +32,7 @@ pub trait DocReBackend: Backend {
         scores: FloatTensor<Self>,
         key_bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
-        let scores = wrap::<Self, 4>(scores);
-        let scores = match key_bias {
-            Some(bias) => {
-                let bias = wrap::<Self, 2>(bias);
-                let [n, k] = bias.dims();
-                scores + bias.reshape([n, 1, 1, k])
-            }
-            None => scores,
-        };
-        unwrap(burn::tensor::activation::softmax(scores, 3))
+        default::masked_softmax::<Self>(scores, key_bias)
     }
 
     /// See [`layer_norm`].
@@ -52,19 +47,12 @@ pub trait DocReBackend: Backend {
 
     /// The outer product of each pair of rows: `lhs [p, g]`, `rhs [p, g]` → `[p, g * g]`, the left index slower.
     fn outer_products(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (lhs, rhs) = (wrap::<Self, 2>(lhs), wrap::<Self, 2>(rhs));
-        let [p, g] = lhs.dims();
-        let product = lhs.reshape([p, g, 1]) * rhs.reshape([p, 1, g]);
-        unwrap(product.reshape([p, g * g]))
+        default::outer_products::<Self>(lhs, rhs)
     }
 
     /// See [`dropout_mask`].
     fn dropout_mask(shape: Shape, probability: f64, device: &Self::Device) -> FloatTensor<Self> {
-        // A tensor of any rank is a row of numbers here, since the rank is not known to the compiler.
-        let n = shape.num_elements();
-        let kept = Distribution::Bernoulli(1.0 - probability);
-        let mask = Tensor::<Self, 1>::random([n], kept, device) / (1.0 - probability);
-        Self::float_reshape(unwrap(mask), shape)
+        default::dropout_mask::<Self>(shape, probability, device)
     }
 
     /// See [`grouped_bilinear`].
@@ -74,29 +62,20 @@ pub trait DocReBackend: Backend {
         weight: FloatTensor<Self>,
         n_groups: usize,
     ) -> FloatTensor<Self> {
-        let (head, tail) = (wrap::<Self, 2>(head), wrap::<Self, 2>(tail));
-        let weight = wrap::<Self, 2>(weight);
-        let [p, emb] = head.dims();
-        let g = emb / n_groups;
-        let mut chunks = Vec::new();
-        for start in (0..p).step_by(OUTER_PRODUCT_ROWS) {
-            let rows = start..(start + OUTER_PRODUCT_ROWS).min(p);
-            let mut sum: Option<Tensor<Self, 2>> = None;
-            for group in 0..n_groups {
-                let columns = group * g..(group + 1) * g;
-                let outer = wrap::<Self, 2>(Self::outer_products(
-                    unwrap(head.clone().slice([rows.clone(), columns.clone()])),
-                    unwrap(tail.clone().slice([rows.clone(), columns])),
-                ));
-                let part = outer.matmul(group_weight(&weight, group, g));
-                sum = Some(match sum {
-                    Some(sum) => sum + part,
-                    None => part,
-                });
-            }
-            chunks.extend(sum);
-        }
-        unwrap(concatenate(chunks))
+        default::grouped_bilinear::<Self>(head, tail, weight, n_groups)
+    }
+
+    /// See [`adamw_step`].
+    fn adamw_step(
+        tensors: AdamWTensors<FloatTensor<Self>>,
+        step: &AdamWStep,
+    ) -> AdamWTensors<FloatTensor<Self>> {
+        default::adamw_step::<Self>(tensors, step)
+    }
+
+    /// See [`sum_of_squares`].
+    fn sum_of_squares(numbers: FloatTensor<Self>) -> FloatTensor<Self> {
+        default::sum_of_squares::<Self>(numbers)
     }
 }
 

@@ -1,0 +1,15 @@
+//! What the C library's allocator, which libtorch uses, does with memory that is free again.
+
+/// Lets the process keep freed memory instead of returning large buffers to the system at once.
+///
+/// By default glibc maps every buffer above some megabytes anew, and the system clears its pages at each operation: in a
+/// profile of training on libtorch, a sixth of the time. Rust's own allocations go through mimalloc, which keeps them anyway.
+pub fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: no requirements; `main` calls it before any other thread exists.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
+        libc::mallopt(libc::M_TOP_PAD, 256 << 20);
+    }
+}

@@ -1,0 +1,95 @@
+//! Loops over numbers that lie in the processor's memory, for the backends that keep them there.
+//!
+//! Plain Rust over contiguous slices, which the compiler vectorises, in parallel over parts of a fixed size: no result
+//! depends on the number of threads or on their scheduling.
+
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use crate::ops::{AdamWStep, AdamWTensors};
+
+/// Numbers that one parallel task treats at least.
+pub(super) const PART: usize = 16 * 1024;
+
+/// A tensor of `f32` in the processor's memory, in row-major order.
+pub(super) trait HostTensor: Sized {
+    /// The numbers.
+    fn numbers(&self) -> &[f32];
+
+    /// The numbers, to be written to; copied before where somebody else holds them too.
+    fn numbers_mut(&mut self) -> &mut [f32];
+}
+
+/// One step of AdamW in one pass over the memory, in place.
+pub(super) fn adamw_step<T: HostTensor>(
+    mut tensors: AdamWTensors<T>,
+    step: &AdamWStep,
+) -> AdamWTensors<T> {
+    let [correction_1, correction_2] = step.bias_corrections();
+    let kept = (1.0 - step.learning_rate * step.weight_decay) as f32;
+    let rate = (step.learning_rate / correction_1) as f32;
+    let scale_2 = (1.0 / correction_2) as f32;
+    let (beta_1, beta_2, epsilon) = (step.beta_1 as f32, step.beta_2 as f32, step.epsilon as f32);
+    let param = tensors.param.numbers_mut().par_chunks_mut(PART);
+    let grad = tensors.grad.numbers().par_chunks(PART);
+    let moment_1 = tensors.moment_1.numbers_mut().par_chunks_mut(PART);
+    let moment_2 = tensors.moment_2.numbers_mut().par_chunks_mut(PART);
+    param.zip(grad).zip(moment_1.zip(moment_2)).for_each(|((param, grad), (first, second))| {
+        for (((p, g), m), v) in param.iter_mut().zip(grad).zip(first).zip(second) {
+            *m = beta_1 * *m + (1.0 - beta_1) * g;
+            *v = beta_2 * *v + (1.0 - beta_2) * g * g;
+            *p = kept * *p - rate * *m / ((*v * scale_2).sqrt() + epsilon);
+        }
+    });
+    tensors
+}
+
+/// The sum of the squares, of each part in single precision over sixteen lanes and of the parts in double precision.
+pub(super) fn sum_of_squares(numbers: &[f32]) -> f32 {
+    let parts: Vec<f64> = numbers
+        .par_chunks(PART)
+        .map(|part| {
+            let mut lanes = [0f32; 16];
+            let (blocks, rest) = part.as_chunks::<16>();
+            for block in blocks {
+                lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane += x * x);
+            }
+            let squares = lanes.into_iter().chain(rest.iter().map(|x| x * x));
+            squares.map(f64::from).sum()
+        })
+        .collect();
+    parts.iter().sum::<f64>() as f32
+}
+
+/// The outer product of each pair of rows: `[p, g]` and `[p, g]` to `[p, g * g]`.
+pub(super) fn outer_products(lhs: &[f32], rhs: &[f32], g: usize, product: &mut [f32]) {
+    let rows_per_part = (PART / (g * g)).max(1);
+    product.par_chunks_mut(rows_per_part * g * g).enumerate().for_each(|(part, outs)| {
+        for (i, out) in outs.chunks_exact_mut(g * g).enumerate() {
+            let row = (part * rows_per_part + i) * g;
+            let right = &rhs[row..row + g];
+            for (out, left) in out.chunks_exact_mut(g).zip(&lhs[row..row + g]) {
+                out.iter_mut().zip(right).for_each(|(out, right)| *out = left * right);
+            }
+        }
+    });
+}
+
+/// A seed from two uniform numbers of a backend's generator.
+pub(super) fn mask_seed(draw: &[f32]) -> u64 {
+    u64::from(draw[0].to_bits()) << 32 | u64::from(draw[1].to_bits())
+}
+
+/// Fills a dropout mask; each part has a stream of random numbers of its own.
+pub(super) fn fill_dropout_mask(mask: &mut [f32], probability: f64, seed: u64) {
+    let dropped_below = (probability * f64::from(u32::MAX)) as u32;
+    let kept = (1.0 / (1.0 - probability)) as f32;
+    mask.par_chunks_mut(PART).enumerate().for_each(|(part, mask)| {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        generator.set_stream(part as u64);
+        for value in mask {
+            *value = if generator.next_u32() < dropped_below { 0.0 } else { kept };
+        }
+    });
+}

@@ -1,0 +1,76 @@
+//! The operations on libtorch that are worth a loop of our own.
+//!
+//! On the processor libtorch 2.9 draws dropout masks in one thread, and AdamW written with ordinary operations passes
+//! fifteen times over the memory. On a GPU, and for numbers that are not `f32`, the default bodies run.
+
+use burn::tensor::{Distribution, FloatDType, Shape, TensorMetadata, ops::FloatTensorOps};
+use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
+
+use super::host::{self, HostTensor};
+use crate::ops::{self, AdamWStep, AdamWTensors, DocReBackend};
+
+impl DocReBackend for LibTorch {
+    fn dropout_mask(shape: Shape, probability: f64, device: &LibTorchDevice) -> TchTensor {
+        if *device != LibTorchDevice::Cpu {
+            return ops::default::dropout_mask::<Self>(shape, probability, device);
+        }
+        let uniform = Distribution::Uniform(0.0, 1.0);
+        let draw = Self::float_random([2].into(), uniform, device, FloatDType::F32);
+        let mut mask = Self::float_empty(shape, device, FloatDType::F32);
+        host::fill_dropout_mask(mask.numbers_mut(), probability, host::mask_seed(draw.numbers()));
+        mask
+    }
+
+    fn adamw_step(tensors: AdamWTensors<TchTensor>, step: &AdamWStep) -> AdamWTensors<TchTensor> {
+        if !is_on_host(&tensors.param) {
+            return ops::default::adamw_step::<Self>(tensors, step);
+        }
+        host::adamw_step(tensors.map(contiguous), step)
+    }
+
+    fn sum_of_squares(numbers: TchTensor) -> TchTensor {
+        if !is_on_host(&numbers) {
+            return ops::default::sum_of_squares::<Self>(numbers);
+        }
+        let sum = host::sum_of_squares(contiguous(numbers).numbers());
+        TchTensor::new(tch::Tensor::from_slice(&[sum]))
+    }
+}
+
+fn is_on_host(tensor: &TchTensor) -> bool {
+    tensor.tensor.device() == tch::Device::Cpu && tensor.tensor.kind() == tch::Kind::Float
+}
+
+/// The same numbers in row-major order.
+fn contiguous(tensor: TchTensor) -> TchTensor {
+    if tensor.tensor.is_contiguous() {
+        return tensor;
+    }
+    TchTensor::new(tensor.tensor.contiguous())
+}
+
+impl HostTensor for TchTensor {
+    fn numbers(&self) -> &[f32] {
+        let n = self.shape().num_elements();
+        if n == 0 {
+            return &[];
+        }
+        assert!(is_on_host(self) && self.tensor.is_contiguous());
+        // SAFETY: the assertion says that `n` floats lie there, one after the other; the borrow keeps the tensor, and
+        // with it the memory, alive.
+        unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast(), n) }
+    }
+
+    fn numbers_mut(&mut self) -> &mut [f32] {
+        let n = self.shape().num_elements();
+        if n == 0 {
+            return &mut [];
+        }
+        assert!(is_on_host(self) && self.tensor.is_contiguous());
+        if !self.can_mut() {
+            *self = TchTensor::new(self.tensor.copy());
+        }
+        // SAFETY: as above, and `can_mut` says that no other tensor of Burn shares the memory.
+        unsafe { std::slice::from_raw_parts_mut(self.tensor.data_ptr().cast(), n) }
+    }
+}

@@ -1,0 +1,102 @@
+//! The operations of [`DocReBackend`](super::DocReBackend) written with any backend's ordinary ones.
+
+use burn::tensor::{Distribution, Shape, Tensor, activation, backend::Backend};
+
+use super::{
+    AdamWStep, AdamWTensors, DocReBackend, FloatTensor, OUTER_PRODUCT_ROWS, concatenate,
+    group_weight, unwrap, wrap,
+};
+
+pub(super) fn masked_softmax<B: Backend>(
+    scores: FloatTensor<B>,
+    key_bias: Option<FloatTensor<B>>,
+) -> FloatTensor<B> {
+    let scores = wrap::<B, 4>(scores);
+    let scores = match key_bias {
+        Some(bias) => {
+            let bias = wrap::<B, 2>(bias);
+            let [n, k] = bias.dims();
+            scores + bias.reshape([n, 1, 1, k])
+        }
+        None => scores,
+    };
+    unwrap(activation::softmax(scores, 3))
+}
+
+pub(super) fn outer_products<B: Backend>(
+    lhs: FloatTensor<B>,
+    rhs: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let (lhs, rhs) = (wrap::<B, 2>(lhs), wrap::<B, 2>(rhs));
+    let [p, g] = lhs.dims();
+    let product = lhs.reshape([p, g, 1]) * rhs.reshape([p, 1, g]);
+    unwrap(product.reshape([p, g * g]))
+}
+
+pub(crate) fn dropout_mask<B: Backend>(
+    shape: Shape,
+    probability: f64,
+    device: &B::Device,
+) -> FloatTensor<B> {
+    // A tensor of any rank is a row of numbers here, since the rank is not known to the compiler.
+    let n = shape.num_elements();
+    let kept = Distribution::Bernoulli(1.0 - probability);
+    let mask = Tensor::<B, 1>::random([n], kept, device) / (1.0 - probability);
+    B::float_reshape(unwrap(mask), shape)
+}
+
+pub(super) fn grouped_bilinear<B: DocReBackend>(
+    head: FloatTensor<B>,
+    tail: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    n_groups: usize,
+) -> FloatTensor<B> {
+    let (head, tail) = (wrap::<B, 2>(head), wrap::<B, 2>(tail));
+    let weight = wrap::<B, 2>(weight);
+    let [p, emb] = head.dims();
+    let g = emb / n_groups;
+    let mut chunks = Vec::new();
+    for start in (0..p).step_by(OUTER_PRODUCT_ROWS) {
+        let rows = start..(start + OUTER_PRODUCT_ROWS).min(p);
+        let mut sum: Option<Tensor<B, 2>> = None;
+        for group in 0..n_groups {
+            let columns = group * g..(group + 1) * g;
+            let outer = wrap::<B, 2>(B::outer_products(
+                unwrap(head.clone().slice([rows.clone(), columns.clone()])),
+                unwrap(tail.clone().slice([rows.clone(), columns])),
+            ));
+            let part = outer.matmul(group_weight(&weight, group, g));
+            sum = Some(match sum {
+                Some(sum) => sum + part,
+                None => part,
+            });
+        }
+        chunks.extend(sum);
+    }
+    unwrap(concatenate(chunks))
+}
+
+pub(crate) fn adamw_step<B: Backend>(
+    tensors: AdamWTensors<FloatTensor<B>>,
+    step: &AdamWStep,
+) -> AdamWTensors<FloatTensor<B>> {
+    // All four have one shape, and every operation is by element: they are taken as rows of numbers.
+    let shape = burn::tensor::TensorMetadata::shape(&tensors.param);
+    let n = shape.num_elements();
+    let AdamWTensors { param, grad, moment_1, moment_2 } =
+        tensors.map(|tensor| wrap::<B, 1>(B::float_reshape(tensor, [n].into())));
+    let [correction_1, correction_2] = step.bias_corrections();
+    let moment_1 = moment_1 * step.beta_1 + grad.clone() * (1.0 - step.beta_1);
+    let moment_2 = moment_2 * step.beta_2 + grad.clone() * grad.clone() * (1.0 - step.beta_2);
+    let scale = (moment_2.clone() / correction_2).sqrt() + step.epsilon;
+    let change = moment_1.clone() / scale * (step.learning_rate / correction_1);
+    let param = param * (1.0 - step.learning_rate * step.weight_decay) - change;
+    AdamWTensors { param, grad, moment_1, moment_2 }
+        .map(|tensor| B::float_reshape(unwrap(tensor), shape.clone()))
+}
+
+pub(crate) fn sum_of_squares<B: Backend>(numbers: FloatTensor<B>) -> FloatTensor<B> {
+    let n = burn::tensor::TensorMetadata::shape(&numbers).num_elements();
+    let numbers = wrap::<B, 1>(B::float_reshape(numbers, [n].into()));
+    unwrap((numbers.clone() * numbers).sum())
+}
