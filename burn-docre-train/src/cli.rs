@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn_docre::{backend::BackendKind, soft_labels::Shard};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{evaluate::EvaluateArgs, ui::LogFormat};
+use crate::{bench::Mode, evaluate::EvaluateArgs, ui::LogFormat};
 
 /// Trains, distils, evaluates and runs document-level relation extraction models.
 ///
@@ -28,9 +28,9 @@ pub struct GlobalArgs {
     /// Backend to compute on; the first of those compiled in unless given (see `docre backends`).
     #[arg(long, global = true, value_name = "NAME")]
     pub backend: Option<BackendKind>,
-    /// Number of the backend's device.
-    #[arg(long, global = true, value_name = "N", default_value_t = 0)]
-    pub device: usize,
+    /// Number of the backend's device [default: those of the configuration, else 0].
+    #[arg(long, global = true, value_name = "N")]
+    pub device: Option<usize>,
     /// Form of the lines on standard error.
     #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t = LogFormat::Human)]
     pub log_format: LogFormat,
@@ -49,8 +49,10 @@ pub enum Command {
     Predict(PredictArgs),
     /// Score predictions against gold documents.
     Evaluate(EvaluateArgs),
-    /// List the backends of this build.
+    /// List the backends, their devices, and why a backend cannot start here.
     Backends,
+    /// Compare the throughput of the backends of this build on equal work.
+    Bench(BenchArgs),
 }
 
 /// Where a run gets its configuration and leaves its results.
@@ -124,6 +126,44 @@ pub struct PredictArgs {
     pub output: PathBuf,
 }
 
+/// `docre bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to time.
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["inference", "training"])]
+    pub modes: Vec<Mode>,
+    /// Model directory [default: a model of MiniLM's size with random weights].
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Documents in DocRED format [default: random words in documents of DocRED's average sizes].
+    #[arg(long, value_name = "DOCS", requires = "model")]
+    pub input: Option<PathBuf>,
+    /// Documents of one sample.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = positive)]
+    pub documents: usize,
+    /// Documents a batch.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = positive)]
+    pub batch_size: usize,
+    /// Samples after the warm-up.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
+    pub samples: usize,
+    /// Threads of the processor [default: all].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+    /// Directory for `bench.json`, `bench.svg` and `bench.png`.
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Measure nothing; compare the records of these files, from other builds, machines or programs.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub merge: Vec<PathBuf>,
+    /// Measure nothing; write the batches for a program in another language, as `tools/peer` reads them.
+    #[arg(long, value_name = "FILE")]
+    pub dump_inputs: Option<PathBuf>,
+    /// Measure one mode in this process and write its record here.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub record: Option<PathBuf>,
+}
+
 /// The training stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StageName {
@@ -143,6 +183,14 @@ impl StageName {
             Self::Student => "student",
             Self::Finetune => "finetune",
         }
+    }
+}
+
+/// Reads a number from 1.
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a number from 1".into()),
     }
 }
 

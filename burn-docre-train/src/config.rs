@@ -30,8 +30,27 @@ pub struct RunConfig {
     pub model: ModelSection,
     /// The relation loss of every stage.
     pub loss: LossConfig,
+    /// What it computes on.
+    #[serde(default, skip_serializing_if = "ComputeConfig::is_default")]
+    pub compute: ComputeConfig,
     /// How each stage trains.
     pub stages: StagesConfig,
+}
+
+/// What a run computes on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComputeConfig {
+    /// Numbers of the devices that train together, each on batches of its own, whose gradients are averaged; the
+    /// first has the optimizer and does everything but training. `--device` takes the place of them all.
+    #[serde(default)]
+    pub devices: Vec<usize>,
+}
+
+impl ComputeConfig {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where the documents come from: the bundled synthetic world, or files.

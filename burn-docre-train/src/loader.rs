@@ -79,23 +79,34 @@ pub struct TrainLoader<B: Backend> {
     set: Arc<TrainSet>,
     config: Arc<ModelConfig>,
     batch_size: usize,
-    accumulation: usize,
+    /// Batches of an optimizer step, over all devices.
+    batches_per_step: usize,
     seed: u64,
     position: Arc<Position>,
     device: B::Device,
+    /// Which of how many workers this loader feeds; each takes every so manieth batch.
+    worker: (usize, usize),
 }
 
 impl<B: Backend> TrainLoader<B> {
-    /// A loader for `device`; `position` says where each iteration starts.
+    /// A loader of all batches, on `device`; `position` says where each iteration starts.
     pub fn new(
         set: Arc<TrainSet>,
         config: Arc<ModelConfig>,
-        (batch_size, accumulation): (usize, usize),
+        (batch_size, batches_per_step): (usize, usize),
         seed: u64,
         position: Arc<Position>,
         device: B::Device,
     ) -> Self {
-        Self { set, config, batch_size, accumulation, seed, position, device }
+        let worker = (0, 1);
+        Self { set, config, batch_size, batches_per_step, seed, position, device, worker }
+    }
+
+    /// One loader for each of `devices`, which take the batches in turn.
+    pub fn split(&self, devices: &[B::Device]) -> Vec<Self> {
+        let n_workers = devices.len();
+        let workers = devices.iter().cloned().enumerate();
+        workers.map(|(i, device)| Self { device, worker: (i, n_workers), ..self.clone() }).collect()
     }
 
     /// The batch of these documents.
@@ -153,8 +164,8 @@ impl<B: Backend> Iterator for TrainIterator<'_, B> {
         let loader = self.loader;
         let batch = self.order.chunks(loader.batch_size).nth(self.next)?;
         let n_batches = n_batches(self.order.len(), loader.batch_size);
-        let weight = share(self.next, n_batches, loader.accumulation);
-        self.next += 1;
+        let weight = share(self.next, n_batches, loader.batches_per_step);
+        self.next += loader.worker.1;
         Some(loader.batch(batch, weight))
     }
 }
@@ -170,7 +181,7 @@ impl<B: Backend> DataLoader<B, TrainBatch<B>> for TrainLoader<B> {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<TrainBatch<B>> + 'a> {
         let epoch = self.position.epoch.load(Ordering::Relaxed);
         let order = order(self.set.documents.len(), self.seed, epoch);
-        let next = self.position.batch.load(Ordering::Relaxed);
+        let next = self.position.batch.load(Ordering::Relaxed) + self.worker.0;
         Box::new(TrainIterator { loader: self, order, next })
     }
 

@@ -2,6 +2,8 @@
 #![recursion_limit = "256"]
 #![expect(unreachable_pub, reason = "in a binary, `pub` says what a module offers the others")]
 
+mod backends;
+mod bench;
 mod checkpoint;
 mod cli;
 mod config;
@@ -56,6 +58,7 @@ fn run(cli: cli::Cli, ui: &Ui) -> anyhow::Result<()> {
         Command::Label(args) => stages::label::run(&session, &args),
         Command::Predict(args) => predict::run(&session, &args),
         Command::Evaluate(args) => evaluate::run(args),
-        Command::Backends => stages::list_backends(&session),
+        Command::Bench(args) => bench::run(&session, &args),
+        Command::Backends => backends::list(&session),
     }
 }

@@ -1,4 +1,4 @@
-//! What the C library's allocator, which libtorch uses, does with memory that is free again.
+//! The process's memory: how much it took, and what the C library's allocator does with what is free again.
 
 /// Lets the process keep freed memory instead of returning large buffers to the system at once.
 ///
@@ -12,4 +12,12 @@ pub fn keep_freed_memory() {
         libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
         libc::mallopt(libc::M_TOP_PAD, 256 << 20);
     }
+}
+
+/// The most bytes that this process has held, where the system says.
+pub fn peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
 }

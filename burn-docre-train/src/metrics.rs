@@ -149,10 +149,15 @@ impl<T> Numeric for Figure<T> {
 }
 
 impl StepFigures {
-    /// Adds the weighted losses of one batch of the step.
-    pub fn add(&mut self, batch: &Self, weight: f64) {
-        self.loss += weight * batch.loss;
-        self.relation_loss += weight * batch.relation_loss;
-        self.distillation_loss += weight * batch.distillation_loss;
+    /// The figures of an optimizer step from those of its batches.
+    pub fn mean(batches: &[Self]) -> Self {
+        let n = batches.len().max(1) as f64;
+        let mean = |pick: fn(&Self) -> f64| batches.iter().map(pick).sum::<f64>() / n;
+        Self {
+            loss: mean(|batch| batch.loss),
+            relation_loss: mean(|batch| batch.relation_loss),
+            distillation_loss: mean(|batch| batch.distillation_loss),
+            learning_rate: mean(|batch| batch.learning_rate),
+        }
     }
 }

@@ -35,6 +35,9 @@ const MANIFEST: &str = "manifest.json";
 const RESULTS: &str = "results.json";
 const LOCK: &str = ".lock";
 
+/// The version of Burn that the workspace pins.
+pub const BURN_VERSION: &str = "0.21.0";
+
 /// The directory of one run, locked as long as this value lives.
 pub struct RunDir {
     root: PathBuf,
@@ -48,7 +51,7 @@ struct Manifest {
     commit: Option<String>,
     burn: String,
     backend: String,
-    device: usize,
+    devices: Vec<usize>,
     seed: u64,
     started_unix_seconds: u64,
     input_sha256: BTreeMap<String, String>,
@@ -63,7 +66,7 @@ impl RunDir {
         args: &RunArgs,
         config: &RunConfig,
         backend: BackendKind,
-        device: usize,
+        devices: &[usize],
     ) -> Result<Self> {
         let root = match &args.out {
             Some(out) => out.clone(),
@@ -85,7 +88,7 @@ impl RunDir {
             let path = run.root.join(CONFIG);
             write_atomically(&path, |out| out.write_all(text.as_bytes()))?;
         }
-        run.check_manifest(config, backend, device)?;
+        run.check_manifest(config, backend, devices)?;
         files::remove_partial(&run.root);
         Ok(run)
     }
@@ -157,7 +160,7 @@ impl RunDir {
         &self,
         config: &RunConfig,
         backend: BackendKind,
-        device: usize,
+        devices: &[usize],
     ) -> Result<()> {
         let path = self.root.join(MANIFEST);
         let input_sha256 = hash_inputs(config)?;
@@ -175,9 +178,9 @@ impl RunDir {
         let manifest = Manifest {
             version: env!("CARGO_PKG_VERSION").into(),
             commit: option_env!("DOCRE_COMMIT").map(Into::into),
-            burn: "0.21.0".into(),
+            burn: BURN_VERSION.into(),
             backend: backend.to_string(),
-            device,
+            devices: devices.to_vec(),
             seed: config.seed,
             started_unix_seconds: now.as_secs(),
             input_sha256,

@@ -15,16 +15,17 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use burn::{
     backend::Autodiff,
-    data::dataloader::{DataLoaderIterator, Progress},
+    data::dataloader::{DataLoader, DataLoaderIterator, Progress},
     module::AutodiffModule,
     optim::GradientsAccumulator,
     tensor::backend::Backend,
     train::{
         CloneEarlyStoppingStrategy, EarlyStoppingStrategy, EventProcessorTraining, InferenceStep,
         Interrupter, Learner, LearnerEvent, LearningCheckpointer, SupervisedLearningStrategy,
-        SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem,
-        TrainingModel, ValidLoader,
+        SupervisedTrainingEventProcessor, TrainLoader, TrainOutput, TrainingComponents,
+        TrainingItem, TrainingModel, ValidLoader,
         metric::store::{Aggregate, EventStoreClient, Split},
+        train::{MultiDevicesTrainStep, MultiTrainOutput},
     },
 };
 use burn_docre::{model::DocReModel, ops::DocReBackend};
@@ -62,8 +63,10 @@ pub struct StageStrategy<B: DocReBackend> {
     pub seed: u64,
     /// Batches of an epoch.
     pub n_batches: usize,
-    /// Where it runs.
-    pub device: B::Device,
+    /// Where it runs; the first device has the optimizer.
+    pub devices: Vec<B::Device>,
+    /// The batches of each device.
+    pub loaders: Vec<crate::loader::TrainLoader<Autodiff<B>>>,
     /// Where the stage stands at the start.
     pub state: TrainingState,
     /// Tells the data loader where an epoch starts.
@@ -129,12 +132,14 @@ impl<B: DocReBackend> SupervisedLearningStrategy<Components<B>> for StageStrateg
         &self,
         components: TrainingComponents<Components<B>>,
         learner: Learner<Components<B>>,
-        train: TrainLoader<Components<B>>,
+        _train: TrainLoader<Components<B>>,
         valid: ValidLoader<Components<B>>,
         _starting_epoch: usize,
     ) -> (TrainingModel<Components<B>>, SupervisedTrainingEventProcessor<Components<B>>) {
+        let workers = (self.devices.len() > 1).then(|| MultiDevicesTrainStep::new(&self.devices));
         let mut run = Run {
             plan: self,
+            workers,
             learner,
             checkpointer: components.checkpointer,
             early_stopping: components.early_stopping,
@@ -143,7 +148,7 @@ impl<B: DocReBackend> SupervisedLearningStrategy<Components<B>> for StageStrateg
             store: components.event_store,
             state: self.state.clone(),
         };
-        let end = run.train(&train, &valid);
+        let end = run.train(&valid);
         *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
         (run.learner.model(), run.processor)
     }
@@ -152,6 +157,8 @@ impl<B: DocReBackend> SupervisedLearningStrategy<Components<B>> for StageStrateg
 /// One run of the loop.
 struct Run<'a, B: DocReBackend> {
     plan: &'a StageStrategy<B>,
+    /// Burn's data parallelism: a thread for each of several devices.
+    workers: Option<MultiDevicesTrainStep<Components<B>>>,
     learner: Learner<Components<B>>,
     checkpointer: Option<LearningCheckpointer<Components<B>>>,
     early_stopping: Option<Box<dyn CloneEarlyStoppingStrategy>>,
@@ -161,14 +168,10 @@ struct Run<'a, B: DocReBackend> {
     state: TrainingState,
 }
 
-type Batches<'a, B> = dyn DataLoaderIterator<TrainBatch<Autodiff<B>>> + 'a;
+type Batches<'a, B> = Box<dyn DataLoaderIterator<TrainBatch<Autodiff<B>>> + 'a>;
 
 impl<B: DocReBackend> Run<'_, B> {
-    fn train(
-        &mut self,
-        train: &TrainLoader<Components<B>>,
-        valid: &ValidLoader<Components<B>>,
-    ) -> Result<StageEnd> {
+    fn train(&mut self, valid: &ValidLoader<Components<B>>) -> Result<StageEnd> {
         self.restore()?;
         let n_epochs = self.plan.config.epochs_to_run();
         let mut is_done =
@@ -177,7 +180,7 @@ impl<B: DocReBackend> Run<'_, B> {
             });
         while !is_done && self.state.epochs_done < n_epochs {
             let epoch = Progress::new(self.state.epochs_done + 1, n_epochs);
-            if self.train_epoch(train, &epoch)? == StageEnd::Interrupted {
+            if self.train_epoch(&epoch)? == StageEnd::Interrupted {
                 return Ok(StageEnd::Interrupted);
             }
             let Some(scores) = self.evaluate(valid, &epoch)? else {
@@ -201,7 +204,7 @@ impl<B: DocReBackend> Run<'_, B> {
         checkpoint::check_complete(&self.plan.directory, checkpoint)?;
         let checkpointer = self.checkpointer.as_ref().context("no checkpointer is set up")?;
         let learner = self.learner.clone();
-        self.learner = checkpointer.load_checkpoint(learner, &self.plan.device, checkpoint);
+        self.learner = checkpointer.load_checkpoint(learner, &self.plan.devices[0], checkpoint);
         // Without this Burn numbers the epochs after a resume from 1.
         let before = self.state.epochs_done;
         self.processor.process_train(LearnerEvent::EndEpoch(before));
@@ -210,17 +213,15 @@ impl<B: DocReBackend> Run<'_, B> {
     }
 
     /// The rest of the epoch in progress.
-    fn train_epoch(
-        &mut self,
-        train: &TrainLoader<Components<B>>,
-        epoch: &Progress,
-    ) -> Result<StageEnd> {
+    fn train_epoch(&mut self, epoch: &Progress) -> Result<StageEnd> {
         let plan = self.plan;
         plan.position.set(epoch.items_processed, self.state.batches_done);
-        let mut batches = train.iter();
+        let mut batches: Vec<_> = plan.loaders.iter().map(DataLoader::iter).collect();
+        let n_documents = plan.loaders.first().map_or(0, DataLoader::num_items);
         while self.state.batches_done < plan.n_batches {
-            let figures = self.optimizer_step(&mut *batches)?;
-            let progress = batches.progress();
+            let figures = self.optimizer_step(&mut batches)?;
+            let n_done = self.state.batches_done * plan.config.batch_size;
+            let progress = Progress::new(n_done.min(n_documents), n_documents);
             self.report(figures, progress, epoch);
             if self.should_stop() {
                 self.save()?;
@@ -238,24 +239,28 @@ impl<B: DocReBackend> Run<'_, B> {
         Ok(StageEnd::Finished)
     }
 
-    /// One step of the optimizer, over as many batches as it accumulates.
-    fn optimizer_step(&mut self, batches: &mut Batches<'_, B>) -> Result<StepFigures> {
+    /// One step of the optimizer, over as many batches as it accumulates on each device.
+    fn optimizer_step(&mut self, batches: &mut [Batches<'_, B>]) -> Result<StepFigures> {
         let plan = self.plan;
-        // A resumed run draws the same dropout as an uninterrupted one.
-        <Autodiff<B> as Backend>::seed(&plan.device, mix(plan.seed, self.state.step as u64));
+        for (worker, device) in plan.devices.iter().enumerate() {
+            // A resumed run draws the same dropout as an uninterrupted one.
+            let step = self.state.step as u64 | (worker as u64) << 48;
+            <Autodiff<B> as Backend>::seed(device, mix(plan.seed, step));
+        }
         self.learner.lr_step();
         let mut accumulator = GradientsAccumulator::<Trainee<Autodiff<B>>>::new();
         let model = self.learner.model();
-        let mut figures = StepFigures::default();
-        for batch in batches.take(plan.config.accumulation) {
-            let weight = batch.weight;
-            let output = self.learner.train_step(batch);
-            figures.add(&output.item, weight);
-            accumulator.accumulate(&model, output.grads);
-            self.state.batches_done += 1;
+        let mut parts = Vec::new();
+        for _ in 0..plan.config.accumulation {
+            for output in self.forward_backward(batches, &model) {
+                parts.push(output.item);
+                accumulator.accumulate(&model, output.grads);
+            }
         }
         drop(model);
+        self.state.batches_done += parts.len();
         plan.failure.check()?;
+        let mut figures = StepFigures::mean(&parts);
         ensure!(
             figures.loss.is_finite(),
             "the loss is not finite at step {}; lower the learning rates",
@@ -267,6 +272,27 @@ impl<B: DocReBackend> Run<'_, B> {
         self.state.loss_sum += figures.loss;
         self.state.loss_count += 1;
         Ok(figures)
+    }
+
+    /// A batch on each device; the gradients lie on the first device. Empty when the epoch is over.
+    fn forward_backward(
+        &self,
+        batches: &mut [Batches<'_, B>],
+        model: &Trainee<Autodiff<B>>,
+    ) -> Vec<TrainOutput<StepFigures>> {
+        let Some(workers) = &self.workers else {
+            let batch = batches.first_mut().and_then(Iterator::next);
+            return batch.map(|batch| self.learner.train_step(batch)).into_iter().collect();
+        };
+        let (mut outputs, _) = workers.step(batches, model);
+        // They arrive as they finish; sums must not depend on that.
+        outputs.sort_by_key(|output| output.device);
+        let main = &self.plan.devices[0];
+        let on_main = |output: MultiTrainOutput<StepFigures>| TrainOutput {
+            grads: output.output.grads.to_device(main, model),
+            item: output.output.item,
+        };
+        outputs.into_iter().map(on_main).collect()
     }
 
     fn report(&mut self, figures: StepFigures, progress: Progress, epoch: &Progress) {

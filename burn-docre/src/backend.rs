@@ -1,21 +1,20 @@
-//! Which backends this build has, and how a run picks one. The only file that asks `cfg` about a backend.
+//! Which backends this build has, what they find on this machine, and how a run picks one. The only file that asks `cfg`
+//! about a backend.
 
 use std::{fmt, str::FromStr};
 
 use crate::{Error, Result, ops::DocReBackend};
 
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(any(feature = "flex", feature = "tch"))]
 mod host;
 #[cfg(feature = "tch")]
 mod tch;
-
-#[cfg(feature = "wgpu")]
-impl DocReBackend for burn_wgpu::Wgpu {}
-
-#[cfg(feature = "cuda")]
-impl DocReBackend for burn_cuda::Cuda {}
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
+mod wgpu;
 
 /// The backends that the project knows, compiled in or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +23,20 @@ pub enum BackendKind {
     Flex,
     /// libtorch, on the processor or a CUDA device.
     Tch,
-    /// WebGPU, on a Vulkan, Metal or DirectX adapter.
-    Wgpu,
     /// CUDA through CubeCL.
     Cuda,
+    /// Vulkan with kernels compiled to SPIR-V.
+    Vulkan,
+    /// Metal with kernels compiled to MSL.
+    Metal,
+    /// WebGPU's kernels in WGSL, on a Vulkan, Metal or DirectX adapter.
+    Wgpu,
 }
 
 impl BackendKind {
     /// Every kind, in order of preference when a run names none.
-    pub const ALL: [Self; 4] = [Self::Flex, Self::Tch, Self::Wgpu, Self::Cuda];
+    pub const ALL: [Self; 6] =
+        [Self::Flex, Self::Tch, Self::Cuda, Self::Vulkan, Self::Metal, Self::Wgpu];
 
     /// The kinds that this build contains.
     pub fn compiled() -> Vec<Self> {
@@ -43,8 +47,10 @@ impl BackendKind {
         match self {
             Self::Flex => cfg!(feature = "flex"),
             Self::Tch => cfg!(feature = "tch"),
-            Self::Wgpu => cfg!(feature = "wgpu"),
             Self::Cuda => cfg!(feature = "cuda"),
+            Self::Vulkan => cfg!(feature = "vulkan"),
+            Self::Metal => cfg!(feature = "metal"),
+            Self::Wgpu => cfg!(feature = "wgpu"),
         }
     }
 
@@ -53,9 +59,24 @@ impl BackendKind {
         match self {
             Self::Flex => "flex",
             Self::Tch => "tch",
-            Self::Wgpu => "wgpu",
             Self::Cuda => "cuda",
+            Self::Vulkan => "vulkan",
+            Self::Metal => "metal",
+            Self::Wgpu => "wgpu",
         }
+    }
+
+    /// Whether this build fuses the backend's operations (feature `fusion`).
+    pub fn is_fused(&self) -> bool {
+        cfg!(feature = "fusion") && !matches!(self, Self::Flex | Self::Tch)
+    }
+
+    /// The devices found on this machine, in the order of their numbers.
+    ///
+    /// # Errors
+    /// If the backend is not compiled in or cannot start here.
+    pub fn devices(self) -> Result<Vec<DeviceInfo>> {
+        on_backend(self, FindDevices(self))?
     }
 }
 
@@ -76,6 +97,15 @@ impl FromStr for BackendKind {
     }
 }
 
+/// What is known of a device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// What it calls itself.
+    pub name: String,
+    /// Its memory in bytes, where the backend can say.
+    pub memory: Option<u64>,
+}
+
 /// Work that is written once, generic over the backend, and run on the one that [`dispatch`] picks.
 pub trait BackendTask {
     /// What the work returns.
@@ -88,7 +118,7 @@ pub trait BackendTask {
 /// Runs `task` on the backend `kind` (the first compiled one if none is named) and its device number `device`.
 ///
 /// # Errors
-/// If the backend is not compiled in, or has no such device.
+/// If the backend is not compiled in, cannot start here, or has no such device.
 pub fn dispatch<T: BackendTask>(
     kind: Option<BackendKind>,
     device: usize,
@@ -99,48 +129,91 @@ pub fn dispatch<T: BackendTask>(
             "this build has no backend; build with `--features flex`".into(),
         ));
     };
-    match kind {
-        #[cfg(feature = "flex")]
-        BackendKind::Flex => {
-            only_device_zero(kind, device)?;
-            Ok(task.run::<burn_flex::Flex>(Default::default()))
-        }
-        #[cfg(feature = "tch")]
-        BackendKind::Tch => {
-            only_device_zero(kind, device)?;
-            Ok(task.run::<burn_tch::LibTorch>(burn_tch::LibTorchDevice::Cpu))
-        }
-        #[cfg(feature = "wgpu")]
-        BackendKind::Wgpu => {
-            only_device_zero(kind, device)?;
-            Ok(task.run::<burn_wgpu::Wgpu>(Default::default()))
-        }
-        #[cfg(feature = "cuda")]
-        BackendKind::Cuda => Ok(task.run::<burn_cuda::Cuda>(burn_cuda::CudaDevice::new(device))),
-        #[allow(unreachable_patterns, reason = "reachable unless every backend is compiled in")]
-        missing => Err(Error::Backend {
-            name: missing.to_string(),
-            reason: format!(
-                "not compiled in; build with `--features {missing}` (this build has: {})",
-                BackendKind::compiled()
-                    .iter()
-                    .map(BackendKind::name)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
-        }),
+    on_backend(kind, OnDevice { kind, device, task })?
+}
+
+/// Device number `number` of the backend `B`, which errors call `kind`.
+///
+/// # Errors
+/// If the backend cannot start here, or has no such device.
+pub fn device<B: DocReBackend>(kind: BackendKind, number: usize) -> Result<B::Device> {
+    let found = find_devices::<B>(kind)?;
+    let last = found.len() - 1;
+    let device = found.into_iter().nth(number).map(|(device, _)| device);
+    device.ok_or_else(|| Error::Backend {
+        name: kind.to_string(),
+        reason: match last {
+            0 => format!("device {number} does not exist; there is only device 0"),
+            _ => format!("device {number} does not exist; the devices found are 0 to {last}"),
+        },
+    })
+}
+
+/// At least one device.
+fn find_devices<B: DocReBackend>(kind: BackendKind) -> Result<Vec<(B::Device, DeviceInfo)>> {
+    let found = B::find_devices().and_then(|found| match found.is_empty() {
+        true => Err("it found no device on this machine".into()),
+        false => Ok(found),
+    });
+    found.map_err(|reason| Error::Backend { name: kind.to_string(), reason })
+}
+
+/// Work that needs the type of a backend but no device.
+trait TypeTask {
+    type Output;
+
+    fn run<B: DocReBackend>(self) -> Self::Output;
+}
+
+struct OnDevice<T> {
+    kind: BackendKind,
+    device: usize,
+    task: T,
+}
+
+impl<T: BackendTask> TypeTask for OnDevice<T> {
+    type Output = Result<T::Output>;
+
+    fn run<B: DocReBackend>(self) -> Result<T::Output> {
+        Ok(self.task.run::<B>(device::<B>(self.kind, self.device)?))
     }
 }
 
-#[cfg(any(feature = "flex", feature = "tch", feature = "wgpu"))]
-fn only_device_zero(kind: BackendKind, device: usize) -> Result<()> {
-    if device == 0 {
-        return Ok(());
+struct FindDevices(BackendKind);
+
+impl TypeTask for FindDevices {
+    type Output = Result<Vec<DeviceInfo>>;
+
+    fn run<B: DocReBackend>(self) -> Self::Output {
+        Ok(find_devices::<B>(self.0)?.into_iter().map(|(_, info)| info).collect())
     }
-    Err(Error::Backend {
-        name: kind.to_string(),
-        reason: format!("device {device} does not exist; this backend has device 0 only"),
-    })
+}
+
+fn on_backend<T: TypeTask>(kind: BackendKind, task: T) -> Result<T::Output> {
+    match kind {
+        #[cfg(feature = "flex")]
+        BackendKind::Flex => Ok(task.run::<burn_flex::Flex>()),
+        #[cfg(feature = "tch")]
+        BackendKind::Tch => Ok(task.run::<burn_tch::LibTorch>()),
+        #[cfg(feature = "cuda")]
+        BackendKind::Cuda => Ok(task.run::<burn_cuda::Cuda>()),
+        #[cfg(feature = "vulkan")]
+        BackendKind::Vulkan => Ok(task.run::<burn_wgpu::Vulkan>()),
+        #[cfg(feature = "metal")]
+        BackendKind::Metal => Ok(task.run::<burn_wgpu::Metal>()),
+        #[cfg(feature = "wgpu")]
+        BackendKind::Wgpu => Ok(task.run::<burn_wgpu::Wgpu>()),
+        #[allow(unreachable_patterns, reason = "reachable unless every backend is compiled in")]
+        missing => {
+            let compiled = BackendKind::compiled();
+            let compiled: Vec<_> = compiled.iter().map(BackendKind::name).collect();
+            let reason = format!(
+                "not compiled in; build with `--features {missing}` (this build has: {})",
+                compiled.join(", ")
+            );
+            Err(Error::Backend { name: missing.to_string(), reason })
+        }
+    }
 }
 
 /// The backend of the unit tests: the first one compiled in.
@@ -150,8 +223,44 @@ pub(crate) type TestBackend = burn_flex::Flex;
 #[cfg(all(test, feature = "tch", not(feature = "flex")))]
 pub(crate) type TestBackend = burn_tch::LibTorch;
 /// The backend of the unit tests: the first one compiled in.
-#[cfg(all(test, feature = "wgpu", not(any(feature = "flex", feature = "tch"))))]
-pub(crate) type TestBackend = burn_wgpu::Wgpu;
-/// The backend of the unit tests: the first one compiled in.
-#[cfg(all(test, feature = "cuda", not(any(feature = "flex", feature = "tch", feature = "wgpu"))))]
+#[cfg(all(test, feature = "cuda", not(any(feature = "flex", feature = "tch"))))]
 pub(crate) type TestBackend = burn_cuda::Cuda;
+/// The backend of the unit tests: the first one compiled in.
+#[cfg(all(
+    test,
+    any(feature = "wgpu", feature = "vulkan", feature = "metal"),
+    not(any(feature = "flex", feature = "tch", feature = "cuda"))
+))]
+pub(crate) type TestBackend = burn_wgpu::Wgpu;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiled_backends_find_devices_with_names() {
+        for kind in BackendKind::compiled() {
+            for device in kind.devices().expect("a backend that can start here") {
+                assert!(!device.name.is_empty(), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_device_that_does_not_exist_is_an_error() {
+        let kind = BackendKind::compiled()[0];
+        let error = device::<TestBackend>(kind, 4711).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("backend {kind}: device 4711 does not exist")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for kind in BackendKind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        assert!("cpu".parse::<BackendKind>().is_err());
+    }
+}

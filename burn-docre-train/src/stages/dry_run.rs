@@ -18,6 +18,7 @@ use crate::{
     corpora::Corpora,
     dev::{batches, infer},
     loader::{Position, TrainLoader, TrainSet, n_batches},
+    memory,
     optim::ParameterCount,
     ui::duration,
 };
@@ -57,8 +58,8 @@ impl BackendTask for DryRun<'_> {
         let timing = self.time::<B>(stage, documents, steps_per_epoch, &device)?;
         let n_epochs = stage.epochs_to_run();
         let epoch = timing.batch * n_batches as f64 + timing.dev;
-        let memory = peak_memory_gib().map_or("unknown on this system".into(), |gib| {
-            format!("{gib:.1} GiB resident at most")
+        let memory = memory::peak().map_or("unknown on this system".into(), |bytes| {
+            format!("{:.1} GiB resident at most", bytes as f64 / (1u64 << 30) as f64)
         });
         let ParameterCount { encoder, head } = timing.parameters;
         Ok(format!(
@@ -147,12 +148,4 @@ impl DryRun<'_> {
 
 fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
     <B as Backend>::sync(device).map_err(|error| anyhow::anyhow!("the device failed: {error:?}"))
-}
-
-/// The most memory that this process has held, where the system says.
-fn peak_memory_gib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / (1024.0 * 1024.0))
 }

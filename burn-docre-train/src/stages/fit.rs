@@ -61,9 +61,11 @@ pub fn fit<B: DocReBackend>(
         return finish(pipeline, stage);
     }
     let documents = with_pairs(pipeline, stage, documents)?;
+    let devices = pipeline.devices::<B>(device)?;
+    let device = &devices[0];
     let model = initial_model::<Autodiff<B>>(pipeline, stage, &start, device)?;
     let end =
-        Stage { pipeline, stage, directory, state, documents, teacher }.train(model, device)?;
+        Stage { pipeline, stage, directory, state, documents, teacher }.train(model, &devices)?;
     match end {
         StageEnd::Finished => finish(pipeline, stage),
         StageEnd::Interrupted => Err(Stopped.into()),
@@ -182,7 +184,7 @@ impl Stage<'_> {
     fn train<B: DocReBackend>(
         self,
         model: DocReModel<Autodiff<B>>,
-        device: &B::Device,
+        devices: &[B::Device],
     ) -> Result<StageEnd> {
         let config = self.pipeline.stage_config(self.stage)?.clone();
         let interrupter = Interrupter::new();
@@ -192,16 +194,18 @@ impl Stage<'_> {
             curve_bytes: Arc::new(AtomicU64::new(self.state.metrics_bytes)),
             end: Arc::default(),
         };
-        let n_steps = config.epochs * self.n_batches(&config).div_ceil(config.accumulation);
+        let batches_per_step = config.accumulation * devices.len();
+        let n_steps = config.epochs * self.n_batches(&config).div_ceil(batches_per_step);
         let parts = &self.pipeline.corpora.parts;
         let learner = learner(&self.pipeline.config, parts, &config, n_steps, model);
         let curves = CurveLogger::open(&self.directory, &shared.curve_bytes, &shared.failure)?;
         let (ui, epochs_done) = (self.pipeline.session.ui, self.state.epochs_done);
         let screen = Screen::start(ui, self.stage.name(), &interrupter, epochs_done);
         let Some(renderer) = screen.renderer() else { bail!("the screen is closed") };
-        let strategy = self.strategy::<B>(&config, &shared, renderer.clone(), device);
+        let loader = self.loader::<B>(&config, &shared, devices);
+        let strategy = self.strategy::<B>(&config, &shared, renderer.clone(), devices, &loader);
         let mut training = self
-            .training::<B>(&config, &shared, device)
+            .training::<B>(&config, loader, &devices[0])
             .with_metric_logger(curves)
             .with_checkpointing_strategy(KeepTwo::after(self.state.checkpoint))
             .with_file_checkpointer(AtomicRecorder::new(&shared.failure))
@@ -217,26 +221,34 @@ impl Stage<'_> {
         end.context("the training ended without a result")?
     }
 
-    /// Burn's training with its data and metrics.
-    fn training<B: DocReBackend>(
+    fn loader<B: DocReBackend>(
         &self,
         config: &StageConfig,
         shared: &Shared,
-        device: &B::Device,
-    ) -> SupervisedTraining<Components<B>> {
+        devices: &[B::Device],
+    ) -> TrainLoader<Autodiff<B>> {
         let set = TrainSet {
             documents: self.documents.clone(),
             teacher: self.teacher.clone(),
             failure: shared.failure.clone(),
         };
-        let train = TrainLoader::<Autodiff<B>>::new(
+        TrainLoader::new(
             Arc::new(set),
             Arc::new(self.pipeline.corpora.parts.config.clone()),
-            (config.batch_size, config.accumulation),
+            (config.batch_size, config.accumulation * devices.len()),
             self.seed(),
             shared.position.clone(),
-            device.clone(),
-        );
+            devices[0].clone(),
+        )
+    }
+
+    /// Burn's training with its data and metrics.
+    fn training<B: DocReBackend>(
+        &self,
+        config: &StageConfig,
+        train: TrainLoader<Autodiff<B>>,
+        device: &B::Device,
+    ) -> SupervisedTraining<Components<B>> {
         let dev = DevLoader::<B> { dev: self.pipeline.corpora.dev.clone(), device: device.clone() };
         let mut training = SupervisedTraining::new(&self.directory, Arc::new(train), Arc::new(dev))
             .num_epochs(config.epochs_to_run())
@@ -255,7 +267,8 @@ impl Stage<'_> {
         config: &StageConfig,
         shared: &Shared,
         renderer: crate::renderer::StageRenderer,
-        device: &B::Device,
+        devices: &[B::Device],
+        loader: &TrainLoader<Autodiff<B>>,
     ) -> StageStrategy<B> {
         let parts = self.pipeline.corpora.parts.clone();
         let model_dir = self.pipeline.run.model(self.stage);
@@ -264,7 +277,8 @@ impl Stage<'_> {
             config: config.clone(),
             seed: self.seed(),
             n_batches: self.n_batches(config),
-            device: device.clone(),
+            devices: devices.to_vec(),
+            loaders: loader.split(devices),
             state: self.state.clone(),
             position: shared.position.clone(),
             renderer,

@@ -10,9 +10,8 @@ pub mod teacher;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use burn::tensor::backend::DeviceOps;
 use burn_docre::{
-    backend::{BackendKind, BackendTask, dispatch},
+    backend::{self, BackendKind, BackendTask, dispatch},
     model_dir,
     ops::DocReBackend,
 };
@@ -34,7 +33,7 @@ pub struct Session<'a> {
     /// Set by signals.
     pub stop: &'a StopFlag,
     backend: Option<BackendKind>,
-    device: usize,
+    device: Option<usize>,
 }
 
 impl<'a> Session<'a> {
@@ -45,11 +44,29 @@ impl<'a> Session<'a> {
 
     /// Runs `task` on the chosen backend.
     pub fn dispatch<T>(&self, task: impl BackendTask<Output = Result<T>>) -> Result<T> {
-        dispatch(self.backend, self.device, task)?
+        self.dispatch_on(self.device(), task)
+    }
+
+    fn dispatch_on<T>(
+        &self,
+        device: usize,
+        task: impl BackendTask<Output = Result<T>>,
+    ) -> Result<T> {
+        dispatch(self.backend, device, task)?
+    }
+
+    /// The number of the device that the command line names, else 0.
+    pub fn device(&self) -> usize {
+        self.device.unwrap_or(0)
+    }
+
+    /// The backend that the command line names.
+    pub fn chosen_backend(&self) -> Option<BackendKind> {
+        self.backend
     }
 
     /// The backend that tasks run on.
-    fn backend(&self) -> Result<BackendKind> {
+    pub fn backend(&self) -> Result<BackendKind> {
         self.backend
             .or_else(|| BackendKind::compiled().first().copied())
             .context("this build has no backend; build with `--features flex`")
@@ -78,7 +95,8 @@ impl<'a> Pipeline<'a> {
         config: RunConfig,
         with_distant: bool,
     ) -> Result<Self> {
-        let run = RunDir::open(args, &config, session.backend()?, session.device)?;
+        let devices = training_devices(session, &config);
+        let run = RunDir::open(args, &config, session.backend()?, &devices)?;
         corpora::write_synthetic(&config, &run.root().join("data"))?;
         let corpora = Corpora::load(&config, with_distant, session.ui, session.stop)?;
         let resume_command = resume_command(command, args, run.root());
@@ -87,7 +105,8 @@ impl<'a> Pipeline<'a> {
 
     /// Runs `stages` on the chosen backend and prints the scores so far.
     fn run(&self, stages: impl BackendTask<Output = Result<()>>) -> Result<()> {
-        match self.session.dispatch(stages) {
+        let first = training_devices(self.session, &self.config)[0];
+        match self.session.dispatch_on(first, stages) {
             Err(error) if error.is::<Stopped>() => {
                 bail!("{error}; go on by `{}`", self.resume_command)
             }
@@ -99,6 +118,14 @@ impl<'a> Pipeline<'a> {
     /// The schedule of a stage.
     pub fn stage_config(&self, stage: StageName) -> Result<&StageConfig> {
         stage_config(&self.config, stage)
+    }
+
+    /// The devices that train together; `first` is the first of them.
+    pub fn devices<B: DocReBackend>(&self, first: &B::Device) -> Result<Vec<B::Device>> {
+        let kind = self.session.backend()?;
+        let numbers = training_devices(self.session, &self.config);
+        let others = numbers[1..].iter().map(|&number| Ok(backend::device::<B>(kind, number)?));
+        std::iter::once(Ok(first.clone())).chain(others).collect()
     }
 
     /// What the student learns from the teacher; `None` where it learns nothing from it.
@@ -151,35 +178,6 @@ pub fn train(session: &Session, args: &TrainArgs) -> Result<()> {
     pipeline.run(OneStage(&pipeline, args.stage))
 }
 
-/// `docre backends`: what this build can compute on.
-pub fn list_backends(session: &Session) -> Result<()> {
-    let mut text = String::new();
-    for kind in BackendKind::compiled() {
-        // A backend without a driver or a device panics when it is asked.
-        let hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|_| {}));
-        let devices = std::panic::catch_unwind(|| dispatch(Some(kind), 0, CountDevices));
-        std::panic::set_hook(hook);
-        let devices = match devices {
-            Ok(Ok(1)) => "1 device".to_string(),
-            Ok(Ok(count)) => format!("{count} devices"),
-            Ok(Err(_)) | Err(_) => "no device found".to_string(),
-        };
-        text += &format!("{:<8}{devices}\n", kind.name());
-    }
-    session.ui.results(&text)
-}
-
-struct CountDevices;
-
-impl BackendTask for CountDevices {
-    type Output = usize;
-
-    fn run<B: DocReBackend>(self, device: B::Device) -> usize {
-        B::device_count(device.id().type_id)
-    }
-}
-
 struct AllStages<'a>(&'a Pipeline<'a>);
 
 impl BackendTask for AllStages<'_> {
@@ -206,6 +204,15 @@ impl BackendTask for OneStage<'_> {
             StageName::Student => student::run::<B>(self.0, &device),
             StageName::Finetune => finetune::run::<B>(self.0, &device),
         }
+    }
+}
+
+/// The numbers of the devices that train together, at least one.
+fn training_devices(session: &Session, config: &RunConfig) -> Vec<usize> {
+    match (session.device, &config.compute.devices[..]) {
+        (Some(number), _) => vec![number],
+        (None, []) => vec![0],
+        (None, numbers) => numbers.to_vec(),
     }
 }
 

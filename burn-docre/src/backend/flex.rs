@@ -4,13 +4,20 @@
 //! exponentials in one thread; in a profile of the demo these were close to half of a training step.
 
 use burn::tensor::{Distribution, FloatDType, Shape, TensorData, ops::FloatTensorOps};
-use burn_flex::{Flex, FlexTensor};
+use burn_flex::{Flex, FlexDevice, FlexTensor};
 use rayon::prelude::*;
 
-use super::host::{self, HostTensor, PART};
+use super::{
+    DeviceInfo,
+    host::{self, HostTensor, PART},
+};
 use crate::ops::{AdamWStep, AdamWTensors, DocReBackend};
 
 impl DocReBackend for Flex {
+    fn find_devices() -> Result<Vec<(FlexDevice, DeviceInfo)>, String> {
+        Ok(vec![(FlexDevice, host::processor())])
+    }
+
     fn masked_softmax(scores: FlexTensor, key_bias: Option<FlexTensor>) -> FlexTensor {
         let shape = shape_of(&scores);
         let [n, n_heads, q, k] = shape[..] else { panic!("scores are [n, n_heads, q, k]") };

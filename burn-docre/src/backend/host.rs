@@ -7,7 +7,24 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::DeviceInfo;
 use crate::ops::{AdamWStep, AdamWTensors};
+
+/// The processor, as far as the system describes it.
+pub(super) fn processor() -> DeviceInfo {
+    let line = |file: &str, key: &str| {
+        let text = std::fs::read_to_string(file).ok()?;
+        let value = text.lines().find_map(|line| {
+            line.strip_prefix(key)?.trim().strip_prefix(':').map(str::trim).map(String::from)
+        });
+        value
+    };
+    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let model = line("/proc/cpuinfo", "model name").unwrap_or_else(|| "processor".into());
+    let kib = line("/proc/meminfo", "MemTotal")
+        .and_then(|value| value.strip_suffix("kB")?.trim().parse::<u64>().ok());
+    DeviceInfo { name: format!("{model}, {n_threads} threads"), memory: kib.map(|kib| kib << 10) }
+}
 
 /// Numbers that one parallel task treats at least.
 pub(super) const PART: usize = 16 * 1024;

@@ -6,10 +6,23 @@
 use burn::tensor::{Distribution, FloatDType, Shape, TensorMetadata, ops::FloatTensorOps};
 use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
 
-use super::host::{self, HostTensor};
+use super::{
+    DeviceInfo,
+    host::{self, HostTensor},
+};
 use crate::ops::{self, AdamWStep, AdamWTensors, DocReBackend};
 
 impl DocReBackend for LibTorch {
+    /// CUDA devices first, the processor last.
+    fn find_devices() -> Result<Vec<(LibTorchDevice, DeviceInfo)>, String> {
+        let n_cuda = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
+        let cuda = (0..n_cuda).map(|index| {
+            let info = DeviceInfo { name: format!("CUDA device {index}"), memory: None };
+            (LibTorchDevice::Cuda(index), info)
+        });
+        Ok(cuda.chain([(LibTorchDevice::Cpu, host::processor())]).collect())
+    }
+
     fn dropout_mask(shape: Shape, probability: f64, device: &LibTorchDevice) -> TchTensor {
         if *device != LibTorchDevice::Cpu {
             return ops::default::dropout_mask::<Self>(shape, probability, device);

@@ -1,6 +1,7 @@
 //! Models: an encoder and a head, wired.
 
 mod atlop;
+mod flops;
 mod kd_docre;
 
 use burn::{

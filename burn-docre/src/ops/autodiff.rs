@@ -11,8 +11,13 @@ use burn_autodiff::{
 use super::{
     DocReBackend, FloatTensor, OUTER_PRODUCT_ROWS, concatenate, group_weight, unwrap, wrap,
 };
+use crate::backend::DeviceInfo;
 
 impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
+    fn find_devices() -> Result<Vec<(B::Device, DeviceInfo)>, String> {
+        B::find_devices()
+    }
+
     fn masked_softmax(
         scores: FloatTensor<Self>,
         key_bias: Option<FloatTensor<Self>>,

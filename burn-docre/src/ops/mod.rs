@@ -15,6 +15,7 @@ use burn::tensor::{
     backend::{Backend, BackendTypes},
 };
 
+use crate::backend::DeviceInfo;
 pub use adamw::{AdamWStep, AdamWTensors, adamw_step, sum_of_squares};
 
 type FloatTensor<B> = <B as BackendTypes>::FloatTensorPrimitive;
@@ -27,6 +28,13 @@ const OUTER_PRODUCT_ROWS: usize = 4096;
 /// Every Burn backend qualifies: `impl DocReBackend for MyBackend {}` takes the default bodies, which are ordinary
 /// backend operations.
 pub trait DocReBackend: Backend {
+    /// The devices of this machine in the order of their numbers, or why the backend cannot start here.
+    fn find_devices() -> Result<Vec<(Self::Device, DeviceInfo)>, String> {
+        let device = Self::Device::default();
+        let info = DeviceInfo { name: format!("{device:?}"), memory: None };
+        Ok(vec![(device, info)])
+    }
+
     /// See [`masked_softmax`].
     fn masked_softmax(
         scores: FloatTensor<Self>,

@@ -1,0 +1,318 @@
+//! One mode on one device, by burn-bench's protocol: synchronise, warm up until the passes take a steady time, then take
+//! several samples.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow};
+use burn::{
+    backend::Autodiff,
+    optim::{GradientsParams, Optimizer},
+    tensor::{Distribution, Tensor},
+    train::TrainStep,
+};
+use burn_docre::{
+    backend::{BackendKind, BackendTask},
+    batch::DocReBatch,
+    features::{EncodedDocument, encode_all},
+    model::DocReModel,
+    ops::DocReBackend,
+    predict::predict,
+    soft_labels::{Shard, SoftLabelWriter},
+};
+
+use super::{
+    Mode,
+    record::{Record, Statistics, SystemInfo},
+    work::Work,
+};
+use crate::{
+    cli::BenchArgs,
+    config::{LossConfig, StageConfig},
+    dev::infer,
+    learning::{Objective, Trainee},
+    loader::TrainBatch,
+    optim::GroupedAdamW,
+    stages::Session,
+};
+
+/// Passes of the warm-up at most.
+const MAX_WARMUP: usize = 8;
+/// The warm-up is over when a pass takes no less than this share of the one before.
+const STEADY: f64 = 0.93;
+
+/// Measures a mode.
+pub struct Measure<'a> {
+    /// Where to report progress, and when to stop.
+    pub session: &'a Session<'a>,
+    /// The command line.
+    pub args: &'a BenchArgs,
+    /// The mode.
+    pub mode: Mode,
+    /// The backend that this runs on.
+    pub kind: BackendKind,
+    /// The device's name.
+    pub device_name: String,
+}
+
+impl BackendTask for Measure<'_> {
+    type Output = Result<Record>;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> Result<Record> {
+        let work = Work::load(self.args)?;
+        let timing = match self.mode {
+            Mode::Preprocess => self.time::<B>(&device, Preprocess(&work))?,
+            Mode::Inference => {
+                self.time::<B>(&device, Inference::new(&work, self.args, &device)?)?
+            }
+            Mode::Training => self.time::<B>(&device, Training::new(&work, self.args, &device)?)?,
+            Mode::Label => self.time::<B>(&device, Label::new(&work, self.args, &device)?)?,
+        };
+        let peak = matmul_peak::<B>(&device)?;
+        Ok(self.record(&work, timing, peak))
+    }
+}
+
+/// Something that passes over all documents once.
+trait Pass<B: DocReBackend> {
+    fn pass(&mut self, device: &B::Device) -> Result<()>;
+}
+
+struct Timing {
+    started: u64,
+    warmup: f64,
+    samples: Vec<Duration>,
+}
+
+impl Measure<'_> {
+    fn time<B: DocReBackend>(&self, device: &B::Device, mut work: impl Pass<B>) -> Result<Timing> {
+        let what = format!("{} on {}", self.mode.name(), self.kind);
+        let mut timed = || -> Result<Duration> {
+            self.session.stop.check()?;
+            synchronize::<B>(device)?;
+            let started = Instant::now();
+            work.pass(device)?;
+            synchronize::<B>(device)?;
+            Ok(started.elapsed())
+        };
+        let warmup = Instant::now();
+        let mut before = timed()?;
+        for _ in 1..MAX_WARMUP {
+            let now = timed()?;
+            let is_steady = now.as_secs_f64() >= STEADY * before.as_secs_f64();
+            before = now;
+            if is_steady {
+                break;
+            }
+        }
+        let warmup = warmup.elapsed().as_secs_f64();
+        self.session.ui.note(&format!("{what}: warmed up in {warmup:.1} s"));
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut task = self.session.ui.task(&format!("{what}, samples"), Some(self.args.samples));
+        let mut samples = Vec::with_capacity(self.args.samples);
+        for _ in 0..self.args.samples {
+            samples.push(timed()?);
+            task.advance(1);
+        }
+        Ok(Timing { started: started.as_millis() as u64, warmup, samples })
+    }
+
+    fn record(&self, work: &Work, timing: Timing, matmul_peak_flops: f64) -> Record {
+        let Statistics { max, mean, median, min, variance } = Statistics::of(&timing.samples);
+        let fused = if self.kind.is_fused() { "-fusion" } else { "" };
+        let on_processor = BackendKind::Flex.devices().ok().and_then(|d| d.into_iter().next());
+        Record {
+            backend: self.kind.name().into(),
+            device: self.device_name.clone(),
+            feature: format!("{}{fused}", self.kind),
+            git_hash: option_env!("DOCRE_COMMIT").unwrap_or_default().into(),
+            burn_version: crate::run_dir::BURN_VERSION.into(),
+            name: self.mode.name().into(),
+            operation: self.mode.name().into(),
+            options: None,
+            shapes: vec![vec![work.batch_size, work.encoded.len()]],
+            max,
+            mean,
+            median,
+            min,
+            variance,
+            num_samples: timing.samples.len(),
+            raw_durations: timing.samples,
+            system_info: SystemInfo {
+                cpus: on_processor.map(|device| device.name).into_iter().collect(),
+                gpus: Vec::new(),
+            },
+            timestamp: timing.started,
+            flops: match self.mode {
+                Mode::Preprocess => None,
+                Mode::Inference | Mode::Label => Some(work.forward_flops()),
+                Mode::Training => Some(3 * work.forward_flops()),
+            },
+            documents: work.encoded.len(),
+            tokens: work.n_tokens(),
+            pairs: work.n_pairs(),
+            warmup_seconds: timing.warmup,
+            peak_memory_bytes: crate::memory::peak(),
+            threads: self
+                .args
+                .threads
+                .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+            precision: "f32".into(),
+            version: format!("docre {}", env!("CARGO_PKG_VERSION")),
+            matmul_peak_flops,
+        }
+    }
+}
+
+fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
+    B::sync(device).map_err(|error| anyhow!("the device failed: {error:?}"))
+}
+
+/// Words to index tensors on the device.
+struct Preprocess<'a>(&'a Work);
+
+impl<B: DocReBackend> Pass<B> for Preprocess<'_> {
+    fn pass(&mut self, device: &B::Device) -> Result<()> {
+        let Work { parts, documents, batch_size, .. } = self.0;
+        for documents in documents.chunks(*batch_size) {
+            let encoded = encode_all(documents, &parts.tokenizer)?;
+            let encoded: Vec<&EncodedDocument> = encoded.iter().collect();
+            let _batch = DocReBatch::<B>::new(&encoded, &parts.config.encoder, device);
+        }
+        Ok(())
+    }
+}
+
+/// Token ids to predictions.
+struct Inference<'a, B: DocReBackend> {
+    work: &'a Work,
+    model: DocReModel<B>,
+}
+
+impl<'a, B: DocReBackend> Inference<'a, B> {
+    fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
+        Ok(Self { work, model: work.model(args.model.as_deref(), device)? })
+    }
+}
+
+impl<B: DocReBackend> Pass<B> for Inference<'_, B> {
+    fn pass(&mut self, device: &B::Device) -> Result<()> {
+        let config = &self.work.parts.config;
+        for batch in self.work.batches() {
+            let logits = infer(&self.model, config, batch, device);
+            for (document, logits) in batch.iter().zip(logits) {
+                let n_entities = document.n_entities();
+                predict(&logits, n_entities, config.n_classes, config.max_relations_per_pair);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Token ids to logits on disk.
+struct Label<'a, B: DocReBackend> {
+    work: &'a Work,
+    model: DocReModel<B>,
+    directory: tempfile::TempDir,
+    n_passes: u64,
+}
+
+impl<'a, B: DocReBackend> Label<'a, B> {
+    fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
+        let directory = tempfile::tempdir().context("a folder for the labels cannot be made")?;
+        let model = work.model(args.model.as_deref(), device)?;
+        Ok(Self { work, model, directory, n_passes: 0 })
+    }
+}
+
+impl<B: DocReBackend> Pass<B> for Label<'_, B> {
+    fn pass(&mut self, device: &B::Device) -> Result<()> {
+        let config = &self.work.parts.config;
+        self.n_passes += 1;
+        let directory = self.directory.path().join(self.n_passes.to_string());
+        let mut writer =
+            SoftLabelWriter::create(&directory, Shard::WHOLE, [0; 32], config.n_classes)?;
+        for batch in self.work.batches() {
+            let logits = infer(&self.model, config, batch, device);
+            for (document, logits) in batch.iter().zip(logits) {
+                writer.push(document.key().0, document.n_pairs(), &logits)?;
+            }
+        }
+        writer.finish()?;
+        Ok(())
+    }
+}
+
+/// Token ids to changed weights.
+struct Training<'a, B: DocReBackend> {
+    work: &'a Work,
+    trainee: Trainee<Autodiff<B>>,
+    optimizer: GroupedAdamW<Trainee<Autodiff<B>>, Autodiff<B>>,
+}
+
+impl<'a, B: DocReBackend> Training<'a, B> {
+    fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
+        let model = work.model::<Autodiff<B>>(args.model.as_deref(), device)?;
+        let config = std::sync::Arc::new(work.parts.config.clone());
+        let objective = Objective::new(config, LossConfig::AflAuthors { gamma: 1.0 }, None);
+        let trainee = Trainee::new(model, objective);
+        Ok(Self { work, trainee, optimizer: GroupedAdamW::new(&schedule(args.batch_size)) })
+    }
+}
+
+impl<B: DocReBackend> Pass<B> for Training<'_, B> {
+    fn pass(&mut self, device: &B::Device) -> Result<()> {
+        let config = &self.work.parts.config;
+        for documents in self.work.batches() {
+            let documents: Vec<&EncodedDocument> = documents.iter().map(AsRef::as_ref).collect();
+            let inputs = DocReBatch::<Autodiff<B>>::new(&documents, &config.encoder, device);
+            let labels = inputs.labels(config.n_classes);
+            let batch = TrainBatch { inputs, labels, teacher_logits: None, weight: 1.0 };
+            let grads: GradientsParams = self.trainee.step(batch).grads;
+            self.trainee = self.optimizer.step(1.0, self.trainee.clone(), grads);
+        }
+        Ok(())
+    }
+}
+
+/// The optimizer of `configs/redocred-minilm.toml` at rates that leave the weights almost as they are.
+fn schedule(batch_size: usize) -> StageConfig {
+    StageConfig {
+        epochs: 1,
+        stop_after_epochs: None,
+        batch_size,
+        accumulation: 1,
+        encoder_lr: 1e-9,
+        head_lr: 1e-9,
+        encoder_weight_decay: 0.01,
+        head_weight_decay: 0.01,
+        warmup_ratio: 0.0,
+        max_grad_norm: 1.0,
+        adam_epsilon: 1e-6,
+        patience: None,
+        checkpoint_every_steps: None,
+        distillation: None,
+    }
+}
+
+/// Operations a second in the fastest of several square matrix products, of a size that takes the device a while.
+fn matmul_peak<B: DocReBackend>(device: &B::Device) -> Result<f64> {
+    const LONG_ENOUGH: Duration = Duration::from_millis(20);
+    let mut best: f64 = 0.0;
+    for n in [512usize, 1024, 2048, 4096, 8192] {
+        let random = || Tensor::<B, 2>::random([n, n], Distribution::Uniform(-1.0, 1.0), device);
+        let (lhs, rhs) = (random(), random());
+        let mut fastest = Duration::MAX;
+        for _ in 0..5 {
+            synchronize::<B>(device)?;
+            let started = Instant::now();
+            let _product = lhs.clone().matmul(rhs.clone());
+            synchronize::<B>(device)?;
+            fastest = fastest.min(started.elapsed());
+        }
+        best = best.max(2.0 * (n as f64).powi(3) / fastest.as_secs_f64());
+        if fastest >= LONG_ENOUGH {
+            break;
+        }
+    }
+    Ok(best)
+}

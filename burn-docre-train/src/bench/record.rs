@@ -1,0 +1,227 @@
+//! The result of one measurement, in the field names of burn-bench's records with our own figures beside them.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use burn_docre::atomic_file::write_atomically;
+use serde::{Deserialize, Serialize};
+
+/// One mode on one device. Durations are microseconds of one sample: a pass over all documents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The backend's name.
+    pub backend: String,
+    /// The device's name.
+    pub device: String,
+    /// The features that the backend was built with.
+    pub feature: String,
+    /// The commit of the build.
+    pub git_hash: String,
+    /// The version of Burn.
+    pub burn_version: String,
+    /// The mode's name.
+    pub name: String,
+    /// The mode's name; burn-bench groups by it.
+    pub operation: String,
+    /// Nothing; burn-bench's records have it.
+    pub options: Option<String>,
+    /// Batch size and documents.
+    pub shapes: Vec<Vec<usize>>,
+    /// Longest sample.
+    pub max: u64,
+    /// Mean of the samples.
+    pub mean: u64,
+    /// Median of the samples.
+    pub median: u64,
+    /// Shortest sample.
+    pub min: u64,
+    /// Variance of the samples, in the unit of burn-bench: the mean square as a duration.
+    pub variance: u64,
+    /// Number of samples.
+    pub num_samples: usize,
+    /// The samples in the order in which they were taken.
+    pub raw_durations: Vec<Duration>,
+    /// The machine.
+    pub system_info: SystemInfo,
+    /// Milliseconds since 1970 at the first sample.
+    pub timestamp: u64,
+    /// Floating-point operations of the matrix products in a sample, where the mode has any.
+    pub flops: Option<u64>,
+    /// Documents of a sample.
+    pub documents: usize,
+    /// Tokens of a sample.
+    pub tokens: usize,
+    /// Classified pairs of a sample.
+    pub pairs: usize,
+    /// Seconds until the passes took a steady time, autotuning and compilation included.
+    pub warmup_seconds: f64,
+    /// The most memory that the process held, where the system says.
+    pub peak_memory_bytes: Option<u64>,
+    /// Threads of the processor.
+    pub threads: usize,
+    /// Precision of the arithmetic.
+    pub precision: String,
+    /// The program's version.
+    pub version: String,
+    /// Operations a second in a large matrix product on this device, measured in the same process.
+    pub matmul_peak_flops: f64,
+}
+
+/// The machine, as burn-bench describes it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SystemInfo {
+    /// Processors.
+    pub cpus: Vec<String>,
+    /// Graphics devices.
+    pub gpus: Vec<String>,
+}
+
+/// Statistics of samples, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statistics {
+    /// Longest.
+    pub max: u64,
+    /// Mean.
+    pub mean: u64,
+    /// Middle one; the upper of two.
+    pub median: u64,
+    /// Shortest.
+    pub min: u64,
+    /// Mean square deviation, as burn-bench computes it: of seconds, written as a duration.
+    pub variance: u64,
+}
+
+impl Statistics {
+    /// Of at least one sample.
+    pub fn of(samples: &[Duration]) -> Self {
+        let mut sorted = samples.to_vec();
+        sorted.sort_unstable();
+        let n = sorted.len().max(1) as f64;
+        let mean = sorted.iter().map(Duration::as_secs_f64).sum::<f64>() / n;
+        let variance =
+            sorted.iter().map(|sample| (sample.as_secs_f64() - mean).powi(2)).sum::<f64>() / n;
+        let micros = |sample: Option<&Duration>| sample.map_or(0, |s| s.as_micros() as u64);
+        Self {
+            max: micros(sorted.last()),
+            mean: (mean * 1e6) as u64,
+            median: micros(sorted.get(sorted.len() / 2)),
+            min: micros(sorted.first()),
+            variance: (variance * 1e6) as u64,
+        }
+    }
+}
+
+impl Record {
+    /// `count` in a sample, as a rate by the median sample.
+    pub fn per_second(&self, count: usize) -> f64 {
+        count as f64 / (self.median.max(1) as f64 * 1e-6)
+    }
+
+    /// Half the distance between the slowest and the fastest sample, as a share of the median.
+    pub fn spread(&self) -> f64 {
+        (self.max - self.min) as f64 / 2.0 / self.median.max(1) as f64
+    }
+
+    /// Operations a second, and their share of what a matrix product reaches.
+    pub fn achieved_flops(&self) -> Option<(f64, f64)> {
+        let rate = self.flops? as f64 / (self.median.max(1) as f64 * 1e-6);
+        Some((rate, rate / self.matmul_peak_flops))
+    }
+
+    /// The label of the record's bar.
+    pub fn label(&self) -> String {
+        match self.precision.as_str() {
+            "f32" => self.feature.clone(),
+            precision => format!("{} {precision}", self.feature),
+        }
+    }
+}
+
+/// Reads the records of a file.
+pub fn read(path: &Path) -> Result<Vec<Record>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{}: reading failed", path.display()))?;
+    let records: Vec<Record> = serde_json::from_str(&text)
+        .with_context(|| format!("{}: no list of benchmark records", path.display()))?;
+    ensure!(!records.is_empty(), "{}: the file has no records", path.display());
+    Ok(records)
+}
+
+/// Writes records.
+pub fn write(path: &Path, records: &[Record]) -> Result<()> {
+    let text = serde_json::to_string_pretty(records).context("the records cannot be written")?;
+    Ok(write_atomically(path, |out| std::io::Write::write_all(out, text.as_bytes()))?)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A record whose median sample takes `seconds`.
+    pub fn record(backend: &str, mode: &str, seconds: f64) -> Record {
+        let samples =
+            [0.9, 1.0, 1.2].map(|factor| Duration::from_secs_f64(factor * seconds)).to_vec();
+        let Statistics { max, mean, median, min, variance } = Statistics::of(&samples);
+        Record {
+            backend: backend.into(),
+            device: "a processor".into(),
+            feature: backend.into(),
+            git_hash: "0".into(),
+            burn_version: "0.21.0".into(),
+            name: mode.into(),
+            operation: mode.into(),
+            options: None,
+            shapes: vec![vec![4, 16]],
+            max,
+            mean,
+            median,
+            min,
+            variance,
+            num_samples: samples.len(),
+            raw_durations: samples,
+            system_info: SystemInfo::default(),
+            timestamp: 0,
+            flops: Some(1_000_000_000),
+            documents: 16,
+            tokens: 4000,
+            pairs: 6000,
+            warmup_seconds: 1.0,
+            peak_memory_bytes: Some(3 << 30),
+            threads: 2,
+            precision: "f32".into(),
+            version: "docre".into(),
+            matmul_peak_flops: 2e9,
+        }
+    }
+
+    #[test]
+    fn rates_come_from_the_median() {
+        let record = record("flex", "inference", 2.0);
+        assert!((record.per_second(record.documents) - 8.0).abs() < 1e-9);
+        assert!((record.spread() - 0.15).abs() < 1e-6);
+        let (rate, share) = record.achieved_flops().unwrap();
+        assert!((rate - 5e8).abs() < 1.0 && (share - 0.25).abs() < 1e-9);
+    }
+
+    #[test]
+    fn records_are_written_with_burn_benchs_names_and_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bench.json");
+        let records = vec![record("tch", "training", 1.5)];
+        write(&path, &records).unwrap();
+        assert_eq!(read(&path).unwrap(), records);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for name in ["gitHash", "burnVersion", "numSamples", "rawDurations", "systemInfo", "secs"] {
+            assert!(text.contains(&format!("\"{name}\"")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_records_is_an_error_that_names_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("other.json");
+        std::fs::write(&path, "{}").unwrap();
+        assert!(format!("{:#}", read(&path).unwrap_err()).contains("other.json"));
+    }
+}

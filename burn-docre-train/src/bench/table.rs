@@ -1,0 +1,103 @@
+//! The comparison as a table for the terminal.
+
+use std::fmt::Write;
+
+use super::{modes_in_order, record::Record};
+
+/// Width of the longest bar.
+const BAR: usize = 24;
+
+/// One block a mode, the fastest first, each with a bar and the ratio to the fastest.
+pub fn table(records: &[Record]) -> String {
+    let mut text = String::new();
+    let width = records.iter().map(|record| record.label().len()).max().unwrap_or(0).max(8);
+    for (mode, records) in modes_in_order(records) {
+        let fastest = records.first().map_or(1.0, |record| record.per_second(record.documents));
+        let _ = writeln!(
+            text,
+            "{mode:<width$}  {:>9}  {:<BAR$}  {:>5}  {:>8}  {:>9}  {:>8}  {:>9}  {:>7}",
+            "docs/s", "", "±", "tokens/s", "pairs/s", "GFLOP/s", "of matmul", "memory",
+        );
+        for record in records {
+            let rate = record.per_second(record.documents);
+            let (flops, share) = record.achieved_flops().map_or_else(
+                || ("-".into(), "-".into()),
+                |(rate, share)| (format!("{:.0}", rate / 1e9), format!("{:.0} %", 100.0 * share)),
+            );
+            let memory = record.peak_memory_bytes.map_or("-".into(), |bytes| {
+                format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
+            });
+            let _ = writeln!(
+                text,
+                "{:<width$}  {rate:>9.2}  {:<BAR$}  {:>4.0}%  {:>8.0}  {:>9.0}  {flops:>8}  {share:>9}  {memory:>7}",
+                record.label(),
+                bar(rate / fastest),
+                100.0 * record.spread(),
+                record.per_second(record.tokens),
+                record.per_second(record.pairs),
+            );
+        }
+        text.push('\n');
+    }
+    text += &conditions(records);
+    text
+}
+
+/// What was measured on which devices.
+fn conditions(records: &[Record]) -> String {
+    let Some(first) = records.first() else { return String::new() };
+    let batch = first.shapes.first().and_then(|shape| shape.first()).copied().unwrap_or(0);
+    let mut text = format!(
+        "{} documents in batches of {batch} ({} tokens, {} pairs), {} samples each, medians\n",
+        first.documents, first.tokens, first.pairs, first.num_samples
+    );
+    let mut seen = Vec::new();
+    for record in records {
+        let line = format!(
+            "{}: {}, {} threads, {:.0} GFLOP/s in a matrix product, {}",
+            record.label(),
+            record.device,
+            record.threads,
+            record.matmul_peak_flops / 1e9,
+            record.version,
+        );
+        if !seen.contains(&record.label()) {
+            seen.push(record.label());
+            text += &line;
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// A bar in eighths of a character.
+fn bar(share: f64) -> String {
+    const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
+    "█".repeat(eighths / 8) + PARTS[eighths % 8]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::record::tests::record, *};
+
+    #[test]
+    fn bars_are_proportional() {
+        assert_eq!(bar(1.0).chars().count(), BAR);
+        assert_eq!(bar(0.5).chars().count(), BAR / 2);
+        assert_eq!(bar(0.0), "");
+    }
+
+    #[test]
+    fn the_fastest_stands_first_and_every_mode_has_its_block() {
+        let records = [
+            record("flex", "inference", 4.0),
+            record("tch", "inference", 2.0),
+            record("tch", "training", 8.0),
+        ];
+        let text = table(&records);
+        let tch = text.find("\ntch").expect("a line of tch");
+        assert!(tch < text.find("\nflex").expect("a line of flex"), "{text}");
+        assert!(text.contains("training") && text.contains("3.0 GiB"), "{text}");
+    }
+}
