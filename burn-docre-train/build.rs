@@ -1,14 +1,28 @@
-//! Records the commit that the binary was built from; runs carry it in their manifest.
+//! Records the commit that the binary was built from, which runs carry in their manifest, and where libtorch lay.
 
-use std::{path::Path, process::Command};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).output().ok()?;
-        let text = String::from_utf8(output.stdout).ok()?.trim().to_string();
-        (output.status.success() && !text.is_empty()).then_some(text)
-    };
+    record_commit();
+    if env::var_os("CARGO_FEATURE_TCH").is_some() {
+        find_libtorch_at_run_time();
+    }
+}
+
+/// The output of a program that succeeds and says something.
+fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?.trim().to_string();
+    (output.status.success() && !text.is_empty()).then_some(text)
+}
+
+fn record_commit() {
+    let git = |arguments: &[&str]| output_of("git", arguments);
     if let Some(commit) = git(&["rev-parse", "HEAD"]) {
         println!("cargo::rustc-env=DOCRE_COMMIT={commit}");
     }
@@ -17,5 +31,30 @@ fn main() {
         git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists())
     {
         println!("cargo::rerun-if-changed={log}");
+    }
+}
+
+/// Writes the folder of libtorch into the program, so that it starts without `LD_LIBRARY_PATH` on the machine that built it.
+fn find_libtorch_at_run_time() {
+    for variable in ["LIBTORCH", "LIBTORCH_LIB", "LIBTORCH_USE_PYTORCH", "PATH"] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
+    if !matches!(env::var("CARGO_CFG_TARGET_FAMILY").as_deref(), Ok("unix")) {
+        return;
+    }
+    let from_python = || {
+        env::var_os("LIBTORCH_USE_PYTORCH")?;
+        let folder =
+            "import os, torch; print(os.path.join(os.path.dirname(torch.__file__), 'lib'))";
+        output_of("python3", &["-c", folder])
+            .or_else(|| output_of("python", &["-c", folder]))
+            .map(PathBuf::from)
+    };
+    let from_variables = || {
+        let root = env::var_os("LIBTORCH_LIB").or_else(|| env::var_os("LIBTORCH"))?;
+        Some(PathBuf::from(root).join("lib"))
+    };
+    if let Some(folder) = from_python().or_else(from_variables) {
+        println!("cargo::rustc-link-arg=-Wl,-rpath,{}", folder.display());
     }
 }

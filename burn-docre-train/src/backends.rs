@@ -11,7 +11,7 @@ use crate::stages::Session;
 pub fn list(session: &Session) -> Result<()> {
     let mut text = String::new();
     for kind in BackendKind::ALL {
-        let fused = if kind.is_fused() && kind.devices().is_ok() { " (fusion)" } else { "" };
+        let fused = if kind.is_fused() { ", fusion" } else { "" };
         match kind.devices() {
             Ok(devices) => {
                 for (number, device) in devices.iter().enumerate() {

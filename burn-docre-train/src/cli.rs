@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use burn_docre::{backend::BackendKind, soft_labels::Shard};
+use burn_docre::{backend::BackendKind, precision::Precision, soft_labels::Shard};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{bench::Mode, evaluate::EvaluateArgs, ui::LogFormat};
@@ -109,6 +109,9 @@ pub struct LabelArgs {
     /// Label every N-th document only, from the I-th, I from 1; the N parts may run on different machines.
     #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = parse_shard)]
     pub shard: Shard,
+    /// Precision of the large matrix products: f32, bf16 or f16.
+    #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
+    pub precision: Precision,
 }
 
 /// `docre predict`.
@@ -120,6 +123,9 @@ pub struct PredictArgs {
     /// Documents in DocRED format; their labels are not read.
     #[arg(long, value_name = "DOCS")]
     pub input: PathBuf,
+    /// Precision of the large matrix products: f32, bf16 or f16.
+    #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
+    pub precision: Precision,
     /// File of the DocRED submission; `.zip` gives the leaderboard's archive, `.jsonl` scores and thresholds by
     /// document.
     #[arg(long, value_name = "FILE")]
@@ -147,6 +153,9 @@ pub struct BenchArgs {
     /// Samples after the warm-up.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
     pub samples: usize,
+    /// Precision of the large matrix products: f32, bf16 or f16.
+    #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
+    pub precision: Precision,
     /// Threads of the processor [default: all].
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,

@@ -12,6 +12,7 @@ use burn_docre::{
     loss::{DistillationLoss, RelationLoss},
     model::{HeadConfig, ModelConfig, ModelKind},
     pair::PairAttentionKind,
+    precision::Precision,
 };
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -45,6 +46,9 @@ pub struct ComputeConfig {
     /// first has the optimizer and does everything but training. `--device` takes the place of them all.
     #[serde(default)]
     pub devices: Vec<usize>,
+    /// The precision of the large matrix products: `f32` or `bf16`; weights, their updates and losses stay `f32`.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 impl ComputeConfig {
@@ -298,6 +302,10 @@ impl RunConfig {
         self.encoder.check()?;
         self.model.check()?;
         self.loss.check()?;
+        ensure!(
+            self.compute.precision != Precision::F16,
+            "`compute.precision` f16 is for inference; gradients need the range of bf16 or f32"
+        );
         let stages = &self.stages;
         let named = [
             ("teacher", &stages.teacher),

@@ -12,6 +12,7 @@ use burn_docre::{
     loss::{DistillationLoss, RelationLoss},
     model::{DocReModel, ModelConfig},
     ops::DocReBackend,
+    precision::{Precision, with_precision},
 };
 
 use crate::{
@@ -33,6 +34,8 @@ pub struct Objective {
     pub relation_weight: f64,
     /// The distillation loss and its weight.
     pub distillation: Option<(DistillationLoss, f64)>,
+    /// The precision of forward and backward passes.
+    pub precision: Precision,
 }
 
 impl Objective {
@@ -41,11 +44,12 @@ impl Objective {
         model: Arc<ModelConfig>,
         loss: LossConfig,
         distillation: Option<DistillationConfig>,
+        precision: Precision,
     ) -> Self {
         let (relation_weight, distillation) =
             distillation.map_or((1.0, None), |distillation| distillation.resolve());
         let relation = loss.resolve();
-        Self { model, relation, relation_weight, distillation }
+        Self { model, relation, relation_weight, distillation, precision }
     }
 
     /// The loss of a batch and its parts.
@@ -93,7 +97,8 @@ impl<B: DocReBackend> TrainStep for Trainee<Autodiff<B>> {
     type Output = StepFigures;
 
     fn step(&self, batch: TrainBatch<Autodiff<B>>) -> TrainOutput<StepFigures> {
-        let logits = self.model.forward(&batch.inputs).logits;
+        let model = with_precision(self.model.clone(), self.objective.precision);
+        let logits = model.forward(&batch.inputs).logits;
         let (loss, figures) = self.objective.loss(logits, batch.labels, batch.teacher_logits);
         let grads = loss.mul_scalar(batch.weight).backward();
         TrainOutput::new(self, grads, figures)
@@ -105,12 +110,8 @@ impl<B: DocReBackend> InferenceStep for Trainee<B> {
     type Output = DevFigures;
 
     fn step(&self, request: DevRequest<B>) -> DevFigures {
-        DevFigures(request.dev.score(
-            &self.model,
-            &self.objective.model,
-            &request.device,
-            request.go_on,
-        ))
+        let model = with_precision(self.model.clone(), self.objective.precision);
+        DevFigures(request.dev.score(&model, &self.objective.model, &request.device, request.go_on))
     }
 }
 

@@ -32,9 +32,6 @@ use clap::Parser;
 
 use crate::{cli::Command, stages::Session, ui::Ui};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     memory::keep_freed_memory();
     let cli = cli::Cli::parse();

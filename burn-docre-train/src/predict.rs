@@ -15,6 +15,7 @@ use burn_docre::{
     model::DocReModel,
     model_dir::ModelParts,
     ops::DocReBackend,
+    precision::with_precision,
     predict::{Prediction, predict},
     relation::{RelationVocab, THRESHOLD_CLASS},
     submission::{SubmittedFact, write_json},
@@ -48,7 +49,8 @@ impl BackendTask for Predict<'_> {
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
         let Self { session, args } = self;
         let parts = ModelParts::load(&args.model)?;
-        let model = parts.load_model(&args.model, &device)?;
+        args.precision.check::<B>(&device)?;
+        let model = with_precision(parts.load_model(&args.model, &device)?, args.precision);
         let mut documents = Predictions::<B> {
             session,
             parts: &parts,

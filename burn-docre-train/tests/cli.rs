@@ -50,16 +50,51 @@ fn a_failure_is_one_sentence_with_its_cause() {
 }
 
 #[test]
+fn every_backend_is_listed_with_its_devices_or_the_reason_that_it_has_none() {
+    let workshop = Workshop::new();
+    let listed = stdout(&workshop.succeed(&["backends"]));
+    for name in ["flex", "tch", "cuda", "vulkan", "metal", "wgpu"] {
+        let line = listed.lines().find(|line| line.starts_with(name)).expect(name);
+        assert!(line.len() > 20, "{line}");
+    }
+    assert!(listed.contains("device 0: "), "{listed}");
+}
+
+#[test]
 fn a_backend_that_is_not_compiled_in_is_named() {
     let workshop = Workshop::new();
-    let compiled = stdout(&workshop.succeed(&["backends"]));
-    let Some(missing) = ["cuda", "wgpu", "tch"].into_iter().find(|name| !compiled.contains(name))
-    else {
-        return;
-    };
+    let listed = stdout(&workshop.succeed(&["backends"]));
+    let Some(line) = listed.lines().find(|line| line.contains("not compiled in")) else { return };
+    let missing = line.split(' ').next().unwrap();
     let arguments = ["train", "tiny.toml", "--stage", "teacher", "--backend", missing];
     let message = workshop.fail(1, &arguments);
     assert!(message.contains(&format!("--features {missing}")), "{message}");
+}
+
+#[test]
+fn a_device_that_does_not_exist_is_one_sentence() {
+    let workshop = Workshop::new();
+    let message =
+        workshop.fail(1, &["train", "tiny.toml", "--stage", "teacher", "--device", "4711"]);
+    assert!(message.contains("device 4711 does not exist"), "{message}");
+}
+
+#[test]
+fn the_benchmark_writes_its_records_and_pictures_and_merges_them() {
+    let workshop = Workshop::new();
+    let small = ["--documents", "2", "--samples", "2", "--modes", "preprocess"];
+    workshop.succeed(&[&["bench", "--output", "a"][..], &small].concat());
+    for name in ["bench.json", "bench.svg", "bench.png"] {
+        assert!(workshop.path("a").join(name).exists(), "{name}");
+    }
+    let merge = ["bench", "--merge", "a/bench.json", "a/bench.json", "--output", "both"];
+    let table = stdout(&workshop.succeed(&merge));
+    assert!(table.contains("preprocess") && table.contains("docs/s"), "{table}");
+    let one = std::fs::read_to_string(workshop.path("a/bench.json")).unwrap();
+    let both = std::fs::read_to_string(workshop.path("both/bench.json")).unwrap();
+    let count = |text: &str| serde_json::from_str::<Vec<serde_json::Value>>(text).unwrap().len();
+    assert_eq!(2 * count(&one), count(&both));
+    assert!(workshop.fail(1, &["bench", "--merge", "tiny.toml"]).contains("tiny.toml"));
 }
 
 #[test]

@@ -267,3 +267,19 @@ fn patience_ends_a_stage_early() {
     let state: serde_json::Value = serde_json::from_str(&state).unwrap();
     assert_eq!(state["history"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn two_workers_train_as_one_that_accumulates() {
+    // One machine has one processor, so both workers share it: that the gradients meet is what can be tested.
+    let workshop = Workshop::new();
+    let teacher = |out: &str, settings: [&str; 2]| {
+        let mut arguments = vec!["train", "tiny.toml", "--stage", "teacher", "--out", out];
+        arguments.extend(["--set", "encoder.scratch.dropout=0.0"]);
+        settings.into_iter().for_each(|setting| arguments.extend(["--set", setting]));
+        workshop.succeed(&arguments);
+        weights(&workshop.path(out), "teacher")
+    };
+    let one = teacher("one", ["stages.teacher.accumulation=2", "compute.devices=[0]"]);
+    let two = teacher("two", ["stages.teacher.accumulation=1", "compute.devices=[0, 0]"]);
+    assert!(one == two, "the weights differ");
+}

@@ -52,6 +52,7 @@ pub mod ops;
 pub mod packing;
 pub mod pair;
 pub mod pooling;
+pub mod precision;
 pub mod predict;
 pub mod relation;
 pub mod soft_labels;

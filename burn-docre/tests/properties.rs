@@ -4,6 +4,11 @@
 
 mod common;
 
+use burn::{
+    backend::Autodiff,
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Tensor, backend::AutodiffBackend},
+};
 use burn_docre::{
     backend::{BackendTask, dispatch},
     batch::DocReBatch,
@@ -11,6 +16,7 @@ use burn_docre::{
     model::{DocReModel, ModelConfig, ModelKind},
     ops::DocReBackend,
     pair::PairAttentionKind,
+    precision::{Precision, with_precision},
 };
 use common::{config, document, documents};
 
@@ -177,4 +183,78 @@ impl Check for Labels {
 #[test]
 fn labels_stand_at_their_pairs_and_the_threshold_class_where_there_is_none() {
     run(Labels);
+}
+
+/// The gradients of the model's parameters one after the other.
+struct Gradients<'a, B: AutodiffBackend> {
+    grads: &'a B::Gradients,
+    numbers: Vec<f32>,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Gradients<'_, B> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if let Some(grad) = param.val().grad(self.grads) {
+            self.numbers.extend(grad.into_data().iter::<f32>());
+        }
+    }
+}
+
+fn gradients<B: DocReBackend>(
+    model: &DocReModel<Autodiff<B>>,
+    config: &ModelConfig,
+    precision: Precision,
+    device: &B::Device,
+) -> Vec<f32> {
+    let documents = documents();
+    let documents: Vec<&EncodedDocument> = documents.iter().collect();
+    let batch = DocReBatch::<Autodiff<B>>::new(&documents, &config.encoder, device);
+    let rounded = with_precision(model.clone(), precision);
+    let grads = rounded.forward(&batch).logits.square().mean().backward();
+    let mut visitor = Gradients::<Autodiff<B>> { grads: &grads, numbers: Vec::new() };
+    model.visit(&mut visitor);
+    visitor.numbers
+}
+
+/// `‖a − b‖ / ‖b‖`.
+fn relative_distance(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let norm = |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|x| x * x).sum::<f64>().sqrt();
+    let difference = norm(&mut a.iter().zip(b).map(|(a, b)| f64::from(a - b)));
+    difference / norm(&mut b.iter().map(|b| f64::from(*b)))
+}
+
+struct HalfPrecision;
+
+impl Check for HalfPrecision {
+    fn check<B: DocReBackend>(
+        &self,
+        config: &ModelConfig,
+        model: &DocReModel<B>,
+        device: &B::Device,
+    ) {
+        let documents = documents();
+        let all: Vec<&EncodedDocument> = documents.iter().collect();
+        let exact = logits(config, model, &all, device);
+        for (precision, tolerance) in [(Precision::Bf16, 0.05), (Precision::F16, 0.01)] {
+            if precision.check::<B>(device).is_err() {
+                continue;
+            }
+            let rounded = with_precision(model.clone(), precision);
+            let apart = relative_distance(&logits(config, &rounded, &all, device), &exact);
+            assert!(apart > 0.0 && apart < tolerance, "{precision}: logits {apart} apart");
+        }
+        if Precision::Bf16.check::<B>(device).is_ok() {
+            B::seed(device, 5);
+            let model = config.init::<Autodiff<B>>(device);
+            let [rounded, exact] = [Precision::Bf16, Precision::F32]
+                .map(|precision| gradients::<B>(&model, config, precision, device));
+            let apart = relative_distance(&rounded, &exact);
+            assert!(apart > 0.0 && apart < 0.1, "gradients {apart} apart");
+        }
+    }
+}
+
+#[test]
+fn half_precision_stays_near_single_and_its_gradients_reach_the_master_weights() {
+    run(HalfPrecision);
 }

@@ -16,6 +16,7 @@ use burn_docre::{
     features::{EncodedDocument, encode_all},
     model::DocReModel,
     ops::DocReBackend,
+    precision::with_precision,
     predict::predict,
     soft_labels::{Shard, SoftLabelWriter},
 };
@@ -58,6 +59,7 @@ impl BackendTask for Measure<'_> {
     type Output = Result<Record>;
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<Record> {
+        self.args.precision.check::<B>(&device)?;
         let work = Work::load(self.args)?;
         let timing = match self.mode {
             Mode::Preprocess => self.time::<B>(&device, Preprocess(&work))?,
@@ -94,6 +96,7 @@ impl Measure<'_> {
             synchronize::<B>(device)?;
             Ok(started.elapsed())
         };
+        self.session.ui.note(&format!("{what}: warming up"));
         let warmup = Instant::now();
         let mut before = timed()?;
         for _ in 1..MAX_WARMUP {
@@ -156,7 +159,7 @@ impl Measure<'_> {
                 .args
                 .threads
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-            precision: "f32".into(),
+            precision: self.args.precision.to_string(),
             version: format!("docre {}", env!("CARGO_PKG_VERSION")),
             matmul_peak_flops,
         }
@@ -190,7 +193,8 @@ struct Inference<'a, B: DocReBackend> {
 
 impl<'a, B: DocReBackend> Inference<'a, B> {
     fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
-        Ok(Self { work, model: work.model(args.model.as_deref(), device)? })
+        let model = work.model(args.model.as_deref(), device)?;
+        Ok(Self { work, model: with_precision(model, args.precision) })
     }
 }
 
@@ -220,6 +224,7 @@ impl<'a, B: DocReBackend> Label<'a, B> {
     fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
         let directory = tempfile::tempdir().context("a folder for the labels cannot be made")?;
         let model = work.model(args.model.as_deref(), device)?;
+        let model = with_precision(model, args.precision);
         Ok(Self { work, model, directory, n_passes: 0 })
     }
 }
@@ -253,7 +258,8 @@ impl<'a, B: DocReBackend> Training<'a, B> {
     fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
         let model = work.model::<Autodiff<B>>(args.model.as_deref(), device)?;
         let config = std::sync::Arc::new(work.parts.config.clone());
-        let objective = Objective::new(config, LossConfig::AflAuthors { gamma: 1.0 }, None);
+        let objective =
+            Objective::new(config, LossConfig::AflAuthors { gamma: 1.0 }, None, args.precision);
         let trainee = Trainee::new(model, objective);
         Ok(Self { work, trainee, optimizer: GroupedAdamW::new(&schedule(args.batch_size)) })
     }

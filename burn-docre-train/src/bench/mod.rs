@@ -140,6 +140,7 @@ fn measure_in_a_process(
         .args(["--documents", &args.documents.to_string()])
         .args(["--batch-size", &args.batch_size.to_string()])
         .args(["--samples", &args.samples.to_string()])
+        .args(["--precision", args.precision.name()])
         .arg("--record")
         .arg(path);
     let files: [(&str, &Option<PathBuf>); 2] = [("--model", &args.model), ("--input", &args.input)];
@@ -153,7 +154,11 @@ fn measure_in_a_process(
         command.args(["--threads", &n]);
         command.env("RAYON_NUM_THREADS", &n).env("OMP_NUM_THREADS", &n).env("MKL_NUM_THREADS", &n);
     }
-    let status = command.status().context("the measuring process cannot be started")?;
+    // The other process speaks; this one keeps silent as long.
+    session.ui.take_screen();
+    let status = command.status();
+    session.ui.free_screen();
+    let status = status.context("the measuring process cannot be started")?;
     session.stop.check()?;
     if !status.success() {
         bail!("{} on {kind} failed ({status}); its message stands above", mode.name());

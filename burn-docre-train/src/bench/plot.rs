@@ -10,7 +10,7 @@ use super::{modes_in_order, record::Record};
 
 const WIDTH: f64 = 880.0;
 const LEFT: f64 = 190.0;
-const RIGHT: f64 = 170.0;
+const RIGHT: f64 = 230.0;
 const TOP: f64 = 92.0;
 const ROW: f64 = 30.0;
 const BAR: f64 = 20.0;
@@ -76,7 +76,7 @@ fn row(body: &mut String, y: f64, record: &Record, fastest: f64, colour: &str) {
     let full = WIDTH - LEFT - RIGHT;
     let rate = record.per_second(record.documents);
     // The slowest sample of another bar may be faster than this scale's end only by noise; it is cut there.
-    let x_of = |rate: f64| LEFT + full * (rate / fastest).min(1.12);
+    let x_of = |rate: f64| LEFT + full * (rate / fastest).min(1.08);
     let (width, middle) = (x_of(rate) - LEFT, y + BAR / 2.0);
     text(body, (LEFT - 12.0, middle + 4.5), "end", 13.0, false, &record.label());
     let _ = writeln!(

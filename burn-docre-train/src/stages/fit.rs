@@ -62,6 +62,7 @@ pub fn fit<B: DocReBackend>(
     }
     let documents = with_pairs(pipeline, stage, documents)?;
     let devices = pipeline.devices::<B>(device)?;
+    pipeline.config.compute.precision.check::<B>(device)?;
     let device = &devices[0];
     let model = initial_model::<Autodiff<B>>(pipeline, stage, &start, device)?;
     let end =
@@ -157,7 +158,9 @@ pub fn learner<B: DocReBackend>(
     n_steps: usize,
     model: DocReModel<Autodiff<B>>,
 ) -> Learner<Components<B>> {
-    let objective = Objective::new(Arc::new(parts.config.clone()), run.loss, config.distillation);
+    let precision = run.compute.precision;
+    let objective =
+        Objective::new(Arc::new(parts.config.clone()), run.loss, config.distillation, precision);
     let schedule = WarmupLinear::new(n_steps, config.warmup_ratio);
     Learner::new(Trainee::new(model, objective), GroupedAdamW::new(config), schedule)
 }

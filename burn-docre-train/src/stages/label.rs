@@ -10,6 +10,7 @@ use burn_docre::{
     model::DocReModel,
     model_dir::{self, ModelParts},
     ops::DocReBackend,
+    precision::{Precision, with_precision},
     soft_labels::{Digest, Shard, SoftLabelWriter, shard_is_complete},
 };
 
@@ -37,7 +38,7 @@ impl BackendTask for Label<'_> {
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
         let Self { session, args } = self;
-        let teacher = Teacher::<B>::load(&args.model, &device)?;
+        let teacher = Teacher::<B>::load(&args.model, args.precision, &device)?;
         let n_classes = teacher.parts.config.n_classes;
         if shard_is_complete(&args.output, args.shard, &teacher.identity, n_classes)? {
             session.ui.note("these documents are labelled already; nothing to do");
@@ -66,7 +67,7 @@ pub fn run_stage<B: DocReBackend>(pipeline: &Pipeline, device: &B::Device) -> Re
         session.ui.note("label: already finished");
         return Ok(());
     }
-    let teacher = Teacher::<B>::load(&directory, device)?;
+    let teacher = Teacher::<B>::load(&directory, pipeline.config.compute.precision, device)?;
     let documents = &pipeline.corpora.distant;
     let total = Some(documents.len());
     let documents = documents.iter().cloned().map(Ok);
@@ -81,9 +82,10 @@ struct Teacher<B: DocReBackend> {
 }
 
 impl<B: DocReBackend> Teacher<B> {
-    fn load(directory: &Path, device: &B::Device) -> Result<Self> {
+    fn load(directory: &Path, precision: Precision, device: &B::Device) -> Result<Self> {
+        precision.check::<B>(device)?;
         let parts = ModelParts::load(directory)?;
-        let model = parts.load_model(directory, device)?;
+        let model = with_precision(parts.load_model(directory, device)?, precision);
         Ok(Self { parts, model, identity: model_dir::identity(directory)? })
     }
 

@@ -10,6 +10,7 @@ use super::{EncoderConfig, TokenGrid};
 use crate::{
     dropout::Dropout,
     ops::{self, DocReBackend},
+    precision::linear,
 };
 
 /// `softmax(q k^T / sqrt(d / n_heads)) v`, dropout after the softmax as in BERT.
@@ -34,12 +35,12 @@ pub struct AttentionOutput<B: Backend> {
 
 impl<B: Backend> SelfAttention<B> {
     pub(super) fn new(config: &EncoderConfig, device: &B::Device) -> Self {
-        let linear = || LinearConfig::new(config.hidden_size, config.hidden_size).init(device);
+        let fresh = || LinearConfig::new(config.hidden_size, config.hidden_size).init(device);
         Self {
-            query: linear(),
-            key: linear(),
-            value: linear(),
-            output: linear(),
+            query: fresh(),
+            key: fresh(),
+            value: fresh(),
+            output: fresh(),
             dropout: Dropout::new(config.attention_probs_dropout_prob),
             n_heads: config.num_attention_heads,
         }
@@ -55,7 +56,7 @@ impl<B: DocReBackend> SelfAttention<B> {
         let head_width = d / self.n_heads;
         let split = |projection: &Linear<B>| {
             grid.packing
-                .to_grid(projection.forward(rows.clone()))
+                .to_grid(linear(projection, rows.clone()))
                 .reshape([windows, l, self.n_heads, head_width])
                 .swap_dims(1, 2)
         };
@@ -67,6 +68,6 @@ impl<B: DocReBackend> SelfAttention<B> {
 
         let context = probabilities.clone().matmul(value).swap_dims(1, 2);
         let context = grid.packing.to_rows(context.reshape([windows * l, d]));
-        AttentionOutput { rows: self.output.forward(context), probabilities }
+        AttentionOutput { rows: linear(&self.output, context), probabilities }
     }
 }

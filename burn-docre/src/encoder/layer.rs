@@ -7,7 +7,7 @@ use burn::{
 };
 
 use super::{EncoderConfig, TokenGrid, attention::SelfAttention};
-use crate::{dropout::Dropout, norm::LayerNorm, ops::DocReBackend};
+use crate::{dropout::Dropout, norm::LayerNorm, ops::DocReBackend, precision::linear};
 
 /// Attention and feed-forward, each followed by dropout, the residual and layer normalisation.
 #[derive(Module, Debug)]
@@ -47,8 +47,8 @@ impl<B: DocReBackend> EncoderLayer<B> {
     pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> LayerOutput<B> {
         let attention = self.attention.forward(rows.clone(), grid);
         let rows = self.attention_norm.forward(self.dropout.forward(attention.rows) + rows);
-        let inner = gelu(self.intermediate.forward(rows.clone()));
-        let output = self.dropout.forward(self.output.forward(inner));
+        let inner = gelu(linear(&self.intermediate, rows.clone()));
+        let output = self.dropout.forward(linear(&self.output, inner));
         LayerOutput {
             rows: self.output_norm.forward(output + rows),
             probabilities: attention.probabilities,

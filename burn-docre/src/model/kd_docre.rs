@@ -15,6 +15,7 @@ use crate::{
         PairExtractor, TwoHopAttention,
     },
     pooling::{DocumentEncoding, localized_context},
+    precision::linear,
 };
 
 /// Added to the sum of a pair's attention before dividing by it (authors' code).
@@ -67,7 +68,7 @@ impl<B: DocReBackend> KdDocre<B> {
         let context = Self::context(encoding, pairs);
         let sides = self.extractor.forward(&encoding.entities, &context, pairs);
         let pair = self.attend(self.projection.forward(sides), pairs);
-        self.classifier.forward(pair.select(0, pairs.off_diagonal.clone()))
+        linear(&self.classifier, pair.select(0, pairs.off_diagonal.clone()))
     }
 
     fn context(encoding: &DocumentEncoding<B>, pairs: &PairIndex<B>) -> Tensor<B, 2> {

@@ -1,6 +1,6 @@
 //! Analytic backward passes of [`DocReBackend`]'s operations, for every backend at once.
 
-use burn::tensor::{Shape, Tensor, backend::AutodiffBackend};
+use burn::tensor::{DType, Shape, Tensor, backend::AutodiffBackend};
 use burn_autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -11,7 +11,7 @@ use burn_autodiff::{
 use super::{
     DocReBackend, FloatTensor, OUTER_PRODUCT_ROWS, concatenate, group_weight, unwrap, wrap,
 };
-use crate::backend::DeviceInfo;
+use crate::{backend::DeviceInfo, precision::matmul};
 
 impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
     fn find_devices() -> Result<Vec<(B::Device, DeviceInfo)>, String> {
@@ -164,7 +164,8 @@ impl<B: DocReBackend> Backward<B, 3> for GroupedBilinear {
 
         let [node_head, node_tail, node_weight] = ops.parents;
         if let Some(node) = node_weight {
-            let d_weight = bilinear_weight_gradient(&head, &tail, &grad, n_groups);
+            let d_weight = bilinear_weight_gradient(&head, &tail, &grad, n_groups, weight.dtype());
+            let d_weight = d_weight.cast(weight.dtype());
             grads.register::<B>(node.id, unwrap(d_weight));
         }
         if node_head.is_some() || node_tail.is_some() {
@@ -184,6 +185,7 @@ fn bilinear_weight_gradient<B: DocReBackend>(
     tail: &Tensor<B, 2>,
     grad: &Tensor<B, 2>,
     n_groups: usize,
+    dtype: DType,
 ) -> Tensor<B, 2> {
     let [p, emb] = head.dims();
     let (g, d) = (emb / n_groups, grad.dims()[1]);
@@ -196,7 +198,7 @@ fn bilinear_weight_gradient<B: DocReBackend>(
                 unwrap(head.clone().slice([rows.clone(), columns.clone()])),
                 unwrap(tail.clone().slice([rows.clone(), columns.clone()])),
             ));
-            let part = outer.transpose().matmul(grad.clone().slice([rows, 0..d]));
+            let part = matmul(outer.transpose(), grad.clone().slice([rows, 0..d]).cast(dtype));
             sum = Some(match sum {
                 Some(sum) => sum + part,
                 None => part,
@@ -224,7 +226,7 @@ fn bilinear_input_gradients<B: DocReBackend>(
         let (mut head_groups, mut tail_groups) = (Vec::new(), Vec::new());
         for group in 0..n_groups {
             let columns = group * g..(group + 1) * g;
-            let d_outer = grad.clone().matmul(group_weight(weight, group, g).transpose());
+            let d_outer = matmul(grad.clone(), group_weight(weight, group, g).transpose());
             let d_outer = d_outer.reshape([n, g, g]);
             let head = head.clone().slice([rows.clone(), columns.clone()]).reshape([n, 1, g]);
             let tail = tail.clone().slice([rows.clone(), columns]).reshape([n, g, 1]);

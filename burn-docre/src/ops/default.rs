@@ -2,6 +2,8 @@
 
 use burn::tensor::{Distribution, Shape, Tensor, activation, backend::Backend};
 
+use crate::precision::matmul;
+
 use super::{
     AdamWStep, AdamWTensors, DocReBackend, FloatTensor, OUTER_PRODUCT_ROWS, concatenate,
     group_weight, unwrap, wrap,
@@ -65,7 +67,7 @@ pub(super) fn grouped_bilinear<B: DocReBackend>(
                 unwrap(head.clone().slice([rows.clone(), columns.clone()])),
                 unwrap(tail.clone().slice([rows.clone(), columns])),
             ));
-            let part = outer.matmul(group_weight(&weight, group, g));
+            let part = matmul(outer, group_weight(&weight, group, g));
             sum = Some(match sum {
                 Some(sum) => sum + part,
                 None => part,

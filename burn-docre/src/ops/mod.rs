@@ -131,7 +131,8 @@ pub fn dropout_mask<B: DocReBackend, const D: usize>(
 ///
 /// # Shapes
 /// - `head`, `tail`: `[p, n_groups * g]`
-/// - `weight`: `[n_groups * g * g, d]`, group slowest, then the head index, then the tail index
+/// - `weight`: `[n_groups * g * g, d]`, group slowest, then the head index, then the tail index; its type is the
+///   [precision](crate::precision) of the products
 /// - output: `[p, d]`
 ///
 /// # Panics

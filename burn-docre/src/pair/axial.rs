@@ -10,6 +10,7 @@ use crate::{
     batch::PairIndex,
     norm::LayerNorm,
     ops::{self, DocReBackend},
+    precision::linear,
 };
 
 /// PyTorch's default, which the authors leave in place.
@@ -103,14 +104,14 @@ impl<B: DocReBackend> AxialAttention<B> {
         pairs: &PairIndex<B>,
     ) -> Tensor<B, 2> {
         let [n, d] = rows.dims();
-        let key_value = self.to_kv.forward(rows.clone());
+        let key_value = linear(&self.to_kv, rows.clone());
         let input = AxisInput {
-            query: self.to_q.forward(rows),
+            query: linear(&self.to_q, rows),
             key: key_value.clone().slice([0..n, 0..d]),
             value: key_value.slice([0..n, d..2 * d]),
         };
         let scale = 1.0 / ((d / n_heads) as f64).sqrt();
-        self.to_out.forward(attend_along(axis, input, n_heads, scale, pairs))
+        linear(&self.to_out, attend_along(axis, input, n_heads, scale, pairs))
     }
 }
 
@@ -167,7 +168,7 @@ impl<B: DocReBackend> AxialStack<B> {
         for (i, (col, row)) in self.col.iter().zip(&self.row).enumerate() {
             let column = col.forward(Axis::Column, x.clone(), self.n_heads, pairs);
             let row = row.forward(Axis::Row, x.clone(), self.n_heads, pairs);
-            x = self.ln[i].forward(self.ffn[i].forward(x + column + row));
+            x = self.ln[i].forward(linear(&self.ffn[i], x + column + row));
         }
         x + input
     }

@@ -6,7 +6,7 @@ use burn::{
     tensor::{Int, Tensor, backend::Backend},
 };
 
-use crate::{batch::PairIndex, ops::DocReBackend};
+use crate::{batch::PairIndex, ops::DocReBackend, precision::matmul};
 
 /// `z_head = tanh(W_h [entity; context] + b_h)`, `z_tail` in the same manner.
 #[derive(Module, Debug)]
@@ -57,10 +57,10 @@ fn one_side<B: Backend>(
     let d = context.dims()[1];
     let weight = linear.weight.val();
     let emb = weight.dims()[1];
-    let mut from_entity = entities.clone().matmul(weight.clone().slice([0..d, 0..emb]));
+    let mut from_entity = matmul(entities.clone(), weight.clone().slice([0..d, 0..emb]));
     if let Some(bias) = &linear.bias {
         from_entity = from_entity + bias.val().reshape([1, emb]);
     }
-    let from_context = context.clone().matmul(weight.slice([d..2 * d, 0..emb]));
+    let from_context = matmul(context.clone(), weight.slice([d..2 * d, 0..emb]));
     (from_context + from_entity.select(0, entity_of_pair.clone())).tanh()
 }

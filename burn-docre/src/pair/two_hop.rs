@@ -7,7 +7,7 @@ use burn::{
 };
 
 use super::axial::{Axis, AxisInput, attend_along};
-use crate::{batch::PairIndex, ops::DocReBackend};
+use crate::{batch::PairIndex, ops::DocReBackend, precision::linear};
 
 /// `r = g + sum_p softmax_p(q_(s,o)^T k_(p,o)) v_(p,o) + sum_p softmax_p(q_(s,o)^T k_(s,p)) v_(s,p)`: one layer, one
 /// head, no scale, both axes from `g`.
@@ -21,8 +21,8 @@ pub struct TwoHopAttention<B: Backend> {
 impl<B: Backend> TwoHopAttention<B> {
     /// Fresh attention of width `d`.
     pub fn new(d: usize, device: &B::Device) -> Self {
-        let linear = || LinearConfig::new(d, d).with_bias(false).init(device);
-        Self { q: linear(), k: linear(), v: linear() }
+        let fresh = || LinearConfig::new(d, d).with_bias(false).init(device);
+        Self { q: fresh(), k: fresh(), v: fresh() }
     }
 }
 
@@ -32,9 +32,9 @@ impl<B: DocReBackend> TwoHopAttention<B> {
     pub fn forward(&self, input: Tensor<B, 2>, pairs: &PairIndex<B>) -> Tensor<B, 2> {
         let along = |axis| {
             let projected = AxisInput {
-                query: self.q.forward(input.clone()),
-                key: self.k.forward(input.clone()),
-                value: self.v.forward(input.clone()),
+                query: linear(&self.q, input.clone()),
+                key: linear(&self.k, input.clone()),
+                value: linear(&self.v, input.clone()),
             };
             attend_along(axis, projected, 1, 1.0, pairs)
         };

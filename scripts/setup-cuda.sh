@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Says what the `cuda` backend will miss at run time on this machine; it installs nothing, since drivers and toolkits come
+# from NVIDIA. Building needs none of it.
+#   scripts/setup-cuda.sh
+missing=0
+need() { # NAME LIBRARY ADVICE
+    if ldconfig -p | grep -q "$2" || ls ${LD_LIBRARY_PATH//:/ } 2>/dev/null | grep -q "$2"; then
+        echo "found     $1 ($2)"
+    else
+        echo "missing   $1 ($2): $3"
+        missing=1
+    fi
+}
+need "the driver" libcuda.so "install NVIDIA's driver"
+need "the run-time compiler" libnvrtc.so "install the CUDA toolkit, or pip install nvidia-cuda-nvrtc and put its lib folder into LD_LIBRARY_PATH"
+headers=${CUDA_PATH:-/usr/local/cuda}/include
+if [ -e "$headers/cuda_fp16.h" ]; then
+    echo "found     CUDA's headers ($headers)"
+else
+    echo "missing   CUDA's headers ($headers/cuda_fp16.h): install the CUDA toolkit and set CUDA_PATH"
+    missing=1
+fi
+exit $missing

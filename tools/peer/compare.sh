@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# docre's backends and the PyTorch peer side by side: same weights, documents, batches, threads, in one run.
+#   tools/peer/compare.sh MODEL_DIR DOCS OUT [docre bench options, as --documents 32 --samples 7]
+# DOCRE=path/to/docre, PYTHON=python with torch and safetensors. MODEL_DIR is one of docre's; DOCS is in DocRED format.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+model=${1:?usage: tools/peer/compare.sh MODEL_DIR DOCS OUT [docre bench options]} docs=${2:?} out=${3:?}
+docre=${DOCRE:-target/release/docre} python=${PYTHON:-python3}
+samples=5
+for ((i = 4; i <= $#; i++)); do [ "${!i}" = --samples ] && { j=$((i + 1)); samples=${!j}; }; done
+
+mkdir -p "$out"
+"$docre" bench --model "$model" --input "$docs" "${@:4}" --dump-inputs "$out/inputs.json"
+"$docre" bench --model "$model" --input "$docs" "${@:4}" --output "$out/docre"
+for mode in inference training; do
+    "$python" tools/peer/peer.py --model "$model" --inputs "$out/inputs.json" --mode "$mode" --samples "$samples" \
+        --output "$out/peer-$mode.json"
+done
+"$docre" bench --merge "$out/docre/bench.json" "$out/peer-inference.json" "$out/peer-training.json" --output "$out"
