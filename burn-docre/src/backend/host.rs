@@ -14,10 +14,9 @@ use crate::ops::{AdamWStep, AdamWTensors};
 pub(super) fn processor() -> DeviceInfo {
     let line = |file: &str, key: &str| {
         let text = std::fs::read_to_string(file).ok()?;
-        let value = text.lines().find_map(|line| {
+        text.lines().find_map(|line| {
             line.strip_prefix(key)?.trim().strip_prefix(':').map(str::trim).map(String::from)
-        });
-        value
+        })
     };
     let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
     let model = line("/proc/cpuinfo", "model name").unwrap_or_else(|| "processor".into());
