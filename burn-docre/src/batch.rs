@@ -13,6 +13,7 @@ use crate::{
         window::{Window, WindowRule},
     },
     features::EncodedDocument,
+    ops::{Line, Lines},
     packing::{MASKED, Packing, float_tensor, index_tensor, key_bias},
     relation::THRESHOLD_CLASS,
 };
@@ -108,6 +109,10 @@ pub struct PairIndex<B: Backend> {
     pub head: Tensor<B, 1, Int>,
     /// The tail's row among the entities, for each pair row.
     pub tail: Tensor<B, 1, Int>,
+    /// The pairs of one head: the rows of the grid.
+    pub row_lines: Lines,
+    /// The pairs of one tail: the columns of the grid.
+    pub column_lines: Lines,
     /// The mask of missing entities, `[b, e]`: 0 or hugely negative; `None` if no document has fewer than `e`.
     pub entity_bias: Option<Tensor<B, 2>>,
     /// The pair rows off the diagonal, in row order: those that are classified, `[p]`.
@@ -249,8 +254,15 @@ impl WindowPlan {
             ids: index_tensor(ids, device),
             positions: index_tensor(positions, device),
             packing: Packing::new(&is_real, device),
+            lines: self.lines(),
             key_bias: key_bias(&is_real, shape, device),
         }
+    }
+
+    /// The packed rows of each window.
+    fn lines(&self) -> Lines {
+        let line = |w: &PlannedWindow| Line { first: w.first_row, stride: 1, len: w.len };
+        Lines::new(self.windows.iter().map(line).collect())
     }
 
     fn document_index<B: Backend>(
@@ -437,9 +449,32 @@ fn pair_index<B: Backend>(documents: &[&EncodedDocument], device: &B::Device) ->
         packing: Packing::new(&is_pair, device),
         head: index_tensor(head_rows, device),
         tail: index_tensor(tail_rows, device),
+        row_lines: pair_lines(documents, |first, e, i| Line {
+            first: first + i * e,
+            stride: 1,
+            len: e,
+        }),
+        column_lines: pair_lines(documents, |first, e, i| Line {
+            first: first + i,
+            stride: e,
+            len: e,
+        }),
         entity_bias: key_bias(&is_entity, shape, device),
         off_diagonal: index_tensor(off_diagonal, device),
     }
+}
+
+/// The lines of the pair grids, by the line of each entity: from the document's first pair row, its number of entities, and
+/// the entity.
+fn pair_lines(documents: &[&EncodedDocument], line: impl Fn(usize, usize, usize) -> Line) -> Lines {
+    let mut first = 0;
+    let mut lines = Vec::new();
+    for document in documents {
+        let e = document.n_entities();
+        lines.extend((0..e).map(|i| line(first, e, i)));
+        first += e * e;
+    }
+    Lines::new(lines)
 }
 
 /// The classified pair and class of every fact.

@@ -20,10 +20,15 @@ impl Dropout {
         Self { probability }
     }
 
+    /// Whether it drops anything: in training, with a probability above 0.
+    pub fn is_active<B: Backend>(&self, device: &B::Device) -> bool {
+        self.probability > 0.0 && B::ad_enabled(device)
+    }
+
     /// Applies it where the backend differentiates.
     pub fn forward<B: DocReBackend, const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
         let device = input.device();
-        if self.probability == 0.0 || !<B as Backend>::ad_enabled(&device) {
+        if !self.is_active::<B>(&device) {
             return input;
         }
         let mask = ops::dropout_mask(input.shape(), self.probability, &device);

@@ -9,9 +9,9 @@ use rayon::prelude::*;
 
 use super::{
     DeviceInfo,
-    host::{self, HostTensor, PART},
+    host::{self, HostTensor, PART, softmax},
 };
-use crate::ops::{AdamWStep, AdamWTensors, DocReBackend};
+use crate::ops::{AdamWStep, AdamWTensors, DocReBackend, LineAttention};
 
 impl DocReBackend for Flex {
     fn find_devices() -> Result<Vec<(FlexDevice, DeviceInfo)>, String> {
@@ -37,10 +37,43 @@ impl DocReBackend for Flex {
         tensor(values, vec![n, n_heads, q, k])
     }
 
+    fn line_attention(
+        query: FlexTensor,
+        key_value: FlexTensor,
+        attention: &LineAttention,
+    ) -> Option<FlexTensor> {
+        let shape = shape_of(&query);
+        let mut context = vec![0f32; shape.iter().product()];
+        let (query, key_value) = (contiguous(query), contiguous(key_value));
+        host::line_attention(&host::rows(&query, &key_value), attention, &mut context);
+        Some(tensor(context, shape))
+    }
+
+    fn line_attention_backward(
+        query: FlexTensor,
+        key_value: FlexTensor,
+        grad: FlexTensor,
+        attention: &LineAttention,
+    ) -> Option<[FlexTensor; 2]> {
+        let shapes = [shape_of(&query), shape_of(&key_value)];
+        let [mut d_query, mut d_key_value] =
+            [0, 1].map(|i: usize| vec![0f32; shapes[i].iter().product()]);
+        let (query, key_value) = (contiguous(query), contiguous(key_value));
+        host::line_attention_backward(
+            &host::rows(&query, &key_value),
+            contiguous(grad).numbers(),
+            attention,
+            &mut d_query,
+            &mut d_key_value,
+        );
+        let [query_shape, key_value_shape] = shapes;
+        Some([tensor(d_query, query_shape), tensor(d_key_value, key_value_shape)])
+    }
+
     fn outer_products(lhs: FlexTensor, rhs: FlexTensor) -> FlexTensor {
         let [p, g] = shape_of(&lhs)[..] else { panic!("rows are [p, g]") };
         let mut product = vec![0f32; p * g * g];
-        host::outer_products(&floats(lhs), &floats(rhs), g, &mut product);
+        outer_products(&floats(lhs), &floats(rhs), g, &mut product);
         tensor(product, vec![p, g * g])
     }
 
@@ -91,32 +124,18 @@ fn tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
-/// Softmax of one row in place.
-fn softmax(row: &mut [f32]) {
-    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    row.iter_mut().for_each(|value| *value = exp(*value - max));
-    let scale = 1.0 / row.iter().sum::<f32>();
-    row.iter_mut().for_each(|value| *value *= scale);
-}
-
-/// `e^x` for `x <= 0` to two units in the last place, written so that it vectorises: `2^n e^r` with `|r| <= ln 2 / 2`
-/// and the Taylor polynomial of degree 7 for `e^r`.
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    /// ln 2 in two parts, so that `x - n ln 2` is exact to single precision.
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    // e^-87 is the smallest power that is a normal number; smaller ones count as 0 beside the row's maximum of 1.
-    let is_tiny = x < -87.0;
-    let x = x.max(-87.0);
-    let n = (x * std::f32::consts::LOG2_E).round_ties_even();
-    let r = x - n * LN2_HIGH - n * LN2_LOW;
-    let mut power = 1.0 / 5040.0;
-    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
-        power = power * r + coefficient;
-    }
-    let scaled = power * f32::from_bits(((n as i32 + 127) << 23) as u32);
-    if is_tiny { 0.0 } else { scaled }
+/// The outer product of each pair of rows: `[p, g]` and `[p, g]` to `[p, g * g]`.
+fn outer_products(lhs: &[f32], rhs: &[f32], g: usize, product: &mut [f32]) {
+    let rows_per_part = (PART / (g * g)).max(1);
+    product.par_chunks_mut(rows_per_part * g * g).enumerate().for_each(|(part, outs)| {
+        for (i, out) in outs.chunks_exact_mut(g * g).enumerate() {
+            let row = (part * rows_per_part + i) * g;
+            let right = &rhs[row..row + g];
+            for (out, left) in out.chunks_exact_mut(g).zip(&lhs[row..row + g]) {
+                out.iter_mut().zip(right).for_each(|(out, right)| *out = left * right);
+            }
+        }
+    });
 }
 
 #[cfg(test)]
@@ -125,17 +144,6 @@ mod tests {
 
     use super::*;
     use crate::ops;
-
-    #[test]
-    fn the_exponential_agrees_with_the_standard_library() {
-        for i in 0..=87_000 {
-            let x = -(i as f32) / 1000.0;
-            let (ours, exact) = (f64::from(exp(x)), f64::from(x).exp());
-            assert!((ours - exact).abs() <= 2.5e-7 * exact, "e^{x}: {ours} against {exact}");
-        }
-        assert_eq!(exp(0.0), 1.0);
-        assert_eq!(exp(-1e30), 0.0);
-    }
 
     #[test]
     fn softmax_agrees_with_burns_for_views_too() {

@@ -3,10 +3,17 @@
 //! Plain Rust over contiguous slices, which the compiler vectorises, in parallel over parts of a fixed size: no result
 //! depends on the number of threads or on their scheduling.
 
+mod attention;
+mod softmax;
+
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+pub(super) use self::{
+    attention::{AttentionRows, line_attention, line_attention_backward},
+    softmax::softmax,
+};
 use super::DeviceInfo;
 use crate::ops::{AdamWStep, AdamWTensors};
 
@@ -27,6 +34,11 @@ pub(super) fn processor() -> DeviceInfo {
 
 /// Numbers that one parallel task treats at least.
 pub(super) const PART: usize = 16 * 1024;
+
+/// Attention's operands from tensors in row-major order.
+pub(super) fn rows<'a, T: HostTensor>(query: &'a T, key_value: &'a T) -> AttentionRows<'a> {
+    AttentionRows { query: query.numbers(), key_value: key_value.numbers() }
+}
 
 /// A tensor of `f32` in the processor's memory, in row-major order.
 pub(super) trait HostTensor: Sized {
@@ -76,20 +88,6 @@ pub(super) fn sum_of_squares(numbers: &[f32]) -> f32 {
         })
         .collect();
     parts.iter().sum::<f64>() as f32
-}
-
-/// The outer product of each pair of rows: `[p, g]` and `[p, g]` to `[p, g * g]`.
-pub(super) fn outer_products(lhs: &[f32], rhs: &[f32], g: usize, product: &mut [f32]) {
-    let rows_per_part = (PART / (g * g)).max(1);
-    product.par_chunks_mut(rows_per_part * g * g).enumerate().for_each(|(part, outs)| {
-        for (i, out) in outs.chunks_exact_mut(g * g).enumerate() {
-            let row = (part * rows_per_part + i) * g;
-            let right = &rhs[row..row + g];
-            for (out, left) in out.chunks_exact_mut(g).zip(&lhs[row..row + g]) {
-                out.iter_mut().zip(right).for_each(|(out, right)| *out = left * right);
-            }
-        }
-    });
 }
 
 /// A seed from two uniform numbers of a backend's generator.

@@ -10,7 +10,7 @@ use super::{
     DeviceInfo,
     host::{self, HostTensor},
 };
-use crate::ops::{self, AdamWStep, AdamWTensors, DocReBackend};
+use crate::ops::{self, AdamWStep, AdamWTensors, DocReBackend, LineAttention};
 
 impl DocReBackend for LibTorch {
     /// CUDA devices first, the processor last.
@@ -21,6 +21,42 @@ impl DocReBackend for LibTorch {
             (LibTorchDevice::Cuda(index), info)
         });
         Ok(cuda.chain([(LibTorchDevice::Cpu, host::processor())]).collect())
+    }
+
+    fn line_attention(
+        query: TchTensor,
+        key_value: TchTensor,
+        attention: &LineAttention,
+    ) -> Option<TchTensor> {
+        if !is_on_host(&query) {
+            return None;
+        }
+        let mut context = like(&query);
+        let (query, key_value) = (contiguous(query), contiguous(key_value));
+        let rows = host::rows(&query, &key_value);
+        host::line_attention(&rows, attention, context.numbers_mut());
+        Some(context)
+    }
+
+    fn line_attention_backward(
+        query: TchTensor,
+        key_value: TchTensor,
+        grad: TchTensor,
+        attention: &LineAttention,
+    ) -> Option<[TchTensor; 2]> {
+        if !is_on_host(&query) {
+            return None;
+        }
+        let (mut d_query, mut d_key_value) = (like(&query), like(&key_value));
+        let (query, key_value) = (contiguous(query), contiguous(key_value));
+        host::line_attention_backward(
+            &host::rows(&query, &key_value),
+            contiguous(grad).numbers(),
+            attention,
+            d_query.numbers_mut(),
+            d_key_value.numbers_mut(),
+        );
+        Some([d_query, d_key_value])
     }
 
     fn dropout_mask(shape: Shape, probability: f64, device: &LibTorchDevice) -> TchTensor {
@@ -52,6 +88,11 @@ impl DocReBackend for LibTorch {
 
 fn is_on_host(tensor: &TchTensor) -> bool {
     tensor.tensor.device() == tch::Device::Cpu && tensor.tensor.kind() == tch::Kind::Float
+}
+
+/// A tensor of the same shape on the processor, its numbers arbitrary.
+fn like(tensor: &TchTensor) -> TchTensor {
+    LibTorch::float_empty(tensor.shape(), &LibTorchDevice::Cpu, FloatDType::F32)
 }
 
 /// The same numbers in row-major order.

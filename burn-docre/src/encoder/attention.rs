@@ -9,7 +9,7 @@ use burn::{
 use super::{EncoderConfig, TokenGrid};
 use crate::{
     dropout::Dropout,
-    ops::{self, DocReBackend},
+    ops::{self, DocReBackend, LineAttention},
     precision::linear,
 };
 
@@ -48,19 +48,57 @@ impl<B: Backend> SelfAttention<B> {
 }
 
 impl<B: DocReBackend> SelfAttention<B> {
+    /// The projected context.
+    ///
+    /// # Shapes
+    /// - `[rows, d]` → `[rows, d]`
+    pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> Tensor<B, 2> {
+        if self.dropout.is_active::<B>(&rows.device()) {
+            return self.forward_with_probabilities(rows, grid).rows;
+        }
+        let head_width = rows.dims()[1] / self.n_heads;
+        let attention = LineAttention {
+            lines: grid.lines.clone(),
+            n_heads: self.n_heads,
+            scale: 1.0 / (head_width as f64).sqrt(),
+        };
+        let query = linear(&self.query, rows.clone());
+        let key_value = [&self.key, &self.value].map(|layer| linear(layer, rows.clone()));
+        match ops::line_attention(&query, &Tensor::cat(key_value.to_vec(), 1), &attention) {
+            Some(context) => linear(&self.output, context),
+            None => self.attend_on_the_grid(query, key_value, grid).rows,
+        }
+    }
+
+    /// The projected context with its probabilities.
+    ///
     /// # Shapes
     /// - `rows`: `[rows, d]`
-    pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> AttentionOutput<B> {
-        let d = rows.dims()[1];
+    pub(super) fn forward_with_probabilities(
+        &self,
+        rows: Tensor<B, 2>,
+        grid: &TokenGrid<B>,
+    ) -> AttentionOutput<B> {
+        let key_value = [&self.key, &self.value].map(|layer| linear(layer, rows.clone()));
+        self.attend_on_the_grid(linear(&self.query, rows), key_value, grid)
+    }
+
+    fn attend_on_the_grid(
+        &self,
+        query: Tensor<B, 2>,
+        [key, value]: [Tensor<B, 2>; 2],
+        grid: &TokenGrid<B>,
+    ) -> AttentionOutput<B> {
+        let d = query.dims()[1];
         let [windows, l] = grid.shape;
         let head_width = d / self.n_heads;
-        let split = |projection: &Linear<B>| {
+        let split = |rows: Tensor<B, 2>| {
             grid.packing
-                .to_grid(linear(projection, rows.clone()))
+                .to_grid(rows)
                 .reshape([windows, l, self.n_heads, head_width])
                 .swap_dims(1, 2)
         };
-        let (query, key, value) = (split(&self.query), split(&self.key), split(&self.value));
+        let (query, key, value) = (split(query), split(key), split(value));
 
         let scores = query.matmul(key.swap_dims(2, 3)) / (head_width as f64).sqrt();
         let probabilities = ops::masked_softmax(scores, grid.key_bias.clone());

@@ -44,14 +44,30 @@ impl<B: Backend> EncoderLayer<B> {
 }
 
 impl<B: DocReBackend> EncoderLayer<B> {
-    pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> LayerOutput<B> {
-        let attention = self.attention.forward(rows.clone(), grid);
-        let rows = self.attention_norm.forward(self.dropout.forward(attention.rows) + rows);
-        let inner = gelu(linear(&self.intermediate, rows.clone()));
-        let output = self.dropout.forward(linear(&self.output, inner));
+    /// # Shapes
+    /// - `[rows, d]` → `[rows, d]`
+    pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> Tensor<B, 2> {
+        let context = self.attention.forward(rows.clone(), grid);
+        self.after_attention(rows, context)
+    }
+
+    /// [`forward`](Self::forward) with the attention that was paid.
+    pub(super) fn forward_with_probabilities(
+        &self,
+        rows: Tensor<B, 2>,
+        grid: &TokenGrid<B>,
+    ) -> LayerOutput<B> {
+        let attention = self.attention.forward_with_probabilities(rows.clone(), grid);
         LayerOutput {
-            rows: self.output_norm.forward(output + rows),
+            rows: self.after_attention(rows, attention.rows),
             probabilities: attention.probabilities,
         }
+    }
+
+    fn after_attention(&self, rows: Tensor<B, 2>, context: Tensor<B, 2>) -> Tensor<B, 2> {
+        let rows = self.attention_norm.forward(self.dropout.forward(context) + rows);
+        let inner = gelu(linear(&self.intermediate, rows.clone()));
+        let output = self.dropout.forward(linear(&self.output, inner));
+        self.output_norm.forward(output + rows)
     }
 }

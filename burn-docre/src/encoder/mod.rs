@@ -20,7 +20,10 @@ pub use config::{EncoderConfig, EncoderFamily};
 pub use embedding::EncoderEmbedding;
 pub use layer::{EncoderLayer, LayerOutput};
 
-use crate::{ops::DocReBackend, packing::Packing};
+use crate::{
+    ops::{DocReBackend, Lines},
+    packing::Packing,
+};
 
 /// The tokens of a batch of windows.
 #[derive(Clone, Debug)]
@@ -33,6 +36,8 @@ pub struct TokenGrid<B: Backend> {
     pub positions: Tensor<B, 1, Int>,
     /// Rows ↔ cells of the grid.
     pub packing: Packing<B>,
+    /// The rows of each window.
+    pub lines: Lines,
     /// The mask of the padding: 0 for real tokens, hugely negative for padding, `[windows, l]`; `None` without padding.
     pub key_bias: Option<Tensor<B, 2>>,
 }
@@ -72,12 +77,11 @@ impl<B: DocReBackend> Encoder<B> {
     /// Encodes every window of the grid.
     pub fn forward(&self, grid: &TokenGrid<B>) -> EncoderOutput<B> {
         let mut hidden = self.embedding.forward(grid.ids.clone(), grid.positions.clone());
-        let mut attention = None;
-        for layer in &self.layers {
-            let output = layer.forward(hidden, grid);
-            hidden = output.rows;
-            attention = Some(output.probabilities);
+        let (last, inner) = self.layers.split_last().expect("a valid encoder has a layer");
+        for layer in inner {
+            hidden = layer.forward(hidden, grid);
         }
-        EncoderOutput { hidden, attention: attention.expect("a valid encoder has a layer") }
+        let output = last.forward_with_probabilities(hidden, grid);
+        EncoderOutput { hidden: output.rows, attention: output.probabilities }
     }
 }

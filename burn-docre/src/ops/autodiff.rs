@@ -9,7 +9,8 @@ use burn_autodiff::{
 };
 
 use super::{
-    DocReBackend, FloatTensor, OUTER_PRODUCT_ROWS, concatenate, group_weight, unwrap, wrap,
+    DocReBackend, FloatTensor, LineAttention, OUTER_PRODUCT_ROWS, concatenate, group_weight,
+    unwrap, wrap,
 };
 use crate::{backend::DeviceInfo, precision::matmul};
 
@@ -27,6 +28,23 @@ impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
             OpsKind::Tracked(prep) => prep.finish(output.clone(), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
+    }
+
+    fn line_attention(
+        query: FloatTensor<Self>,
+        key_value: FloatTensor<Self>,
+        attention: &LineAttention,
+    ) -> Option<FloatTensor<Self>> {
+        let output =
+            B::line_attention(query.primitive.clone(), key_value.primitive.clone(), attention)?;
+        let nodes = [query.node.clone(), key_value.node.clone()];
+        Some(match AlongLines.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let inputs = [prep.checkpoint(&query), prep.checkpoint(&key_value)];
+                prep.finish((inputs, attention.clone()), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        })
     }
 
     fn row_layer_norm(
@@ -96,6 +114,32 @@ impl<B: DocReBackend> Backward<B, 1> for MaskedSoftmax {
             let sum = weighted.clone().sum_dim(3);
             unwrap(weighted - output * sum)
         });
+    }
+}
+
+/// Attention along lines: the backend has the formula.
+#[derive(Debug)]
+struct AlongLines;
+
+impl<B: DocReBackend> Backward<B, 2> for AlongLines {
+    type State = ([NodeId; 2], LineAttention);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let (inputs, attention) = ops.state;
+        let [query, key_value] = inputs.map(|node| checkpointer.retrieve_node_output(node));
+        let grad = grads.consume::<B>(&ops.node);
+        let gradients = B::line_attention_backward(query, key_value, grad, &attention)
+            .expect("a backend that attends along lines differentiates it too");
+        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
     }
 }
 
@@ -243,10 +287,14 @@ fn bilinear_input_gradients<B: DocReBackend>(
 mod tests {
     //! Each analytic backward pass against Burn's own differentiation of the plain formula.
 
-    use burn::tensor::{Distribution, Tensor, TensorData, Tolerance, activation};
+    use burn::tensor::{Distribution, IndexingUpdateOp, Tensor, TensorData, Tolerance, activation};
     use burn_autodiff::Autodiff;
 
-    use crate::{backend::TestBackend, ops, packing::float_tensor};
+    use crate::{
+        backend::TestBackend,
+        ops::{self, Line, LineAttention, Lines},
+        packing::{float_tensor, index_tensor},
+    };
 
     type Diff = Autodiff<TestBackend>;
 
@@ -285,6 +333,54 @@ mod tests {
                 * tail.clone().reshape([p, n_groups, 1, g]);
             let plain = outer.reshape([p, n_groups * g * g]).matmul(weight.clone());
             assert_same_gradients([&head, &tail, &weight], ours, plain);
+        }
+    }
+
+    /// Softmax attention of one line of rows at a time, with ordinary operations.
+    fn plain_attention(
+        [query, key, value]: [&Tensor<Diff, 2>; 3],
+        lines: &[Vec<i32>],
+        n_heads: usize,
+        scale: f64,
+    ) -> Tensor<Diff, 2> {
+        let [n_rows, d] = query.dims();
+        let device = query.device();
+        let w = d / n_heads;
+        let mut output = Tensor::zeros([n_rows, d], &device);
+        for line in lines {
+            let rows = index_tensor::<Diff>(line.clone(), &device);
+            let heads = (0..n_heads).map(|head| {
+                let part = |x: &Tensor<Diff, 2>| {
+                    let x = x.clone().select(0, rows.clone());
+                    x.slice([0..line.len(), head * w..(head + 1) * w])
+                };
+                let scores = part(query).matmul(part(key).transpose()) * scale;
+                activation::softmax(scores, 1).matmul(part(value))
+            });
+            let context = Tensor::cat(heads.collect(), 1);
+            output = output.select_assign(0, rows, context, IndexingUpdateOp::Add);
+        }
+        output
+    }
+
+    #[test]
+    fn attention_along_rows_and_columns_differentiates_like_the_plain_formula() {
+        // The pair grids of two documents, of three entities and of two.
+        let line = |first, stride, len| Line { first, stride, len };
+        let rows = [line(0, 1, 3), line(3, 1, 3), line(6, 1, 3), line(9, 1, 2), line(11, 1, 2)];
+        let columns = [line(0, 3, 3), line(1, 3, 3), line(2, 3, 3), line(9, 2, 2), line(10, 2, 2)];
+        for lines in [rows, columns] {
+            let (query, key, value) = (random([13, 6]), random([13, 6]), random([13, 6]));
+            let attention =
+                LineAttention { lines: Lines::new(lines.to_vec()), n_heads: 2, scale: 0.7 };
+            let key_value = Tensor::cat(vec![key.clone(), value.clone()], 1);
+            let Some(ours) = ops::line_attention(&query, &key_value, &attention) else {
+                return; // This backend computes on the grid, and the parity tests see it do so.
+            };
+            let members =
+                lines.map(|l| (0..l.len).map(|i| (l.first + i * l.stride) as i32).collect());
+            let plain = plain_attention([&query, &key, &value], &members, 2, 0.7);
+            assert_same_gradients([&query, &key, &value], ours, plain);
         }
     }
 

@@ -7,6 +7,7 @@
 //! Each function here is the tensor-level door to the trait method of the same name.
 
 mod adamw;
+mod attention;
 mod autodiff;
 pub(crate) mod default;
 
@@ -17,6 +18,7 @@ use burn::tensor::{
 
 use crate::backend::DeviceInfo;
 pub use adamw::{AdamWStep, AdamWTensors, adamw_step, sum_of_squares};
+pub use attention::{Line, LineAttention, Lines, line_attention};
 
 type FloatTensor<B> = <B as BackendTypes>::FloatTensorPrimitive;
 
@@ -41,6 +43,25 @@ pub trait DocReBackend: Backend {
         key_bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
         default::masked_softmax::<Self>(scores, key_bias)
+    }
+
+    /// See [`line_attention`]; `None` where this backend has no such operation.
+    fn line_attention(
+        _query: FloatTensor<Self>,
+        _key_value: FloatTensor<Self>,
+        _attention: &LineAttention,
+    ) -> Option<FloatTensor<Self>> {
+        None
+    }
+
+    /// The gradients of the two inputs of [`line_attention`]; `None` exactly where that is.
+    fn line_attention_backward(
+        _query: FloatTensor<Self>,
+        _key_value: FloatTensor<Self>,
+        _grad: FloatTensor<Self>,
+        _attention: &LineAttention,
+    ) -> Option<[FloatTensor<Self>; 2]> {
+        None
     }
 
     /// See [`layer_norm`].

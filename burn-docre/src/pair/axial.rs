@@ -9,7 +9,7 @@ use burn::{
 use crate::{
     batch::PairIndex,
     norm::LayerNorm,
-    ops::{self, DocReBackend},
+    ops::{self, DocReBackend, LineAttention},
     precision::linear,
 };
 
@@ -25,14 +25,12 @@ pub enum Axis {
     Row,
 }
 
-/// Query, key and value rows, `[pairs, d]` each.
+/// Query, key and value rows.
 pub struct AxisInput<B: Backend> {
-    /// What asks.
+    /// What asks, `[pairs, d]`.
     pub query: Tensor<B, 2>,
-    /// What is asked.
-    pub key: Tensor<B, 2>,
-    /// What answers.
-    pub value: Tensor<B, 2>,
+    /// What is asked, then what answers, `[pairs, 2 d]`.
+    pub key_value: Tensor<B, 2>,
 }
 
 /// Attention along one axis of the pair grid: `softmax(scale * q k^T) v`, missing entities masked.
@@ -48,7 +46,24 @@ pub fn attend_along<B: DocReBackend>(
     scale: f64,
     pairs: &PairIndex<B>,
 ) -> Tensor<B, 2> {
-    let d = input.query.dims()[1];
+    let lines = match axis {
+        Axis::Column => pairs.column_lines.clone(),
+        Axis::Row => pairs.row_lines.clone(),
+    };
+    let attention = LineAttention { lines, n_heads, scale };
+    let context = ops::line_attention(&input.query, &input.key_value, &attention);
+    context.unwrap_or_else(|| attend_on_the_grid(axis, input, n_heads, scale, pairs))
+}
+
+/// [`attend_along`] in few large products, on the padded grid.
+fn attend_on_the_grid<B: DocReBackend>(
+    axis: Axis,
+    input: AxisInput<B>,
+    n_heads: usize,
+    scale: f64,
+    pairs: &PairIndex<B>,
+) -> Tensor<B, 2> {
+    let [n, d] = input.query.dims();
     let [b, e] = pairs.shape;
     let head_width = d / n_heads;
     // [b, head entity, tail entity, n_heads, w] → lines of the axis [b * e, n_heads, e, w], and back.
@@ -64,7 +79,9 @@ pub fn attend_along<B: DocReBackend>(
             .permute(lines)
             .reshape([b * e, n_heads, e, head_width])
     };
-    let (query, key, value) = (to_lines(input.query), to_lines(input.key), to_lines(input.value));
+    let key = to_lines(input.key_value.clone().slice([0..n, 0..d]));
+    let value = to_lines(input.key_value.slice([0..n, d..2 * d]));
+    let query = to_lines(input.query);
     let bias = pairs
         .entity_bias
         .clone()
@@ -103,12 +120,10 @@ impl<B: DocReBackend> AxialAttention<B> {
         n_heads: usize,
         pairs: &PairIndex<B>,
     ) -> Tensor<B, 2> {
-        let [n, d] = rows.dims();
-        let key_value = linear(&self.to_kv, rows.clone());
+        let d = rows.dims()[1];
         let input = AxisInput {
-            query: linear(&self.to_q, rows),
-            key: key_value.clone().slice([0..n, 0..d]),
-            value: key_value.slice([0..n, d..2 * d]),
+            query: linear(&self.to_q, rows.clone()),
+            key_value: linear(&self.to_kv, rows),
         };
         let scale = 1.0 / ((d / n_heads) as f64).sqrt();
         linear(&self.to_out, attend_along(axis, input, n_heads, scale, pairs))

@@ -31,10 +31,10 @@ impl<B: DocReBackend> TwoHopAttention<B> {
     /// - `[pairs, d]` → `[pairs, d]`
     pub fn forward(&self, input: Tensor<B, 2>, pairs: &PairIndex<B>) -> Tensor<B, 2> {
         let along = |axis| {
+            let (key, value) = (linear(&self.k, input.clone()), linear(&self.v, input.clone()));
             let projected = AxisInput {
                 query: linear(&self.q, input.clone()),
-                key: linear(&self.k, input.clone()),
-                value: linear(&self.v, input.clone()),
+                key_value: Tensor::cat(vec![key, value], 1),
             };
             attend_along(axis, projected, 1, 1.0, pairs)
         };
