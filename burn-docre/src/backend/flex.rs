@@ -70,6 +70,18 @@ impl DocReBackend for Flex {
         Some([tensor(d_query, query_shape), tensor(d_key_value, key_value_shape)])
     }
 
+    fn gelu_rows(input: FlexTensor) -> FlexTensor {
+        in_place(input, host::gelu)
+    }
+
+    fn gelu_rows_backward(input: FlexTensor, grad: FlexTensor) -> FlexTensor {
+        in_place(grad, |grad| host::gelu_backward(contiguous(input).numbers(), grad))
+    }
+
+    fn tanh_rows(input: FlexTensor) -> FlexTensor {
+        in_place(input, host::tanh)
+    }
+
     fn outer_products(lhs: FlexTensor, rhs: FlexTensor) -> FlexTensor {
         let [p, g] = shape_of(&lhs)[..] else { panic!("rows are [p, g]") };
         let mut product = vec![0f32; p * g * g];
@@ -108,6 +120,13 @@ impl HostTensor for FlexTensor {
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
     // By value, so that a buffer which was nobody else's stays so.
     tensor.to_contiguous()
+}
+
+/// The tensor with its numbers changed; copied before where somebody else holds them too.
+fn in_place(tensor: FlexTensor, change: impl FnOnce(&mut [f32])) -> FlexTensor {
+    let mut tensor = contiguous(tensor);
+    change(tensor.numbers_mut());
+    tensor
 }
 
 fn shape_of(tensor: &FlexTensor) -> Vec<usize> {

@@ -3,6 +3,7 @@
 //! Plain Rust over contiguous slices, which the compiler vectorises, in parallel over parts of a fixed size: no result
 //! depends on the number of threads or on their scheduling.
 
+mod activation;
 mod attention;
 mod softmax;
 
@@ -11,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 pub(super) use self::{
+    activation::{gelu, gelu_backward, tanh},
     attention::{AttentionRows, line_attention, line_attention_backward},
     softmax::softmax,
 };

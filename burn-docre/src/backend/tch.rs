@@ -59,6 +59,15 @@ impl DocReBackend for LibTorch {
         Some([d_query, d_key_value])
     }
 
+    fn gelu_rows_backward(input: TchTensor, grad: TchTensor) -> TchTensor {
+        if !is_on_host(&input) {
+            return ops::default::gelu_rows_backward::<Self>(input, grad);
+        }
+        let mut grad = contiguous(grad);
+        host::gelu_backward(contiguous(input).numbers(), grad.numbers_mut());
+        grad
+    }
+
     fn dropout_mask(shape: Shape, probability: f64, device: &LibTorchDevice) -> TchTensor {
         if *device != LibTorchDevice::Cpu {
             return ops::default::dropout_mask::<Self>(shape, probability, device);
@@ -92,7 +101,7 @@ fn is_on_host(tensor: &TchTensor) -> bool {
 
 /// A tensor of the same shape on the processor, its numbers arbitrary.
 fn like(tensor: &TchTensor) -> TchTensor {
-    LibTorch::float_empty(tensor.shape(), &LibTorchDevice::Cpu, FloatDType::F32)
+    <LibTorch>::float_empty(tensor.shape(), &LibTorchDevice::Cpu, FloatDType::F32)
 }
 
 /// The same numbers in row-major order.

@@ -3,11 +3,16 @@
 use burn::{
     module::Module,
     nn::{Linear, LinearConfig},
-    tensor::{Tensor, activation::gelu, backend::Backend},
+    tensor::{Tensor, backend::Backend},
 };
 
 use super::{EncoderConfig, TokenGrid, attention::SelfAttention};
-use crate::{dropout::Dropout, norm::LayerNorm, ops::DocReBackend, precision::linear};
+use crate::{
+    dropout::Dropout,
+    norm::LayerNorm,
+    ops::{self, DocReBackend},
+    precision::linear,
+};
 
 /// Attention and feed-forward, each followed by dropout, the residual and layer normalisation.
 #[derive(Module, Debug)]
@@ -66,7 +71,7 @@ impl<B: DocReBackend> EncoderLayer<B> {
 
     fn after_attention(&self, rows: Tensor<B, 2>, context: Tensor<B, 2>) -> Tensor<B, 2> {
         let rows = self.attention_norm.forward(self.dropout.forward(context) + rows);
-        let inner = gelu(linear(&self.intermediate, rows.clone()));
+        let inner = ops::gelu(linear(&self.intermediate, rows.clone()));
         let output = self.dropout.forward(linear(&self.output, inner));
         self.output_norm.forward(output + rows)
     }

@@ -47,6 +47,24 @@ impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
         })
     }
 
+    fn gelu_rows(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        match Gelu.prepare::<C>([input.node.clone()]).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let state = prep.checkpoint(&input);
+                prep.finish(state, B::gelu_rows(input.primitive))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::gelu_rows(input.primitive)),
+        }
+    }
+
+    fn tanh_rows(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        let output = B::tanh_rows(input.primitive);
+        match Tanh.prepare::<C>([input.node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(output.clone(), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
     fn row_layer_norm(
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -113,6 +131,44 @@ impl<B: DocReBackend> Backward<B, 1> for MaskedSoftmax {
             let weighted = wrap::<B, 4>(grad) * output.clone();
             let sum = weighted.clone().sum_dim(3);
             unwrap(weighted - output * sum)
+        });
+    }
+}
+
+/// `dx = dy (Φ(x) + x φ(x))`.
+#[derive(Debug)]
+struct Gelu;
+
+impl<B: DocReBackend> Backward<B, 1> for Gelu {
+    type State = NodeId;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let input = checkpointer.retrieve_node_output(ops.state);
+        unary::<B, _>(ops.parents, ops.node, grads, |grad| B::gelu_rows_backward(input, grad));
+    }
+}
+
+/// `dx = dy (1 - y^2)`.
+#[derive(Debug)]
+struct Tanh;
+
+impl<B: DocReBackend> Backward<B, 1> for Tanh {
+    type State = FloatTensor<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let output = wrap::<B, 2>(ops.state);
+        unary::<B, _>(ops.parents, ops.node, grads, |grad| {
+            unwrap(wrap::<B, 2>(grad) * (output.clone() * output * -1.0 + 1.0))
         });
     }
 }
@@ -382,6 +438,15 @@ mod tests {
             let plain = plain_attention([&query, &key, &value], &members, 2, 0.7);
             assert_same_gradients([&query, &key, &value], ours, plain);
         }
+    }
+
+    #[test]
+    fn gelu_and_tanh_differentiate_like_the_plain_formulas() {
+        let (x, y, z) = (random([5, 7]), random([5, 7]), random([5, 7]));
+        let input = || x.clone() * 2.0 + y.clone() * z.clone();
+        let plain = ((input() / 2f64.sqrt()).erf() + 1.0) * input() * 0.5;
+        assert_same_gradients([&x, &y, &z], ops::gelu(input()), plain);
+        assert_same_gradients([&x, &y, &z], ops::tanh(input()), input().tanh());
     }
 
     #[test]

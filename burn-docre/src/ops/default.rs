@@ -1,5 +1,7 @@
 //! The operations of [`DocReBackend`](super::DocReBackend) written with any backend's ordinary ones.
 
+use std::f64::consts::{SQRT_2, TAU};
+
 use burn::tensor::{Distribution, Shape, Tensor, activation, backend::Backend};
 
 use crate::precision::matmul;
@@ -23,6 +25,20 @@ pub(super) fn masked_softmax<B: Backend>(
         None => scores,
     };
     unwrap(activation::softmax(scores, 3))
+}
+
+pub(super) fn gelu_rows<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
+    unwrap(activation::gelu(wrap::<B, 2>(input)))
+}
+
+pub(crate) fn gelu_rows_backward<B: Backend>(
+    input: FloatTensor<B>,
+    grad: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let (x, grad) = (wrap::<B, 2>(input), wrap::<B, 2>(grad));
+    let distribution = (x.clone() / SQRT_2).erf() * 0.5 + 0.5;
+    let density = (x.clone() * x.clone() * -0.5).exp() / TAU.sqrt();
+    unwrap(grad * (distribution + x * density))
 }
 
 pub(super) fn outer_products<B: Backend>(

@@ -64,6 +64,21 @@ pub trait DocReBackend: Backend {
         None
     }
 
+    /// See [`gelu`].
+    fn gelu_rows(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        default::gelu_rows::<Self>(input)
+    }
+
+    /// The gradient of the input of [`gelu`].
+    fn gelu_rows_backward(input: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        default::gelu_rows_backward::<Self>(input, grad)
+    }
+
+    /// See [`tanh`].
+    fn tanh_rows(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_tanh(input)
+    }
+
     /// See [`layer_norm`].
     fn row_layer_norm(
         input: FloatTensor<Self>,
@@ -133,6 +148,23 @@ pub fn layer_norm<B: DocReBackend>(
     epsilon: f64,
 ) -> Tensor<B, 2> {
     wrap(B::row_layer_norm(unwrap(input), unwrap(gamma), unwrap(beta), epsilon))
+}
+
+/// GELU, `x Φ(x)` with the standard normal distribution Φ, and its exact derivative `Φ(x) + x φ(x)`: Burn's own default
+/// differentiates the approximation by tanh.
+///
+/// # Shapes
+/// - `[rows, d]` → `[rows, d]`
+pub fn gelu<B: DocReBackend>(input: Tensor<B, 2>) -> Tensor<B, 2> {
+    wrap(B::gelu_rows(unwrap(input)))
+}
+
+/// The hyperbolic tangent.
+///
+/// # Shapes
+/// - `[rows, d]` → `[rows, d]`
+pub fn tanh<B: DocReBackend>(input: Tensor<B, 2>) -> Tensor<B, 2> {
+    wrap(B::tanh_rows(unwrap(input)))
 }
 
 /// A tensor of 0, with `probability`, and of `1 / (1 - probability)` otherwise, drawn from the backend's generator.

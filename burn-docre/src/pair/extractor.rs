@@ -6,7 +6,11 @@ use burn::{
     tensor::{Int, Tensor, backend::Backend},
 };
 
-use crate::{batch::PairIndex, ops::DocReBackend, precision::matmul};
+use crate::{
+    batch::PairIndex,
+    ops::{self, DocReBackend},
+    precision::matmul,
+};
 
 /// `z_head = tanh(W_h [entity; context] + b_h)`, `z_tail` in the same manner.
 #[derive(Module, Debug)]
@@ -48,7 +52,7 @@ impl<B: DocReBackend> PairExtractor<B> {
 }
 
 /// `tanh(W [entity; context] + b)` with the entity's share computed once an entity rather than once a pair.
-fn one_side<B: Backend>(
+fn one_side<B: DocReBackend>(
     linear: &Linear<B>,
     entities: &Tensor<B, 2>,
     context: &Tensor<B, 2>,
@@ -62,5 +66,5 @@ fn one_side<B: Backend>(
         from_entity = from_entity + bias.val().reshape([1, emb]);
     }
     let from_context = matmul(context.clone(), weight.slice([d..2 * d, 0..emb]));
-    (from_context + from_entity.select(0, entity_of_pair.clone())).tanh()
+    ops::tanh(from_context + from_entity.select(0, entity_of_pair.clone()))
 }

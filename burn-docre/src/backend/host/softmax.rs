@@ -11,7 +11,7 @@ pub(crate) fn softmax(row: &mut [f32]) {
 /// `e^x` for `x <= 0` to two units in the last place, written so that it vectorises: `2^n e^r` with `|r| <= ln 2 / 2`
 /// and the Taylor polynomial of degree 7 for `e^r`.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     /// ln 2 in two parts, so that `x - n ln 2` is exact to single precision.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
