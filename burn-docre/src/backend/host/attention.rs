@@ -3,7 +3,7 @@
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::softmax::softmax;
+use super::softmax::{dot, softmax};
 use crate::ops::{Line, LineAttention};
 
 /// Query rows `[rows, d]` and key-value rows `[rows, 2 d]`.
@@ -57,8 +57,7 @@ pub(crate) fn line_attention_backward(
         // SAFETY: `d_scores` is this task's own.
         unsafe { dense.product(Place::dense(n), grad, value.transposed(), [n, n, w], 1.0) };
         for (probabilities, gradients) in scores.chunks_exact(n).zip(d_scores.chunks_exact_mut(n)) {
-            let products = probabilities.iter().zip(&*gradients).map(|(p, g)| p * g);
-            let sum: f32 = products.sum();
+            let sum = dot(probabilities, gradients);
             gradients.iter_mut().zip(probabilities).for_each(|(g, p)| *g = p * (*g - sum));
         }
         let (scores, d_scores) = (Matrix::dense(scores, n), Matrix::dense(d_scores, n));

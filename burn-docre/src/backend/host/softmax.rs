@@ -2,10 +2,34 @@
 
 /// Softmax of one row in place.
 pub(crate) fn softmax(row: &mut [f32]) {
-    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let max = fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
     row.iter_mut().for_each(|value| *value = exp(*value - max));
-    let scale = 1.0 / row.iter().sum::<f32>();
+    let scale = 1.0 / fold(row, 0.0, |a, b| a + b);
     row.iter_mut().for_each(|value| *value *= scale);
+}
+
+/// The sum of the products of two rows.
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += a * b);
+    }
+    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| a * b);
+    lanes.into_iter().chain(rest).sum()
+}
+
+/// Numbers that are folded side by side; one after the other, each would wait for the one before.
+const LANES: usize = 16;
+
+/// Combines all numbers by an associative operation.
+fn fold(numbers: &[f32], neutral: f32, operation: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
+    let mut lanes = [neutral; LANES];
+    let (blocks, rest) = numbers.as_chunks::<LANES>();
+    for block in blocks {
+        lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane = operation(*lane, *x));
+    }
+    lanes.into_iter().chain(rest.iter().copied()).fold(neutral, operation)
 }
 
 /// `e^x` for `x <= 0` to two units in the last place, written so that it vectorises: `2^n e^r` with `|r| <= ln 2 / 2`
