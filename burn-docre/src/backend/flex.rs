@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::{
     DeviceInfo,
-    host::{self, HostTensor, PART, softmax},
+    host::{self, HostTensor, PART},
 };
 use crate::ops::{AdamWStep, AdamWTensors, DocReBackend, LineAttention};
 
@@ -19,22 +19,12 @@ impl DocReBackend for Flex {
     }
 
     fn masked_softmax(scores: FlexTensor, key_bias: Option<FlexTensor>) -> FlexTensor {
-        let shape = shape_of(&scores);
-        let [n, n_heads, q, k] = shape[..] else { panic!("scores are [n, n_heads, q, k]") };
-        let bias = key_bias.map(floats);
-        let mut values = floats(scores);
-        let rows_per_part = (PART / k.max(1)).max(1);
-        values.par_chunks_mut(rows_per_part * k).enumerate().for_each(|(part, rows)| {
-            for (i, row) in rows.chunks_exact_mut(k).enumerate() {
-                if let Some(bias) = &bias {
-                    let document = (part * rows_per_part + i) / (n_heads * q);
-                    let bias = &bias[document * k..(document + 1) * k];
-                    row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-                }
-                softmax(row);
-            }
-        });
-        tensor(values, vec![n, n_heads, q, k])
+        let [_, n_heads, q, k] = shape_of(&scores)[..] else {
+            panic!("scores are [n, n_heads, q, k]")
+        };
+        let bias = key_bias.map(contiguous);
+        let bias = bias.as_ref().map(HostTensor::numbers);
+        in_place(scores, |scores| host::masked_softmax(scores, bias, [n_heads * q, k]))
     }
 
     fn line_attention(

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 pub(super) use self::{
     activation::{gelu, gelu_backward, tanh},
     attention::{AttentionRows, line_attention, line_attention_backward},
-    softmax::softmax,
+    softmax::masked_softmax,
 };
 use super::DeviceInfo;
 use crate::ops::{AdamWStep, AdamWTensors};

@@ -23,6 +23,16 @@ impl DocReBackend for LibTorch {
         Ok(cuda.chain([(LibTorchDevice::Cpu, host::processor())]).collect())
     }
 
+    fn masked_softmax(scores: TchTensor, key_bias: Option<TchTensor>) -> TchTensor {
+        if !is_on_host(&scores) {
+            return ops::default::masked_softmax::<Self>(scores, key_bias);
+        }
+        let [_, n_heads, q, k] = scores.shape().dims();
+        let bias = key_bias.map(contiguous);
+        let bias = bias.as_ref().map(HostTensor::numbers);
+        in_place(scores, |scores| host::masked_softmax(scores, bias, [n_heads * q, k]))
+    }
+
     fn line_attention(
         query: TchTensor,
         key_value: TchTensor,
@@ -59,13 +69,25 @@ impl DocReBackend for LibTorch {
         Some([d_query, d_key_value])
     }
 
+    fn gelu_rows(input: TchTensor) -> TchTensor {
+        if !is_on_host(&input) {
+            return ops::default::gelu_rows::<Self>(input);
+        }
+        in_place(input, host::gelu)
+    }
+
     fn gelu_rows_backward(input: TchTensor, grad: TchTensor) -> TchTensor {
         if !is_on_host(&input) {
             return ops::default::gelu_rows_backward::<Self>(input, grad);
         }
-        let mut grad = contiguous(grad);
-        host::gelu_backward(contiguous(input).numbers(), grad.numbers_mut());
-        grad
+        in_place(grad, |grad| host::gelu_backward(contiguous(input).numbers(), grad))
+    }
+
+    fn tanh_rows(input: TchTensor) -> TchTensor {
+        if !is_on_host(&input) {
+            return Self::float_tanh(input);
+        }
+        in_place(input, host::tanh)
     }
 
     fn dropout_mask(shape: Shape, probability: f64, device: &LibTorchDevice) -> TchTensor {
@@ -110,6 +132,13 @@ fn contiguous(tensor: TchTensor) -> TchTensor {
         return tensor;
     }
     TchTensor::new(tensor.tensor.contiguous())
+}
+
+/// The tensor with its numbers changed; copied before where somebody else holds them too.
+fn in_place(tensor: TchTensor, change: impl FnOnce(&mut [f32])) -> TchTensor {
+    let mut tensor = contiguous(tensor);
+    change(tensor.numbers_mut());
+    tensor
 }
 
 impl HostTensor for TchTensor {

@@ -11,7 +11,7 @@ use super::{
     group_weight, unwrap, wrap,
 };
 
-pub(super) fn masked_softmax<B: Backend>(
+pub(crate) fn masked_softmax<B: Backend>(
     scores: FloatTensor<B>,
     key_bias: Option<FloatTensor<B>>,
 ) -> FloatTensor<B> {
@@ -27,7 +27,7 @@ pub(super) fn masked_softmax<B: Backend>(
     unwrap(activation::softmax(scores, 3))
 }
 
-pub(super) fn gelu_rows<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
+pub(crate) fn gelu_rows<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
     unwrap(activation::gelu(wrap::<B, 2>(input)))
 }
 

@@ -1,7 +1,25 @@
 //! Softmax of a row, with an exponential that vectorises.
 
+use rayon::prelude::*;
+
+use super::PART;
+
+/// Softmax of each row of `scores [n, rows, k]` in place, with the bias `[n, k]` added before.
+pub(crate) fn masked_softmax(scores: &mut [f32], bias: Option<&[f32]>, [rows, k]: [usize; 2]) {
+    let rows_per_part = (PART / k.max(1)).max(1);
+    scores.par_chunks_mut((rows_per_part * k).max(1)).enumerate().for_each(|(part, scores)| {
+        for (i, row) in scores.chunks_exact_mut(k).enumerate() {
+            if let Some(bias) = bias {
+                let n = (part * rows_per_part + i) / rows;
+                row.iter_mut().zip(&bias[n * k..(n + 1) * k]).for_each(|(score, b)| *score += b);
+            }
+            softmax(row);
+        }
+    });
+}
+
 /// Softmax of one row in place.
-pub(crate) fn softmax(row: &mut [f32]) {
+pub(super) fn softmax(row: &mut [f32]) {
     let max = fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
     row.iter_mut().for_each(|value| *value = exp(*value - max));
     let scale = 1.0 / fold(row, 0.0, |a, b| a + b);
