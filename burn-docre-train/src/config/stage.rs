@@ -1,0 +1,225 @@
+//! `[loss]` and `[stages]`: how it is trained.
+
+use anyhow::{Result, bail, ensure};
+use burn_docre::loss::{DistillationLoss, RelationLoss};
+use serde::{Deserialize, Serialize};
+
+/// The relation loss.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LossConfig {
+    /// ATLOP's adaptive thresholding.
+    Atl {},
+    /// Adaptive focal loss as printed in the paper, eqs. (9)–(11).
+    AflPaper {
+        /// Focusing exponent.
+        gamma: f64,
+    },
+    /// Adaptive focal loss as in the authors' code, `1 + (1 - P)^gamma`.
+    AflAuthors {
+        /// Focusing exponent.
+        gamma: f64,
+    },
+}
+
+impl LossConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        match *self {
+            Self::Atl {} => Ok(()),
+            Self::AflPaper { gamma } | Self::AflAuthors { gamma } => {
+                ensure!(gamma.is_finite() && gamma >= 0.0, "`loss.gamma` must not be negative");
+                Ok(())
+            }
+        }
+    }
+
+    /// The library's loss.
+    pub fn resolve(&self) -> RelationLoss {
+        match *self {
+            Self::Atl {} => RelationLoss::Atl,
+            Self::AflPaper { gamma } => RelationLoss::AflPaper { gamma },
+            Self::AflAuthors { gamma } => RelationLoss::AflAuthors { gamma },
+        }
+    }
+}
+
+/// How each stage trains.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StagesConfig {
+    /// On the human-annotated documents, from the start.
+    pub teacher: Option<StageConfig>,
+    /// On the distant documents, from the start, with the teacher's logits.
+    pub student: Option<StageConfig>,
+    /// The student, continued on the human-annotated documents.
+    pub finetune: Option<StageConfig>,
+}
+
+/// The schedule of one training stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageConfig {
+    /// Epochs of the learning-rate schedule.
+    pub epochs: usize,
+    /// Stop after so many epochs of the schedule.
+    pub stop_after_epochs: Option<usize>,
+    /// Documents a forward pass.
+    pub batch_size: usize,
+    /// Forward passes an optimizer step; their gradients are averaged.
+    #[serde(default = "one")]
+    pub accumulation: usize,
+    /// Peak learning rate of the encoder.
+    pub encoder_lr: f64,
+    /// Peak learning rate of everything else.
+    pub head_lr: f64,
+    /// Weight decay of the encoder.
+    pub encoder_weight_decay: f64,
+    /// Weight decay of everything else.
+    pub head_weight_decay: f64,
+    /// Share of the steps over which the learning rate rises from 0.
+    #[serde(default = "paper_warmup")]
+    pub warmup_ratio: f64,
+    /// The global norm that gradients are clipped to.
+    #[serde(default = "unit")]
+    pub max_grad_norm: f64,
+    /// AdamW's epsilon.
+    #[serde(default = "paper_epsilon")]
+    pub adam_epsilon: f64,
+    /// Stop after so many epochs without a better dev F1.
+    pub patience: Option<usize>,
+    /// Write a checkpoint every so many optimizer steps, not only at each epoch's end.
+    pub checkpoint_every_steps: Option<usize>,
+    /// What the student learns from the teacher; only the student has it.
+    pub distillation: Option<DistillationConfig>,
+}
+
+impl StageConfig {
+    /// The epochs that will really run.
+    pub fn epochs_to_run(&self) -> usize {
+        self.stop_after_epochs.unwrap_or(self.epochs)
+    }
+
+    pub(super) fn check(&self, name: &str) -> Result<()> {
+        for (key, value) in [
+            ("epochs", Some(self.epochs)),
+            ("batch_size", Some(self.batch_size)),
+            ("accumulation", Some(self.accumulation)),
+            ("patience", self.patience),
+            ("checkpoint_every_steps", self.checkpoint_every_steps),
+            ("stop_after_epochs", self.stop_after_epochs),
+        ] {
+            ensure!(value != Some(0), "`{key}` must be at least 1");
+        }
+        ensure!(
+            self.epochs_to_run() <= self.epochs,
+            "`stop_after_epochs` is beyond the {} epochs of the schedule",
+            self.epochs
+        );
+        for (key, value) in [
+            ("encoder_lr", self.encoder_lr),
+            ("head_lr", self.head_lr),
+            ("encoder_weight_decay", self.encoder_weight_decay),
+            ("head_weight_decay", self.head_weight_decay),
+        ] {
+            ensure!(value.is_finite() && value >= 0.0, "`{key}` must not be negative");
+        }
+        for (key, value) in
+            [("max_grad_norm", self.max_grad_norm), ("adam_epsilon", self.adam_epsilon)]
+        {
+            ensure!(value.is_finite() && value > 0.0, "`{key}` must be positive");
+        }
+        ensure!((0.0..=1.0).contains(&self.warmup_ratio), "`warmup_ratio` must lie in 0..=1");
+        match (name, self.distillation) {
+            ("student", None) => {
+                bail!(
+                    "`distillation` is missing; `{{ kind = \"none\" }}` trains without the teacher"
+                )
+            }
+            ("student", Some(distillation)) => distillation.check(),
+            (_, Some(_)) => bail!("`distillation` belongs to `stages.student` only"),
+            (_, None) => Ok(()),
+        }
+    }
+}
+
+/// What the student learns from the teacher.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DistillationConfig {
+    /// Mean squared error of the logits, eq. (12).
+    Mse {
+        /// Weight of this loss.
+        #[serde(default = "unit")]
+        weight: f64,
+        /// Weight of the relation loss beside it.
+        #[serde(default = "unit")]
+        relation_weight: f64,
+    },
+    /// Kullback–Leibler divergence of the softened class distributions.
+    Kl {
+        /// Divides both logits.
+        temperature: f64,
+        /// Weight of this loss.
+        #[serde(default = "unit")]
+        weight: f64,
+        /// Weight of the relation loss beside it.
+        #[serde(default = "unit")]
+        relation_weight: f64,
+    },
+    /// Naive adaptation: the distant labels alone; no teacher logits are made.
+    None {},
+}
+
+impl DistillationConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        let (weight, relation_weight) = match *self {
+            Self::None {} => return Ok(()),
+            Self::Mse { weight, relation_weight } => (weight, relation_weight),
+            Self::Kl { temperature, weight, relation_weight } => {
+                ensure!(
+                    temperature.is_finite() && temperature > 0.0,
+                    "`distillation.temperature` must be positive"
+                );
+                (weight, relation_weight)
+            }
+        };
+        ensure!(
+            weight.is_finite() && weight > 0.0,
+            "`distillation.weight` must be positive; `kind = \"none\"` trains without the teacher"
+        );
+        ensure!(
+            relation_weight.is_finite() && relation_weight >= 0.0,
+            "`distillation.relation_weight` must not be negative"
+        );
+        Ok(())
+    }
+
+    /// The weight of the relation loss, and the distillation loss with its weight.
+    pub fn resolve(&self) -> (f64, Option<(DistillationLoss, f64)>) {
+        match *self {
+            Self::None {} => (1.0, None),
+            Self::Mse { weight, relation_weight } => {
+                (relation_weight, Some((DistillationLoss::Mse, weight)))
+            }
+            Self::Kl { temperature, weight, relation_weight } => {
+                (relation_weight, Some((DistillationLoss::Kl { temperature }, weight)))
+            }
+        }
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+fn unit() -> f64 {
+    1.0
+}
+
+fn paper_warmup() -> f64 {
+    0.06
+}
+
+fn paper_epsilon() -> f64 {
+    1e-6
+}
