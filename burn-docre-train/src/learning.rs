@@ -9,6 +9,7 @@ use burn::{
     train::{InferenceStep, LearningComponentsMarker, TrainOutput, TrainStep},
 };
 use burn_docre::{
+    inference::Inference,
     loss::{DistillationLoss, RelationLoss},
     model::{DocReModel, ModelConfig},
     ops::DocReBackend,
@@ -111,7 +112,8 @@ impl<B: DocReBackend> InferenceStep for Trainee<B> {
 
     fn step(&self, request: DevRequest<B>) -> DevFigures {
         let model = with_precision(self.model.clone(), self.objective.precision);
-        DevFigures(request.dev.score(&model, &self.objective.model, &request.device, request.go_on))
+        let inference = Inference::new(model, self.objective.model.clone(), request.device);
+        DevFigures(request.dev.score(&inference, request.go_on))
     }
 }
 

@@ -12,7 +12,8 @@ use burn_docre::{
     backend::BackendTask,
     corpus::docred::{DocRedReader, Labels},
     features::EncodedDocument,
-    model::DocReModel,
+    inference::{DocumentLogits, Inference},
+    model::ModelConfig,
     model_dir::ModelParts,
     ops::DocReBackend,
     precision::with_precision,
@@ -23,15 +24,7 @@ use burn_docre::{
 use serde_json::json;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use crate::{
-    cli::PredictArgs,
-    dev::{batches, infer},
-    stages::Session,
-    ui::Task,
-};
-
-/// Documents in memory at a time.
-const WAITING: usize = 16;
+use crate::{cli::PredictArgs, stages::Session, ui::Task};
 
 /// `docre predict`.
 pub fn run(session: &Session, args: &PredictArgs) -> Result<()> {
@@ -50,15 +43,17 @@ impl BackendTask for Predict<'_> {
         let Self { session, args } = self;
         let parts = ModelParts::load(&args.model)?;
         args.precision.check::<B>(&device)?;
-        let model = with_precision(parts.load_model(&args.model, &device)?, args.precision);
-        let mut documents = Predictions::<B> {
+        let model = parts.load_model::<B>(&args.model, &device)?;
+        let model = with_precision(model, args.precision);
+        let inference = Inference::new(model, parts.config.clone(), device);
+        let documents = DocRedReader::open(&args.input, Labels::Ignore)?.map(|document| {
+            Ok(Arc::new(EncodedDocument::encode(&document?, &parts.tokenizer)?))
+        });
+        let mut documents = Predictions {
             session,
-            parts: &parts,
-            model,
-            device,
-            reader: DocRedReader::open(&args.input, Labels::Ignore)?,
+            config: &parts.config,
+            logits: inference.run(documents),
             task: session.ui.task("predicting documents", None),
-            ready: Vec::new().into_iter(),
             error: None,
         };
         let extension = args.output.extension().and_then(|extension| extension.to_str());
@@ -82,67 +77,41 @@ impl BackendTask for Predict<'_> {
 
 /// One document's predictions and its logits.
 struct Predicted {
-    title: String,
-    n_entities: usize,
+    document: Arc<EncodedDocument>,
     predictions: Vec<Prediction>,
     logits: Vec<f32>,
 }
 
 /// Predicts document by document; ends at the first error, which it keeps.
-struct Predictions<'a, B: DocReBackend> {
+struct Predictions<'a, I> {
     session: &'a Session<'a>,
-    parts: &'a ModelParts,
-    model: DocReModel<B>,
-    device: B::Device,
-    reader: DocRedReader<'a>,
+    config: &'a ModelConfig,
+    logits: I,
     task: Task,
-    ready: std::vec::IntoIter<Predicted>,
     error: Option<anyhow::Error>,
 }
 
-impl<B: DocReBackend> Predictions<'_, B> {
-    fn next_documents(&mut self) -> Result<Vec<Predicted>> {
-        let mut documents = Vec::new();
-        for document in self.reader.by_ref().take(WAITING) {
-            let encoded = EncodedDocument::encode(&document?, &self.parts.tokenizer)?;
-            documents.push(Arc::new(encoded));
-        }
-        let config = &self.parts.config;
-        let mut predicted = Vec::new();
-        for range in batches(&documents) {
-            self.session.stop.check()?;
-            let batch = &documents[range];
-            let logits = infer(&self.model, config, batch, &self.device);
-            for (document, logits) in batch.iter().zip(logits) {
-                let n_entities = document.n_entities();
-                let predictions =
-                    predict(&logits, n_entities, config.n_classes, config.max_relations_per_pair);
-                let title = document.title.clone();
-                predicted.push(Predicted { title, n_entities, predictions, logits });
-            }
-            self.task.advance(batch.len());
-        }
-        Ok(predicted)
+impl<I: Iterator<Item = Result<DocumentLogits>>> Predictions<'_, I> {
+    fn predict(&mut self, found: Result<DocumentLogits>) -> Result<Predicted> {
+        self.session.stop.check()?;
+        let DocumentLogits { document, logits } = found?;
+        let ModelConfig { n_classes, max_relations_per_pair, .. } = *self.config;
+        let predictions =
+            predict(&logits, document.n_entities(), n_classes, max_relations_per_pair);
+        self.task.advance(1);
+        Ok(Predicted { document, predictions, logits })
     }
 }
 
-impl<B: DocReBackend> Iterator for Predictions<'_, B> {
+impl<I: Iterator<Item = Result<DocumentLogits>>> Iterator for Predictions<'_, I> {
     type Item = Predicted;
 
     fn next(&mut self) -> Option<Predicted> {
-        loop {
-            if let Some(predicted) = self.ready.next() {
-                return Some(predicted);
-            }
-            if self.error.is_some() {
-                return None;
-            }
-            match self.next_documents() {
-                Ok(documents) if documents.is_empty() => return None,
-                Ok(documents) => self.ready = documents.into_iter(),
-                Err(error) => self.error = Some(error),
-            }
+        if self.error.is_some() {
+            return None;
         }
+        let found = self.logits.next()?;
+        self.predict(found).map_err(|error| self.error = Some(error)).ok()
     }
 }
 
@@ -152,9 +121,9 @@ fn facts<'a>(
     vocab: &'a RelationVocab,
 ) -> impl Iterator<Item = SubmittedFact> + 'a {
     documents.flat_map(move |document| {
-        let Predicted { title, predictions, .. } = document;
+        let Predicted { document, predictions, .. } = document;
         predictions.into_iter().map(move |prediction| SubmittedFact {
-            title: title.clone(),
+            title: document.title.clone(),
             h_idx: prediction.fact.pair.head,
             t_idx: prediction.fact.pair.tail,
             r: vocab.id(prediction.fact.relation).to_string(),
@@ -188,20 +157,20 @@ fn write_lines(
     vocab: &RelationVocab,
 ) -> io::Result<()> {
     let n_classes = vocab.n_classes();
-    for document in documents {
-        let predictions: Vec<_> = document
-            .predictions
+    for Predicted { document, predictions, logits } in documents {
+        let n_entities = document.n_entities();
+        let predictions: Vec<_> = predictions
             .iter()
             .map(|Prediction { fact, score }| {
-                let row = fact.pair.off_diagonal_row(document.n_entities) * n_classes;
+                let row = fact.pair.off_diagonal_row(n_entities) * n_classes;
                 let (logit, threshold) =
-                    (document.logits[row + fact.relation], document.logits[row + THRESHOLD_CLASS]);
+                    (logits[row + fact.relation], logits[row + THRESHOLD_CLASS]);
                 json!({ "h_idx": fact.pair.head, "t_idx": fact.pair.tail,
                         "r": vocab.id(fact.relation), "logit": logit, "threshold": threshold,
                         "score": score })
             })
             .collect();
-        let line = json!({ "title": document.title, "n_entities": document.n_entities,
+        let line = json!({ "title": document.title, "n_entities": n_entities,
                            "predictions": predictions });
         writeln!(out, "{line}")?;
     }

@@ -3,33 +3,33 @@
 //! Given a document with its entities, say which relations hold between every ordered pair of them. The modules in
 //! reading order: a [`document`] comes from a [`corpus`], is [tokenized](tokenize) into [`features`] and [batched](batch);
 //! an [`encoder`] reads it, [`pooling`] makes entities of tokens, [`pair`] makes vectors of pairs, and a [`model`] wires
-//! them; a [`loss`] trains, [`mod@predict`] decides, [`eval`] scores.
+//! them; a [`loss`] trains, [`inference`] computes logits, [`mod@predict`] decides, [`eval`] scores.
 //!
 //! ```no_run
-//! use std::path::Path;
+//! use std::{path::Path, sync::Arc};
 //!
 //! use burn_docre::{
-//!     batch::DocReBatch, document::Document, features::EncodedDocument, model_dir::ModelParts,
+//!     document::Document, features::EncodedDocument, inference::Inference, model_dir::ModelParts,
 //!     ops::DocReBackend, predict::{Prediction, predict},
 //! };
 //!
-//! /// The relations of one document, by a model directory, on any backend.
+//! /// The relations of each document, by a model directory, on any backend.
 //! fn extract<B: DocReBackend>(
-//!     document: &Document,
+//!     documents: &[Document],
 //!     directory: &Path,
-//!     device: &B::Device,
-//! ) -> burn_docre::Result<Vec<Prediction>> {
+//!     device: B::Device,
+//! ) -> burn_docre::Result<Vec<Vec<Prediction>>> {
 //!     let parts = ModelParts::load(directory)?;
-//!     let model = parts.load_model::<B>(directory, device)?;
-//!     let encoded = EncodedDocument::encode(document, &parts.tokenizer)?;
-//!     if encoded.n_pairs() == 0 {
-//!         return Ok(Vec::new());
-//!     }
-//!     let batch = DocReBatch::<B>::new(&[&encoded], &parts.config.encoder, device);
-//!     let logits = model.forward(&batch).logits.into_data().convert::<f32>();
-//!     let logits = logits.into_vec::<f32>().expect("just converted");
-//!     let config = &parts.config;
-//!     Ok(predict(&logits, encoded.n_entities(), config.n_classes, config.max_relations_per_pair))
+//!     let (model, config) = (parts.load_model::<B>(directory, &device)?, parts.config);
+//!     let encoded = documents
+//!         .iter()
+//!         .map(|document| Ok(Arc::new(EncodedDocument::encode(document, &parts.tokenizer)?)));
+//!     let inference = Inference::new(model, config.clone(), device);
+//!     let predictions = inference.run(encoded).map(|logits| {
+//!         let (n_entities, logits) = logits.map(|found| (found.document.n_entities(), found.logits))?;
+//!         Ok(predict(&logits, n_entities, config.n_classes, config.max_relations_per_pair))
+//!     });
+//!     predictions.collect()
 //! }
 //! ```
 #![recursion_limit = "256"]
@@ -44,6 +44,7 @@ pub mod encoder;
 pub mod error;
 pub mod eval;
 pub mod features;
+pub mod inference;
 pub mod loss;
 pub mod model;
 pub mod model_dir;

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use burn::{
     backend::Autodiff,
     module::{Module, ModuleVisitor, Param},
@@ -13,6 +15,7 @@ use burn_docre::{
     backend::{BackendTask, dispatch},
     batch::DocReBatch,
     features::EncodedDocument,
+    inference::Inference,
     model::{DocReModel, ModelConfig, ModelKind},
     ops::DocReBackend,
     pair::PairAttentionKind,
@@ -100,6 +103,62 @@ impl Check for BatchedIsSingle {
 #[test]
 fn documents_of_a_batch_do_not_disturb_each_other() {
     run(BatchedIsSingle);
+}
+
+struct InOrder;
+
+impl Check for InOrder {
+    fn check<B: DocReBackend>(
+        &self,
+        config: &ModelConfig,
+        model: &DocReModel<B>,
+        device: &B::Device,
+    ) {
+        let documents: Vec<_> =
+            (0..6).flat_map(|_| documents()).map(|document| Ok::<_, ()>(Arc::new(document))).collect();
+        let inference = Inference::new(model.clone(), config.clone(), device.clone());
+        for at_once in [1, 2, 5] {
+            let inference = inference.clone().with_documents_at_once(at_once);
+            let found: Vec<_> = inference.run(documents.clone()).map(Result::unwrap).collect();
+            assert_eq!(found.len(), documents.len());
+            for (found, document) in found.iter().zip(documents.iter().flatten()) {
+                assert_eq!(found.document, *document, "{at_once} at once");
+                assert_close(&found.logits, &logits(config, model, &[document], device), "logits");
+            }
+        }
+        // Dropped with work unfinished, it ends all the same.
+        assert!(inference.run(documents).next().is_some());
+    }
+}
+
+#[test]
+fn inference_gives_the_logits_of_each_document_in_the_order_of_the_documents() {
+    run(InOrder);
+}
+
+struct BrokenDocument;
+
+impl Check for BrokenDocument {
+    fn check<B: DocReBackend>(
+        &self,
+        config: &ModelConfig,
+        model: &DocReModel<B>,
+        device: &B::Device,
+    ) {
+        let mut documents = documents();
+        documents[2].mentions[0] = vec![100_000];
+        let inference = Inference::new(model.clone(), config.clone(), device.clone());
+        let documents: Vec<_> =
+            documents.into_iter().map(|document| Ok::<_, ()>(Arc::new(document))).collect();
+        let work = || inference.run(documents).count();
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        assert!(panic.is_err(), "a mention outside of its document was accepted");
+    }
+}
+
+#[test]
+fn a_panic_while_a_batch_is_computed_reaches_the_caller() {
+    run(BrokenDocument);
 }
 
 struct PermutedEntities;

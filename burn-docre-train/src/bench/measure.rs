@@ -1,9 +1,12 @@
 //! One mode on one device, by burn-bench's protocol: synchronise, warm up until the passes take a steady time, then take
 //! several samples.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use burn::{
     backend::Autodiff,
     optim::{GradientsParams, Optimizer},
@@ -14,9 +17,9 @@ use burn_docre::{
     backend::{BackendKind, BackendTask},
     batch::DocReBatch,
     features::{EncodedDocument, encode_all},
-    model::DocReModel,
+    inference::{DocumentLogits, Inference},
+    model::ModelConfig,
     ops::DocReBackend,
-    precision::with_precision,
     predict::predict,
     soft_labels::{Shard, SoftLabelWriter},
 };
@@ -29,11 +32,11 @@ use super::{
 use crate::{
     cli::BenchArgs,
     config::{LossConfig, StageConfig},
-    dev::infer,
     learning::{Objective, Trainee},
     loader::TrainBatch,
     optim::GroupedAdamW,
     stages::Session,
+    ui::Task,
 };
 
 /// Passes of the warm-up at most.
@@ -49,6 +52,8 @@ pub struct Measure<'a> {
     pub args: &'a BenchArgs,
     /// The mode.
     pub mode: Mode,
+    /// The file that the record will go to.
+    pub record: &'a Path,
     /// The backend that this runs on.
     pub kind: BackendKind,
     /// The device's name.
@@ -61,13 +66,19 @@ impl BackendTask for Measure<'_> {
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<Record> {
         self.args.precision.check::<B>(&device)?;
         let work = Work::load(self.args)?;
+        let n = work.encoded.len();
         let timing = match self.mode {
-            Mode::Preprocess => self.time::<B>(&device, Preprocess(&work))?,
+            Mode::Preprocess => self.time::<B>(&device, n, Preprocess(&work))?,
             Mode::Inference => {
-                self.time::<B>(&device, Inference::new(&work, self.args, &device)?)?
+                self.time::<B>(&device, n, Predict::new(&work, self.args, &device)?)?
             }
-            Mode::Training => self.time::<B>(&device, Training::new(&work, self.args, &device)?)?,
-            Mode::Label => self.time::<B>(&device, Label::new(&work, self.args, &device)?)?,
+            Mode::Training => {
+                self.time::<B>(&device, n, Training::new(&work, self.args, &device)?)?
+            }
+            Mode::Label => {
+                let labels = Label::new(&work, self.args, self.record, &device)?;
+                self.time::<B>(&device, n, labels)?
+            }
         };
         let peak = matmul_peak::<B>(&device)?;
         Ok(self.record(&work, timing, peak))
@@ -76,7 +87,9 @@ impl BackendTask for Measure<'_> {
 
 /// Something that passes over all documents once.
 trait Pass<B: DocReBackend> {
-    fn pass(&mut self, device: &B::Device) -> Result<()>;
+    /// Calls `step` with the number of documents that were just done.
+    fn pass(&mut self, device: &B::Device, step: &mut dyn FnMut(usize) -> Result<()>)
+    -> Result<()>;
 }
 
 struct Timing {
@@ -86,36 +99,45 @@ struct Timing {
 }
 
 impl Measure<'_> {
-    fn time<B: DocReBackend>(&self, device: &B::Device, mut work: impl Pass<B>) -> Result<Timing> {
+    fn time<B: DocReBackend>(
+        &self,
+        device: &B::Device,
+        n_documents: usize,
+        mut work: impl Pass<B>,
+    ) -> Result<Timing> {
         let what = format!("{} on {}", self.mode.name(), self.kind);
-        let mut timed = || -> Result<Duration> {
-            self.session.stop.check()?;
+        let (ui, stop) = (self.session.ui, self.session.stop);
+        let mut timed = |task: &mut Task| -> Result<Duration> {
             synchronize::<B>(device)?;
             let started = Instant::now();
-            work.pass(device)?;
+            work.pass(device, &mut |n| {
+                task.advance(n);
+                stop.check()
+            })?;
             synchronize::<B>(device)?;
             Ok(started.elapsed())
         };
-        self.session.ui.note(&format!("{what}: warming up"));
+        ui.note(&format!("{what}: warming up"));
+        let mut task = ui.task(&format!("{what}, warming up: documents"), None);
         let warmup = Instant::now();
-        let mut before = timed()?;
+        let mut before = timed(&mut task)?;
         for _ in 1..MAX_WARMUP {
-            let now = timed()?;
+            let now = timed(&mut task)?;
             let is_steady = now.as_secs_f64() >= STEADY * before.as_secs_f64();
             before = now;
             if is_steady {
                 break;
             }
         }
+        drop(task);
         let warmup = warmup.elapsed().as_secs_f64();
-        self.session.ui.note(&format!("{what}: warmed up in {warmup:.1} s"));
+        ui.note(&format!("{what}: warmed up in {warmup:.1} s"));
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut task = self.session.ui.task(&format!("{what}, samples"), Some(self.args.samples));
-        let mut samples = Vec::with_capacity(self.args.samples);
-        for _ in 0..self.args.samples {
-            samples.push(timed()?);
-            task.advance(1);
-        }
+        let total = self.args.samples * n_documents;
+        let mut task = ui.task(&format!("{what}, samples: documents"), Some(total));
+        let samples: Result<Vec<_>> =
+            (0..self.args.samples).map(|_| timed(&mut task)).collect();
+        let samples = samples?;
         Ok(Timing { started: started.as_millis() as u64, warmup, samples })
     }
 
@@ -174,39 +196,41 @@ fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
 struct Preprocess<'a>(&'a Work);
 
 impl<B: DocReBackend> Pass<B> for Preprocess<'_> {
-    fn pass(&mut self, device: &B::Device) -> Result<()> {
+    fn pass(
+        &mut self,
+        device: &B::Device,
+        step: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<()> {
         let Work { parts, documents, batch_size, .. } = self.0;
         for documents in documents.chunks(*batch_size) {
             let encoded = encode_all(documents, &parts.tokenizer)?;
             let encoded: Vec<&EncodedDocument> = encoded.iter().collect();
             let _batch = DocReBatch::<B>::new(&encoded, &parts.config.encoder, device);
+            step(encoded.len())?;
         }
         Ok(())
     }
 }
 
 /// Token ids to predictions.
-struct Inference<'a, B: DocReBackend> {
+struct Predict<'a, B: DocReBackend> {
     work: &'a Work,
-    model: DocReModel<B>,
+    inference: Inference<B>,
 }
 
-impl<'a, B: DocReBackend> Inference<'a, B> {
+impl<'a, B: DocReBackend> Predict<'a, B> {
     fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
-        let model = work.model(args.model.as_deref(), device)?;
-        Ok(Self { work, model: with_precision(model, args.precision) })
+        Ok(Self { work, inference: work.inference(args, device)? })
     }
 }
 
-impl<B: DocReBackend> Pass<B> for Inference<'_, B> {
-    fn pass(&mut self, device: &B::Device) -> Result<()> {
-        let config = &self.work.parts.config;
-        for batch in self.work.batches() {
-            let logits = infer(&self.model, config, batch, device);
-            for (document, logits) in batch.iter().zip(logits) {
-                let n_entities = document.n_entities();
-                predict(&logits, n_entities, config.n_classes, config.max_relations_per_pair);
-            }
+impl<B: DocReBackend> Pass<B> for Predict<'_, B> {
+    fn pass(&mut self, _: &B::Device, step: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
+        let ModelConfig { n_classes, max_relations_per_pair, .. } = self.work.parts.config;
+        for found in self.inference.run(self.work.encoded_documents()) {
+            let DocumentLogits { document, logits } = found?;
+            predict(&logits, document.n_entities(), n_classes, max_relations_per_pair);
+            step(1)?;
         }
         Ok(())
     }
@@ -215,32 +239,34 @@ impl<B: DocReBackend> Pass<B> for Inference<'_, B> {
 /// Token ids to logits on disk.
 struct Label<'a, B: DocReBackend> {
     work: &'a Work,
-    model: DocReModel<B>,
-    directory: tempfile::TempDir,
+    inference: Inference<B>,
+    directory: PathBuf,
     n_passes: u64,
 }
 
 impl<'a, B: DocReBackend> Label<'a, B> {
-    fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
-        let directory = tempfile::tempdir().context("a folder for the labels cannot be made")?;
-        let model = work.model(args.model.as_deref(), device)?;
-        let model = with_precision(model, args.precision);
-        Ok(Self { work, model, directory, n_passes: 0 })
+    /// Labels go into a folder beside the record, which whoever asked for the record removes.
+    fn new(
+        work: &'a Work,
+        args: &BenchArgs,
+        record: &Path,
+        device: &B::Device,
+    ) -> Result<Self> {
+        let inference = work.inference(args, device)?;
+        Ok(Self { work, inference, directory: record.with_extension("labels"), n_passes: 0 })
     }
 }
 
 impl<B: DocReBackend> Pass<B> for Label<'_, B> {
-    fn pass(&mut self, device: &B::Device) -> Result<()> {
-        let config = &self.work.parts.config;
+    fn pass(&mut self, _: &B::Device, step: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
+        let n_classes = self.work.parts.config.n_classes;
         self.n_passes += 1;
-        let directory = self.directory.path().join(self.n_passes.to_string());
-        let mut writer =
-            SoftLabelWriter::create(&directory, Shard::WHOLE, [0; 32], config.n_classes)?;
-        for batch in self.work.batches() {
-            let logits = infer(&self.model, config, batch, device);
-            for (document, logits) in batch.iter().zip(logits) {
-                writer.push(document.key().0, document.n_pairs(), &logits)?;
-            }
+        let directory = self.directory.join(self.n_passes.to_string());
+        let mut writer = SoftLabelWriter::create(&directory, Shard::WHOLE, [0; 32], n_classes)?;
+        for found in self.inference.run(self.work.encoded_documents()) {
+            let DocumentLogits { document, logits } = found?;
+            writer.push(document.key().0, document.n_pairs(), &logits)?;
+            step(1)?;
         }
         writer.finish()?;
         Ok(())
@@ -266,7 +292,11 @@ impl<'a, B: DocReBackend> Training<'a, B> {
 }
 
 impl<B: DocReBackend> Pass<B> for Training<'_, B> {
-    fn pass(&mut self, device: &B::Device) -> Result<()> {
+    fn pass(
+        &mut self,
+        device: &B::Device,
+        step: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<()> {
         let config = &self.work.parts.config;
         for documents in self.work.batches() {
             let documents: Vec<&EncodedDocument> = documents.iter().map(AsRef::as_ref).collect();
@@ -275,6 +305,7 @@ impl<B: DocReBackend> Pass<B> for Training<'_, B> {
             let batch = TrainBatch { inputs, labels, teacher_logits: None, weight: 1.0 };
             let grads: GradientsParams = self.trainee.step(batch).grads;
             self.trainee = self.optimizer.step(1.0, self.trainee.clone(), grads);
+            step(documents.len())?;
         }
         Ok(())
     }

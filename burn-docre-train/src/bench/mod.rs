@@ -11,14 +11,15 @@ mod work;
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use burn_docre::{atomic_file::write_atomically, backend::BackendKind};
 
 use self::{measure::Measure, record::Record, work::Work};
-use crate::{cli::BenchArgs, stages::Session};
+use crate::{cli::BenchArgs, signals::StopFlag, stages::Session};
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -86,7 +87,7 @@ fn measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<()> 
     let device_name =
         devices.into_iter().nth(session.device()).map(|device| device.name).unwrap_or_default();
     let mode = *args.modes.first().context("no mode is given")?;
-    let measured = session.dispatch(Measure { session, args, mode, kind, device_name })?;
+    let measured = session.dispatch(Measure { session, args, mode, record: path, kind, device_name })?;
     record::write(path, &[measured])
 }
 
@@ -156,14 +157,33 @@ fn measure_in_a_process(
     }
     // The other process speaks; this one keeps silent as long.
     session.ui.take_screen();
-    let status = command.status();
+    let status = run_to_its_end(&mut command, session.stop);
     session.ui.free_screen();
-    let status = status.context("the measuring process cannot be started")?;
-    session.stop.check()?;
+    let status = status?;
     if !status.success() {
         bail!("{} on {kind} failed ({status}); its message stands above", mode.name());
     }
     Ok(())
+}
+
+/// Runs a program; kills it when somebody asks this one to stop, since a pass of its own may take minutes.
+fn run_to_its_end(command: &mut Command, stop: &StopFlag) -> Result<ExitStatus> {
+    let mut child = command.spawn().context("the measuring process cannot be started")?;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait().context("the measuring process is lost")? {
+            // A signal from the terminal reaches both.
+            stop.check()?;
+            return Ok(status);
+        }
+        if stop.is_set() {
+            // An error would say that it has ended meanwhile.
+            let _ = child.kill();
+            child.wait().context("the measuring process is lost")?;
+        }
+        std::thread::sleep(pause);
+        pause = (2 * pause).min(Duration::from_millis(100));
+    }
 }
 
 /// The records of each mode, in the order of the modes' first appearance, the fastest first.

@@ -9,11 +9,13 @@ use burn_docre::{
     document::{Document, Entity, EntityPair, Mention, RelationFact},
     encoder::{EncoderConfig, EncoderFamily},
     features::{EncodedDocument, encode_all},
+    inference::Inference,
     model::DocReModel,
     model::{HeadConfig, ModelConfig, ModelKind},
     model_dir::ModelParts,
     ops::DocReBackend,
     pair::PairAttentionKind,
+    precision::with_precision,
     relation::RelationVocab,
     tokenize::DocumentTokenizer,
 };
@@ -68,6 +70,22 @@ impl Work {
                 Ok(self.parts.config.init(device))
             }
         }
+    }
+
+    /// The model for inference, with as many documents in work as a batch has.
+    pub fn inference<B: DocReBackend>(
+        &self,
+        args: &BenchArgs,
+        device: &B::Device,
+    ) -> Result<Inference<B>> {
+        let model = with_precision(self.model(args.model.as_deref(), device)?, args.precision);
+        let inference = Inference::new(model, self.parts.config.clone(), device.clone());
+        Ok(inference.with_documents_at_once(self.batch_size))
+    }
+
+    /// The tokenized documents, as inference takes them.
+    pub fn encoded_documents(&self) -> impl Iterator<Item = Result<Arc<EncodedDocument>>> + '_ {
+        self.encoded.iter().cloned().map(Ok)
     }
 
     /// The batches in their order.

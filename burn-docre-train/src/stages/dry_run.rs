@@ -1,10 +1,12 @@
 //! `docre train --dry-run`: what a stage will cost, from a few real batches.
 
-use std::{sync::Arc, time::Instant};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use anyhow::{Result, ensure};
 use burn::{backend::Autodiff, data::dataloader::DataLoader, tensor::backend::Backend};
-use burn_docre::{backend::BackendTask, features::EncodedDocument, ops::DocReBackend};
+use burn_docre::{
+    backend::BackendTask, features::EncodedDocument, inference::Inference, ops::DocReBackend,
+};
 
 use super::{
     Session,
@@ -16,7 +18,6 @@ use crate::{
     cli::StageName,
     config::{RunConfig, StageConfig},
     corpora::Corpora,
-    dev::{batches, infer},
     loader::{Position, TrainLoader, TrainSet, n_batches},
     memory,
     optim::ParameterCount,
@@ -139,9 +140,9 @@ impl DryRun<'_> {
         let documents = self.corpora.dev.documents();
         let sample = &documents[..documents.len().min(TIMED_DOCUMENTS)];
         let started = Instant::now();
-        for range in batches(sample) {
-            infer::<B>(&model, &self.corpora.parts.config, &sample[range], device);
-        }
+        let inference =
+            Inference::<B>::new(model, self.corpora.parts.config.clone(), device.clone());
+        let _logits = inference.run(sample.iter().cloned().map(Ok::<_, Infallible>)).count();
         started.elapsed().as_secs_f64() * documents.len() as f64 / sample.len().max(1) as f64
     }
 }

@@ -7,21 +7,16 @@ use burn_docre::{
     backend::BackendTask,
     corpus::docred::{DocRedReader, Labels},
     features::EncodedDocument,
-    model::DocReModel,
+    inference::{DocumentLogits, Inference},
     model_dir::{self, ModelParts},
     ops::DocReBackend,
     precision::{Precision, with_precision},
     soft_labels::{Digest, Shard, SoftLabelWriter, shard_is_complete},
+    tokenize::DocumentTokenizer,
 };
 
 use super::{Pipeline, Session};
-use crate::{
-    cli::{LabelArgs, StageName},
-    dev::{batches, infer},
-};
-
-/// Documents that wait until they are labelled together.
-const WAITING: usize = 64;
+use crate::cli::{LabelArgs, StageName};
 
 /// `docre label`.
 pub fn run(session: &Session, args: &LabelArgs) -> Result<()> {
@@ -39,19 +34,19 @@ impl BackendTask for Label<'_> {
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
         let Self { session, args } = self;
         let teacher = Teacher::<B>::load(&args.model, args.precision, &device)?;
-        let n_classes = teacher.parts.config.n_classes;
+        let n_classes = teacher.inference.config().n_classes;
         if shard_is_complete(&args.output, args.shard, &teacher.identity, n_classes)? {
             session.ui.note("these documents are labelled already; nothing to do");
             return Ok(());
         }
-        let tokenizer = &teacher.parts.tokenizer;
+        let tokenizer = &teacher.tokenizer;
         let Shard { index, count } = args.shard;
         let documents = DocRedReader::open(&args.input, Labels::Ignore)?
             .enumerate()
             .filter(|(position, document)| document.is_err() || position % count == index)
             .map(|(_, document)| Ok(Arc::new(EncodedDocument::encode(&document?, tokenizer)?)));
         let n_labelled =
-            teacher.label(session, documents, None, &args.output, args.shard, &device)?;
+            teacher.label(session, documents, None, &args.output, args.shard)?;
         session.ui.note(&format!("{n_labelled} documents labelled in {}", args.output.display()));
         Ok(())
     }
@@ -71,13 +66,13 @@ pub fn run_stage<B: DocReBackend>(pipeline: &Pipeline, device: &B::Device) -> Re
     let documents = &pipeline.corpora.distant;
     let total = Some(documents.len());
     let documents = documents.iter().cloned().map(Ok);
-    teacher.label(session, documents, total, &output, Shard::WHOLE, device)?;
+    teacher.label(session, documents, total, &output, Shard::WHOLE)?;
     Ok(())
 }
 
 struct Teacher<B: DocReBackend> {
-    parts: ModelParts,
-    model: DocReModel<B>,
+    inference: Inference<B>,
+    tokenizer: DocumentTokenizer,
     identity: Digest,
 }
 
@@ -86,7 +81,9 @@ impl<B: DocReBackend> Teacher<B> {
         precision.check::<B>(device)?;
         let parts = ModelParts::load(directory)?;
         let model = with_precision(parts.load_model(directory, device)?, precision);
-        Ok(Self { parts, model, identity: model_dir::identity(directory)? })
+        let identity = model_dir::identity(directory)?;
+        let inference = Inference::new(model, parts.config, device.clone());
+        Ok(Self { inference, tokenizer: parts.tokenizer, identity })
     }
 
     /// Writes the logits of all documents that have pairs; says how many these are.
@@ -97,30 +94,17 @@ impl<B: DocReBackend> Teacher<B> {
         total: Option<usize>,
         output: &Path,
         shard: Shard,
-        device: &B::Device,
     ) -> Result<usize> {
-        let n_classes = self.parts.config.n_classes;
+        let n_classes = self.inference.config().n_classes;
         let mut writer = SoftLabelWriter::create(output, shard, self.identity, n_classes)?;
         let mut task = session.ui.task("labelling distant documents", total);
-        let mut waiting = Vec::new();
-        let mut documents = documents.peekable();
-        while let Some(document) = documents.next() {
-            waiting.push(document?);
-            if waiting.len() < WAITING && documents.peek().is_some() {
-                continue;
+        for found in self.inference.run(documents) {
+            let DocumentLogits { document, logits } = found?;
+            if document.n_pairs() > 0 {
+                writer.push(document.key().0, document.n_pairs(), &logits)?;
             }
-            for range in batches(&waiting) {
-                let batch = &waiting[range];
-                let logits = infer(&self.model, &self.parts.config, batch, device);
-                for (document, logits) in batch.iter().zip(logits) {
-                    if document.n_pairs() > 0 {
-                        writer.push(document.key().0, document.n_pairs(), &logits)?;
-                    }
-                }
-                task.advance(batch.len());
-                session.stop.check()?;
-            }
-            waiting.clear();
+            task.advance(1);
+            session.stop.check()?;
         }
         let n_labelled = writer.len();
         writer.finish()?;

@@ -18,6 +18,14 @@ impl DocReBackend for Flex {
         Ok(vec![(FlexDevice, host::processor())])
     }
 
+    fn n_threads(_device: &FlexDevice) -> usize {
+        rayon::current_num_threads()
+    }
+
+    fn on_threads<T: Send>(n_threads: usize, work: impl FnOnce() -> T + Send) -> T {
+        host::on_threads(n_threads, work)
+    }
+
     fn masked_softmax(scores: FlexTensor, key_bias: Option<FlexTensor>) -> FlexTensor {
         let [_, n_heads, q, k] = shape_of(&scores)[..] else {
             panic!("scores are [n, n_heads, q, k]")

@@ -34,6 +34,15 @@ pub(super) fn processor() -> DeviceInfo {
     DeviceInfo { name: format!("{model}, {n_threads} threads"), memory: kib.map(|kib| kib << 10) }
 }
 
+/// Runs `work` where the loops below share `n_threads` threads.
+pub(super) fn on_threads<T: Send>(n_threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    match rayon::ThreadPoolBuilder::new().num_threads(n_threads).build() {
+        Ok(threads) => threads.install(work),
+        // The system gives no more threads: slower, and right.
+        Err(_) => work(),
+    }
+}
+
 /// Numbers that one parallel task treats at least.
 pub(super) const PART: usize = 16 * 1024;
 

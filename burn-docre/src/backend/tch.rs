@@ -3,6 +3,8 @@
 //! On the processor libtorch 2.9 draws dropout masks in one thread, and AdamW written with ordinary operations passes
 //! fifteen times over the memory. On a GPU, and for numbers that are not `f32`, the default bodies run.
 
+use std::sync::LazyLock;
+
 use burn::tensor::{Distribution, FloatDType, Shape, TensorMetadata, ops::FloatTensorOps};
 use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
 
@@ -21,6 +23,21 @@ impl DocReBackend for LibTorch {
             (LibTorchDevice::Cuda(index), info)
         });
         Ok(cuda.chain([(LibTorchDevice::Cpu, host::processor())]).collect())
+    }
+
+    fn n_threads(device: &LibTorchDevice) -> usize {
+        match device {
+            LibTorchDevice::Cpu => *N_THREADS as usize,
+            _ => 1,
+        }
+    }
+
+    fn on_threads<T: Send>(n_threads: usize, work: impl FnOnce() -> T + Send) -> T {
+        let all = *N_THREADS;
+        host::on_threads(n_threads, move || {
+            let _all_again = Threads::limit(n_threads as i32, all);
+            work()
+        })
     }
 
     fn masked_softmax(scores: TchTensor, key_bias: Option<TchTensor>) -> TchTensor {
@@ -114,6 +131,29 @@ impl DocReBackend for LibTorch {
         }
         let sum = host::sum_of_squares(contiguous(numbers).numbers());
         TchTensor::new(tch::Tensor::from_slice(&[sum]))
+    }
+}
+
+/// libtorch's threads on the processor, as the process started.
+static N_THREADS: LazyLock<i32> = LazyLock::new(|| tch::get_num_threads().max(1));
+
+/// A limit on the threads that libtorch uses for the operations of this thread.
+///
+/// libtorch keeps the last number set for the threads that come later, so it is set back at the end.
+struct Threads {
+    all: i32,
+}
+
+impl Threads {
+    fn limit(n_threads: i32, all: i32) -> Self {
+        tch::set_num_threads(n_threads);
+        Self { all }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        tch::set_num_threads(self.all);
     }
 }
 

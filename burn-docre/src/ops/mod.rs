@@ -37,6 +37,16 @@ pub trait DocReBackend: Backend {
         Ok(vec![(device, info)])
     }
 
+    /// How many threads of the processor share the work on `device`; 1 where the work is done elsewhere.
+    fn n_threads(_device: &Self::Device) -> usize {
+        1
+    }
+
+    /// Runs `work`, whose operations share `n_threads` threads of the processor meanwhile.
+    fn on_threads<T: Send>(_n_threads: usize, work: impl FnOnce() -> T + Send) -> T {
+        work()
+    }
+
     /// See [`masked_softmax`].
     fn masked_softmax(
         scores: FloatTensor<Self>,

@@ -85,7 +85,7 @@ fn attention_scores(
     let dense = Output::new(scores);
     // SAFETY: `scores` is the caller's own.
     unsafe { dense.product(Place::dense(n), query, key.transposed(), [n, n, w], scale as f32) };
-    scores.chunks_exact_mut(n).for_each(softmax);
+    softmax(scores, n);
 }
 
 /// One head of one line.

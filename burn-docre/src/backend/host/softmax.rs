@@ -1,4 +1,4 @@
-//! Softmax of a row, with an exponential that vectorises.
+//! Softmax of rows, with an exponential that vectorises.
 
 use rayon::prelude::*;
 
@@ -8,22 +8,28 @@ use super::PART;
 pub(crate) fn masked_softmax(scores: &mut [f32], bias: Option<&[f32]>, [rows, k]: [usize; 2]) {
     let rows_per_part = (PART / k.max(1)).max(1);
     scores.par_chunks_mut((rows_per_part * k).max(1)).enumerate().for_each(|(part, scores)| {
-        for (i, row) in scores.chunks_exact_mut(k).enumerate() {
-            if let Some(bias) = bias {
+        if let Some(bias) = bias {
+            for (i, row) in scores.chunks_exact_mut(k).enumerate() {
                 let n = (part * rows_per_part + i) / rows;
                 row.iter_mut().zip(&bias[n * k..(n + 1) * k]).for_each(|(score, b)| *score += b);
             }
-            softmax(row);
         }
+        softmax(scores, k);
     });
 }
 
-/// Softmax of one row in place.
-pub(super) fn softmax(row: &mut [f32]) {
-    let max = fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
-    row.iter_mut().for_each(|value| *value = exp(*value - max));
-    let scale = 1.0 / fold(row, 0.0, |a, b| a + b);
-    row.iter_mut().for_each(|value| *value *= scale);
+/// Softmax of each row of `k` numbers in place.
+pub(super) fn softmax(rows: &mut [f32], k: usize) {
+    for row in rows.chunks_exact_mut(k) {
+        let max = fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
+        row.iter_mut().for_each(|value| *value -= max);
+    }
+    // Over all rows at once, since the numbers past a short row's last full vector would be done one by one.
+    rows.iter_mut().for_each(|value| *value = exp(*value));
+    for row in rows.chunks_exact_mut(k) {
+        let scale = 1.0 / fold(row, 0.0, |a, b| a + b);
+        row.iter_mut().for_each(|value| *value *= scale);
+    }
 }
 
 /// The sum of the products of two rows.
@@ -33,8 +39,9 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     for (a, b) in a.iter().zip(b) {
         lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += a * b);
     }
-    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| a * b);
-    lanes.into_iter().chain(rest).sum()
+    let rest = a_rest.iter().zip(b_rest);
+    lanes.iter_mut().zip(rest).for_each(|(lane, (a, b))| *lane += a * b);
+    fold_lanes(lanes, |a, b| a + b)
 }
 
 /// Numbers that are folded side by side; one after the other, each would wait for the one before.
@@ -47,7 +54,20 @@ fn fold(numbers: &[f32], neutral: f32, operation: impl Fn(f32, f32) -> f32 + Cop
     for block in blocks {
         lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane = operation(*lane, *x));
     }
-    lanes.into_iter().chain(rest.iter().copied()).fold(neutral, operation)
+    lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane = operation(*lane, *x));
+    fold_lanes(lanes, operation)
+}
+
+/// Combines the halves, the halves of the half, and so on.
+fn fold_lanes(mut lanes: [f32; LANES], operation: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut n = LANES;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            lanes[i] = operation(lanes[i], lanes[i + n]);
+        }
+    }
+    lanes[0]
 }
 
 /// `e^x` for `x <= 0` to two units in the last place, written so that it vectorises: `2^n e^r` with `|r| <= ln 2 / 2`
@@ -73,6 +93,24 @@ pub(super) fn exp(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_any_width_are_softmaxed_and_multiplied_as_by_the_formula() {
+        for k in [1, 3, 16, 19, 45] {
+            let mut rows: Vec<f32> = (0..4 * k).map(|i| ((i * 37) % 101) as f32 / 10.0).collect();
+            let before = rows.clone();
+            softmax(&mut rows, k);
+            for (row, before) in rows.chunks(k).zip(before.chunks(k)) {
+                let sum: f64 = before.iter().map(|x| f64::from(*x).exp()).sum();
+                for (ours, x) in row.iter().zip(before) {
+                    assert!((f64::from(*ours) - f64::from(*x).exp() / sum).abs() < 1e-6, "{k}");
+                }
+            }
+            let plain: f64 =
+                before.iter().zip(&rows).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+            assert!((f64::from(dot(&before, &rows)) - plain).abs() < 1e-5 * plain, "{k}");
+        }
+    }
 
     #[test]
     fn the_exponential_agrees_with_the_standard_library() {

@@ -1,0 +1,362 @@
+//! Documents through a model: in batches of limited size and, on a processor, several batches side by side.
+//!
+//! Threads that share one matrix product wait for each other at its end, and at the end of every operation after it. Lanes
+//! that each compute a batch of their own on a part of the threads hardly ever do.
+
+use std::{
+    collections::VecDeque,
+    iter::Peekable,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    vec,
+};
+
+use crate::{
+    batch::DocReBatch,
+    features::EncodedDocument,
+    model::{DocReModel, ModelConfig},
+    ops::DocReBackend,
+};
+
+/// Documents in work at a time.
+const MAX_DOCUMENTS: usize = 4;
+/// Tokens in work at a time, padding included, unless one document alone has more.
+const MAX_TOKENS: usize = 2048;
+/// Cells of pair grids in work at a time, padding included, unless one document alone has more.
+const MAX_CELLS: usize = 8192;
+/// Batches that wait for each lane, so that none stands idle while the oldest batch is waited for.
+const WAITING_PER_LANE: usize = 3;
+
+/// A model, ready for documents.
+#[derive(Clone, Debug)]
+pub struct Inference<B: DocReBackend> {
+    model: DocReModel<B>,
+    config: Arc<ModelConfig>,
+    device: B::Device,
+    limits: Limits,
+}
+
+/// A document with its logits.
+#[derive(Clone, Debug)]
+pub struct DocumentLogits {
+    /// The document.
+    pub document: Arc<EncodedDocument>,
+    /// `[pairs, classes]` in row order; empty where the document has no pairs.
+    pub logits: Vec<f32>,
+}
+
+impl<B: DocReBackend> Inference<B> {
+    /// A model with its configuration.
+    pub fn new(
+        model: DocReModel<B>,
+        config: impl Into<Arc<ModelConfig>>,
+        device: B::Device,
+    ) -> Self {
+        let config = config.into();
+        let limits = Limits { documents: MAX_DOCUMENTS, tokens: MAX_TOKENS, cells: MAX_CELLS };
+        Self { model, config, device, limits }
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// At most `n` documents in work at a time, all lanes together, whatever their size.
+    pub fn with_documents_at_once(mut self, n: usize) -> Self {
+        self.limits = Limits { documents: n.max(1), tokens: usize::MAX, cells: usize::MAX };
+        self
+    }
+
+    /// The logits of each document, in the order of the documents.
+    ///
+    /// An error among the documents ends the iteration after the documents before it.
+    pub fn run<E, I>(&self, documents: I) -> Logits<B, I::IntoIter, E>
+    where
+        I: IntoIterator<Item = Result<Arc<EncodedDocument>, E>>,
+    {
+        let n_threads = B::n_threads(&self.device);
+        let n_lanes = n_threads.min(self.limits.documents);
+        let lanes = (n_lanes > 1).then(|| Lanes::new(self, n_lanes, n_threads / n_lanes));
+        let batches = Batches {
+            documents: documents.into_iter().peekable(),
+            limits: self.limits.share(n_lanes),
+            has_failed: false,
+        };
+        Logits {
+            inference: self.clone(),
+            lanes,
+            batches: batches.peekable(),
+            in_work: VecDeque::new(),
+            ready: Vec::new().into_iter(),
+        }
+    }
+
+    fn forward(&self, documents: Vec<Arc<EncodedDocument>>) -> Vec<DocumentLogits> {
+        let with_pairs: Vec<&EncodedDocument> =
+            documents.iter().filter(|document| document.n_pairs() > 0).map(AsRef::as_ref).collect();
+        let mut values = Vec::new();
+        if !with_pairs.is_empty() {
+            let batch = DocReBatch::new(&with_pairs, &self.config.encoder, &self.device);
+            let logits = self.model.forward(&batch).logits;
+            values = logits.into_data().iter::<f32>().collect();
+        }
+        let mut rest = values.as_slice();
+        let split = |document: Arc<EncodedDocument>| {
+            let (own, others) = rest.split_at(document.n_pairs() * self.config.n_classes);
+            rest = others;
+            DocumentLogits { document, logits: own.to_vec() }
+        };
+        documents.into_iter().map(split).collect()
+    }
+}
+
+/// The iterator of [`Inference::run`].
+pub struct Logits<B: DocReBackend, I, E>
+where
+    I: Iterator<Item = Result<Arc<EncodedDocument>, E>>,
+{
+    inference: Inference<B>,
+    lanes: Option<Lanes>,
+    batches: Peekable<Batches<I>>,
+    /// The lanes' answers to the batches given to them, oldest first.
+    in_work: VecDeque<Receiver<Answer>>,
+    ready: vec::IntoIter<DocumentLogits>,
+}
+
+impl<B: DocReBackend, I, E> Iterator for Logits<B, I, E>
+where
+    I: Iterator<Item = Result<Arc<EncodedDocument>, E>>,
+{
+    type Item = Result<DocumentLogits, E>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(document) = self.ready.next() {
+                return Some(Ok(document));
+            }
+            self.feed_the_lanes();
+            let documents = match self.in_work.pop_front() {
+                Some(answer) => {
+                    let answer = answer.recv().expect("a lane answers every batch");
+                    answer.unwrap_or_else(|panic| resume_unwind(panic))
+                }
+                None => match self.batches.next()? {
+                    Ok(batch) => self.inference.forward(batch),
+                    Err(error) => return Some(Err(error)),
+                },
+            };
+            self.ready = documents.into_iter();
+        }
+    }
+}
+
+impl<B: DocReBackend, I, E> Logits<B, I, E>
+where
+    I: Iterator<Item = Result<Arc<EncodedDocument>, E>>,
+{
+    /// Gives batches to the lanes up to the next that is to be computed alone, with all threads.
+    fn feed_the_lanes(&mut self) {
+        let Some(lanes) = &self.lanes else { return };
+        let limits = self.inference.limits;
+        while self.in_work.len() < lanes.handles.len() * (1 + WAITING_PER_LANE) {
+            let fits = |batch: &Result<Vec<_>, E>| {
+                batch.as_ref().is_ok_and(|batch| limits.hold(Size::of(batch)))
+            };
+            match self.batches.next_if(fits) {
+                Some(Ok(batch)) => self.in_work.push_back(lanes.give(batch)),
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Threads that each compute batch after batch.
+struct Lanes {
+    /// `None` when the lanes are told to end.
+    jobs: Option<Sender<Job>>,
+    waiting: Arc<Mutex<Receiver<Job>>>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+struct Job {
+    batch: Vec<Arc<EncodedDocument>>,
+    answer: SyncSender<Answer>,
+}
+
+/// The logits of a batch, or what its computation panicked with.
+type Answer = thread::Result<Vec<DocumentLogits>>;
+
+impl Lanes {
+    fn new<B: DocReBackend>(inference: &Inference<B>, n_lanes: usize, n_threads: usize) -> Self {
+        let (jobs, waiting) = channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        let start = |_| {
+            let (inference, waiting) = (inference.clone(), waiting.clone());
+            thread::spawn(move || B::on_threads(n_threads, || work_through(&inference, &waiting)))
+        };
+        Self { jobs: Some(jobs), handles: (0..n_lanes).map(start).collect(), waiting }
+    }
+
+    fn give(&self, batch: Vec<Arc<EncodedDocument>>) -> Receiver<Answer> {
+        let (answer, answers) = sync_channel(1);
+        let jobs = self.jobs.as_ref().expect("the lanes were not told to end");
+        jobs.send(Job { batch, answer }).expect("`self` holds the receiver");
+        answers
+    }
+}
+
+impl Drop for Lanes {
+    /// Forgets the batches that wait, and lets those in work come to their end.
+    fn drop(&mut self) {
+        self.jobs = None;
+        while next_job(&self.waiting).is_some() {}
+        for lane in self.handles.drain(..) {
+            // What a batch panicked with went into its answer.
+            let _ = lane.join();
+        }
+    }
+}
+
+fn work_through<B: DocReBackend>(inference: &Inference<B>, waiting: &Mutex<Receiver<Job>>) {
+    while let Some(Job { batch, answer }) = next_job(waiting) {
+        let result = catch_unwind(AssertUnwindSafe(|| inference.forward(batch)));
+        // Nobody waits any more if the iterator was dropped.
+        let _ = answer.send(result);
+    }
+}
+
+/// Waits for a job; `None` when there will be none.
+fn next_job(waiting: &Mutex<Receiver<Job>>) -> Option<Job> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+/// Consecutive documents that go through the model together.
+struct Batches<I: Iterator> {
+    documents: Peekable<I>,
+    limits: Limits,
+    has_failed: bool,
+}
+
+impl<I, E> Iterator for Batches<I>
+where
+    I: Iterator<Item = Result<Arc<EncodedDocument>, E>>,
+{
+    type Item = Result<Vec<Arc<EncodedDocument>>, E>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_failed {
+            return None;
+        }
+        let mut batch = match self.documents.next()? {
+            Ok(document) => vec![document],
+            Err(error) => {
+                self.has_failed = true;
+                return Some(Err(error));
+            }
+        };
+        let mut size = Size::of(&batch);
+        while let Some(Ok(document)) = self.documents.next_if(|next| {
+            next.as_ref().is_ok_and(|document| self.limits.hold(size.with(document)))
+        }) {
+            size = size.with(&document);
+            batch.push(document);
+        }
+        Some(Ok(batch))
+    }
+}
+
+/// How large batches may be.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    documents: usize,
+    tokens: usize,
+    cells: usize,
+}
+
+/// How large a batch is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    documents: usize,
+    longest: usize,
+    most_entities: usize,
+}
+
+impl Size {
+    fn of(batch: &[Arc<EncodedDocument>]) -> Self {
+        batch.iter().fold(Self::default(), |size, document| size.with(document))
+    }
+
+    fn with(self, document: &EncodedDocument) -> Self {
+        Self {
+            documents: self.documents + 1,
+            longest: self.longest.max(document.token_ids.len()),
+            most_entities: self.most_entities.max(document.n_entities()),
+        }
+    }
+}
+
+impl Limits {
+    fn hold(&self, size: Size) -> bool {
+        let Size { documents, longest, most_entities } = size;
+        documents <= self.documents
+            && documents * longest <= self.tokens
+            && documents * most_entities * most_entities <= self.cells
+    }
+
+    /// Of `n_lanes` equal shares one.
+    fn share(self, n_lanes: usize) -> Self {
+        let Self { documents, tokens, cells } = self;
+        let share = |limit: usize| limit.div_ceil(n_lanes);
+        Self { documents: share(documents), tokens: share(tokens), cells: share(cells) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { documents: MAX_DOCUMENTS, tokens: MAX_TOKENS, cells: MAX_CELLS };
+
+    fn document((n_tokens, n_entities): (usize, usize)) -> Arc<EncodedDocument> {
+        Arc::new(EncodedDocument {
+            title: String::new(),
+            token_ids: vec![0; n_tokens],
+            mentions: vec![vec![0]; n_entities],
+            facts: Vec::new(),
+        })
+    }
+
+    /// How many documents each batch has; an error counts as none.
+    fn batch_sizes(documents: impl IntoIterator<Item = Result<(usize, usize), ()>>) -> Vec<usize> {
+        let documents = documents.into_iter().map(|size| size.map(document)).peekable();
+        let batches = Batches { documents, limits: LIMITS, has_failed: false };
+        batches.map(|batch| batch.map_or(0, |batch| batch.len())).collect()
+    }
+
+    #[test]
+    fn batches_hold_every_document_once_and_keep_the_limits() {
+        let sizes = [(100, 5), (600, 9), (700, 3), (5000, 2), (10, 200), (10, 3), (10, 3)];
+        assert_eq!(batch_sizes(sizes.map(Ok)), [2, 1, 1, 1, 2]);
+        assert_eq!(batch_sizes([(10, 2); MAX_DOCUMENTS + 1].map(Ok)), [MAX_DOCUMENTS, 1]);
+        assert!(batch_sizes([]).is_empty());
+    }
+
+    #[test]
+    fn an_error_comes_after_the_documents_before_it_and_ends_the_batches() {
+        assert_eq!(batch_sizes([Ok((10, 2)), Ok((10, 2)), Err(()), Ok((10, 2))]), [2, 0]);
+    }
+
+    #[test]
+    fn lanes_share_the_limits() {
+        let share = LIMITS.share(2);
+        assert!(share.hold(Size { documents: 2, longest: 512, most_entities: 45 }));
+        assert!(!share.hold(Size { documents: 3, longest: 1, most_entities: 1 }));
+        assert!(!share.hold(Size { documents: 1, longest: 1025, most_entities: 1 }));
+    }
+}
