@@ -46,9 +46,8 @@ impl BackendTask for Predict<'_> {
         let model = parts.load_model::<B>(&args.model, &device)?;
         let model = with_precision(model, args.precision);
         let inference = Inference::new(model, parts.config.clone(), device);
-        let documents = DocRedReader::open(&args.input, Labels::Ignore)?.map(|document| {
-            Ok(Arc::new(EncodedDocument::encode(&document?, &parts.tokenizer)?))
-        });
+        let documents = DocRedReader::open(&args.input, Labels::Ignore)?
+            .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &parts.tokenizer)?)));
         let mut documents = Predictions {
             session,
             config: &parts.config,

@@ -1,4 +1,5 @@
-//! Training, small: the whole pipeline, and an interrupted run that ends like an uninterrupted one.
+//! Training, small: the whole pipeline, and an interrupted run that ends like an uninterrupted one. Besides, an
+//! interrupted benchmark.
 
 #![cfg(unix)]
 
@@ -282,4 +283,17 @@ fn two_workers_train_as_one_that_accumulates() {
     let one = teacher("one", ["stages.teacher.accumulation=2", "compute.devices=[0]"]);
     let two = teacher("two", ["stages.teacher.accumulation=1", "compute.devices=[0, 0]"]);
     assert!(one == two, "the weights differ");
+}
+
+#[test]
+fn a_benchmark_that_is_stopped_stops_its_measuring_process() {
+    let workshop = Workshop::new();
+    let endless = ["bench", "--modes", "preprocess", "--documents", "2", "--samples", "100000000"];
+    let mut child = workshop.docre(&endless).spawn().unwrap();
+    let rest = wait_for_line(&mut child, |line| line.contains("warmed up"));
+    kill(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    // Standard error ends only when no process holds it any more.
+    let rest = rest.join().unwrap();
+    assert!(rest.contains("stopped on request"), "{rest}");
 }

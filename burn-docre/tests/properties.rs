@@ -114,8 +114,10 @@ impl Check for InOrder {
         model: &DocReModel<B>,
         device: &B::Device,
     ) {
-        let documents: Vec<_> =
-            (0..6).flat_map(|_| documents()).map(|document| Ok::<_, ()>(Arc::new(document))).collect();
+        let documents: Vec<_> = (0..6)
+            .flat_map(|_| documents())
+            .map(|document| Ok::<_, ()>(Arc::new(document)))
+            .collect();
         let inference = Inference::new(model.clone(), config.clone(), device.clone());
         for at_once in [1, 2, 5] {
             let inference = inference.clone().with_documents_at_once(at_once);

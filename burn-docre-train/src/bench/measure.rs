@@ -135,8 +135,7 @@ impl Measure<'_> {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let total = self.args.samples * n_documents;
         let mut task = ui.task(&format!("{what}, samples: documents"), Some(total));
-        let samples: Result<Vec<_>> =
-            (0..self.args.samples).map(|_| timed(&mut task)).collect();
+        let samples: Result<Vec<_>> = (0..self.args.samples).map(|_| timed(&mut task)).collect();
         let samples = samples?;
         Ok(Timing { started: started.as_millis() as u64, warmup, samples })
     }
@@ -246,12 +245,7 @@ struct Label<'a, B: DocReBackend> {
 
 impl<'a, B: DocReBackend> Label<'a, B> {
     /// Labels go into a folder beside the record, which whoever asked for the record removes.
-    fn new(
-        work: &'a Work,
-        args: &BenchArgs,
-        record: &Path,
-        device: &B::Device,
-    ) -> Result<Self> {
+    fn new(work: &'a Work, args: &BenchArgs, record: &Path, device: &B::Device) -> Result<Self> {
         let inference = work.inference(args, device)?;
         Ok(Self { work, inference, directory: record.with_extension("labels"), n_passes: 0 })
     }

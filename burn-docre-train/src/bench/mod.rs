@@ -87,7 +87,8 @@ fn measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<()> 
     let device_name =
         devices.into_iter().nth(session.device()).map(|device| device.name).unwrap_or_default();
     let mode = *args.modes.first().context("no mode is given")?;
-    let measured = session.dispatch(Measure { session, args, mode, record: path, kind, device_name })?;
+    let measured =
+        session.dispatch(Measure { session, args, mode, record: path, kind, device_name })?;
     record::write(path, &[measured])
 }
 

@@ -45,8 +45,7 @@ impl BackendTask for Label<'_> {
             .enumerate()
             .filter(|(position, document)| document.is_err() || position % count == index)
             .map(|(_, document)| Ok(Arc::new(EncodedDocument::encode(&document?, tokenizer)?)));
-        let n_labelled =
-            teacher.label(session, documents, None, &args.output, args.shard)?;
+        let n_labelled = teacher.label(session, documents, None, &args.output, args.shard)?;
         session.ui.note(&format!("{n_labelled} documents labelled in {}", args.output.display()));
         Ok(())
     }
