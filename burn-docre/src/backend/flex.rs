@@ -5,11 +5,10 @@
 
 use burn::tensor::{Distribution, FloatDType, Shape, TensorData, ops::FloatTensorOps};
 use burn_flex::{Flex, FlexDevice, FlexTensor};
-use rayon::prelude::*;
 
 use super::{
     DeviceInfo,
-    host::{self, HostTensor, PART},
+    host::{self, HostTensor},
 };
 use crate::ops::{AdamWStep, AdamWTensors, DocReBackend, LineAttention};
 
@@ -83,8 +82,21 @@ impl DocReBackend for Flex {
     fn outer_products(lhs: FlexTensor, rhs: FlexTensor) -> FlexTensor {
         let [p, g] = shape_of(&lhs)[..] else { panic!("rows are [p, g]") };
         let mut product = vec![0f32; p * g * g];
-        outer_products(&floats(lhs), &floats(rhs), g, &mut product);
+        host::outer_products(contiguous(lhs).numbers(), contiguous(rhs).numbers(), g, &mut product);
         tensor(product, vec![p, g * g])
+    }
+
+    fn outer_products_backward(
+        grad: FlexTensor,
+        lhs: FlexTensor,
+        rhs: FlexTensor,
+    ) -> [FlexTensor; 2] {
+        let [p, g] = shape_of(&lhs)[..] else { panic!("rows are [p, g]") };
+        let (mut d_lhs, mut d_rhs) = (vec![0f32; p * g], vec![0f32; p * g]);
+        let [grad, lhs, rhs] = [grad, lhs, rhs].map(contiguous);
+        let sides = [lhs.numbers(), rhs.numbers()];
+        host::outer_products_backward(grad.numbers(), sides, g, [&mut d_lhs, &mut d_rhs]);
+        [d_lhs, d_rhs].map(|gradient| tensor(gradient, vec![p, g]))
     }
 
     fn dropout_mask(shape: Shape, probability: f64, device: &Self::Device) -> FlexTensor {
@@ -139,20 +151,6 @@ fn floats(tensor: FlexTensor) -> Vec<f32> {
 
 fn tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
-}
-
-/// The outer product of each pair of rows: `[p, g]` and `[p, g]` to `[p, g * g]`.
-fn outer_products(lhs: &[f32], rhs: &[f32], g: usize, product: &mut [f32]) {
-    let rows_per_part = (PART / (g * g)).max(1);
-    product.par_chunks_mut(rows_per_part * g * g).enumerate().for_each(|(part, outs)| {
-        for (i, out) in outs.chunks_exact_mut(g * g).enumerate() {
-            let row = (part * rows_per_part + i) * g;
-            let right = &rhs[row..row + g];
-            for (out, left) in out.chunks_exact_mut(g).zip(&lhs[row..row + g]) {
-                out.iter_mut().zip(right).for_each(|(out, right)| *out = left * right);
-            }
-        }
-    });
 }
 
 #[cfg(test)]

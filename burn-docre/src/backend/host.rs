@@ -5,6 +5,7 @@
 
 mod activation;
 mod attention;
+mod outer;
 mod softmax;
 
 use rand::{RngCore, SeedableRng};
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 pub(super) use self::{
     activation::{gelu, gelu_backward, tanh},
     attention::{AttentionRows, line_attention, line_attention_backward},
+    outer::{outer_products, outer_products_backward},
     softmax::masked_softmax,
 };
 use super::DeviceInfo;

@@ -107,6 +107,20 @@ impl DocReBackend for LibTorch {
         in_place(input, host::tanh)
     }
 
+    /// As batched products of a matrix and a vector, these spend most of their time in MKL's packing.
+    fn outer_products_backward(grad: TchTensor, lhs: TchTensor, rhs: TchTensor) -> [TchTensor; 2] {
+        if ![&grad, &lhs, &rhs].into_iter().all(is_on_host) {
+            return ops::default::outer_products_backward::<Self>(grad, lhs, rhs);
+        }
+        let [_, g] = lhs.shape().dims();
+        let (mut d_lhs, mut d_rhs) = (like(&lhs), like(&rhs));
+        let [grad, lhs, rhs] = [grad, lhs, rhs].map(contiguous);
+        let sides = [lhs.numbers(), rhs.numbers()];
+        let gradients = [d_lhs.numbers_mut(), d_rhs.numbers_mut()];
+        host::outer_products_backward(grad.numbers(), sides, g, gradients);
+        [d_lhs, d_rhs]
+    }
+
     fn dropout_mask(shape: Shape, probability: f64, device: &LibTorchDevice) -> TchTensor {
         if *device != LibTorchDevice::Cpu {
             return ops::default::dropout_mask::<Self>(shape, probability, device);

@@ -321,17 +321,18 @@ fn bilinear_input_gradients<B: DocReBackend>(
     let (mut d_head, mut d_tail) = (Vec::new(), Vec::new());
     for start in (0..p).step_by(OUTER_PRODUCT_ROWS) {
         let rows = start..(start + OUTER_PRODUCT_ROWS).min(p);
-        let n = rows.len();
         let grad = grad.clone().slice([rows.clone(), 0..d]);
         let (mut head_groups, mut tail_groups) = (Vec::new(), Vec::new());
         for group in 0..n_groups {
             let columns = group * g..(group + 1) * g;
             let d_outer = matmul(grad.clone(), group_weight(weight, group, g).transpose());
-            let d_outer = d_outer.reshape([n, g, g]);
-            let head = head.clone().slice([rows.clone(), columns.clone()]).reshape([n, 1, g]);
-            let tail = tail.clone().slice([rows.clone(), columns]).reshape([n, g, 1]);
-            head_groups.push(d_outer.clone().matmul(tail).reshape([n, g]));
-            tail_groups.push(head.matmul(d_outer).reshape([n, g]));
+            let [d_head, d_tail] = B::outer_products_backward(
+                unwrap(d_outer),
+                unwrap(head.clone().slice([rows.clone(), columns.clone()])),
+                unwrap(tail.clone().slice([rows.clone(), columns])),
+            );
+            head_groups.push(wrap::<B, 2>(d_head));
+            tail_groups.push(wrap::<B, 2>(d_tail));
         }
         d_head.push(Tensor::cat(head_groups, 1));
         d_tail.push(Tensor::cat(tail_groups, 1));

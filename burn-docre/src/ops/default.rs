@@ -51,6 +51,19 @@ pub(super) fn outer_products<B: Backend>(
     unwrap(product.reshape([p, g * g]))
 }
 
+pub(crate) fn outer_products_backward<B: Backend>(
+    grad: FloatTensor<B>,
+    lhs: FloatTensor<B>,
+    rhs: FloatTensor<B>,
+) -> [FloatTensor<B>; 2] {
+    let (grad, lhs, rhs) = (wrap::<B, 2>(grad), wrap::<B, 2>(lhs), wrap::<B, 2>(rhs));
+    let [p, g] = lhs.dims();
+    let grad = grad.reshape([p, g, g]);
+    let d_lhs = grad.clone().matmul(rhs.reshape([p, g, 1]));
+    let d_rhs = lhs.reshape([p, 1, g]).matmul(grad);
+    [unwrap(d_lhs.reshape([p, g])), unwrap(d_rhs.reshape([p, g]))]
+}
+
 pub(crate) fn dropout_mask<B: Backend>(
     shape: Shape,
     probability: f64,

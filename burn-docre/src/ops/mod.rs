@@ -104,6 +104,15 @@ pub trait DocReBackend: Backend {
         default::outer_products::<Self>(lhs, rhs)
     }
 
+    /// The gradients of `lhs` and `rhs` from that of their [`outer_products`](Self::outer_products), `grad [p, g * g]`.
+    fn outer_products_backward(
+        grad: FloatTensor<Self>,
+        lhs: FloatTensor<Self>,
+        rhs: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        default::outer_products_backward::<Self>(grad, lhs, rhs)
+    }
+
     /// See [`dropout_mask`].
     fn dropout_mask(shape: Shape, probability: f64, device: &Self::Device) -> FloatTensor<Self> {
         default::dropout_mask::<Self>(shape, probability, device)
