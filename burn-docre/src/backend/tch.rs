@@ -107,6 +107,18 @@ impl DocReBackend for LibTorch {
         in_place(input, host::tanh)
     }
 
+    fn outer_products(lhs: TchTensor, rhs: TchTensor) -> TchTensor {
+        if ![&lhs, &rhs].into_iter().all(is_on_host) {
+            return ops::default::outer_products::<Self>(lhs, rhs);
+        }
+        let [p, g] = lhs.shape().dims();
+        let mut product =
+            Self::float_empty([p, g * g].into(), &LibTorchDevice::Cpu, FloatDType::F32);
+        let [lhs, rhs] = [lhs, rhs].map(contiguous);
+        host::outer_products(lhs.numbers(), rhs.numbers(), g, product.numbers_mut());
+        product
+    }
+
     /// As batched products of a matrix and a vector, these spend most of their time in MKL's packing.
     fn outer_products_backward(grad: TchTensor, lhs: TchTensor, rhs: TchTensor) -> [TchTensor; 2] {
         if ![&grad, &lhs, &rhs].into_iter().all(is_on_host) {

@@ -41,7 +41,7 @@ pub(crate) fn gelu_rows_backward<B: Backend>(
     unwrap(grad * (distribution + x * density))
 }
 
-pub(super) fn outer_products<B: Backend>(
+pub(crate) fn outer_products<B: Backend>(
     lhs: FloatTensor<B>,
     rhs: FloatTensor<B>,
 ) -> FloatTensor<B> {
