@@ -9,7 +9,6 @@ use burn_docre::{
     features::EncodedDocument,
     inference::Inference,
     ops::DocReBackend,
-    predict::predict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,17 +54,11 @@ impl DevSet {
         inference: &Inference<B>,
         mut go_on: impl FnMut(usize) -> bool,
     ) -> Option<DevScores> {
-        let config = inference.config();
         let documents = self.documents.iter().cloned().map(Ok::<_, Infallible>);
         let mut facts: Vec<(usize, RelationFact)> = Vec::new();
         for (index, Ok(found)) in inference.run(documents).enumerate() {
-            let predicted = predict(
-                &found.logits,
-                found.document.n_entities(),
-                config.n_classes,
-                config.max_relations_per_pair,
-            );
-            facts.extend(predicted.into_iter().map(|found| (index, found.fact)));
+            let predictions = found.predictions(inference.config());
+            facts.extend(predictions.into_iter().map(|prediction| (index, prediction.fact)));
             if !go_on(index + 1) {
                 return None;
             }

@@ -17,7 +17,7 @@ use burn_docre::{
     model_dir::ModelParts,
     ops::DocReBackend,
     precision::with_precision,
-    predict::{Prediction, predict},
+    predict::Prediction,
     relation::{RelationVocab, THRESHOLD_CLASS},
     submission::{SubmittedFact, write_json},
 };
@@ -74,11 +74,10 @@ impl BackendTask for Predict<'_> {
     }
 }
 
-/// One document's predictions and its logits.
+/// One document's logits and what follows from them.
 struct Predicted {
-    document: Arc<EncodedDocument>,
+    found: DocumentLogits,
     predictions: Vec<Prediction>,
-    logits: Vec<f32>,
 }
 
 /// Predicts document by document; ends at the first error, which it keeps.
@@ -93,12 +92,10 @@ struct Predictions<'a, I> {
 impl<I: Iterator<Item = Result<DocumentLogits>>> Predictions<'_, I> {
     fn predict(&mut self, found: Result<DocumentLogits>) -> Result<Predicted> {
         self.session.stop.check()?;
-        let DocumentLogits { document, logits } = found?;
-        let ModelConfig { n_classes, max_relations_per_pair, .. } = *self.config;
-        let predictions =
-            predict(&logits, document.n_entities(), n_classes, max_relations_per_pair);
+        let found = found?;
+        let predictions = found.predictions(self.config);
         self.task.advance(1);
-        Ok(Predicted { document, predictions, logits })
+        Ok(Predicted { found, predictions })
     }
 }
 
@@ -120,7 +117,7 @@ fn facts<'a>(
     vocab: &'a RelationVocab,
 ) -> impl Iterator<Item = SubmittedFact> + 'a {
     documents.flat_map(move |document| {
-        let Predicted { document, predictions, .. } = document;
+        let Predicted { found: DocumentLogits { document, .. }, predictions } = document;
         predictions.into_iter().map(move |prediction| SubmittedFact {
             title: document.title.clone(),
             h_idx: prediction.fact.pair.head,
@@ -156,7 +153,7 @@ fn write_lines(
     vocab: &RelationVocab,
 ) -> io::Result<()> {
     let n_classes = vocab.n_classes();
-    for Predicted { document, predictions, logits } in documents {
+    for Predicted { found: DocumentLogits { document, logits }, predictions } in documents {
         let n_entities = document.n_entities();
         let predictions: Vec<_> = predictions
             .iter()

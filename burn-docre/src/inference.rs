@@ -20,14 +20,17 @@ use crate::{
     features::EncodedDocument,
     model::{DocReModel, ModelConfig},
     ops::DocReBackend,
+    predict::{Prediction, predict},
 };
 
-/// Documents in work at a time.
+/// Documents of a batch. Like the next two no function of the number of threads, and so no logit is one either.
 const MAX_DOCUMENTS: usize = 4;
-/// Tokens in work at a time, padding included, unless one document alone has more.
+/// Tokens of a batch, padding included, unless one document alone has more.
 const MAX_TOKENS: usize = 2048;
-/// Cells of pair grids in work at a time, padding included, unless one document alone has more.
+/// Cells of the pair grids of a batch, padding included, unless one document alone has more.
 const MAX_CELLS: usize = 8192;
+/// Batches in work at a time, which is what memory has to hold.
+const MAX_LANES: usize = 4;
 /// Batches that wait for each lane, so that none stands idle while the oldest batch is waited for.
 const WAITING_PER_LANE: usize = 3;
 
@@ -38,6 +41,7 @@ pub struct Inference<B: DocReBackend> {
     config: Arc<ModelConfig>,
     device: B::Device,
     limits: Limits,
+    max_lanes: usize,
 }
 
 /// A document with its logits.
@@ -49,6 +53,14 @@ pub struct DocumentLogits {
     pub logits: Vec<f32>,
 }
 
+impl DocumentLogits {
+    /// The relations that a model of this configuration predicts.
+    pub fn predictions(&self, config: &ModelConfig) -> Vec<Prediction> {
+        let ModelConfig { n_classes, max_relations_per_pair, .. } = *config;
+        predict(&self.logits, self.document.n_entities(), n_classes, max_relations_per_pair)
+    }
+}
+
 impl<B: DocReBackend> Inference<B> {
     /// A model with its configuration.
     pub fn new(
@@ -58,7 +70,7 @@ impl<B: DocReBackend> Inference<B> {
     ) -> Self {
         let config = config.into();
         let limits = Limits { documents: MAX_DOCUMENTS, tokens: MAX_TOKENS, cells: MAX_CELLS };
-        Self { model, config, device, limits }
+        Self { model, config, device, limits, max_lanes: MAX_LANES }
     }
 
     /// The model's configuration.
@@ -68,7 +80,9 @@ impl<B: DocReBackend> Inference<B> {
 
     /// At most `n` documents in work at a time, all lanes together, whatever their size.
     pub fn with_documents_at_once(mut self, n: usize) -> Self {
-        self.limits = Limits { documents: n.max(1), tokens: usize::MAX, cells: usize::MAX };
+        self.max_lanes = n.clamp(1, B::n_threads(&self.device));
+        let documents = n.div_ceil(self.max_lanes);
+        self.limits = Limits { documents, tokens: usize::MAX, cells: usize::MAX };
         self
     }
 
@@ -79,17 +93,11 @@ impl<B: DocReBackend> Inference<B> {
     where
         I: IntoIterator<Item = Result<Arc<EncodedDocument>, E>>,
     {
-        let n_threads = B::n_threads(&self.device);
-        let n_lanes = n_threads.min(self.limits.documents);
-        let lanes = (n_lanes > 1).then(|| Lanes::new(self, n_lanes, n_threads / n_lanes));
-        let batches = Batches {
-            documents: documents.into_iter().peekable(),
-            limits: self.limits.share(n_lanes),
-            has_failed: false,
-        };
+        let documents = documents.into_iter().peekable();
+        let batches = Batches { documents, limits: self.limits, has_failed: false };
         Logits {
             inference: self.clone(),
-            lanes,
+            lanes: Lanes::new(self),
             batches: batches.peekable(),
             in_work: VecDeque::new(),
             ready: Vec::new().into_iter(),
@@ -192,14 +200,23 @@ struct Job {
 type Answer = thread::Result<Vec<DocumentLogits>>;
 
 impl Lanes {
-    fn new<B: DocReBackend>(inference: &Inference<B>, n_lanes: usize, n_threads: usize) -> Self {
+    /// `None` where one thread at a time is best, or the system gives no second one.
+    fn new<B: DocReBackend>(inference: &Inference<B>) -> Option<Self> {
+        let n_threads = B::n_threads(&inference.device);
+        let n_lanes = n_threads.min(inference.max_lanes);
+        if n_lanes < 2 {
+            return None;
+        }
         let (jobs, waiting) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
         let start = |_| {
             let (inference, waiting) = (inference.clone(), waiting.clone());
-            thread::spawn(move || B::on_threads(n_threads, || work_through(&inference, &waiting)))
+            let work = move || work_through(&inference, &waiting);
+            let lane = thread::Builder::new().name("lane".into());
+            lane.spawn(move || B::on_threads(n_threads / n_lanes, work)).ok()
         };
-        Self { jobs: Some(jobs), handles: (0..n_lanes).map(start).collect(), waiting }
+        let handles: Vec<_> = (0..n_lanes).map_while(start).collect();
+        (!handles.is_empty()).then_some(Self { jobs: Some(jobs), waiting, handles })
     }
 
     fn give(&self, batch: Vec<Arc<EncodedDocument>>) -> Receiver<Answer> {
@@ -307,13 +324,6 @@ impl Limits {
             && documents * longest <= self.tokens
             && documents * most_entities * most_entities <= self.cells
     }
-
-    /// Of `n_lanes` equal shares one.
-    fn share(self, n_lanes: usize) -> Self {
-        let Self { documents, tokens, cells } = self;
-        let share = |limit: usize| limit.div_ceil(n_lanes);
-        Self { documents: share(documents), tokens: share(tokens), cells: share(cells) }
-    }
 }
 
 #[cfg(test)]
@@ -350,13 +360,5 @@ mod tests {
     #[test]
     fn an_error_comes_after_the_documents_before_it_and_ends_the_batches() {
         assert_eq!(batch_sizes([Ok((10, 2)), Ok((10, 2)), Err(()), Ok((10, 2))]), [2, 0]);
-    }
-
-    #[test]
-    fn lanes_share_the_limits() {
-        let share = LIMITS.share(2);
-        assert!(share.hold(Size { documents: 2, longest: 512, most_entities: 45 }));
-        assert!(!share.hold(Size { documents: 3, longest: 1, most_entities: 1 }));
-        assert!(!share.hold(Size { documents: 1, longest: 1025, most_entities: 1 }));
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! use burn_docre::{
 //!     document::Document, features::EncodedDocument, inference::Inference, model_dir::ModelParts,
-//!     ops::DocReBackend, predict::{Prediction, predict},
+//!     ops::DocReBackend, predict::Prediction,
 //! };
 //!
 //! /// The relations of each document, by a model directory, on any backend.
@@ -25,11 +25,7 @@
 //!         .iter()
 //!         .map(|document| Ok(Arc::new(EncodedDocument::encode(document, &parts.tokenizer)?)));
 //!     let inference = Inference::new(model, config.clone(), device);
-//!     let predictions = inference.run(encoded).map(|logits| {
-//!         let (n_entities, logits) = logits.map(|found| (found.document.n_entities(), found.logits))?;
-//!         Ok(predict(&logits, n_entities, config.n_classes, config.max_relations_per_pair))
-//!     });
-//!     predictions.collect()
+//!     inference.run(encoded).map(|found| Ok(found?.predictions(&config))).collect()
 //! }
 //! ```
 #![recursion_limit = "256"]

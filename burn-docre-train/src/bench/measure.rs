@@ -18,9 +18,7 @@ use burn_docre::{
     batch::DocReBatch,
     features::{EncodedDocument, encode_all},
     inference::{DocumentLogits, Inference},
-    model::ModelConfig,
     ops::DocReBackend,
-    predict::predict,
     soft_labels::{Shard, SoftLabelWriter},
 };
 
@@ -87,10 +85,11 @@ impl BackendTask for Measure<'_> {
 
 /// Something that passes over all documents once.
 trait Pass<B: DocReBackend> {
-    /// Calls `step` with the number of documents that were just done.
-    fn pass(&mut self, device: &B::Device, step: &mut dyn FnMut(usize) -> Result<()>)
-    -> Result<()>;
+    fn pass(&mut self, device: &B::Device, step: &mut Step) -> Result<()>;
 }
+
+/// Told the number of documents that were just done; an error ends the pass.
+type Step<'a> = dyn FnMut(usize) -> Result<()> + 'a;
 
 struct Timing {
     started: u64,
@@ -135,8 +134,7 @@ impl Measure<'_> {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let total = self.args.samples * n_documents;
         let mut task = ui.task(&format!("{what}, samples: documents"), Some(total));
-        let samples: Result<Vec<_>> = (0..self.args.samples).map(|_| timed(&mut task)).collect();
-        let samples = samples?;
+        let samples = (0..self.args.samples).map(|_| timed(&mut task)).collect::<Result<_>>()?;
         Ok(Timing { started: started.as_millis() as u64, warmup, samples })
     }
 
@@ -195,11 +193,7 @@ fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
 struct Preprocess<'a>(&'a Work);
 
 impl<B: DocReBackend> Pass<B> for Preprocess<'_> {
-    fn pass(
-        &mut self,
-        device: &B::Device,
-        step: &mut dyn FnMut(usize) -> Result<()>,
-    ) -> Result<()> {
+    fn pass(&mut self, device: &B::Device, step: &mut Step) -> Result<()> {
         let Work { parts, documents, batch_size, .. } = self.0;
         for documents in documents.chunks(*batch_size) {
             let encoded = encode_all(documents, &parts.tokenizer)?;
@@ -224,11 +218,9 @@ impl<'a, B: DocReBackend> Predict<'a, B> {
 }
 
 impl<B: DocReBackend> Pass<B> for Predict<'_, B> {
-    fn pass(&mut self, _: &B::Device, step: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
-        let ModelConfig { n_classes, max_relations_per_pair, .. } = self.work.parts.config;
+    fn pass(&mut self, _: &B::Device, step: &mut Step) -> Result<()> {
         for found in self.inference.run(self.work.encoded_documents()) {
-            let DocumentLogits { document, logits } = found?;
-            predict(&logits, document.n_entities(), n_classes, max_relations_per_pair);
+            let _predictions = found?.predictions(self.inference.config());
             step(1)?;
         }
         Ok(())
@@ -252,7 +244,7 @@ impl<'a, B: DocReBackend> Label<'a, B> {
 }
 
 impl<B: DocReBackend> Pass<B> for Label<'_, B> {
-    fn pass(&mut self, _: &B::Device, step: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
+    fn pass(&mut self, _: &B::Device, step: &mut Step) -> Result<()> {
         let n_classes = self.work.parts.config.n_classes;
         self.n_passes += 1;
         let directory = self.directory.join(self.n_passes.to_string());
@@ -286,11 +278,7 @@ impl<'a, B: DocReBackend> Training<'a, B> {
 }
 
 impl<B: DocReBackend> Pass<B> for Training<'_, B> {
-    fn pass(
-        &mut self,
-        device: &B::Device,
-        step: &mut dyn FnMut(usize) -> Result<()>,
-    ) -> Result<()> {
+    fn pass(&mut self, device: &B::Device, step: &mut Step) -> Result<()> {
         let config = &self.work.parts.config;
         for documents in self.work.batches() {
             let documents: Vec<&EncodedDocument> = documents.iter().map(AsRef::as_ref).collect();

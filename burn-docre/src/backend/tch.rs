@@ -33,9 +33,8 @@ impl DocReBackend for LibTorch {
     }
 
     fn on_threads<T: Send>(n_threads: usize, work: impl FnOnce() -> T + Send) -> T {
-        let all = *N_THREADS;
         host::on_threads(n_threads, move || {
-            let _all_again = Threads::limit(n_threads as i32, all);
+            let _limit = ThreadLimit::new(n_threads);
             work()
         })
     }
@@ -166,20 +165,19 @@ static N_THREADS: LazyLock<i32> = LazyLock::new(|| tch::get_num_threads().max(1)
 /// A limit on the threads that libtorch uses for the operations of this thread.
 ///
 /// libtorch keeps the last number set for the threads that come later, so it is set back at the end.
-struct Threads {
-    all: i32,
-}
+struct ThreadLimit;
 
-impl Threads {
-    fn limit(n_threads: i32, all: i32) -> Self {
-        tch::set_num_threads(n_threads);
-        Self { all }
+impl ThreadLimit {
+    fn new(n_threads: usize) -> Self {
+        LazyLock::force(&N_THREADS);
+        tch::set_num_threads(n_threads as i32);
+        Self
     }
 }
 
-impl Drop for Threads {
+impl Drop for ThreadLimit {
     fn drop(&mut self) {
-        tch::set_num_threads(self.all);
+        tch::set_num_threads(*N_THREADS);
     }
 }
 
