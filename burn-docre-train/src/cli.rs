@@ -159,6 +159,9 @@ pub struct BenchArgs {
     /// Threads of the processor [default: all].
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
+    /// A program to compare with in inference and training, with its arguments: `--peer python3 tools/peer/peer.py`.
+    #[arg(long, value_name = "PROGRAM", num_args = 1.., requires = "input")]
+    pub peer: Vec<String>,
     /// Directory for `bench.json`, `bench.svg` and `bench.png`.
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,

@@ -9,6 +9,7 @@ use burn::{
     train::{InferenceStep, LearningComponentsMarker, TrainOutput, TrainStep},
 };
 use burn_docre::{
+    dropout,
     inference::Inference,
     loss::{DistillationLoss, RelationLoss},
     model::{DocReModel, ModelConfig},
@@ -98,6 +99,7 @@ impl<B: DocReBackend> TrainStep for Trainee<Autodiff<B>> {
     type Output = StepFigures;
 
     fn step(&self, batch: TrainBatch<Autodiff<B>>) -> TrainOutput<StepFigures> {
+        dropout::seed(batch.dropout_seed);
         let model = with_precision(self.model.clone(), self.objective.precision);
         let logits = model.forward(&batch.inputs).logits;
         let (loss, figures) = self.objective.loss(logits, batch.labels, batch.teacher_logits);

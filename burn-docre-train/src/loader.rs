@@ -56,6 +56,8 @@ pub struct TrainBatch<B: Backend> {
     pub teacher_logits: Option<Tensor<B, 2>>,
     /// One over the number of batches of the optimizer step.
     pub weight: f64,
+    /// Seeds dropout: a resumed run drops what an uninterrupted one does.
+    pub dropout_seed: u64,
 }
 
 /// The point of the epoch that the next iteration starts from.
@@ -110,7 +112,7 @@ impl<B: Backend> TrainLoader<B> {
     }
 
     /// The batch of these documents.
-    pub fn batch(&self, indices: &[usize], weight: f64) -> TrainBatch<B> {
+    pub fn batch(&self, indices: &[usize], weight: f64, dropout_seed: u64) -> TrainBatch<B> {
         let documents: Vec<&EncodedDocument> =
             indices.iter().map(|&index| self.set.documents[index].as_ref()).collect();
         let inputs = DocReBatch::new(&documents, &self.config.encoder, &self.device);
@@ -121,14 +123,14 @@ impl<B: Backend> TrainLoader<B> {
             let shape = [logits.len() / n_classes, n_classes];
             Tensor::from_data(TensorData::new(logits, shape), &self.device)
         });
-        TrainBatch { inputs, labels, teacher_logits, weight }
+        TrainBatch { inputs, labels, teacher_logits, weight, dropout_seed }
     }
 }
 
-/// The order of the documents in an epoch.
-fn order(n_documents: usize, seed: u64, epoch: usize) -> Vec<usize> {
+/// The order of the documents in an epoch with this seed.
+fn order(n_documents: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n_documents).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(mix(seed, epoch as u64)));
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     order
 }
 
@@ -153,6 +155,8 @@ pub fn mix(a: u64, b: u64) -> u64 {
 
 struct TrainIterator<'a, B: Backend> {
     loader: &'a TrainLoader<B>,
+    /// The epoch's.
+    seed: u64,
     order: Vec<usize>,
     next: usize,
 }
@@ -165,8 +169,9 @@ impl<B: Backend> Iterator for TrainIterator<'_, B> {
         let batch = self.order.chunks(loader.batch_size).nth(self.next)?;
         let n_batches = n_batches(self.order.len(), loader.batch_size);
         let weight = share(self.next, n_batches, loader.batches_per_step);
+        let dropout_seed = mix(self.seed, self.next as u64);
         self.next += loader.worker.1;
-        Some(loader.batch(batch, weight))
+        Some(loader.batch(batch, weight, dropout_seed))
     }
 }
 
@@ -180,9 +185,10 @@ impl<B: Backend> DataLoaderIterator<TrainBatch<B>> for TrainIterator<'_, B> {
 impl<B: Backend> DataLoader<B, TrainBatch<B>> for TrainLoader<B> {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<TrainBatch<B>> + 'a> {
         let epoch = self.position.epoch.load(Ordering::Relaxed);
-        let order = order(self.set.documents.len(), self.seed, epoch);
+        let seed = mix(self.seed, epoch as u64);
+        let order = order(self.set.documents.len(), seed);
         let next = self.position.batch.load(Ordering::Relaxed) + self.worker.0;
-        Box::new(TrainIterator { loader: self, order, next })
+        Box::new(TrainIterator { loader: self, seed, order, next })
     }
 
     fn num_items(&self) -> usize {
@@ -269,10 +275,10 @@ mod tests {
 
     #[test]
     fn every_epoch_has_an_order_of_its_own_that_depends_on_the_seed_alone() {
-        let mut sorted = order(50, 1, 1);
-        assert_eq!(sorted, order(50, 1, 1));
-        assert_ne!(sorted, order(50, 1, 2));
-        assert_ne!(sorted, order(50, 2, 1));
+        let mut sorted = order(50, mix(1, 1));
+        assert_eq!(sorted, order(50, mix(1, 1)));
+        assert_ne!(sorted, order(50, mix(1, 2)));
+        assert_ne!(sorted, order(50, mix(2, 1)));
         sorted.sort_unstable();
         assert_eq!(sorted, (0..50).collect::<Vec<_>>());
     }

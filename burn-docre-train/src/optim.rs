@@ -1,12 +1,14 @@
 //! The optimizer of every stage: AdamW with one learning rate and weight decay for the encoder and another for the
 //! rest, gradients clipped by their global norm, and linear warm-up and decay per optimizer step.
 
+use std::marker::PhantomData;
+
 use burn::{
     lr_scheduler::LrScheduler,
-    module::{AutodiffModule, Module, ModuleVisitor, Param, ParamId},
+    module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param, ParamId},
     optim::{
         GradientsParams, LearningRate, MultiGradientsParams, Optimizer, SimpleOptimizer,
-        adaptor::OptimizerAdaptor,
+        record::AdaptorRecord,
     },
     record::Record,
     tensor::{
@@ -15,6 +17,7 @@ use burn::{
     },
 };
 use burn_docre::ops::{self, AdamWStep, AdamWTensors, DocReBackend};
+use hashbrown::HashMap;
 
 use crate::config::StageConfig;
 
@@ -78,6 +81,7 @@ impl LrScheduler for WarmupLinear {
 pub struct AdamW {
     epsilon: f64,
     weight_decay: f64,
+    grad_scale: f64,
 }
 
 /// What AdamW remembers of a parameter.
@@ -109,6 +113,7 @@ impl<B: DocReBackend> SimpleOptimizer<B> for AdamW {
             beta_2: 0.999,
             epsilon: self.epsilon,
             weight_decay: self.weight_decay,
+            grad_scale: self.grad_scale,
             time: time + 1,
         };
         let AdamWTensors { param, moment_1, moment_2, .. } =
@@ -132,11 +137,21 @@ where
     M: AutodiffModule<B>,
     B: AutodiffBackend<InnerBackend: DocReBackend>,
 {
-    encoder: OptimizerAdaptor<AdamW, M, B>,
-    head: OptimizerAdaptor<AdamW, M, B>,
-    encoder_lr: f64,
-    head_lr: f64,
+    rates: Rates,
+    epsilon: f64,
     max_grad_norm: f64,
+    states: States<B>,
+    module: PhantomData<M>,
+}
+
+/// What AdamW remembers of each parameter, in the form that Burn's recorders write.
+type States<B> = HashMap<ParamId, AdaptorRecord<AdamW, B>>;
+
+/// Learning rates and weight decays by group.
+#[derive(Clone, Copy, Debug)]
+struct Rates {
+    encoder: (f64, f64),
+    head: (f64, f64),
 }
 
 impl<M, B> GroupedAdamW<M, B>
@@ -146,13 +161,16 @@ where
 {
     /// The optimizer that a stage's configuration describes.
     pub fn new(config: &StageConfig) -> Self {
-        let group = |weight_decay| AdamW { epsilon: config.adam_epsilon, weight_decay }.into();
+        let rates = Rates {
+            encoder: (config.encoder_lr, config.encoder_weight_decay),
+            head: (config.head_lr, config.head_weight_decay),
+        };
         Self {
-            encoder: group(config.encoder_weight_decay),
-            head: group(config.head_weight_decay),
-            encoder_lr: config.encoder_lr,
-            head_lr: config.head_lr,
+            rates,
+            epsilon: config.adam_epsilon,
             max_grad_norm: config.max_grad_norm,
+            states: States::new(),
+            module: PhantomData,
         }
     }
 }
@@ -162,16 +180,17 @@ where
     M: AutodiffModule<B>,
     B: AutodiffBackend<InnerBackend: DocReBackend>,
 {
-    type Record = (
-        <OptimizerAdaptor<AdamW, M, B> as Optimizer<M, B>>::Record,
-        <OptimizerAdaptor<AdamW, M, B> as Optimizer<M, B>>::Record,
-    );
+    type Record = States<B>;
 
     /// One step; `factor` is the schedule's factor of both learning rates.
     fn step(&mut self, factor: f64, module: M, grads: GradientsParams) -> M {
-        let (encoder, head) = split_and_clip(&module, grads, self.max_grad_norm);
-        let module = self.encoder.step(factor * self.encoder_lr, module, encoder);
-        self.head.step(factor * self.head_lr, module, head)
+        let grad_scale = clipping_factor(&module, &grads, self.max_grad_norm);
+        let Self { rates, epsilon, states, .. } = self;
+        let adamw = |(learning_rate, weight_decay)| {
+            (factor * learning_rate, AdamW { epsilon: *epsilon, weight_decay, grad_scale })
+        };
+        let (encoder, head) = (adamw(rates.encoder), adamw(rates.head));
+        module.map(&mut Step { path: ModulePath::default(), encoder, head, grads, states })
     }
 
     /// Gradients of several devices are added up on the first of them.
@@ -182,15 +201,11 @@ where
     }
 
     fn to_record(&self) -> Self::Record {
-        (self.encoder.to_record(), self.head.to_record())
+        self.states.clone()
     }
 
-    fn load_record(self, (encoder, head): Self::Record) -> Self {
-        Self {
-            encoder: self.encoder.load_record(encoder),
-            head: self.head.load_record(head),
-            ..self
-        }
+    fn load_record(self, states: Self::Record) -> Self {
+        Self { states, ..self }
     }
 }
 
@@ -207,66 +222,15 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Merge<'_> {
     }
 }
 
-/// The gradients of the two groups, scaled down together so that their joint norm is at most `max_norm`.
-fn split_and_clip<M, B>(
-    module: &M,
-    mut grads: GradientsParams,
-    max_norm: f64,
-) -> (GradientsParams, GradientsParams)
+/// What all gradients are multiplied by, so that their joint norm is at most `max_norm`.
+fn clipping_factor<M, B>(module: &M, grads: &GradientsParams, max_norm: f64) -> f64
 where
     M: AutodiffModule<B>,
     B: AutodiffBackend<InnerBackend: DocReBackend>,
 {
-    let mut squares = SquaredNorm::<B::InnerBackend> { grads: &grads, squares: Vec::new() };
-    module.visit(&mut Grouped::<B, _>::new(&mut squares));
-    let norm = squares.total().sqrt();
-    let scale = (max_norm / (norm + 1e-6)).min(1.0);
-    let mut split = Split {
-        grads: &mut grads,
-        scale,
-        encoder: GradientsParams::new(),
-        head: GradientsParams::new(),
-    };
-    module.visit(&mut Grouped::<B, _>::new(&mut split));
-    (split.encoder, split.head)
-}
-
-/// Something done to every float parameter, which is told the parameter's group.
-trait GroupVisitor<B: Backend> {
-    fn visit<const D: usize>(&mut self, group: Group, id: ParamId, param: &Param<Tensor<B, D>>);
-}
-
-/// Follows the module path, so that each parameter's group is known when it is visited.
-///
-/// Parameter ids change when a checkpoint is loaded; the path does not.
-struct Grouped<'a, B, V> {
-    path: Vec<String>,
-    visitor: &'a mut V,
-    backend: std::marker::PhantomData<B>,
-}
-
-impl<'a, B, V> Grouped<'a, B, V> {
-    fn new(visitor: &'a mut V) -> Self {
-        Self { path: Vec::new(), visitor, backend: std::marker::PhantomData }
-    }
-}
-
-impl<B: Backend, V: GroupVisitor<B>> ModuleVisitor<B> for Grouped<'_, B, V> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let group = match self.path.get(..2) {
-            Some(start) if start == ENCODER_PATH => Group::Encoder,
-            _ => Group::Head,
-        };
-        self.visitor.visit(group, param.id, param);
-    }
+    let mut squares = SquaredNorm::<B::InnerBackend> { grads, squares: Vec::new() };
+    module.visit(&mut squares);
+    (max_norm / (squares.total().sqrt() + 1e-6)).min(1.0)
 }
 
 struct SquaredNorm<'a, B: Backend> {
@@ -283,31 +247,71 @@ impl<B: Backend> SquaredNorm<'_, B> {
     }
 }
 
-impl<B> GroupVisitor<B> for SquaredNorm<'_, B::InnerBackend>
+impl<B> ModuleVisitor<B> for SquaredNorm<'_, B::InnerBackend>
 where
     B: AutodiffBackend<InnerBackend: DocReBackend>,
 {
-    fn visit<const D: usize>(&mut self, _: Group, id: ParamId, _: &Param<Tensor<B, D>>) {
-        if let Some(grad) = self.grads.get::<B::InnerBackend, D>(id) {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if let Some(grad) = self.grads.get::<B::InnerBackend, D>(param.id) {
             self.squares.push(ops::sum_of_squares(grad));
         }
     }
 }
 
-struct Split<'a> {
-    grads: &'a mut GradientsParams,
-    scale: f64,
-    encoder: GradientsParams,
-    head: GradientsParams,
+/// One step of every parameter that has a gradient.
+struct Step<'a, B: AutodiffBackend<InnerBackend: DocReBackend>> {
+    path: ModulePath,
+    encoder: (f64, AdamW),
+    head: (f64, AdamW),
+    grads: GradientsParams,
+    states: &'a mut States<B>,
 }
 
-impl<B: AutodiffBackend> GroupVisitor<B> for Split<'_> {
-    fn visit<const D: usize>(&mut self, group: Group, id: ParamId, _: &Param<Tensor<B, D>>) {
-        let Some(grad) = self.grads.remove::<B::InnerBackend, D>(id) else { return };
-        let grad = if self.scale < 1.0 { grad.mul_scalar(self.scale) } else { grad };
-        match group {
-            Group::Encoder => self.encoder.register(id, grad),
-            Group::Head => self.head.register(id, grad),
+impl<B: AutodiffBackend<InnerBackend: DocReBackend>> ModuleMapper<B> for Step<'_, B> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let Some(grad) = self.grads.remove::<B::InnerBackend, D>(param.id) else { return param };
+        let (learning_rate, adamw) = match self.path.group() {
+            Group::Encoder => self.encoder,
+            Group::Head => self.head,
+        };
+        let (id, tensor, mapper) = param.consume();
+        let state = self
+            .states
+            .remove(&id)
+            .map(|record| AdamW::to_device(record.into_state(), &grad.device()));
+        let (tensor, state) = adamw.step(learning_rate, tensor.inner(), grad, state);
+        self.states.extend(state.map(|state| (id, AdaptorRecord::from_state(state))));
+        Param::from_mapped_value(id, Tensor::from_inner(tensor).require_grad(), mapper)
+    }
+}
+
+/// Follows a visit of a module, so that each parameter's group is known when it is visited.
+///
+/// Parameter ids change when a checkpoint is loaded; the path does not.
+#[derive(Default)]
+struct ModulePath(Vec<String>);
+
+impl ModulePath {
+    fn enter(&mut self, name: &str) {
+        self.0.push(name.to_string());
+    }
+
+    fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    fn group(&self) -> Group {
+        match self.0.get(..2) {
+            Some(start) if start == ENCODER_PATH => Group::Encoder,
+            _ => Group::Head,
         }
     }
 }
@@ -324,18 +328,31 @@ pub struct ParameterCount {
 impl ParameterCount {
     /// Counts the float parameters of `module`.
     pub fn of<B: Backend, M: Module<B>>(module: &M) -> Self {
-        let mut count = Self::default();
-        module.visit(&mut Grouped::<B, _>::new(&mut count));
-        count
+        let mut visitor = Count { path: ModulePath::default(), count: Self::default() };
+        module.visit(&mut visitor);
+        visitor.count
     }
 }
 
-impl<B: Backend> GroupVisitor<B> for ParameterCount {
-    fn visit<const D: usize>(&mut self, group: Group, _: ParamId, param: &Param<Tensor<B, D>>) {
+struct Count {
+    path: ModulePath,
+    count: ParameterCount,
+}
+
+impl<B: Backend> ModuleVisitor<B> for Count {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         let size = param.shape().num_elements();
-        match group {
-            Group::Encoder => self.encoder += size,
-            Group::Head => self.head += size,
+        match self.path.group() {
+            Group::Encoder => self.count.encoder += size,
+            Group::Head => self.count.head += size,
         }
     }
 }
@@ -415,16 +432,17 @@ mod tests {
     /// What the tests look at, computed on some backend.
     struct Checks {
         count: ParameterCount,
-        /// Gradients by group before the split, and the norm after it for two limits.
-        n_grads: (usize, usize, usize),
-        norm_before: f64,
-        clipped_norm: f64,
-        unclipped_norm: f64,
+        /// Of the gradients, for two limits.
+        norm: f64,
+        clipped: f64,
+        unclipped: f64,
         /// The first weight of encoder and head, before and after a step with factor 1.
         encoder: (f64, f64),
         head: (f64, f64),
         encoder_grad_sign: f64,
         head_grad_sign: f64,
+        /// The largest change of a weight by a step whose epsilon is large and whose gradients are clipped to nearly nothing.
+        clipped_change: f64,
     }
 
     fn first<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> f64 {
@@ -438,16 +456,11 @@ mod tests {
                 Autodiff::<B>::seed(device, 2);
                 GradientsParams::from_grads(toy.loss(device).backward(), &toy)
             };
-            let norm = |parts: (GradientsParams, GradientsParams)| {
-                let square = |grads: &GradientsParams| {
-                    let mut squares = SquaredNorm::<B> { grads, squares: Vec::new() };
-                    toy.visit(&mut Grouped::<Autodiff<B>, _>::new(&mut squares));
-                    squares.total()
-                };
-                (square(&parts.0) + square(&parts.1)).sqrt()
+            let norm = {
+                let mut squares = SquaredNorm::<B> { grads: &grads(), squares: Vec::new() };
+                toy.visit(&mut squares);
+                squares.total().sqrt()
             };
-            let (encoder, head) = split_and_clip(&toy, grads(), 1e9);
-            let n_grads = (grads().len(), encoder.len(), head.len());
             let weights = |toy: &Toy<Autodiff<B>>| {
                 (first(toy.model.encoder.weight.val()), first(toy.model.head[1].weight.val()))
             };
@@ -455,18 +468,27 @@ mod tests {
             let grad = |param: &Param<Tensor<Autodiff<B>, 2>>| {
                 first(grads().get::<B, 2>(param.id).unwrap()).signum()
             };
-            let mut optimizer = GroupedAdamW::new(&config());
-            let after = weights(&optimizer.step(1.0, toy.clone(), grads()));
+            let stepped = |config: &StageConfig| {
+                weights(&GroupedAdamW::new(config).step(1.0, toy.clone(), grads()))
+            };
+            let after = stepped(&config());
+            let still = StageConfig {
+                adam_epsilon: 1.0,
+                max_grad_norm: 1e-6,
+                head_weight_decay: 0.0,
+                ..config()
+            };
+            let clipped = stepped(&still);
             Self {
                 count: ParameterCount::of(&toy),
-                n_grads,
-                norm_before: norm((grads(), GradientsParams::new())),
-                clipped_norm: norm(split_and_clip(&toy, grads(), 1e-3)),
-                unclipped_norm: norm(split_and_clip(&toy, grads(), 1e9)),
+                norm,
+                clipped: clipping_factor(&toy, &grads(), 1e-3),
+                unclipped: clipping_factor(&toy, &grads(), 1e9),
                 encoder: (before.0, after.0),
                 head: (before.1, after.1),
                 encoder_grad_sign: grad(&toy.model.encoder.weight),
                 head_grad_sign: grad(&toy.model.head[1].weight),
+                clipped_change: (clipped.0 - before.0).abs().max((clipped.1 - before.1).abs()),
             }
         }
     }
@@ -475,17 +497,16 @@ mod tests {
     fn every_parameter_is_in_exactly_one_group() {
         on_a_backend(|checks| {
             assert_eq!(checks.count, ParameterCount { encoder: 16, head: 25 + 6 });
-            assert_eq!(checks.n_grads, (6, 2, 4));
         });
     }
 
     #[test]
     fn gradients_are_clipped_by_their_joint_norm() {
         on_a_backend(|checks| {
-            assert!(checks.norm_before > 1e-3);
-            assert!((checks.unclipped_norm - checks.norm_before).abs() < 1e-6);
-            let expected = 1e-3 * checks.norm_before / (checks.norm_before + 1e-6);
-            assert!((checks.clipped_norm - expected).abs() < 1e-7);
+            assert!(checks.norm > 1e-3);
+            assert_eq!(checks.unclipped, 1.0);
+            assert!((checks.clipped - 1e-3 / (checks.norm + 1e-6)).abs() < 1e-7);
+            assert!(checks.clipped_change < 1e-6, "{}", checks.clipped_change);
         });
     }
 
@@ -538,13 +559,19 @@ mod tests {
                 let values = TensorData::from([[1.0f32, -2.0]]);
                 linear.weight =
                     linear.weight.map(|_| Tensor::from_data(values, &device).require_grad());
-                let adamw = AdamW { epsilon: 1e-6, weight_decay: 0.01 };
-                let mut optimizer: OptimizerAdaptor<AdamW, Linear<_>, Autodiff<B>> = adamw.into();
+                // A module of its own is no encoder, and gradients of norm 1.6 are below the limit.
+                let config = StageConfig {
+                    head_lr: 0.1,
+                    head_weight_decay: 0.01,
+                    max_grad_norm: 2.0,
+                    ..config()
+                };
+                let mut optimizer = GroupedAdamW::<Linear<_>, Autodiff<B>>::new(&config);
                 for _ in 0..3 {
                     let mut grads = GradientsParams::new();
                     let grad = TensorData::from([[0.5f32, -1.5]]);
                     grads.register::<B, 2>(linear.weight.id, Tensor::from_data(grad, &device));
-                    linear = optimizer.step(0.1, linear, grads);
+                    linear = optimizer.step(1.0, linear, grads);
                 }
                 linear.weight.val().into_data().iter::<f64>().collect()
             }

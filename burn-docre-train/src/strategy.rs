@@ -18,7 +18,6 @@ use burn::{
     data::dataloader::{DataLoader, DataLoaderIterator, Progress},
     module::AutodiffModule,
     optim::GradientsAccumulator,
-    tensor::backend::Backend,
     train::{
         CloneEarlyStoppingStrategy, EarlyStoppingStrategy, EventProcessorTraining, InferenceStep,
         Interrupter, Learner, LearnerEvent, LearningCheckpointer, SupervisedLearningStrategy,
@@ -35,7 +34,7 @@ use crate::{
     config::StageConfig,
     dev::DevScores,
     learning::{Components, Trainee},
-    loader::{Position, TrainBatch, mix},
+    loader::{Position, TrainBatch},
     metrics::{DEV_F1, DevFigures, StepFigures},
     renderer::StageRenderer,
     signals::StopFlag,
@@ -59,8 +58,6 @@ pub struct StageStrategy<B: DocReBackend> {
     pub directory: PathBuf,
     /// The stage's schedule.
     pub config: StageConfig,
-    /// Seeds dropout, together with the optimizer step.
-    pub seed: u64,
     /// Batches of an epoch.
     pub n_batches: usize,
     /// Where it runs; the first device has the optimizer.
@@ -242,11 +239,6 @@ impl<B: DocReBackend> Run<'_, B> {
     /// One step of the optimizer, over as many batches as it accumulates on each device.
     fn optimizer_step(&mut self, batches: &mut [Batches<'_, B>]) -> Result<StepFigures> {
         let plan = self.plan;
-        for (worker, device) in plan.devices.iter().enumerate() {
-            // A resumed run draws the same dropout as an uninterrupted one.
-            let step = self.state.step as u64 | (worker as u64) << 48;
-            <Autodiff<B> as Backend>::seed(device, mix(plan.seed, step));
-        }
         self.learner.lr_step();
         let mut accumulator = GradientsAccumulator::<Trainee<Autodiff<B>>>::new();
         let model = self.learner.model();

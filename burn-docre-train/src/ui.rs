@@ -141,6 +141,7 @@ impl Ui {
     pub fn free_screen(&self) {
         let mut screen = self.screen();
         screen.taken = false;
+        screen.last_line = Instant::now();
         for line in std::mem::take(&mut screen.waiting) {
             write_stderr(&line);
         }

@@ -1,5 +1,5 @@
 //! One mode on one device, by burn-bench's protocol: synchronise, warm up until the passes take a steady time, then take
-//! several samples.
+//! several samples, each when it is this process's turn.
 
 use std::{
     path::{Path, PathBuf},
@@ -24,6 +24,7 @@ use burn_docre::{
 
 use super::{
     Mode,
+    contender::{Word, wait_for_turn},
     record::{Record, Statistics, SystemInfo},
     work::Work,
 };
@@ -34,7 +35,6 @@ use crate::{
     loader::TrainBatch,
     optim::GroupedAdamW,
     stages::Session,
-    ui::Task,
 };
 
 /// Passes of the warm-up at most.
@@ -44,7 +44,7 @@ const STEADY: f64 = 0.93;
 
 /// Measures a mode.
 pub struct Measure<'a> {
-    /// Where to report progress, and when to stop.
+    /// When to stop.
     pub session: &'a Session<'a>,
     /// The command line.
     pub args: &'a BenchArgs,
@@ -78,8 +78,7 @@ impl BackendTask for Measure<'_> {
                 self.time::<B>(&device, n, labels)?
             }
         };
-        let peak = matmul_peak::<B>(&device)?;
-        Ok(self.record(&work, timing, peak))
+        Ok(self.record(&work, timing))
     }
 }
 
@@ -94,6 +93,8 @@ type Step<'a> = dyn FnMut(usize) -> Result<()> + 'a;
 struct Timing {
     started: u64,
     warmup: f64,
+    /// Measured when the others wait, too.
+    matmul_peak_flops: f64,
     samples: Vec<Duration>,
 }
 
@@ -101,44 +102,45 @@ impl Measure<'_> {
     fn time<B: DocReBackend>(
         &self,
         device: &B::Device,
-        n_documents: usize,
+        documents: usize,
         mut work: impl Pass<B>,
     ) -> Result<Timing> {
-        let what = format!("{} on {}", self.mode.name(), self.kind);
-        let (ui, stop) = (self.session.ui, self.session.stop);
-        let mut timed = |task: &mut Task| -> Result<Duration> {
+        let stop = self.session.stop;
+        let mut timed = || -> Result<Duration> {
             synchronize::<B>(device)?;
             let started = Instant::now();
             work.pass(device, &mut |n| {
-                task.advance(n);
+                Word::Documents(n).say()?;
                 stop.check()
             })?;
             synchronize::<B>(device)?;
             Ok(started.elapsed())
         };
-        ui.note(&format!("{what}: warming up"));
-        let mut task = ui.task(&format!("{what}, warming up: documents"), None);
         let warmup = Instant::now();
-        let mut before = timed(&mut task)?;
+        let mut before = timed()?;
         for _ in 1..MAX_WARMUP {
-            let now = timed(&mut task)?;
+            let now = timed()?;
             let is_steady = now.as_secs_f64() >= STEADY * before.as_secs_f64();
             before = now;
             if is_steady {
                 break;
             }
         }
-        drop(task);
         let warmup = warmup.elapsed().as_secs_f64();
-        ui.note(&format!("{what}: warmed up in {warmup:.1} s"));
+        let matmul_peak_flops = matmul_peak::<B>(device)?;
+        Word::Warm { seconds: warmup, documents }.say()?;
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let total = self.args.samples * n_documents;
-        let mut task = ui.task(&format!("{what}, samples: documents"), Some(total));
-        let samples = (0..self.args.samples).map(|_| timed(&mut task)).collect::<Result<_>>()?;
-        Ok(Timing { started: started.as_millis() as u64, warmup, samples })
+        let in_turn = |_| {
+            wait_for_turn()?;
+            let sample = timed()?;
+            Word::Sample.say()?;
+            Ok(sample)
+        };
+        let samples = (0..self.args.samples).map(in_turn).collect::<Result<_>>()?;
+        Ok(Timing { started: started.as_millis() as u64, warmup, matmul_peak_flops, samples })
     }
 
-    fn record(&self, work: &Work, timing: Timing, matmul_peak_flops: f64) -> Record {
+    fn record(&self, work: &Work, timing: Timing) -> Record {
         let Statistics { max, mean, median, min, variance } = Statistics::of(&timing.samples);
         let fused = if self.kind.is_fused() { "-fusion" } else { "" };
         let on_processor = BackendKind::Flex.devices().ok().and_then(|d| d.into_iter().next());
@@ -180,7 +182,7 @@ impl Measure<'_> {
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
             precision: self.args.precision.to_string(),
             version: format!("docre {}", env!("CARGO_PKG_VERSION")),
-            matmul_peak_flops,
+            matmul_peak_flops: timing.matmul_peak_flops,
         }
     }
 }
@@ -284,7 +286,8 @@ impl<B: DocReBackend> Pass<B> for Training<'_, B> {
             let documents: Vec<&EncodedDocument> = documents.iter().map(AsRef::as_ref).collect();
             let inputs = DocReBatch::<Autodiff<B>>::new(&documents, &config.encoder, device);
             let labels = inputs.labels(config.n_classes);
-            let batch = TrainBatch { inputs, labels, teacher_logits: None, weight: 1.0 };
+            let batch =
+                TrainBatch { inputs, labels, teacher_logits: None, weight: 1.0, dropout_seed: 0 };
             let grads: GradientsParams = self.trainee.step(batch).grads;
             self.trainee = self.optimizer.step(1.0, self.trainee.clone(), grads);
             step(documents.len())?;

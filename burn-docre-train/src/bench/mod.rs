@@ -1,8 +1,9 @@
 //! `docre bench`: the throughput of the backends of this build on equal work.
 //!
 //! Each backend and mode runs in a process of its own, so that peak memory, compiled kernels and thread pools are its own
-//! too; this process collects their records and draws the comparison.
+//! too; this process lets them take their samples in turn, collects their records and draws the comparison.
 
+mod contender;
 mod measure;
 mod plot;
 pub mod record;
@@ -11,15 +12,14 @@ mod work;
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
-    time::Duration,
+    process::Command,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use burn_docre::{atomic_file::write_atomically, backend::BackendKind};
 
-use self::{measure::Measure, record::Record, work::Work};
-use crate::{cli::BenchArgs, signals::StopFlag, stages::Session};
+use self::{contender::Contender, measure::Measure, record::Record, work::Work};
+use crate::{cli::BenchArgs, stages::Session};
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -61,6 +61,9 @@ pub fn run(session: &Session, args: &BenchArgs) -> Result<()> {
         files.collect::<Result<Vec<_>>>()?.concat()
     };
     session.ui.results(&table::table(&records))?;
+    if args.merge.is_empty() {
+        session.ui.results(&table::turns(&records))?;
+    }
     if let Some(directory) = &args.output {
         write(directory, &records)?;
         session.ui.note(&format!("written to {}", directory.display()));
@@ -80,35 +83,76 @@ fn write(directory: &Path, records: &[Record]) -> Result<()> {
     plot::write_png(&picture, &directory.join("bench.png"))
 }
 
-/// Measures the one mode of this process and writes its record.
+/// Measures the one mode of this process, by turns, and writes its record.
 fn measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<()> {
+    // Whoever asked for it tells people how far it is.
+    session.ui.take_screen();
+    let measured = try_measure_here(session, args, path);
+    session.ui.free_screen();
+    record::write(path, &[measured?])
+}
+
+fn try_measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<Record> {
     let kind = session.backend()?;
     let devices = kind.devices()?;
     let device_name =
         devices.into_iter().nth(session.device()).map(|device| device.name).unwrap_or_default();
     let mode = *args.modes.first().context("no mode is given")?;
-    let measured =
-        session.dispatch(Measure { session, args, mode, record: path, kind, device_name })?;
-    record::write(path, &[measured])
+    session.dispatch(Measure { session, args, mode, record: path, kind, device_name })
 }
 
-/// Every mode on every backend that can start here, or on the one that was asked for.
+/// Every mode on every backend that can start here, or on the one that was asked for, and by the peer.
 fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
     let directory = tempfile::tempdir().context("a folder for the records cannot be made")?;
+    let inputs = directory.path().join("inputs.json");
+    if !args.peer.is_empty() {
+        Work::load(args)?.dump(&inputs)?;
+    }
+    let kinds = backends(session)?;
     let mut records = Vec::new();
-    for kind in backends(session)? {
-        for &mode in &args.modes {
-            session.stop.check()?;
-            let path = directory.path().join(format!("{kind}-{}.json", mode.name()));
-            measure_in_a_process(session, args, kind, mode, &path)?;
-            records.extend(record::read(&path)?);
-            // What is finished is kept, whatever comes.
-            if let Some(output) = &args.output {
-                write(output, &records)?;
-            }
+    for &mode in &args.modes {
+        let mut commands = Vec::new();
+        let path = |who: &str| directory.path().join(format!("{who}-{}.json", mode.name()));
+        for &kind in &kinds {
+            let path = path(kind.name());
+            commands.push((kind.name(), ours(session, args, kind, mode, &path)?, path));
+        }
+        let path = path("peer");
+        commands.extend(peer(args, mode, &inputs, &path).map(|command| ("peer", command, path)));
+        records.extend(take_turns(session, args, mode, commands)?);
+        // What is finished is kept, whatever comes.
+        if let Some(output) = &args.output {
+            write(output, &records)?;
         }
     }
     Ok(records)
+}
+
+/// Starts one after the other, lets them take their samples in turn, and collects what they measured.
+fn take_turns(
+    session: &Session,
+    args: &BenchArgs,
+    mode: Mode,
+    commands: Vec<(&str, Command, PathBuf)>,
+) -> Result<Vec<Record>> {
+    let mut contenders = Vec::new();
+    let mut n_documents = 0;
+    for (who, command, path) in commands {
+        let what = format!("{} on {who}", mode.name());
+        let mut contender = Contender::start(what, command, &path, session.stop)?;
+        n_documents += contender.warm_up(session.ui)?;
+        contenders.push(contender);
+    }
+    let mut task = session.ui.task(
+        &format!("{}, samples in turn: documents", mode.name()),
+        Some(n_documents * args.samples),
+    );
+    for _ in 0..args.samples {
+        contenders.iter_mut().try_for_each(|contender| contender.sample(&mut task))?;
+    }
+    drop(task);
+    let records = contenders.into_iter().map(Contender::finish);
+    Ok(records.collect::<Result<Vec<_>>>()?.concat())
 }
 
 fn backends(session: &Session) -> Result<Vec<BackendKind>> {
@@ -127,13 +171,14 @@ fn backends(session: &Session) -> Result<Vec<BackendKind>> {
     Ok(able)
 }
 
-fn measure_in_a_process(
+/// This program, measuring a mode on a backend.
+fn ours(
     session: &Session,
     args: &BenchArgs,
     kind: BackendKind,
     mode: Mode,
-    path: &Path,
-) -> Result<()> {
+    record: &Path,
+) -> Result<Command> {
     let program = std::env::current_exe().context("this program's own file is not found")?;
     let mut command = Command::new(program);
     command
@@ -144,7 +189,7 @@ fn measure_in_a_process(
         .args(["--samples", &args.samples.to_string()])
         .args(["--precision", args.precision.name()])
         .arg("--record")
-        .arg(path);
+        .arg(record);
     let files: [(&str, &Option<PathBuf>); 2] = [("--model", &args.model), ("--input", &args.input)];
     for (name, file) in files {
         if let Some(file) = file {
@@ -156,35 +201,30 @@ fn measure_in_a_process(
         command.args(["--threads", &n]);
         command.env("RAYON_NUM_THREADS", &n).env("OMP_NUM_THREADS", &n).env("MKL_NUM_THREADS", &n);
     }
-    // The other process speaks; this one keeps silent as long.
-    session.ui.take_screen();
-    let status = run_to_its_end(&mut command, session.stop);
-    session.ui.free_screen();
-    let status = status?;
-    if !status.success() {
-        bail!("{} on {kind} failed ({status}); its message stands above", mode.name());
-    }
-    Ok(())
+    Ok(command)
 }
 
-/// Runs a program; kills it when somebody asks this one to stop, since a pass of its own may take minutes.
-fn run_to_its_end(command: &mut Command, stop: &StopFlag) -> Result<ExitStatus> {
-    let mut child = command.spawn().context("the measuring process cannot be started")?;
-    let mut pause = Duration::from_millis(1);
-    loop {
-        if let Some(status) = child.try_wait().context("the measuring process is lost")? {
-            // A signal from the terminal reaches both.
-            stop.check()?;
-            return Ok(status);
-        }
-        if stop.is_set() {
-            // An error would say that it has ended meanwhile.
-            let _ = child.kill();
-            child.wait().context("the measuring process is lost")?;
-        }
-        std::thread::sleep(pause);
-        pause = (2 * pause).min(Duration::from_millis(100));
+/// The peer, measuring a mode on our batches; `None` where none is given, or the mode is none of its.
+fn peer(args: &BenchArgs, mode: Mode, inputs: &Path, record: &Path) -> Option<Command> {
+    let (program, arguments) = args.peer.split_first()?;
+    let model = args.model.as_ref()?;
+    if !matches!(mode, Mode::Inference | Mode::Training) {
+        return None;
     }
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .args(["--mode", mode.name(), "--samples", &args.samples.to_string()])
+        .arg("--model")
+        .arg(model)
+        .arg("--inputs")
+        .arg(inputs)
+        .arg("--output")
+        .arg(record);
+    if let Some(n) = args.threads {
+        command.args(["--threads", &n.to_string()]);
+    }
+    Some(command)
 }
 
 /// The records of each mode, in the order of the modes' first appearance, the fastest first.

@@ -43,6 +43,29 @@ pub fn table(records: &[Record]) -> String {
     text
 }
 
+/// How the first of each mode's records that took turns compare with the last, turn by turn, the speed of the last being 1.
+pub fn turns(records: &[Record]) -> String {
+    let mut text = String::new();
+    for of_mode in records.chunk_by(|a, b| a.name == b.name) {
+        let Some((last, others)) = of_mode.split_last().filter(|(_, others)| !others.is_empty())
+        else {
+            continue;
+        };
+        let ratios = others.iter().map(|record| {
+            let turns = record.raw_durations.iter().zip(&last.raw_durations);
+            let mut ratios: Vec<f64> =
+                turns.map(|(own, last)| last.as_secs_f64() / own.as_secs_f64()).collect();
+            ratios.sort_by(f64::total_cmp);
+            let at = |i: usize| ratios.get(i).copied().unwrap_or(f64::NAN);
+            let (min, median, max) = (at(0), at(ratios.len() / 2), at(ratios.len().max(1) - 1));
+            format!("{} {median:.2} ({min:.2} to {max:.2})", record.label())
+        });
+        let ratios = ratios.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "{}, turn by turn, {} = 1: {ratios}", last.name, last.label());
+    }
+    text
+}
+
 /// What was measured on which devices.
 fn conditions(records: &[Record]) -> String {
     let Some(first) = records.first() else { return String::new() };
@@ -86,6 +109,18 @@ mod tests {
         assert_eq!(bar(1.0).chars().count(), BAR);
         assert_eq!(bar(0.5).chars().count(), BAR / 2);
         assert_eq!(bar(0.0), "");
+    }
+
+    #[test]
+    fn records_that_took_turns_are_compared_turn_by_turn() {
+        let with = |backend, seconds: [f64; 3]| {
+            let raw_durations = seconds.map(std::time::Duration::from_secs_f64).to_vec();
+            Record { raw_durations, ..record(backend, "training", 1.0) }
+        };
+        let records = [with("flex", [1.0, 2.0, 4.0]), with("tch", [2.0, 2.0, 2.0])];
+        let expected = "training, turn by turn, tch = 1: flex 1.00 (0.50 to 2.00)\n";
+        assert_eq!(turns(&records), expected);
+        assert_eq!(turns(&records[..1]), "");
     }
 
     #[test]

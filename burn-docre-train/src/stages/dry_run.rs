@@ -115,7 +115,7 @@ impl DryRun<'_> {
         let n_timed = typical.len().max(1) as f64;
         let mut started = Instant::now();
         for (index, batch) in
-            std::iter::once(loader.batch(&heaviest, 1.0)).chain(typical).enumerate()
+            std::iter::once(loader.batch(&heaviest, 1.0, 0)).chain(typical).enumerate()
         {
             learner.lr_step();
             let output = learner.train_step(batch);

@@ -278,7 +278,6 @@ impl Stage<'_> {
         StageStrategy {
             directory: self.directory.clone(),
             config: config.clone(),
-            seed: self.seed(),
             n_batches: self.n_batches(config),
             devices: devices.to_vec(),
             loaders: loader.split(devices),

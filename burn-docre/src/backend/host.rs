@@ -5,16 +5,16 @@
 
 mod activation;
 mod attention;
+mod dropout;
 mod outer;
 mod softmax;
 
-use rand::{RngCore, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 pub(super) use self::{
     activation::{gelu, gelu_backward, tanh},
     attention::{AttentionRows, line_attention, line_attention_backward},
+    dropout::dropout,
     outer::{outer_products, outer_products_backward},
     softmax::masked_softmax,
 };
@@ -72,12 +72,14 @@ pub(super) fn adamw_step<T: HostTensor>(
     let rate = (step.learning_rate / correction_1) as f32;
     let scale_2 = (1.0 / correction_2) as f32;
     let (beta_1, beta_2, epsilon) = (step.beta_1 as f32, step.beta_2 as f32, step.epsilon as f32);
+    let grad_scale = step.grad_scale as f32;
     let param = tensors.param.numbers_mut().par_chunks_mut(PART);
     let grad = tensors.grad.numbers().par_chunks(PART);
     let moment_1 = tensors.moment_1.numbers_mut().par_chunks_mut(PART);
     let moment_2 = tensors.moment_2.numbers_mut().par_chunks_mut(PART);
     param.zip(grad).zip(moment_1.zip(moment_2)).for_each(|((param, grad), (first, second))| {
         for (((p, g), m), v) in param.iter_mut().zip(grad).zip(first).zip(second) {
+            let g = grad_scale * g;
             *m = beta_1 * *m + (1.0 - beta_1) * g;
             *v = beta_2 * *v + (1.0 - beta_2) * g * g;
             *p = kept * *p - rate * *m / ((*v * scale_2).sqrt() + epsilon);
@@ -101,22 +103,4 @@ pub(super) fn sum_of_squares(numbers: &[f32]) -> f32 {
         })
         .collect();
     parts.iter().sum::<f64>() as f32
-}
-
-/// A seed from two uniform numbers of a backend's generator.
-pub(super) fn mask_seed(draw: &[f32]) -> u64 {
-    u64::from(draw[0].to_bits()) << 32 | u64::from(draw[1].to_bits())
-}
-
-/// Fills a dropout mask; each part has a stream of random numbers of its own.
-pub(super) fn fill_dropout_mask(mask: &mut [f32], probability: f64, seed: u64) {
-    let dropped_below = (probability * f64::from(u32::MAX)) as u32;
-    let kept = (1.0 / (1.0 - probability)) as f32;
-    mask.par_chunks_mut(PART).enumerate().for_each(|(part, mask)| {
-        let mut generator = ChaCha8Rng::seed_from_u64(seed);
-        generator.set_stream(part as u64);
-        for value in mask {
-            *value = if generator.next_u32() < dropped_below { 0.0 } else { kept };
-        }
-    });
 }

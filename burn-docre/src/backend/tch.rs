@@ -5,14 +5,17 @@
 
 use std::sync::LazyLock;
 
-use burn::tensor::{Distribution, FloatDType, Shape, TensorMetadata, ops::FloatTensorOps};
+use burn::tensor::{FloatDType, TensorMetadata, ops::FloatTensorOps};
 use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
 
 use super::{
     DeviceInfo,
     host::{self, HostTensor},
 };
-use crate::ops::{self, AdamWStep, AdamWTensors, DocReBackend, LineAttention};
+use crate::{
+    dropout::DropoutMask,
+    ops::{self, AdamWStep, AdamWTensors, DocReBackend, LineAttention},
+};
 
 impl DocReBackend for LibTorch {
     /// CUDA devices first, the processor last.
@@ -132,15 +135,11 @@ impl DocReBackend for LibTorch {
         [d_lhs, d_rhs]
     }
 
-    fn dropout_mask(shape: Shape, probability: f64, device: &LibTorchDevice) -> TchTensor {
-        if *device != LibTorchDevice::Cpu {
-            return ops::default::dropout_mask::<Self>(shape, probability, device);
+    fn dropout(input: TchTensor, mask: &DropoutMask) -> TchTensor {
+        if !is_on_host(&input) {
+            return ops::default::dropout::<Self>(input, mask);
         }
-        let uniform = Distribution::Uniform(0.0, 1.0);
-        let draw = Self::float_random([2].into(), uniform, device, FloatDType::F32);
-        let mut mask = Self::float_empty(shape, device, FloatDType::F32);
-        host::fill_dropout_mask(mask.numbers_mut(), probability, host::mask_seed(draw.numbers()));
-        mask
+        in_place(input, |numbers| host::dropout(numbers, mask))
     }
 
     fn adamw_step(tensors: AdamWTensors<TchTensor>, step: &AdamWStep) -> AdamWTensors<TchTensor> {

@@ -53,14 +53,12 @@ impl<B: DocReBackend> SelfAttention<B> {
     /// # Shapes
     /// - `[rows, d]` → `[rows, d]`
     pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> Tensor<B, 2> {
-        if self.dropout.is_active::<B>(&rows.device()) {
-            return self.forward_with_probabilities(rows, grid).rows;
-        }
         let head_width = rows.dims()[1] / self.n_heads;
         let attention = LineAttention {
             lines: grid.lines.clone(),
             n_heads: self.n_heads,
             scale: 1.0 / (head_width as f64).sqrt(),
+            dropout: self.dropout.draw::<B>(&rows.device()),
         };
         let query = linear(&self.query, rows.clone());
         let key_value = [&self.key, &self.value].map(|layer| linear(layer, rows.clone()));

@@ -17,6 +17,8 @@ pub struct AdamWStep {
     pub epsilon: f64,
     /// Decoupled weight decay: a share of the learning rate.
     pub weight_decay: f64,
+    /// What the gradient is multiplied by before anything else: clipping.
+    pub grad_scale: f64,
     /// Number of this step for this parameter, from 1.
     pub time: usize,
 }
@@ -54,7 +56,7 @@ impl<T> AdamWTensors<T> {
     }
 }
 
-/// With `m = β₁ m + (1 − β₁) g` and `v = β₂ v + (1 − β₂) g²`:
+/// With `m = β₁ m + (1 − β₁) g` and `v = β₂ v + (1 − β₂) g²` of the scaled gradient `g`:
 /// `p ← (1 − η λ) p − η · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)`.
 ///
 /// The backends on the processor do it in one pass over the memory.
@@ -96,19 +98,20 @@ mod tests {
         beta_2: 0.99,
         epsilon: 1e-3,
         weight_decay: 0.5,
+        grad_scale: 0.5,
         time: 2,
     };
 
     #[test]
     fn a_step_worked_by_hand() {
-        // m = 0.9·0.5 + 0.1·2 = 0.65, v = 0.99·4 + 0.01·4 = 4; corrected m = 0.65 / 0.19, v = 4 / 0.0199.
-        let tensors = AdamWTensors { param: 1.0, grad: 2.0, moment_1: 0.5, moment_2: 4.0 };
+        // g = 0.5·4 = 2, m = 0.9·0.5 + 0.1·2 = 0.65, v = 0.99·4 + 0.01·4 = 4; corrected m = 0.65 / 0.19, v = 4 / 0.0199.
+        let tensors = AdamWTensors { param: 1.0, grad: 4.0, moment_1: 0.5, moment_2: 4.0 };
         let out = one_number(tensors, &STEP);
         let expected = 0.95 - 0.1 * (0.65 / 0.19) / ((4.0f64 / 0.0199).sqrt() + 1e-3);
         assert!((f64::from(out.param) - expected).abs() < 1e-6);
         assert!((out.moment_1 - 0.65).abs() < 1e-6);
         assert!((out.moment_2 - 4.0).abs() < 1e-6);
-        assert_eq!(out.grad, 2.0);
+        assert_eq!(out.grad, 4.0);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use super::{DocReBackend, unwrap, wrap};
+use crate::dropout::DropoutMask;
 
 /// Rows that attend to each other: `first`, `first + stride`, ..., `len` of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +67,11 @@ pub struct LineAttention {
     pub n_heads: usize,
     /// Factor of the scores.
     pub scale: f64,
+    /// Applied to the probabilities.
+    pub dropout: Option<DropoutMask>,
 }
 
-/// `softmax(scale * q k^T) v` within each line and head; `None` where the backend has no such operation, and the caller has
+/// `dropout(softmax(scale * q k^T)) v` within each line and head; `None` where the backend has no such operation, and the caller has
 /// to compute on a padded grid.
 ///
 /// On a processor this saves the padding and every copy into and out of the grid: heads and lines are read where they

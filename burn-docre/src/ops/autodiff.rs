@@ -1,6 +1,6 @@
 //! Analytic backward passes of [`DocReBackend`]'s operations, for every backend at once.
 
-use burn::tensor::{DType, Shape, Tensor, backend::AutodiffBackend};
+use burn::tensor::{DType, Tensor};
 use burn_autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -12,7 +12,7 @@ use super::{
     DocReBackend, FloatTensor, LineAttention, OUTER_PRODUCT_ROWS, concatenate, group_weight,
     unwrap, wrap,
 };
-use crate::{backend::DeviceInfo, precision::matmul};
+use crate::{backend::DeviceInfo, dropout::DropoutMask, precision::matmul};
 
 impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
     fn find_devices() -> Result<Vec<(B::Device, DeviceInfo)>, String> {
@@ -84,8 +84,12 @@ impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
         }
     }
 
-    fn dropout_mask(shape: Shape, probability: f64, device: &Self::Device) -> FloatTensor<Self> {
-        <Self as AutodiffBackend>::from_inner(B::dropout_mask(shape, probability, device))
+    fn dropout(input: FloatTensor<Self>, mask: &DropoutMask) -> FloatTensor<Self> {
+        let output = B::dropout(input.primitive, mask);
+        match Dropout.prepare::<C>([input.node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(*mask, output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
     }
 
     fn grouped_bilinear(
@@ -132,6 +136,23 @@ impl<B: DocReBackend> Backward<B, 1> for MaskedSoftmax {
             let sum = weighted.clone().sum_dim(3);
             unwrap(weighted - output * sum)
         });
+    }
+}
+
+/// The gradient is dropped as the input was.
+#[derive(Debug)]
+struct Dropout;
+
+impl<B: DocReBackend> Backward<B, 1> for Dropout {
+    type State = DropoutMask;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        unary::<B, _>(ops.parents, ops.node, grads, |grad| B::dropout(grad, &ops.state));
     }
 }
 
@@ -349,6 +370,7 @@ mod tests {
 
     use crate::{
         backend::TestBackend,
+        dropout::DropoutMask,
         ops::{self, Line, LineAttention, Lines},
         packing::{float_tensor, index_tensor},
     };
@@ -393,12 +415,14 @@ mod tests {
         }
     }
 
-    /// Softmax attention of one line of rows at a time, with ordinary operations.
+    /// Softmax attention of one line of rows at a time, with ordinary operations; `factors` of the probabilities lie where
+    /// the values of a line and head do.
     fn plain_attention(
         [query, key, value]: [&Tensor<Diff, 2>; 3],
         lines: &[Vec<i32>],
         n_heads: usize,
         scale: f64,
+        factors: &Tensor<Diff, 2>,
     ) -> Tensor<Diff, 2> {
         let [n_rows, d] = query.dims();
         let device = query.device();
@@ -412,12 +436,55 @@ mod tests {
                     x.slice([0..line.len(), head * w..(head + 1) * w])
                 };
                 let scores = part(query).matmul(part(key).transpose()) * scale;
-                activation::softmax(scores, 1).matmul(part(value))
+                let factors = part(factors).slice([0..line.len(), 0..line.len()]);
+                (activation::softmax(scores, 1) * factors).matmul(part(value))
             });
             let context = Tensor::cat(heads.collect(), 1);
             output = output.select_assign(0, rows, context, IndexingUpdateOp::Add);
         }
         output
+    }
+
+    /// Dropout's factors, where the values of a line and head lie, which must be as wide as the line is long: with equal
+    /// scores and a unit matrix for values attention returns them, divided by the line's length.
+    fn dropout_factors(
+        attention: &LineAttention,
+        lines: &[Vec<i32>],
+        [n_rows, d]: [usize; 2],
+    ) -> Option<Tensor<Diff, 2>> {
+        let (mut unit, mut len_of_row) = (vec![0.0; n_rows * d], vec![0.0; n_rows]);
+        let w = d / attention.n_heads;
+        for line in lines {
+            for (i, &row) in line.iter().enumerate() {
+                len_of_row[row as usize] = line.len() as f32;
+                (0..attention.n_heads).for_each(|head| unit[row as usize * d + head * w + i] = 1.0);
+            }
+        }
+        let device = Default::default();
+        let equal = Tensor::<Diff, 2>::zeros([n_rows, d], &device);
+        let key_value =
+            Tensor::cat(vec![equal.clone(), float_tensor(unit, [n_rows, d], &device)], 1);
+        let mean = ops::line_attention(&equal, &key_value, attention)?;
+        Some(mean * float_tensor(len_of_row, [n_rows, 1], &device))
+    }
+
+    #[test]
+    fn dropout_keeps_its_share_follows_its_seed_and_drops_the_gradient_alike() {
+        let ones = Tensor::<Diff, 2>::ones([100, 1000], &Default::default()).require_grad();
+        let mask = |seed| DropoutMask { probability: 0.1, seed };
+        let dropped = |seed| ops::dropout(ones.clone(), &mask(seed));
+        let values =
+            |tensor: TensorData| tensor.convert::<f32>().into_vec::<f32>().expect("floats");
+        let factors = values(dropped(7).into_data());
+        let kept = factors.iter().filter(|factor| **factor > 0.0).count();
+        assert!((89_000..91_000).contains(&kept), "{kept}");
+        assert!(factors.iter().all(|factor| *factor == 0.0 || (*factor - 1.0 / 0.9).abs() < 1e-4));
+        assert_eq!(factors, values(dropped(7).into_data()));
+        assert_ne!(factors, values(dropped(8).into_data()));
+
+        let gradients = (dropped(7) * 3.0).sum().backward();
+        let gradient = values(ones.grad(&gradients).expect("tracked").into_data());
+        assert!(gradient.iter().zip(&factors).all(|(g, factor)| (g - 3.0 * factor).abs() < 1e-5));
     }
 
     #[test]
@@ -426,17 +493,25 @@ mod tests {
         let line = |first, stride, len| Line { first, stride, len };
         let rows = [line(0, 1, 3), line(3, 1, 3), line(6, 1, 3), line(9, 1, 2), line(11, 1, 2)];
         let columns = [line(0, 3, 3), line(1, 3, 3), line(2, 3, 3), line(9, 2, 2), line(10, 2, 2)];
-        for lines in [rows, columns] {
+        let half = DropoutMask { probability: 0.5, seed: 3 };
+        for (lines, dropout) in
+            [(rows, None), (columns, None), (rows, Some(half)), (columns, Some(half))]
+        {
             let (query, key, value) = (random([13, 6]), random([13, 6]), random([13, 6]));
+            let (n_heads, scale) = (2, 0.7);
             let attention =
-                LineAttention { lines: Lines::new(lines.to_vec()), n_heads: 2, scale: 0.7 };
+                LineAttention { lines: Lines::new(lines.to_vec()), n_heads, scale, dropout };
             let key_value = Tensor::cat(vec![key.clone(), value.clone()], 1);
             let Some(ours) = ops::line_attention(&query, &key_value, &attention) else {
                 return; // This backend computes on the grid, and the parity tests see it do so.
             };
             let members =
                 lines.map(|l| (0..l.len).map(|i| (l.first + i * l.stride) as i32).collect());
-            let plain = plain_attention([&query, &key, &value], &members, 2, 0.7);
+            let factors = dropout_factors(&attention, &members, [13, 6]).expect("as above");
+            let n_dropped = factors.clone().into_data().iter::<f32>().filter(|f| *f == 0.0).count();
+            // Beside the lines of two rows lie 12 numbers that are no factors.
+            assert_eq!(n_dropped > 12, dropout.is_some());
+            let plain = plain_attention([&query, &key, &value], &members, n_heads, scale, &factors);
             assert_same_gradients([&query, &key, &value], ours, plain);
         }
     }

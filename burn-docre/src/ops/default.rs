@@ -2,9 +2,9 @@
 
 use std::f64::consts::{SQRT_2, TAU};
 
-use burn::tensor::{Distribution, Shape, Tensor, activation, backend::Backend};
+use burn::tensor::{Distribution, Tensor, TensorMetadata, activation, backend::Backend};
 
-use crate::precision::matmul;
+use crate::{dropout::DropoutMask, precision::matmul};
 
 use super::{
     AdamWStep, AdamWTensors, DocReBackend, FloatTensor, OUTER_PRODUCT_ROWS, concatenate,
@@ -64,16 +64,17 @@ pub(crate) fn outer_products_backward<B: Backend>(
     [unwrap(d_lhs.reshape([p, g])), unwrap(d_rhs.reshape([p, g]))]
 }
 
-pub(crate) fn dropout_mask<B: Backend>(
-    shape: Shape,
-    probability: f64,
-    device: &B::Device,
-) -> FloatTensor<B> {
+pub(crate) fn dropout<B: Backend>(input: FloatTensor<B>, mask: &DropoutMask) -> FloatTensor<B> {
     // A tensor of any rank is a row of numbers here, since the rank is not known to the compiler.
+    let shape = input.shape();
     let n = shape.num_elements();
-    let kept = Distribution::Bernoulli(1.0 - probability);
-    let mask = Tensor::<B, 1>::random([n], kept, device) / (1.0 - probability);
-    B::float_reshape(unwrap(mask), shape)
+    let input = wrap::<B, 1>(B::float_reshape(input, [n].into()));
+    let device = input.device();
+    B::seed(&device, mask.seed);
+    let kept = Distribution::Bernoulli(1.0 - mask.probability);
+    let factors = Tensor::<B, 1>::random([n], kept, &device) / (1.0 - mask.probability);
+    let factors = factors.cast(input.dtype());
+    B::float_reshape(unwrap(input * factors), shape)
 }
 
 pub(super) fn grouped_bilinear<B: DocReBackend>(
@@ -112,13 +113,14 @@ pub(crate) fn adamw_step<B: Backend>(
     step: &AdamWStep,
 ) -> AdamWTensors<FloatTensor<B>> {
     // All four have one shape, and every operation is by element: they are taken as rows of numbers.
-    let shape = burn::tensor::TensorMetadata::shape(&tensors.param);
+    let shape = tensors.param.shape();
     let n = shape.num_elements();
     let AdamWTensors { param, grad, moment_1, moment_2 } =
         tensors.map(|tensor| wrap::<B, 1>(B::float_reshape(tensor, [n].into())));
     let [correction_1, correction_2] = step.bias_corrections();
-    let moment_1 = moment_1 * step.beta_1 + grad.clone() * (1.0 - step.beta_1);
-    let moment_2 = moment_2 * step.beta_2 + grad.clone() * grad.clone() * (1.0 - step.beta_2);
+    let scaled = grad.clone() * step.grad_scale;
+    let moment_1 = moment_1 * step.beta_1 + scaled.clone() * (1.0 - step.beta_1);
+    let moment_2 = moment_2 * step.beta_2 + scaled.clone() * scaled * (1.0 - step.beta_2);
     let scale = (moment_2.clone() / correction_2).sqrt() + step.epsilon;
     let change = moment_1.clone() / scale * (step.learning_rate / correction_1);
     let param = param * (1.0 - step.learning_rate * step.weight_decay) - change;
@@ -127,7 +129,7 @@ pub(crate) fn adamw_step<B: Backend>(
 }
 
 pub(crate) fn sum_of_squares<B: Backend>(numbers: FloatTensor<B>) -> FloatTensor<B> {
-    let n = burn::tensor::TensorMetadata::shape(&numbers).num_elements();
+    let n = numbers.shape().num_elements();
     let numbers = wrap::<B, 1>(B::float_reshape(numbers, [n].into()));
     unwrap((numbers.clone() * numbers).sum())
 }

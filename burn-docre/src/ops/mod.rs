@@ -12,11 +12,11 @@ mod autodiff;
 pub(crate) mod default;
 
 use burn::tensor::{
-    Shape, Tensor, TensorPrimitive,
+    Tensor, TensorPrimitive,
     backend::{Backend, BackendTypes},
 };
 
-use crate::backend::DeviceInfo;
+use crate::{backend::DeviceInfo, dropout::DropoutMask};
 pub use adamw::{AdamWStep, AdamWTensors, adamw_step, sum_of_squares};
 pub use attention::{Line, LineAttention, Lines, line_attention};
 
@@ -113,9 +113,9 @@ pub trait DocReBackend: Backend {
         default::outer_products_backward::<Self>(grad, lhs, rhs)
     }
 
-    /// See [`dropout_mask`].
-    fn dropout_mask(shape: Shape, probability: f64, device: &Self::Device) -> FloatTensor<Self> {
-        default::dropout_mask::<Self>(shape, probability, device)
+    /// See [`dropout`].
+    fn dropout(input: FloatTensor<Self>, mask: &DropoutMask) -> FloatTensor<Self> {
+        default::dropout::<Self>(input, mask)
     }
 
     /// See [`grouped_bilinear`].
@@ -186,13 +186,14 @@ pub fn tanh<B: DocReBackend>(input: Tensor<B, 2>) -> Tensor<B, 2> {
     wrap(B::tanh_rows(unwrap(input)))
 }
 
-/// A tensor of 0, with `probability`, and of `1 / (1 - probability)` otherwise, drawn from the backend's generator.
-pub fn dropout_mask<B: DocReBackend, const D: usize>(
-    shape: Shape,
-    probability: f64,
-    device: &B::Device,
+/// `input` times 0 where the mask drops it and `1 / (1 - probability)` elsewhere.
+///
+/// A mask's numbers are those of its seed, on each backend others. A backend whose generator is Burn's default one seeds it.
+pub fn dropout<B: DocReBackend, const D: usize>(
+    input: Tensor<B, D>,
+    mask: &DropoutMask,
 ) -> Tensor<B, D> {
-    wrap(B::dropout_mask(shape, probability, device))
+    wrap(B::dropout(unwrap(input), mask))
 }
 
 /// The grouped bilinear form of KD-DocRE, eq. (6): with each row cut into `n_groups` groups of `g` numbers,

@@ -50,7 +50,7 @@ pub fn attend_along<B: DocReBackend>(
         Axis::Column => pairs.column_lines.clone(),
         Axis::Row => pairs.row_lines.clone(),
     };
-    let attention = LineAttention { lines, n_heads, scale };
+    let attention = LineAttention { lines, n_heads, scale, dropout: None };
     let context = ops::line_attention(&input.query, &input.key_value, &attention);
     context.unwrap_or_else(|| attend_on_the_grid(axis, input, n_heads, scale, pairs))
 }

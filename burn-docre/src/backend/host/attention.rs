@@ -3,7 +3,10 @@
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::softmax::{dot, softmax};
+use super::{
+    dropout::dropout_part,
+    softmax::{dot, softmax},
+};
 use crate::ops::{Line, LineAttention};
 
 /// Query rows `[rows, d]` and key-value rows `[rows, 2 d]`.
@@ -14,7 +17,7 @@ pub(crate) struct AttentionRows<'a> {
     pub(crate) key_value: &'a [f32],
 }
 
-/// `softmax(scale * q k^T) v` into `context [rows, d]`.
+/// `dropout(softmax(scale * q k^T)) v` into `context [rows, d]`.
 pub(crate) fn line_attention(
     rows: &AttentionRows<'_>,
     attention: &LineAttention,
@@ -26,14 +29,15 @@ pub(crate) fn line_attention(
         let [query, key, value] = shape.operands(rows, &task);
         let (n, w) = (task.line.len, shape.head_width);
         attention_scores(scores, query, key, [n, w], attention.scale);
+        shape.drop(scores, &task);
         let scores = Matrix::dense(scores, n);
         // SAFETY: the tasks' rows and columns are disjoint, since the lines hold each row once.
         unsafe { context.product(shape.query_place(&task), scores, value, [n, w, n], 1.0) };
     });
 }
 
-/// The gradients of [`line_attention`], by `dV = P^T dO`, `dP = dO V^T`, `dS = P ∘ (dP − rowsum(P ∘ dP))`,
-/// `dQ = scale dS K`, `dK = scale dS^T Q`, the probabilities `P` computed again.
+/// The gradients of [`line_attention`], by `dV = (M ∘ P)^T dO`, `dP = M ∘ (dO V^T)`, `dS = P ∘ (dP − rowsum(P ∘ dP))`,
+/// `dQ = scale dS K`, `dK = scale dS^T Q`, the probabilities `P` and dropout's factors `M` computed again.
 pub(crate) fn line_attention_backward(
     rows: &AttentionRows<'_>,
     grad: &[f32],
@@ -56,10 +60,12 @@ pub(crate) fn line_attention_backward(
         let dense = Output::new(d_scores);
         // SAFETY: `d_scores` is this task's own.
         unsafe { dense.product(Place::dense(n), grad, value.transposed(), [n, n, w], 1.0) };
+        shape.drop(d_scores, &task);
         for (probabilities, gradients) in scores.chunks_exact(n).zip(d_scores.chunks_exact_mut(n)) {
             let sum = dot(probabilities, gradients);
             gradients.iter_mut().zip(probabilities).for_each(|(g, p)| *g = p * (*g - sum));
         }
+        shape.drop(scores, &task);
         let (scores, d_scores) = (Matrix::dense(scores, n), Matrix::dense(d_scores, n));
         let [key_place, value_place] = shape.key_value_places(&task);
         let transposed = d_scores.transposed();
@@ -91,6 +97,7 @@ fn attention_scores(
 /// One head of one line.
 #[derive(Clone, Copy)]
 struct Task {
+    number: u64,
     line: Line,
     head: usize,
 }
@@ -114,7 +121,15 @@ impl<'a> Heads<'a> {
     fn tasks(&self) -> Vec<Task> {
         let heads = 0..self.attention.n_heads;
         let lines = self.attention.lines.iter().filter(|line| line.len > 0);
-        lines.flat_map(|line| heads.clone().map(|head| Task { line: *line, head })).collect()
+        let heads = lines.flat_map(|line| heads.clone().map(move |head| (*line, head)));
+        (0..).zip(heads).map(|(number, (line, head))| Task { number, line, head }).collect()
+    }
+
+    /// Dropout of a task's probabilities or of their gradients.
+    fn drop(&self, numbers: &mut [f32], task: &Task) {
+        if let Some(mask) = &self.attention.dropout {
+            dropout_part(numbers, mask, task.number);
+        }
     }
 
     fn query_place(&self, task: &Task) -> Place {
