@@ -82,6 +82,26 @@ impl DocReBackend for Flex {
         in_place(input, host::tanh)
     }
 
+    fn row_layer_norm_backward(
+        input: FlexTensor,
+        gamma: FlexTensor,
+        grad: FlexTensor,
+        epsilon: f64,
+    ) -> [FlexTensor; 3] {
+        let shape = shape_of(&input);
+        let mut d_input = vec![0f32; shape.iter().product()];
+        let [input, gamma, grad] = [input, gamma, grad].map(contiguous);
+        let [d_gamma, d_beta] = host::layer_norm_backward(
+            input.numbers(),
+            gamma.numbers(),
+            grad.numbers(),
+            epsilon as f32,
+            &mut d_input,
+        );
+        let d = d_gamma.len();
+        [tensor(d_input, shape), tensor(d_gamma, vec![d]), tensor(d_beta, vec![d])]
+    }
+
     fn outer_products(lhs: FlexTensor, rhs: FlexTensor) -> FlexTensor {
         let [p, g] = shape_of(&lhs)[..] else { panic!("rows are [p, g]") };
         let mut product = vec![0f32; p * g * g];

@@ -6,6 +6,7 @@
 mod activation;
 mod attention;
 mod dropout;
+mod norm;
 mod outer;
 mod softmax;
 
@@ -15,6 +16,7 @@ pub(super) use self::{
     activation::{gelu, gelu_backward, tanh},
     attention::{AttentionRows, line_attention, line_attention_backward},
     dropout::dropout,
+    norm::layer_norm_backward,
     outer::{outer_products, outer_products_backward},
     softmax::masked_softmax,
 };

@@ -109,6 +109,28 @@ impl DocReBackend for LibTorch {
         in_place(input, host::tanh)
     }
 
+    fn row_layer_norm_backward(
+        input: TchTensor,
+        gamma: TchTensor,
+        grad: TchTensor,
+        epsilon: f64,
+    ) -> [TchTensor; 3] {
+        if ![&input, &gamma, &grad].into_iter().all(is_on_host) {
+            return ops::default::row_layer_norm_backward::<Self>(input, gamma, grad, epsilon);
+        }
+        let mut d_input = like(&input);
+        let [input, gamma, grad] = [input, gamma, grad].map(contiguous);
+        let [d_gamma, d_beta] = host::layer_norm_backward(
+            input.numbers(),
+            gamma.numbers(),
+            grad.numbers(),
+            epsilon as f32,
+            d_input.numbers_mut(),
+        )
+        .map(|numbers| TchTensor::new(tch::Tensor::from_slice(&numbers)));
+        [d_input, d_gamma, d_beta]
+    }
+
     fn outer_products(lhs: TchTensor, rhs: TchTensor) -> TchTensor {
         if ![&lhs, &rhs].into_iter().all(is_on_host) {
             return ops::default::outer_products::<Self>(lhs, rhs);

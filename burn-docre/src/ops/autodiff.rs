@@ -235,30 +235,14 @@ impl<B: DocReBackend> Backward<B, 3> for LayerNorm {
         checkpointer: &mut Checkpointer,
     ) {
         let (input, gamma, epsilon) = ops.state;
-        let input = wrap::<B, 2>(checkpointer.retrieve_node_output(input));
-        let gamma = wrap::<B, 1>(checkpointer.retrieve_node_output(gamma));
-        let grad = wrap::<B, 2>(grads.consume::<B>(&ops.node));
-        let d = gamma.dims()[0];
-
-        let centered = input.clone() - input.mean_dim(1);
-        let variance = (centered.clone() * centered.clone()).mean_dim(1);
-        let inverse_std = (variance + epsilon).sqrt().recip();
-        let normalized = centered * inverse_std.clone();
-
-        let [node_input, node_gamma, node_beta] = ops.parents;
-        if let Some(node) = node_gamma {
-            let sum = (grad.clone() * normalized.clone()).sum_dim(0).reshape([d]);
-            grads.register::<B>(node.id, unwrap(sum));
-        }
-        if let Some(node) = node_beta {
-            grads.register::<B>(node.id, unwrap(grad.clone().sum_dim(0).reshape([d])));
-        }
-        if let Some(node) = node_input {
-            let scaled = grad * gamma.reshape([1, d]);
-            let mean = scaled.clone().mean_dim(1);
-            let projection = (scaled.clone() * normalized.clone()).mean_dim(1);
-            let inner = (scaled - normalized * projection) - mean;
-            grads.register::<B>(node.id, unwrap(inner * inverse_std));
+        let input = checkpointer.retrieve_node_output(input);
+        let gamma = checkpointer.retrieve_node_output(gamma);
+        let grad = grads.consume::<B>(&ops.node);
+        let gradients = B::row_layer_norm_backward(input, gamma, grad, epsilon);
+        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
         }
     }
 }
@@ -527,13 +511,16 @@ mod tests {
 
     #[test]
     fn layer_normalisation_differentiates_like_the_plain_formula() {
-        let (x, gamma, beta) = (random([3, 6]), random([1, 6]), random([1, 6]));
-        let ours =
-            ops::layer_norm(x.clone(), gamma.clone().reshape([6]), beta.clone().reshape([6]), 1e-5);
-        let centered = x.clone() - x.clone().mean_dim(1);
-        let variance = (centered.clone() * centered.clone()).mean_dim(1);
-        let plain = centered / (variance + 1e-5).sqrt() * gamma.clone() + beta.clone();
-        assert_same_gradients([&x, &gamma, &beta], ours, plain);
+        // The second has more rows than a part of the parallel loops.
+        for [n, d] in [[3, 6], [70, 300]] {
+            let (x, gamma, beta) = (random([n, d]), random([1, d]), random([1, d]));
+            let [gamma_row, beta_row] = [&gamma, &beta].map(|row| row.clone().reshape([d]));
+            let ours = ops::layer_norm(x.clone(), gamma_row, beta_row, 1e-5);
+            let centered = x.clone() - x.clone().mean_dim(1);
+            let variance = (centered.clone() * centered.clone()).mean_dim(1);
+            let plain = centered / (variance + 1e-5).sqrt() * gamma.clone() + beta.clone();
+            assert_same_gradients([&x, &gamma, &beta], ours, plain);
+        }
     }
 
     #[test]

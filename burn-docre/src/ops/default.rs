@@ -64,6 +64,28 @@ pub(crate) fn outer_products_backward<B: Backend>(
     [unwrap(d_lhs.reshape([p, g])), unwrap(d_rhs.reshape([p, g]))]
 }
 
+pub(crate) fn row_layer_norm_backward<B: Backend>(
+    input: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    epsilon: f64,
+) -> [FloatTensor<B>; 3] {
+    let (input, gamma, grad) = (wrap::<B, 2>(input), wrap::<B, 1>(gamma), wrap::<B, 2>(grad));
+    let d = gamma.dims()[0];
+    let centered = input.clone() - input.mean_dim(1);
+    let variance = (centered.clone() * centered.clone()).mean_dim(1);
+    let inverse_std = (variance + epsilon).sqrt().recip();
+    let normalized = centered * inverse_std.clone();
+
+    let d_gamma = (grad.clone() * normalized.clone()).sum_dim(0).reshape([d]);
+    let d_beta = grad.clone().sum_dim(0).reshape([d]);
+    let scaled = grad * gamma.reshape([1, d]);
+    let mean = scaled.clone().mean_dim(1);
+    let projection = (scaled.clone() * normalized.clone()).mean_dim(1);
+    let d_input = ((scaled - normalized * projection) - mean) * inverse_std;
+    [unwrap(d_input), unwrap(d_gamma), unwrap(d_beta)]
+}
+
 pub(crate) fn dropout<B: Backend>(input: FloatTensor<B>, mask: &DropoutMask) -> FloatTensor<B> {
     // A tensor of any rank is a row of numbers here, since the rank is not known to the compiler.
     let shape = input.shape();

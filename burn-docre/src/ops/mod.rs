@@ -99,6 +99,16 @@ pub trait DocReBackend: Backend {
         Self::layer_norm(input, gamma, Some(beta), epsilon)
     }
 
+    /// The gradients of `input`, `gamma` and `beta` of [`layer_norm`].
+    fn row_layer_norm_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        default::row_layer_norm_backward::<Self>(input, gamma, grad, epsilon)
+    }
+
     /// The outer product of each pair of rows: `lhs [p, g]`, `rhs [p, g]` → `[p, g * g]`, the left index slower.
     fn outer_products(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
         default::outer_products::<Self>(lhs, rhs)

@@ -27,9 +27,14 @@ pub(super) fn softmax(rows: &mut [f32], k: usize) {
     // Over all rows at once, since the numbers past a short row's last full vector would be done one by one.
     rows.iter_mut().for_each(|value| *value = exp(*value));
     for row in rows.chunks_exact_mut(k) {
-        let scale = 1.0 / fold(row, 0.0, |a, b| a + b);
+        let scale = 1.0 / sum(row);
         row.iter_mut().for_each(|value| *value *= scale);
     }
+}
+
+/// The sum of a row.
+pub(super) fn sum(row: &[f32]) -> f32 {
+    fold(row, 0.0, |a, b| a + b)
 }
 
 /// The sum of the products of two rows.
