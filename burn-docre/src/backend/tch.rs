@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use burn::tensor::{FloatDType, TensorMetadata, ops::FloatTensorOps};
+use burn::tensor::{DType, FloatDType, TensorMetadata, ops::FloatTensorOps};
 use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
 
 use super::{
@@ -157,6 +157,52 @@ impl DocReBackend for LibTorch {
         [d_lhs, d_rhs]
     }
 
+    /// Adds each group's product to the sum as MKL computes it.
+    fn grouped_bilinear(
+        head: TchTensor,
+        tail: TchTensor,
+        weight: TchTensor,
+        n_groups: usize,
+    ) -> TchTensor {
+        if ![&head, &tail, &weight].into_iter().all(is_on_host) {
+            return ops::default::grouped_bilinear::<Self>(head, tail, weight, n_groups);
+        }
+        let groups = Groups::new(&head, &tail, n_groups);
+        let output = zeros([groups.p, weight.shape().dims::<2>()[1]]);
+        for (start, n) in groups.chunks() {
+            let mut sum = output.tensor.narrow(0, start, n);
+            for group in 0..n_groups as i64 {
+                let _same = sum.addmm_(&groups.outer(start, n, group), &groups.of(&weight, group));
+            }
+        }
+        output
+    }
+
+    /// Writes each group's product to its place.
+    fn grouped_bilinear_weight_gradient(
+        head: TchTensor,
+        tail: TchTensor,
+        grad: TchTensor,
+        n_groups: usize,
+        dtype: DType,
+    ) -> TchTensor {
+        if dtype != DType::F32 || ![&head, &tail, &grad].into_iter().all(is_on_host) {
+            return ops::default::grouped_bilinear_weight_gradient::<Self>(
+                head, tail, grad, n_groups, dtype,
+            );
+        }
+        let groups = Groups::new(&head, &tail, n_groups);
+        let d_weight = zeros([groups.n_weights(), grad.shape().dims::<2>()[1]]);
+        for (start, n) in groups.chunks() {
+            let grad = grad.tensor.narrow(0, start, n);
+            for group in 0..n_groups as i64 {
+                let mut of_group = groups.of(&d_weight, group);
+                let _same = of_group.addmm_(&groups.outer(start, n, group).tr(), &grad);
+            }
+        }
+        d_weight
+    }
+
     fn dropout(input: TchTensor, mask: &DropoutMask) -> TchTensor {
         if !is_on_host(&input) {
             return ops::default::dropout::<Self>(input, mask);
@@ -202,6 +248,50 @@ impl Drop for ThreadLimit {
     }
 }
 
+/// The two sides of a grouped bilinear form, on the processor.
+struct Groups<'a> {
+    head: &'a TchTensor,
+    tail: &'a TchTensor,
+    /// Rows.
+    p: usize,
+    n_groups: usize,
+    /// Numbers of a group.
+    g: i64,
+}
+
+impl<'a> Groups<'a> {
+    fn new(head: &'a TchTensor, tail: &'a TchTensor, n_groups: usize) -> Self {
+        let [p, emb] = head.shape().dims();
+        Self { head, tail, p, n_groups, g: (emb / n_groups) as i64 }
+    }
+
+    /// First row and number of rows whose outer products are held at a time.
+    fn chunks(&self) -> impl Iterator<Item = (i64, i64)> {
+        let p = self.p;
+        let starts = (0..p).step_by(ops::OUTER_PRODUCT_ROWS);
+        starts.map(move |start| (start as i64, ops::OUTER_PRODUCT_ROWS.min(p - start) as i64))
+    }
+
+    /// The outer products of a group, `[n, g * g]`.
+    fn outer(&self, start: i64, n: i64, group: i64) -> tch::Tensor {
+        let side = |rows: &TchTensor| {
+            TchTensor::new(rows.tensor.narrow(0, start, n).narrow(1, group * self.g, self.g))
+        };
+        <LibTorch>::outer_products(side(self.head), side(self.tail)).tensor
+    }
+
+    /// Rows of all groups' weights.
+    fn n_weights(&self) -> usize {
+        self.n_groups * (self.g * self.g) as usize
+    }
+
+    /// A group's rows of `weight`.
+    fn of(&self, weight: &TchTensor, group: i64) -> tch::Tensor {
+        let n = self.g * self.g;
+        weight.tensor.narrow(0, group * n, n)
+    }
+}
+
 fn is_on_host(tensor: &TchTensor) -> bool {
     tensor.tensor.device() == tch::Device::Cpu && tensor.tensor.kind() == tch::Kind::Float
 }
@@ -209,6 +299,10 @@ fn is_on_host(tensor: &TchTensor) -> bool {
 /// A tensor of the same shape on the processor, its numbers arbitrary.
 fn like(tensor: &TchTensor) -> TchTensor {
     <LibTorch>::float_empty(tensor.shape(), &LibTorchDevice::Cpu, FloatDType::F32)
+}
+
+fn zeros(shape: [usize; 2]) -> TchTensor {
+    <LibTorch>::float_zeros(shape.into(), &LibTorchDevice::Cpu, FloatDType::F32)
 }
 
 /// The same numbers in row-major order.

@@ -1,6 +1,6 @@
 //! Analytic backward passes of [`DocReBackend`]'s operations, for every backend at once.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use burn_autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -269,9 +269,10 @@ impl<B: DocReBackend> Backward<B, 3> for GroupedBilinear {
 
         let [node_head, node_tail, node_weight] = ops.parents;
         if let Some(node) = node_weight {
-            let d_weight = bilinear_weight_gradient(&head, &tail, &grad, n_groups, weight.dtype());
-            let d_weight = d_weight.cast(weight.dtype());
-            grads.register::<B>(node.id, unwrap(d_weight));
+            let [head, tail, grad] = [&head, &tail, &grad].map(|rows| unwrap(rows.clone()));
+            let d_weight =
+                B::grouped_bilinear_weight_gradient(head, tail, grad, n_groups, weight.dtype());
+            grads.register::<B>(node.id, d_weight);
         }
         if node_head.is_some() || node_tail.is_some() {
             let (d_head, d_tail) = bilinear_input_gradients(&head, &tail, &weight, &grad, n_groups);
@@ -283,35 +284,6 @@ impl<B: DocReBackend> Backward<B, 3> for GroupedBilinear {
             }
         }
     }
-}
-
-fn bilinear_weight_gradient<B: DocReBackend>(
-    head: &Tensor<B, 2>,
-    tail: &Tensor<B, 2>,
-    grad: &Tensor<B, 2>,
-    n_groups: usize,
-    dtype: DType,
-) -> Tensor<B, 2> {
-    let [p, emb] = head.dims();
-    let (g, d) = (emb / n_groups, grad.dims()[1]);
-    let groups = (0..n_groups).map(|group| {
-        let columns = group * g..(group + 1) * g;
-        let mut sum: Option<Tensor<B, 2>> = None;
-        for start in (0..p).step_by(OUTER_PRODUCT_ROWS) {
-            let rows = start..(start + OUTER_PRODUCT_ROWS).min(p);
-            let outer = wrap::<B, 2>(B::outer_products(
-                unwrap(head.clone().slice([rows.clone(), columns.clone()])),
-                unwrap(tail.clone().slice([rows.clone(), columns.clone()])),
-            ));
-            let part = matmul(outer.transpose(), grad.clone().slice([rows, 0..d]).cast(dtype));
-            sum = Some(match sum {
-                Some(sum) => sum + part,
-                None => part,
-            });
-        }
-        sum
-    });
-    concatenate(groups.flatten().collect())
 }
 
 fn bilinear_input_gradients<B: DocReBackend>(

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{SQRT_2, TAU};
 
-use burn::tensor::{Distribution, Tensor, TensorMetadata, activation, backend::Backend};
+use burn::tensor::{DType, Distribution, Tensor, TensorMetadata, activation, backend::Backend};
 
 use crate::{dropout::DropoutMask, precision::matmul};
 
@@ -99,7 +99,7 @@ pub(crate) fn dropout<B: Backend>(input: FloatTensor<B>, mask: &DropoutMask) -> 
     B::float_reshape(unwrap(input * factors), shape)
 }
 
-pub(super) fn grouped_bilinear<B: DocReBackend>(
+pub(crate) fn grouped_bilinear<B: DocReBackend>(
     head: FloatTensor<B>,
     tail: FloatTensor<B>,
     weight: FloatTensor<B>,
@@ -128,6 +128,37 @@ pub(super) fn grouped_bilinear<B: DocReBackend>(
         chunks.extend(sum);
     }
     unwrap(concatenate(chunks))
+}
+
+pub(crate) fn grouped_bilinear_weight_gradient<B: DocReBackend>(
+    head: FloatTensor<B>,
+    tail: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    n_groups: usize,
+    dtype: DType,
+) -> FloatTensor<B> {
+    let (head, tail) = (wrap::<B, 2>(head), wrap::<B, 2>(tail));
+    let grad = wrap::<B, 2>(grad);
+    let [p, emb] = head.dims();
+    let (g, d) = (emb / n_groups, grad.dims()[1]);
+    let groups = (0..n_groups).map(|group| {
+        let columns = group * g..(group + 1) * g;
+        let mut sum: Option<Tensor<B, 2>> = None;
+        for start in (0..p).step_by(OUTER_PRODUCT_ROWS) {
+            let rows = start..(start + OUTER_PRODUCT_ROWS).min(p);
+            let outer = wrap::<B, 2>(B::outer_products(
+                unwrap(head.clone().slice([rows.clone(), columns.clone()])),
+                unwrap(tail.clone().slice([rows.clone(), columns.clone()])),
+            ));
+            let part = matmul(outer.transpose(), grad.clone().slice([rows, 0..d]).cast(dtype));
+            sum = Some(match sum {
+                Some(sum) => sum + part,
+                None => part,
+            });
+        }
+        sum
+    });
+    unwrap(concatenate(groups.flatten().collect()).cast(dtype))
 }
 
 pub(crate) fn adamw_step<B: Backend>(

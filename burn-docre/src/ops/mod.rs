@@ -12,7 +12,7 @@ mod autodiff;
 pub(crate) mod default;
 
 use burn::tensor::{
-    Tensor, TensorPrimitive,
+    DType, Tensor, TensorPrimitive,
     backend::{Backend, BackendTypes},
 };
 
@@ -23,7 +23,7 @@ pub use attention::{Line, LineAttention, Lines, line_attention};
 type FloatTensor<B> = <B as BackendTypes>::FloatTensorPrimitive;
 
 /// Rows of the outer product that are held at a time; with groups of 64 a chunk is 64 MiB of f32.
-const OUTER_PRODUCT_ROWS: usize = 4096;
+pub(crate) const OUTER_PRODUCT_ROWS: usize = 4096;
 
 /// A backend that runs the models of this crate.
 ///
@@ -136,6 +136,17 @@ pub trait DocReBackend: Backend {
         n_groups: usize,
     ) -> FloatTensor<Self> {
         default::grouped_bilinear::<Self>(head, tail, weight, n_groups)
+    }
+
+    /// The gradient of `weight`, whose type is `dtype`, of [`grouped_bilinear`] from that of its output.
+    fn grouped_bilinear_weight_gradient(
+        head: FloatTensor<Self>,
+        tail: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        n_groups: usize,
+        dtype: DType,
+    ) -> FloatTensor<Self> {
+        default::grouped_bilinear_weight_gradient::<Self>(head, tail, grad, n_groups, dtype)
     }
 
     /// See [`adamw_step`].
