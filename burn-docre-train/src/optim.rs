@@ -182,9 +182,11 @@ where
 {
     type Record = States<B>;
 
-    /// One step; `factor` is the schedule's factor of both learning rates.
+    /// One step; `factor` is the schedule's factor of both learning rates. Gradients that are not finite are left out.
     fn step(&mut self, factor: f64, module: M, grads: GradientsParams) -> M {
-        let grad_scale = clipping_factor(&module, &grads, self.max_grad_norm);
+        let Some(grad_scale) = clipping_factor(&module, &grads, self.max_grad_norm) else {
+            return module;
+        };
         let Self { rates, epsilon, states, .. } = self;
         let adamw = |(learning_rate, weight_decay)| {
             (factor * learning_rate, AdamW { epsilon: *epsilon, weight_decay, grad_scale })
@@ -222,15 +224,16 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Merge<'_> {
     }
 }
 
-/// What all gradients are multiplied by, so that their joint norm is at most `max_norm`.
-fn clipping_factor<M, B>(module: &M, grads: &GradientsParams, max_norm: f64) -> f64
+/// What all gradients are multiplied by, so that their joint norm is at most `max_norm`; `None` where they have none.
+fn clipping_factor<M, B>(module: &M, grads: &GradientsParams, max_norm: f64) -> Option<f64>
 where
     M: AutodiffModule<B>,
     B: AutodiffBackend<InnerBackend: DocReBackend>,
 {
     let mut squares = SquaredNorm::<B::InnerBackend> { grads, squares: Vec::new() };
     module.visit(&mut squares);
-    (max_norm / (squares.total().sqrt() + 1e-6)).min(1.0)
+    let norm = squares.total().sqrt();
+    norm.is_finite().then(|| (max_norm / (norm + 1e-6)).min(1.0))
 }
 
 struct SquaredNorm<'a, B: Backend> {
@@ -434,8 +437,10 @@ mod tests {
         count: ParameterCount,
         /// Of the gradients, for two limits.
         norm: f64,
-        clipped: f64,
-        unclipped: f64,
+        clipped: Option<f64>,
+        unclipped: Option<f64>,
+        /// After a step with a gradient that is no number.
+        encoder_after_nan: f64,
         /// The first weight of encoder and head, before and after a step with factor 1.
         encoder: (f64, f64),
         head: (f64, f64),
@@ -479,11 +484,17 @@ mod tests {
                 ..config()
             };
             let clipped = stepped(&still);
+            let mut with_nan = grads();
+            let id = toy.model.head[0].weight.id;
+            let nan = with_nan.remove::<B, 2>(id).unwrap() * f64::NAN;
+            with_nan.register::<B, 2>(id, nan);
+            let after_nan = GroupedAdamW::new(&config()).step(1.0, toy.clone(), with_nan);
             Self {
                 count: ParameterCount::of(&toy),
                 norm,
                 clipped: clipping_factor(&toy, &grads(), 1e-3),
                 unclipped: clipping_factor(&toy, &grads(), 1e9),
+                encoder_after_nan: weights(&after_nan).0,
                 encoder: (before.0, after.0),
                 head: (before.1, after.1),
                 encoder_grad_sign: grad(&toy.model.encoder.weight),
@@ -504,10 +515,15 @@ mod tests {
     fn gradients_are_clipped_by_their_joint_norm() {
         on_a_backend(|checks| {
             assert!(checks.norm > 1e-3);
-            assert_eq!(checks.unclipped, 1.0);
-            assert!((checks.clipped - 1e-3 / (checks.norm + 1e-6)).abs() < 1e-7);
+            assert_eq!(checks.unclipped, Some(1.0));
+            assert!((checks.clipped.unwrap() - 1e-3 / (checks.norm + 1e-6)).abs() < 1e-7);
             assert!(checks.clipped_change < 1e-6, "{}", checks.clipped_change);
         });
+    }
+
+    #[test]
+    fn gradients_that_are_not_finite_change_nothing() {
+        on_a_backend(|checks| assert_eq!(checks.encoder_after_nan, checks.encoder.0));
     }
 
     #[test]

@@ -277,8 +277,11 @@ impl<B: DocReBackend> Run<'_, B> {
             return batch.map(|batch| self.learner.train_step(batch)).into_iter().collect();
         };
         let (mut outputs, _) = workers.step(batches, model);
-        // They arrive as they finish; sums must not depend on that.
-        outputs.sort_by_key(|output| output.device);
+        // They arrive as they finish; sums must not depend on that, nor on which of two workers of one device was first.
+        outputs.sort_by(|a, b| {
+            let loss = |output: &MultiTrainOutput<StepFigures>| output.output.item.loss;
+            a.device.cmp(&b.device).then(loss(a).total_cmp(&loss(b)))
+        });
         let main = &self.plan.devices[0];
         let on_main = |output: MultiTrainOutput<StepFigures>| TrainOutput {
             grads: output.output.grads.to_device(main, model),

@@ -77,24 +77,7 @@ fn a_device_that_does_not_exist_is_one_sentence() {
     let message =
         workshop.fail(1, &["train", "tiny.toml", "--stage", "teacher", "--device", "4711"]);
     assert!(message.contains("device 4711 does not exist"), "{message}");
-}
-
-#[test]
-fn the_benchmark_writes_its_records_and_pictures_and_merges_them() {
-    let workshop = Workshop::new();
-    let small = ["--documents", "2", "--samples", "2", "--modes", "preprocess"];
-    workshop.succeed(&[&["bench", "--output", "a"][..], &small].concat());
-    for name in ["bench.json", "bench.svg", "bench.png"] {
-        assert!(workshop.path("a").join(name).exists(), "{name}");
-    }
-    let merge = ["bench", "--merge", "a/bench.json", "a/bench.json", "--output", "both"];
-    let table = stdout(&workshop.succeed(&merge));
-    assert!(table.contains("preprocess") && table.contains("docs/s"), "{table}");
-    let one = std::fs::read_to_string(workshop.path("a/bench.json")).unwrap();
-    let both = std::fs::read_to_string(workshop.path("both/bench.json")).unwrap();
-    let count = |text: &str| serde_json::from_str::<Vec<serde_json::Value>>(text).unwrap().len();
-    assert_eq!(2 * count(&one), count(&both));
-    assert!(workshop.fail(1, &["bench", "--merge", "tiny.toml"]).contains("tiny.toml"));
+    assert!(!workshop.path("artifacts").exists(), "a run was begun");
 }
 
 #[test]

@@ -275,7 +275,6 @@ fn two_workers_train_as_one_that_accumulates() {
     let workshop = Workshop::new();
     let teacher = |out: &str, settings: [&str; 2]| {
         let mut arguments = vec!["train", "tiny.toml", "--stage", "teacher", "--out", out];
-        arguments.extend(["--set", "encoder.scratch.dropout=0.0"]);
         settings.into_iter().for_each(|setting| arguments.extend(["--set", setting]));
         workshop.succeed(&arguments);
         weights(&workshop.path(out), "teacher")
@@ -283,6 +282,23 @@ fn two_workers_train_as_one_that_accumulates() {
     let one = teacher("one", ["stages.teacher.accumulation=2", "compute.devices=[0]"]);
     let two = teacher("two", ["stages.teacher.accumulation=1", "compute.devices=[0, 0]"]);
     assert!(one == two, "the weights differ");
+}
+
+#[test]
+fn predictions_are_the_same_bytes_whatever_the_number_of_threads() {
+    let workshop = Workshop::new();
+    workshop.succeed(&["train", "tiny.toml", "--stage", "teacher", "--out", "run"]);
+    let predict = |threads: &str| {
+        let files = ["--input", "run/data/dev.json", "--output", "predicted.jsonl"];
+        let arguments = [&["predict", "--model", "run/teacher/model"][..], &files].concat();
+        let mut command = workshop.docre(&arguments);
+        let status = command.env("RAYON_NUM_THREADS", threads).status().unwrap();
+        assert!(status.success());
+        std::fs::read(workshop.path("predicted.jsonl")).unwrap()
+    };
+    let one = predict("1");
+    assert!(!one.is_empty());
+    assert!(one == predict("2") && one == predict("5"), "the predictions differ");
 }
 
 #[test]

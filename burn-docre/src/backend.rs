@@ -149,6 +149,21 @@ pub fn device<B: DocReBackend>(kind: BackendKind, number: usize) -> Result<B::De
     })
 }
 
+/// The processor, as far as the system describes it.
+pub fn processor() -> DeviceInfo {
+    let line = |file: &str, key: &str| {
+        let text = std::fs::read_to_string(file).ok()?;
+        text.lines().find_map(|line| {
+            line.strip_prefix(key)?.trim().strip_prefix(':').map(str::trim).map(String::from)
+        })
+    };
+    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let model = line("/proc/cpuinfo", "model name").unwrap_or_else(|| "processor".into());
+    let kib = line("/proc/meminfo", "MemTotal")
+        .and_then(|value| value.strip_suffix("kB")?.trim().parse::<u64>().ok());
+    DeviceInfo { name: format!("{model}, {n_threads} threads"), memory: kib.map(|kib| kib << 10) }
+}
+
 /// At least one device.
 fn find_devices<B: DocReBackend>(kind: BackendKind) -> Result<Vec<(B::Device, DeviceInfo)>> {
     let found = B::find_devices().and_then(|found| match found.is_empty() {

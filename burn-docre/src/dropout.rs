@@ -1,4 +1,5 @@
-//! Dropout whose masks are functions of a seed: computed where they are applied, and again in the backward pass.
+//! Dropout whose masks are functions of a seed: on a processor computed where they are applied, and again in the backward
+//! pass.
 
 use std::cell::RefCell;
 
@@ -22,7 +23,7 @@ pub fn seed(seed: u64) {
     SEEDS.set(ChaCha8Rng::seed_from_u64(seed));
 }
 
-/// Which numbers are dropped: as good as random, and the same wherever the seed is.
+/// Which numbers are dropped: as good as random, and for the same numbers the same each time ([`ops::dropout`]).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DropoutMask {
     /// The share that is dropped, in `[0, 1)`.

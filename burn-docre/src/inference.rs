@@ -23,12 +23,10 @@ use crate::{
     predict::{Prediction, predict},
 };
 
-/// Documents of a batch. Like the next two no function of the number of threads, and so no logit is one either.
-const MAX_DOCUMENTS: usize = 4;
-/// Tokens of a batch, padding included, unless one document alone has more.
-const MAX_TOKENS: usize = 2048;
-/// Cells of the pair grids of a batch, padding included, unless one document alone has more.
-const MAX_CELLS: usize = 8192;
+/// What a batch holds, whatever the number of threads: which documents share one changes the last bits of their logits.
+const BATCH: Limits = Limits { documents: 4, tokens: 2048, cells: 8192 };
+/// The same where large products pay more: on a GPU.
+const LARGE_BATCH: Limits = Limits { documents: 16, tokens: 8192, cells: 32_768 };
 /// Batches in work at a time, which is what memory has to hold.
 const MAX_LANES: usize = 4;
 /// Batches that wait for each lane, so that none stands idle while the oldest batch is waited for.
@@ -69,7 +67,7 @@ impl<B: DocReBackend> Inference<B> {
         device: B::Device,
     ) -> Self {
         let config = config.into();
-        let limits = Limits { documents: MAX_DOCUMENTS, tokens: MAX_TOKENS, cells: MAX_CELLS };
+        let limits = if B::has_host_loops(&device) { BATCH } else { LARGE_BATCH };
         Self { model, config, device, limits, max_lanes: MAX_LANES }
     }
 
@@ -81,7 +79,7 @@ impl<B: DocReBackend> Inference<B> {
     /// At most `n` documents in work at a time, all lanes together, whatever their size.
     pub fn with_documents_at_once(mut self, n: usize) -> Self {
         self.max_lanes = n.clamp(1, B::n_threads(&self.device));
-        let documents = n.div_ceil(self.max_lanes);
+        let documents = (n / self.max_lanes).max(1);
         self.limits = Limits { documents, tokens: usize::MAX, cells: usize::MAX };
         self
     }
@@ -209,11 +207,13 @@ impl Lanes {
         }
         let (jobs, waiting) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
-        let start = |_| {
+        let start = |lane| {
             let (inference, waiting) = (inference.clone(), waiting.clone());
             let work = move || work_through(&inference, &waiting);
-            let lane = thread::Builder::new().name("lane".into());
-            lane.spawn(move || B::on_threads(n_threads / n_lanes, work)).ok()
+            // The first lanes share what does not divide.
+            let n = n_threads / n_lanes + usize::from(lane < n_threads % n_lanes);
+            let thread = thread::Builder::new().name(format!("lane {lane}"));
+            thread.spawn(move || B::on_threads(n, work)).ok()
         };
         let handles: Vec<_> = (0..n_lanes).map_while(start).collect();
         (!handles.is_empty()).then_some(Self { jobs: Some(jobs), waiting, handles })
@@ -287,11 +287,13 @@ where
     }
 }
 
-/// How large batches may be.
+/// How large batches may be, unless one document alone is larger.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     documents: usize,
+    /// Tokens, padding included.
     tokens: usize,
+    /// Cells of the pair grids, padding included.
     cells: usize,
 }
 
@@ -330,9 +332,6 @@ impl Limits {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { documents: MAX_DOCUMENTS, tokens: MAX_TOKENS, cells: MAX_CELLS };
-
     fn document((n_tokens, n_entities): (usize, usize)) -> Arc<EncodedDocument> {
         Arc::new(EncodedDocument {
             title: String::new(),
@@ -345,7 +344,7 @@ mod tests {
     /// How many documents each batch has; an error counts as none.
     fn batch_sizes(documents: impl IntoIterator<Item = Result<(usize, usize), ()>>) -> Vec<usize> {
         let documents = documents.into_iter().map(|size| size.map(document)).peekable();
-        let batches = Batches { documents, limits: LIMITS, has_failed: false };
+        let batches = Batches { documents, limits: BATCH, has_failed: false };
         batches.map(|batch| batch.map_or(0, |batch| batch.len())).collect()
     }
 
@@ -353,7 +352,7 @@ mod tests {
     fn batches_hold_every_document_once_and_keep_the_limits() {
         let sizes = [(100, 5), (600, 9), (700, 3), (5000, 2), (10, 200), (10, 3), (10, 3)];
         assert_eq!(batch_sizes(sizes.map(Ok)), [2, 1, 1, 1, 2]);
-        assert_eq!(batch_sizes([(10, 2); MAX_DOCUMENTS + 1].map(Ok)), [MAX_DOCUMENTS, 1]);
+        assert_eq!(batch_sizes([(10, 2); BATCH.documents + 1].map(Ok)), [BATCH.documents, 1]);
         assert!(batch_sizes([]).is_empty());
     }
 

@@ -442,20 +442,25 @@ def say(*words: object) -> None:
     print(*words, flush=True)
 
 
-def in_turn(work: Callable[[], object]) -> int:
-    """How long it takes, once `docre bench` has said that it is our turn."""
+def in_turn(work: Callable[[], object]) -> tuple[int, float]:
+    """How long it takes, once `docre bench` has said that it is our turn, and the speed of a matrix product after it."""
     if not sys.stdin.readline():
         raise EOFError("whoever asked for the measurement has gone")
-    duration = nanoseconds(work)
+    duration, peak = nanoseconds(work), matmul_peak()
     say("sample")
-    return duration
+    return duration, peak
 
 
 def matmul_peak() -> float:
-    """Operations a second in the fastest of several square products."""
-    n = 1024
-    lhs, rhs = torch.rand(n, n), torch.rand(n, n)
-    return 2 * n**3 / (min(nanoseconds(lambda: lhs @ rhs) for _ in range(10)) * 1e-9)
+    """Operations a second in the fastest of several square products, of the sizes that `docre bench` takes."""
+    best = 0.0
+    for n in (512, 1024, 2048, 4096, 8192):
+        lhs, rhs = torch.rand(n, n), torch.rand(n, n)
+        seconds = min(nanoseconds(lambda: lhs @ rhs) for _ in range(5)) * 1e-9
+        best = max(best, 2 * n**3 / seconds)
+        if seconds >= 0.02:
+            break
+    return best
 
 
 def keep_freed_memory() -> None:
@@ -487,14 +492,14 @@ def measure(args: argparse.Namespace) -> dict:
     once = {"inference": inference, "training": training}[args.mode](model, batches)
     warmup = sum(nanoseconds(once) for _ in range(args.warmup))
     n_documents = sum(len(batch.lengths) for batch in batches)
-    peak = matmul_peak()
     say("warm", warmup * 1e-9, n_documents)
     started = time.time_ns() // 1_000_000
-    samples = [in_turn(once) for _ in range(args.samples)]
+    samples, peaks = zip(*(in_turn(once) for _ in range(args.samples)))
+    processor = proc("/proc/cpuinfo", "model name")
     peak_memory = proc("/proc/self/status", "VmHWM")
     return {
         "backend": "pytorch",
-        "device": "cpu",
+        "device": f"{processor}, {os.cpu_count()} threads",
         "feature": "pytorch",
         "gitHash": "",
         "burnVersion": "",
@@ -510,9 +515,9 @@ def measure(args: argparse.Namespace) -> dict:
         "variance": int(statistics.pvariance([sample * 1e-9 for sample in samples]) * 1e6),
         "numSamples": len(samples),
         "rawDurations": [{"secs": s // 10**9, "nanos": s % 10**9} for s in samples],
-        "systemInfo": {"cpus": [proc("/proc/cpuinfo", "model name")], "gpus": []},
+        "systemInfo": {"cpus": [processor], "gpus": [], "os": " ".join(os.uname()[::2][:2])},
         "timestamp": started,
-        "flops": None,
+        "flops": inputs["forward_flops"] * (3 if args.mode == "training" else 1),
         "documents": n_documents,
         "tokens": sum(sum(batch.lengths) for batch in batches),
         "pairs": sum(batch.n_pairs for batch in batches),
@@ -521,7 +526,7 @@ def measure(args: argparse.Namespace) -> dict:
         "threads": torch.get_num_threads(),
         "precision": args.precision,
         "version": f"PyTorch {torch.__version__}",
-        "matmulPeakFlops": peak,
+        "matmulPeakFlops": statistics.median(peaks),
     }
 
 

@@ -175,6 +175,8 @@ impl<'a> Contender<'a> {
 
     /// Why it has ended before its time.
     fn failure(&mut self) -> anyhow::Error {
+        // One that says nonsense, or has closed its end of the pipe, may be at work still.
+        let _ = self.child.kill();
         let status = self.child.wait();
         // A signal from the terminal reaches both.
         if let Err(stopped) = self.stop.check() {

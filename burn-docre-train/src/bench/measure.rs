@@ -93,9 +93,10 @@ type Step<'a> = dyn FnMut(usize) -> Result<()> + 'a;
 struct Timing {
     started: u64,
     warmup: f64,
-    /// Measured when the others wait, too.
-    matmul_peak_flops: f64,
     samples: Vec<Duration>,
+    /// The median of measurements after each sample.
+    matmul_peak_flops: f64,
+    threads: usize,
 }
 
 impl Measure<'_> {
@@ -127,23 +128,33 @@ impl Measure<'_> {
             }
         }
         let warmup = warmup.elapsed().as_secs_f64();
-        let matmul_peak_flops = matmul_peak::<B>(device)?;
         Word::Warm { seconds: warmup, documents }.say()?;
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut peaks = Vec::new();
         let in_turn = |_| {
             wait_for_turn()?;
             let sample = timed()?;
+            peaks.push(matmul_peak::<B>(device)?);
             Word::Sample.say()?;
             Ok(sample)
         };
         let samples = (0..self.args.samples).map(in_turn).collect::<Result<_>>()?;
-        Ok(Timing { started: started.as_millis() as u64, warmup, matmul_peak_flops, samples })
+        peaks.sort_by(f64::total_cmp);
+        Ok(Timing {
+            started: started.as_millis() as u64,
+            warmup,
+            samples,
+            matmul_peak_flops: peaks[peaks.len() / 2],
+            threads: match B::has_host_loops(device) {
+                true => B::n_threads(device),
+                false => std::thread::available_parallelism().map_or(1, usize::from),
+            },
+        })
     }
 
     fn record(&self, work: &Work, timing: Timing) -> Record {
         let Statistics { max, mean, median, min, variance } = Statistics::of(&timing.samples);
         let fused = if self.kind.is_fused() { "-fusion" } else { "" };
-        let on_processor = BackendKind::Flex.devices().ok().and_then(|d| d.into_iter().next());
         Record {
             backend: self.kind.name().into(),
             device: self.device_name.clone(),
@@ -161,10 +172,7 @@ impl Measure<'_> {
             variance,
             num_samples: timing.samples.len(),
             raw_durations: timing.samples,
-            system_info: SystemInfo {
-                cpus: on_processor.map(|device| device.name).into_iter().collect(),
-                gpus: Vec::new(),
-            },
+            system_info: SystemInfo::of_this_machine(&self.device_name),
             timestamp: timing.started,
             flops: match self.mode {
                 Mode::Preprocess => None,
@@ -176,10 +184,7 @@ impl Measure<'_> {
             pairs: work.n_pairs(),
             warmup_seconds: timing.warmup,
             peak_memory_bytes: crate::memory::peak(),
-            threads: self
-                .args
-                .threads
-                .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+            threads: timing.threads,
             precision: self.args.precision.to_string(),
             version: format!("docre {}", env!("CARGO_PKG_VERSION")),
             matmul_peak_flops: timing.matmul_peak_flops,

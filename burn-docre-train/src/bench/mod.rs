@@ -16,7 +16,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use burn_docre::{atomic_file::write_atomically, backend::BackendKind};
+use burn_docre::{atomic_file::write_atomically, backend::BackendKind, precision::Precision};
 
 use self::{contender::Contender, measure::Measure, record::Record, work::Work};
 use crate::{cli::BenchArgs, stages::Session};
@@ -106,19 +106,21 @@ fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
     let directory = tempfile::tempdir().context("a folder for the records cannot be made")?;
     let inputs = directory.path().join("inputs.json");
     if !args.peer.is_empty() {
+        ensure!(args.precision == Precision::F32, "a peer computes in f32; leave --precision out");
         Work::load(args)?.dump(&inputs)?;
     }
     let kinds = backends(session)?;
     let mut records = Vec::new();
     for &mode in &args.modes {
-        let mut commands = Vec::new();
         let path = |who: &str| directory.path().join(format!("{who}-{}.json", mode.name()));
+        let of_peer = path("peer");
+        let peer = peer(args, mode, &inputs, &of_peer).map(|command| ("peer", command, of_peer));
+        // The others are compared with the first.
+        let mut commands: Vec<_> = peer.into_iter().collect();
         for &kind in &kinds {
             let path = path(kind.name());
             commands.push((kind.name(), ours(session, args, kind, mode, &path)?, path));
         }
-        let path = path("peer");
-        commands.extend(peer(args, mode, &inputs, &path).map(|command| ("peer", command, path)));
         records.extend(take_turns(session, args, mode, commands)?);
         // What is finished is kept, whatever comes.
         if let Some(output) = &args.output {
@@ -128,31 +130,73 @@ fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-/// Starts one after the other, lets them take their samples in turn, and collects what they measured.
+/// Starts one after the other, lets them take their samples in turn, and collects what they measured. One that fails is left
+/// out; an error where nobody is left.
 fn take_turns(
     session: &Session,
     args: &BenchArgs,
     mode: Mode,
     commands: Vec<(&str, Command, PathBuf)>,
 ) -> Result<Vec<Record>> {
-    let mut contenders = Vec::new();
+    let mut left = Left { session, contenders: Vec::new() };
     let mut n_documents = 0;
     for (who, command, path) in commands {
         let what = format!("{} on {who}", mode.name());
-        let mut contender = Contender::start(what, command, &path, session.stop)?;
-        n_documents += contender.warm_up(session.ui)?;
-        contenders.push(contender);
+        let contender = Contender::start(what, command, &path, session.stop);
+        let warm = contender.and_then(|mut contender| {
+            n_documents += contender.warm_up(session.ui)?;
+            Ok(contender)
+        });
+        left.keep(warm)?;
     }
-    let mut task = session.ui.task(
-        &format!("{}, samples in turn: documents", mode.name()),
-        Some(n_documents * args.samples),
-    );
-    for _ in 0..args.samples {
-        contenders.iter_mut().try_for_each(|contender| contender.sample(&mut task))?;
+    let what = format!("{}, samples in turn: documents", mode.name());
+    let mut task = session.ui.task(&what, Some(n_documents * args.samples));
+    for round in 0..args.samples {
+        let mut contenders = std::mem::take(&mut left.contenders);
+        // Nobody always follows the same one.
+        if round % 2 == 1 {
+            contenders.reverse();
+        }
+        for mut contender in contenders {
+            left.keep(contender.sample(&mut task).map(|()| contender))?;
+        }
+        if round % 2 == 1 {
+            left.contenders.reverse();
+        }
     }
     drop(task);
-    let records = contenders.into_iter().map(Contender::finish);
-    Ok(records.collect::<Result<Vec<_>>>()?.concat())
+    let mut records = Vec::new();
+    for contender in std::mem::take(&mut left.contenders) {
+        match contender.finish() {
+            Ok(record) => records.extend(record),
+            Err(error) => left.leave_out(error)?,
+        }
+    }
+    ensure!(!records.is_empty(), "nothing could be measured of {}", mode.name());
+    Ok(records)
+}
+
+/// The contenders that have not failed.
+struct Left<'a> {
+    session: &'a Session<'a>,
+    contenders: Vec<Contender<'a>>,
+}
+
+impl<'a> Left<'a> {
+    fn keep(&mut self, contender: Result<Contender<'a>>) -> Result<()> {
+        match contender {
+            Ok(contender) => self.contenders.push(contender),
+            Err(error) => self.leave_out(error)?,
+        }
+        Ok(())
+    }
+
+    /// Goes on without one, unless it ended because somebody asked everybody to stop.
+    fn leave_out(&self, error: anyhow::Error) -> Result<()> {
+        self.session.stop.check()?;
+        self.session.ui.note(&format!("left out: {error:#}"));
+        Ok(())
+    }
 }
 
 fn backends(session: &Session) -> Result<Vec<BackendKind>> {

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use burn_docre::atomic_file::write_atomically;
+use burn_docre::{atomic_file::write_atomically, backend};
 use serde::{Deserialize, Serialize};
 
 /// One mode on one device. Durations are microseconds of one sample: a pass over all documents.
@@ -73,8 +73,25 @@ pub struct Record {
 pub struct SystemInfo {
     /// Processors.
     pub cpus: Vec<String>,
-    /// Graphics devices.
+    /// Graphics devices that took part.
     pub gpus: Vec<String>,
+    /// The operating system.
+    #[serde(default)]
+    pub os: String,
+}
+
+impl SystemInfo {
+    /// This machine, of whose devices the one of this name took part.
+    pub fn of_this_machine(device: &str) -> Self {
+        let processor = backend::processor().name;
+        let gpus = (device != processor).then(|| device.to_string()).into_iter().collect();
+        let kernel = |file| std::fs::read_to_string(format!("/proc/sys/kernel/{file}"));
+        let os = match (kernel("ostype"), kernel("osrelease")) {
+            (Ok(name), Ok(release)) => format!("{} {}", name.trim(), release.trim()),
+            _ => std::env::consts::OS.to_string(),
+        };
+        Self { cpus: vec![processor], gpus, os }
+    }
 }
 
 /// Statistics of samples, in microseconds.

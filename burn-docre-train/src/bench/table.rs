@@ -15,8 +15,8 @@ pub fn table(records: &[Record]) -> String {
         let fastest = records.first().map_or(1.0, |record| record.per_second(record.documents));
         let _ = writeln!(
             text,
-            "{mode:<width$}  {:>9}  {:<BAR$}  {:>5}  {:>8}  {:>9}  {:>8}  {:>9}  {:>7}",
-            "docs/s", "", "±", "tokens/s", "pairs/s", "GFLOP/s", "of matmul", "memory",
+            "{mode:<width$}  {:>9}  {:<BAR$}  {:>5}  {:>8}  {:>9}  {:>8}  {:>9}  {:>7}  {:>8}",
+            "docs/s", "", "±", "tokens/s", "pairs/s", "GFLOP/s", "of matmul", "memory", "warm-up",
         );
         for record in records {
             let rate = record.per_second(record.documents);
@@ -29,12 +29,13 @@ pub fn table(records: &[Record]) -> String {
             });
             let _ = writeln!(
                 text,
-                "{:<width$}  {rate:>9.2}  {:<BAR$}  {:>4.0}%  {:>8.0}  {:>9.0}  {flops:>8}  {share:>9}  {memory:>7}",
+                "{:<width$}  {rate:>9.2}  {:<BAR$}  {:>4.0}%  {:>8.0}  {:>9.0}  {flops:>8}  {share:>9}  {memory:>7}  {:>8}",
                 record.label(),
                 bar(rate / fastest),
                 100.0 * record.spread(),
                 record.per_second(record.tokens),
                 record.per_second(record.pairs),
+                crate::ui::duration(record.warmup_seconds),
             );
         }
         text.push('\n');
@@ -43,25 +44,25 @@ pub fn table(records: &[Record]) -> String {
     text
 }
 
-/// How the first of each mode's records that took turns compare with the last, turn by turn, the speed of the last being 1.
+/// How each mode's records that took turns compare with the first, turn by turn; the speed of the first is 1.
 pub fn turns(records: &[Record]) -> String {
     let mut text = String::new();
     for of_mode in records.chunk_by(|a, b| a.name == b.name) {
-        let Some((last, others)) = of_mode.split_last().filter(|(_, others)| !others.is_empty())
-        else {
-            continue;
-        };
+        let [first, others @ ..] = of_mode else { continue };
         let ratios = others.iter().map(|record| {
-            let turns = record.raw_durations.iter().zip(&last.raw_durations);
+            let turns = record.raw_durations.iter().zip(&first.raw_durations);
             let mut ratios: Vec<f64> =
-                turns.map(|(own, last)| last.as_secs_f64() / own.as_secs_f64()).collect();
+                turns.map(|(own, first)| first.as_secs_f64() / own.as_secs_f64()).collect();
             ratios.sort_by(f64::total_cmp);
             let at = |i: usize| ratios.get(i).copied().unwrap_or(f64::NAN);
             let (min, median, max) = (at(0), at(ratios.len() / 2), at(ratios.len().max(1) - 1));
             format!("{} {median:.2} ({min:.2} to {max:.2})", record.label())
         });
-        let ratios = ratios.collect::<Vec<_>>().join(", ");
-        let _ = writeln!(text, "{}, turn by turn, {} = 1: {ratios}", last.name, last.label());
+        let ratios: Vec<_> = ratios.collect();
+        if !ratios.is_empty() {
+            let (mode, first) = (&first.name, first.label());
+            let _ = writeln!(text, "{mode}, turn by turn, {first} = 1: {}", ratios.join(", "));
+        }
     }
     text
 }
@@ -118,7 +119,7 @@ mod tests {
             Record { raw_durations, ..record(backend, "training", 1.0) }
         };
         let records = [with("flex", [1.0, 2.0, 4.0]), with("tch", [2.0, 2.0, 2.0])];
-        let expected = "training, turn by turn, tch = 1: flex 1.00 (0.50 to 2.00)\n";
+        let expected = "training, turn by turn, flex = 1: tch 1.00 (0.50 to 2.00)\n";
         assert_eq!(turns(&records), expected);
         assert_eq!(turns(&records[..1]), "");
     }

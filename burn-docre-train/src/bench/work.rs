@@ -117,7 +117,9 @@ impl Work {
             .batches()
             .map(|batch| batch.iter().map(|document| in_json(document)).collect())
             .collect();
-        let text = json!({ "batch_size": self.batch_size, "batches": batches }).to_string();
+        let text = json!({ "batch_size": self.batch_size, "forward_flops": self.forward_flops(),
+                           "batches": batches })
+        .to_string();
         Ok(write_atomically(path, |out| std::io::Write::write_all(out, text.as_bytes()))?)
     }
 }

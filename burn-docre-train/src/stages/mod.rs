@@ -96,6 +96,10 @@ impl<'a> Pipeline<'a> {
         with_distant: bool,
     ) -> Result<Self> {
         let devices = training_devices(session, &config);
+        // Before anything is written: a run keeps the devices that it was started on.
+        for &device in &devices {
+            session.dispatch_on(device, IsThere)?;
+        }
         let run = RunDir::open(args, &config, session.backend()?, &devices)?;
         corpora::write_synthetic(&config, &run.root().join("data"))?;
         let corpora = Corpora::load(&config, with_distant, session.ui, session.stop)?;
@@ -208,6 +212,17 @@ impl BackendTask for OneStage<'_> {
 }
 
 /// The numbers of the devices that train together, at least one.
+/// Nothing, on a device that has to be there.
+struct IsThere;
+
+impl BackendTask for IsThere {
+    type Output = Result<()>;
+
+    fn run<B: DocReBackend>(self, _: B::Device) -> Result<()> {
+        Ok(())
+    }
+}
+
 fn training_devices(session: &Session, config: &RunConfig) -> Vec<usize> {
     match (session.device, &config.compute.devices[..]) {
         (Some(number), _) => vec![number],

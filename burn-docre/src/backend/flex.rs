@@ -17,7 +17,7 @@ use crate::{
 
 impl DocReBackend for Flex {
     fn find_devices() -> Result<Vec<(FlexDevice, DeviceInfo)>, String> {
-        Ok(vec![(FlexDevice, host::processor())])
+        Ok(vec![(FlexDevice, super::processor())])
     }
 
     fn n_threads(_device: &FlexDevice) -> usize {
@@ -26,6 +26,10 @@ impl DocReBackend for Flex {
 
     fn on_threads<T: Send>(n_threads: usize, work: impl FnOnce() -> T + Send) -> T {
         host::on_threads(n_threads, work)
+    }
+
+    fn has_host_loops(_device: &FlexDevice) -> bool {
+        true
     }
 
     fn masked_softmax(scores: FlexTensor, key_bias: Option<FlexTensor>) -> FlexTensor {
@@ -41,12 +45,12 @@ impl DocReBackend for Flex {
         query: FlexTensor,
         key_value: FlexTensor,
         attention: &LineAttention,
-    ) -> Option<FlexTensor> {
+    ) -> FlexTensor {
         let shape = shape_of(&query);
         let mut context = vec![0f32; shape.iter().product()];
         let (query, key_value) = (contiguous(query), contiguous(key_value));
         host::line_attention(&host::rows(&query, &key_value), attention, &mut context);
-        Some(tensor(context, shape))
+        tensor(context, shape)
     }
 
     fn line_attention_backward(
@@ -54,7 +58,7 @@ impl DocReBackend for Flex {
         key_value: FlexTensor,
         grad: FlexTensor,
         attention: &LineAttention,
-    ) -> Option<[FlexTensor; 2]> {
+    ) -> [FlexTensor; 2] {
         let shapes = [shape_of(&query), shape_of(&key_value)];
         let [mut d_query, mut d_key_value] =
             [0, 1].map(|i: usize| vec![0f32; shapes[i].iter().product()]);
@@ -67,7 +71,7 @@ impl DocReBackend for Flex {
             &mut d_key_value,
         );
         let [query_shape, key_value_shape] = shapes;
-        Some([tensor(d_query, query_shape), tensor(d_key_value, key_value_shape)])
+        [tensor(d_query, query_shape), tensor(d_key_value, key_value_shape)]
     }
 
     fn gelu_rows(input: FlexTensor) -> FlexTensor {

@@ -20,23 +20,7 @@ pub(super) use self::{
     outer::{outer_products, outer_products_backward},
     softmax::masked_softmax,
 };
-use super::DeviceInfo;
 use crate::ops::{AdamWStep, AdamWTensors};
-
-/// The processor, as far as the system describes it.
-pub(super) fn processor() -> DeviceInfo {
-    let line = |file: &str, key: &str| {
-        let text = std::fs::read_to_string(file).ok()?;
-        text.lines().find_map(|line| {
-            line.strip_prefix(key)?.trim().strip_prefix(':').map(str::trim).map(String::from)
-        })
-    };
-    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let model = line("/proc/cpuinfo", "model name").unwrap_or_else(|| "processor".into());
-    let kib = line("/proc/meminfo", "MemTotal")
-        .and_then(|value| value.strip_suffix("kB")?.trim().parse::<u64>().ok());
-    DeviceInfo { name: format!("{model}, {n_threads} threads"), memory: kib.map(|kib| kib << 10) }
-}
 
 /// Runs `work` where the loops below share `n_threads` threads.
 pub(super) fn on_threads<T: Send>(n_threads: usize, work: impl FnOnce() -> T + Send) -> T {

@@ -25,7 +25,7 @@ impl DocReBackend for LibTorch {
             let info = DeviceInfo { name: format!("CUDA device {index}"), memory: None };
             (LibTorchDevice::Cuda(index), info)
         });
-        Ok(cuda.chain([(LibTorchDevice::Cpu, host::processor())]).collect())
+        Ok(cuda.chain([(LibTorchDevice::Cpu, super::processor())]).collect())
     }
 
     fn n_threads(device: &LibTorchDevice) -> usize {
@@ -42,6 +42,10 @@ impl DocReBackend for LibTorch {
         })
     }
 
+    fn has_host_loops(device: &LibTorchDevice) -> bool {
+        *device == LibTorchDevice::Cpu
+    }
+
     fn masked_softmax(scores: TchTensor, key_bias: Option<TchTensor>) -> TchTensor {
         if !is_on_host(&scores) {
             return ops::default::masked_softmax::<Self>(scores, key_bias);
@@ -56,15 +60,12 @@ impl DocReBackend for LibTorch {
         query: TchTensor,
         key_value: TchTensor,
         attention: &LineAttention,
-    ) -> Option<TchTensor> {
-        if !is_on_host(&query) {
-            return None;
-        }
+    ) -> TchTensor {
         let mut context = like(&query);
         let (query, key_value) = (contiguous(query), contiguous(key_value));
         let rows = host::rows(&query, &key_value);
         host::line_attention(&rows, attention, context.numbers_mut());
-        Some(context)
+        context
     }
 
     fn line_attention_backward(
@@ -72,10 +73,7 @@ impl DocReBackend for LibTorch {
         key_value: TchTensor,
         grad: TchTensor,
         attention: &LineAttention,
-    ) -> Option<[TchTensor; 2]> {
-        if !is_on_host(&query) {
-            return None;
-        }
+    ) -> [TchTensor; 2] {
         let (mut d_query, mut d_key_value) = (like(&query), like(&key_value));
         let (query, key_value) = (contiguous(query), contiguous(key_value));
         host::line_attention_backward(
@@ -85,7 +83,7 @@ impl DocReBackend for LibTorch {
             d_query.numbers_mut(),
             d_key_value.numbers_mut(),
         );
-        Some([d_query, d_key_value])
+        [d_query, d_key_value]
     }
 
     fn gelu_rows(input: TchTensor) -> TchTensor {

@@ -53,19 +53,21 @@ impl<B: DocReBackend> SelfAttention<B> {
     /// # Shapes
     /// - `[rows, d]` → `[rows, d]`
     pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> Tensor<B, 2> {
+        let device = rows.device();
+        if !B::has_host_loops(&device) {
+            return self.forward_with_probabilities(rows, grid).rows;
+        }
         let head_width = rows.dims()[1] / self.n_heads;
         let attention = LineAttention {
             lines: grid.lines.clone(),
             n_heads: self.n_heads,
             scale: 1.0 / (head_width as f64).sqrt(),
-            dropout: self.dropout.draw::<B>(&rows.device()),
+            dropout: self.dropout.draw::<B>(&device),
         };
         let query = linear(&self.query, rows.clone());
         let key_value = [&self.key, &self.value].map(|layer| linear(layer, rows.clone()));
-        match ops::line_attention(&query, &Tensor::cat(key_value.to_vec(), 1), &attention) {
-            Some(context) => linear(&self.output, context),
-            None => self.attend_on_the_grid(query, key_value, grid).rows,
-        }
+        let key_value = Tensor::cat(key_value.to_vec(), 1);
+        linear(&self.output, ops::line_attention(query, key_value, &attention))
     }
 
     /// The projected context with its probabilities.
@@ -77,17 +79,7 @@ impl<B: DocReBackend> SelfAttention<B> {
         rows: Tensor<B, 2>,
         grid: &TokenGrid<B>,
     ) -> AttentionOutput<B> {
-        let key_value = [&self.key, &self.value].map(|layer| linear(layer, rows.clone()));
-        self.attend_on_the_grid(linear(&self.query, rows), key_value, grid)
-    }
-
-    fn attend_on_the_grid(
-        &self,
-        query: Tensor<B, 2>,
-        [key, value]: [Tensor<B, 2>; 2],
-        grid: &TokenGrid<B>,
-    ) -> AttentionOutput<B> {
-        let d = query.dims()[1];
+        let d = rows.dims()[1];
         let [windows, l] = grid.shape;
         let head_width = d / self.n_heads;
         let split = |rows: Tensor<B, 2>| {
@@ -96,7 +88,8 @@ impl<B: DocReBackend> SelfAttention<B> {
                 .reshape([windows, l, self.n_heads, head_width])
                 .swap_dims(1, 2)
         };
-        let (query, key, value) = (split(query), split(key), split(value));
+        let [query, key, value] =
+            [&self.query, &self.key, &self.value].map(|layer| split(linear(layer, rows.clone())));
 
         let scores = query.matmul(key.swap_dims(2, 3)) / (head_width as f64).sqrt();
         let probabilities = ops::masked_softmax(scores, grid.key_bias.clone());

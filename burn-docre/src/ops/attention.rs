@@ -71,8 +71,8 @@ pub struct LineAttention {
     pub dropout: Option<DropoutMask>,
 }
 
-/// `dropout(softmax(scale * q k^T)) v` within each line and head; `None` where the backend has no such operation, and the caller has
-/// to compute on a padded grid.
+/// `dropout(softmax(scale * q k^T)) v` within each line and head, on a backend [with loops of its
+/// own](DocReBackend::has_host_loops).
 ///
 /// On a processor this saves the padding and every copy into and out of the grid: heads and lines are read where they
 /// lie. A GPU is better served by few large products.
@@ -80,12 +80,15 @@ pub struct LineAttention {
 /// # Shapes
 /// - `query`: `[rows, d]`; `key_value`: `[rows, 2 d]`, keys, then values
 /// - output: `[rows, d]`
+///
+/// # Panics
+/// On any other backend.
 pub fn line_attention<B: DocReBackend>(
-    query: &Tensor<B, 2>,
-    key_value: &Tensor<B, 2>,
+    query: Tensor<B, 2>,
+    key_value: Tensor<B, 2>,
     attention: &LineAttention,
-) -> Option<Tensor<B, 2>> {
-    B::line_attention(unwrap(query.clone()), unwrap(key_value.clone()), attention).map(wrap)
+) -> Tensor<B, 2> {
+    wrap(B::line_attention(unwrap(query), unwrap(key_value), attention))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Analytic backward passes of [`DocReBackend`]'s operations, for every backend at once.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorMetadata, backend::AutodiffBackend, ops::FloatTensorOps};
 use burn_autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -9,14 +9,18 @@ use burn_autodiff::{
 };
 
 use super::{
-    DocReBackend, FloatTensor, LineAttention, OUTER_PRODUCT_ROWS, concatenate, group_weight,
-    unwrap, wrap,
+    DocReBackend, FloatTensor, LineAttention, OUTER_PRODUCT_ROWS, concatenate, default,
+    group_weight, unwrap, wrap,
 };
 use crate::{backend::DeviceInfo, dropout::DropoutMask, precision::matmul};
 
 impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
     fn find_devices() -> Result<Vec<(B::Device, DeviceInfo)>, String> {
         B::find_devices()
+    }
+
+    fn has_host_loops(device: &B::Device) -> bool {
+        B::has_host_loops(device)
     }
 
     fn masked_softmax(
@@ -34,17 +38,17 @@ impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
         query: FloatTensor<Self>,
         key_value: FloatTensor<Self>,
         attention: &LineAttention,
-    ) -> Option<FloatTensor<Self>> {
+    ) -> FloatTensor<Self> {
         let output =
-            B::line_attention(query.primitive.clone(), key_value.primitive.clone(), attention)?;
+            B::line_attention(query.primitive.clone(), key_value.primitive.clone(), attention);
         let nodes = [query.node.clone(), key_value.node.clone()];
-        Some(match AlongLines.prepare::<C>(nodes).compute_bound().stateful() {
+        match AlongLines.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let inputs = [prep.checkpoint(&query), prep.checkpoint(&key_value)];
                 prep.finish((inputs, attention.clone()), output)
             }
             OpsKind::UnTracked(prep) => prep.finish(output),
-        })
+        }
     }
 
     fn gelu_rows(input: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -85,6 +89,11 @@ impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
     }
 
     fn dropout(input: FloatTensor<Self>, mask: &DropoutMask) -> FloatTensor<Self> {
+        let device = Self::float_device(&input);
+        if !B::has_host_loops(&device) {
+            let factors = default::dropout_factors::<B>(input.primitive.shape(), mask, &device);
+            return Self::float_mul(input, Self::from_inner(factors));
+        }
         let output = B::dropout(input.primitive, mask);
         match Dropout.prepare::<C>([input.node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(*mask, output),
@@ -210,8 +219,7 @@ impl<B: DocReBackend> Backward<B, 2> for AlongLines {
         let (inputs, attention) = ops.state;
         let [query, key_value] = inputs.map(|node| checkpointer.retrieve_node_output(node));
         let grad = grads.consume::<B>(&ops.node);
-        let gradients = B::line_attention_backward(query, key_value, grad, &attention)
-            .expect("a backend that attends along lines differentiates it too");
+        let gradients = B::line_attention_backward(query, key_value, grad, &attention);
         for (node, gradient) in ops.parents.into_iter().zip(gradients) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, gradient);
@@ -327,7 +335,7 @@ mod tests {
     use crate::{
         backend::TestBackend,
         dropout::DropoutMask,
-        ops::{self, Line, LineAttention, Lines},
+        ops::{self, DocReBackend, Line, LineAttention, Lines, OUTER_PRODUCT_ROWS},
         packing::{float_tensor, index_tensor},
     };
 
@@ -359,8 +367,8 @@ mod tests {
 
     #[test]
     fn the_grouped_bilinear_differentiates_like_the_plain_outer_product() {
-        for p in [1, 7] {
-            let (g, n_groups, d) = (4, 3, 5);
+        // The last has more rows than are held at a time.
+        for (p, g, n_groups, d) in [(1, 4, 3, 5), (7, 4, 3, 5), (OUTER_PRODUCT_ROWS + 3, 2, 2, 3)] {
             let (head, tail) = (random([p, n_groups * g]), random([p, n_groups * g]));
             let weight = random([n_groups * g * g, d]);
             let ours = ops::grouped_bilinear(head.clone(), tail.clone(), weight.clone(), n_groups);
@@ -407,7 +415,7 @@ mod tests {
         attention: &LineAttention,
         lines: &[Vec<i32>],
         [n_rows, d]: [usize; 2],
-    ) -> Option<Tensor<Diff, 2>> {
+    ) -> Tensor<Diff, 2> {
         let (mut unit, mut len_of_row) = (vec![0.0; n_rows * d], vec![0.0; n_rows]);
         let w = d / attention.n_heads;
         for line in lines {
@@ -420,8 +428,8 @@ mod tests {
         let equal = Tensor::<Diff, 2>::zeros([n_rows, d], &device);
         let key_value =
             Tensor::cat(vec![equal.clone(), float_tensor(unit, [n_rows, d], &device)], 1);
-        let mean = ops::line_attention(&equal, &key_value, attention)?;
-        Some(mean * float_tensor(len_of_row, [n_rows, 1], &device))
+        let mean = ops::line_attention(equal, key_value, attention);
+        mean * float_tensor(len_of_row, [n_rows, 1], &device)
     }
 
     #[test]
@@ -445,6 +453,9 @@ mod tests {
 
     #[test]
     fn attention_along_rows_and_columns_differentiates_like_the_plain_formula() {
+        if !Diff::has_host_loops(&Default::default()) {
+            return; // This backend computes on the grid, and the parity tests see it do so.
+        }
         // The pair grids of two documents, of three entities and of two.
         let line = |first, stride, len| Line { first, stride, len };
         let rows = [line(0, 1, 3), line(3, 1, 3), line(6, 1, 3), line(9, 1, 2), line(11, 1, 2)];
@@ -458,15 +469,13 @@ mod tests {
             let attention =
                 LineAttention { lines: Lines::new(lines.to_vec()), n_heads, scale, dropout };
             let key_value = Tensor::cat(vec![key.clone(), value.clone()], 1);
-            let Some(ours) = ops::line_attention(&query, &key_value, &attention) else {
-                return; // This backend computes on the grid, and the parity tests see it do so.
-            };
+            let ours = ops::line_attention(query.clone(), key_value, &attention);
             let members =
                 lines.map(|l| (0..l.len).map(|i| (l.first + i * l.stride) as i32).collect());
-            let factors = dropout_factors(&attention, &members, [13, 6]).expect("as above");
+            let factors = dropout_factors(&attention, &members, [13, 6]);
             let n_dropped = factors.clone().into_data().iter::<f32>().filter(|f| *f == 0.0).count();
-            // Beside the lines of two rows lie 12 numbers that are no factors.
-            assert_eq!(n_dropped > 12, dropout.is_some());
+            // Beside the lines of two rows lie 8 numbers that are no factors.
+            assert_eq!(n_dropped > 8, dropout.is_some(), "{n_dropped}");
             let plain = plain_attention([&query, &key, &value], &members, n_heads, scale, &factors);
             assert_same_gradients([&query, &key, &value], ours, plain);
         }

@@ -2,7 +2,9 @@
 
 use std::f64::consts::{SQRT_2, TAU};
 
-use burn::tensor::{DType, Distribution, Tensor, TensorMetadata, activation, backend::Backend};
+use burn::tensor::{
+    DType, Distribution, Shape, Tensor, TensorMetadata, activation, backend::Backend,
+};
 
 use crate::{dropout::DropoutMask, precision::matmul};
 
@@ -87,16 +89,21 @@ pub(crate) fn row_layer_norm_backward<B: Backend>(
 }
 
 pub(crate) fn dropout<B: Backend>(input: FloatTensor<B>, mask: &DropoutMask) -> FloatTensor<B> {
+    let factors = dropout_factors::<B>(input.shape(), mask, &B::float_device(&input));
+    B::float_mul(input, factors)
+}
+
+/// 0 where the mask drops and `1 / (1 - probability)` elsewhere, drawn by the backend's generator.
+pub(super) fn dropout_factors<B: Backend>(
+    shape: Shape,
+    mask: &DropoutMask,
+    device: &B::Device,
+) -> FloatTensor<B> {
+    B::seed(device, mask.seed);
     // A tensor of any rank is a row of numbers here, since the rank is not known to the compiler.
-    let shape = input.shape();
-    let n = shape.num_elements();
-    let input = wrap::<B, 1>(B::float_reshape(input, [n].into()));
-    let device = input.device();
-    B::seed(&device, mask.seed);
     let kept = Distribution::Bernoulli(1.0 - mask.probability);
-    let factors = Tensor::<B, 1>::random([n], kept, &device) / (1.0 - mask.probability);
-    let factors = factors.cast(input.dtype());
-    B::float_reshape(unwrap(input * factors), shape)
+    let factors = Tensor::<B, 1>::random([shape.num_elements()], kept, device);
+    B::float_reshape(unwrap(factors / (1.0 - mask.probability)), shape)
 }
 
 pub(crate) fn grouped_bilinear<B: DocReBackend>(

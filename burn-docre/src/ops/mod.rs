@@ -55,23 +55,29 @@ pub trait DocReBackend: Backend {
         default::masked_softmax::<Self>(scores, key_bias)
     }
 
-    /// See [`line_attention`]; `None` where this backend has no such operation.
+    /// Whether `device` is the processor and this backend has loops of its own there: then it attends along lines, and a
+    /// dropout mask is computed again where it is needed again.
+    fn has_host_loops(_device: &Self::Device) -> bool {
+        false
+    }
+
+    /// See [`line_attention`]; only called where [`Self::has_host_loops`].
     fn line_attention(
         _query: FloatTensor<Self>,
         _key_value: FloatTensor<Self>,
         _attention: &LineAttention,
-    ) -> Option<FloatTensor<Self>> {
-        None
+    ) -> FloatTensor<Self> {
+        unreachable!("this backend does not attend along lines")
     }
 
-    /// The gradients of the two inputs of [`line_attention`]; `None` exactly where that is.
+    /// The gradients of the two inputs of [`line_attention`]; only called where that is.
     fn line_attention_backward(
         _query: FloatTensor<Self>,
         _key_value: FloatTensor<Self>,
         _grad: FloatTensor<Self>,
         _attention: &LineAttention,
-    ) -> Option<[FloatTensor<Self>; 2]> {
-        None
+    ) -> [FloatTensor<Self>; 2] {
+        unreachable!("this backend does not attend along lines")
     }
 
     /// See [`gelu`].
@@ -209,7 +215,8 @@ pub fn tanh<B: DocReBackend>(input: Tensor<B, 2>) -> Tensor<B, 2> {
 
 /// `input` times 0 where the mask drops it and `1 / (1 - probability)` elsewhere.
 ///
-/// A mask's numbers are those of its seed, on each backend others. A backend whose generator is Burn's default one seeds it.
+/// On the processor, what a mask drops depends on it alone, and the probability is rounded to a multiple of 1 / 65,536.
+/// Elsewhere the backend's own generator, seeded with the mask's number, draws once, and the backward pass keeps the draw.
 pub fn dropout<B: DocReBackend, const D: usize>(
     input: Tensor<B, D>,
     mask: &DropoutMask,

@@ -46,13 +46,15 @@ pub fn attend_along<B: DocReBackend>(
     scale: f64,
     pairs: &PairIndex<B>,
 ) -> Tensor<B, 2> {
+    if !B::has_host_loops(&input.query.device()) {
+        return attend_on_the_grid(axis, input, n_heads, scale, pairs);
+    }
     let lines = match axis {
         Axis::Column => pairs.column_lines.clone(),
         Axis::Row => pairs.row_lines.clone(),
     };
     let attention = LineAttention { lines, n_heads, scale, dropout: None };
-    let context = ops::line_attention(&input.query, &input.key_value, &attention);
-    context.unwrap_or_else(|| attend_on_the_grid(axis, input, n_heads, scale, pairs))
+    ops::line_attention(input.query, input.key_value, &attention)
 }
 
 /// [`attend_along`] in few large products, on the padded grid.

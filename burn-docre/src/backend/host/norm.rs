@@ -17,6 +17,9 @@ pub(crate) fn layer_norm_backward(
     d_input: &mut [f32],
 ) -> [Vec<f32>; 2] {
     let d = gamma.len();
+    assert!(
+        input.len() == grad.len() && input.len() == d_input.len() && input.len().is_multiple_of(d)
+    );
     let numbers_per_part = (PART / d).max(1) * d;
     let parts = d_input
         .par_chunks_mut(numbers_per_part)
