@@ -4,7 +4,7 @@
 #   scripts/setup-cuda.sh
 missing=0
 need() { # NAME LIBRARY ADVICE
-    if ldconfig -p | grep -q "$2" || ls ${LD_LIBRARY_PATH//:/ } 2>/dev/null | grep -q "$2"; then
+    if /sbin/ldconfig -p | grep -q "$2" || ls ${LD_LIBRARY_PATH//:/ } 2>/dev/null | grep -q "$2"; then
         echo "found     $1 ($2)"
     else
         echo "missing   $1 ($2): $3"
@@ -13,7 +13,11 @@ need() { # NAME LIBRARY ADVICE
 }
 need "the driver" libcuda.so "install NVIDIA's driver"
 need "the run-time compiler" libnvrtc.so "install the CUDA toolkit, or pip install nvidia-cuda-nvrtc and put its lib folder into LD_LIBRARY_PATH"
-headers=${CUDA_PATH:-/usr/local/cuda}/include
+# Where CubeCL looks.
+for folder in /usr/local/cuda /opt/cuda /usr; do
+    [ -e "$folder/include/cuda_fp16.h" ] && found=$folder && break
+done
+headers=${CUDA_PATH:-${found:-/usr/local/cuda}}/include
 if [ -e "$headers/cuda_fp16.h" ]; then
     echo "found     CUDA's headers ($headers)"
 else

@@ -23,6 +23,13 @@ impl DocReBackend for Cuda {
                     .into(),
             );
         }
+        if cubecl_cuda::install::cuda_path().is_none() {
+            return Err(
+                "CUDA's headers are not found; install the CUDA toolkit, or set CUDA_PATH to the \
+                        folder that has them in `include`"
+                    .into(),
+            );
+        }
         let devices = result::init().and_then(|()| {
             let count = result::device::get_count()?;
             (0..count).map(device).collect()
