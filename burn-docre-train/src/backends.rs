@@ -20,7 +20,7 @@ pub fn list(session: &Session) -> Result<()> {
                         text,
                         "{:<8}device {number}: {}, {memory}{fused}",
                         kind.name(),
-                        device.name
+                        device
                     )?;
                 }
             }

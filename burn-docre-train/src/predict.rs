@@ -42,7 +42,7 @@ impl BackendTask for Predict<'_> {
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
         let Self { session, args } = self;
         let parts = ModelParts::load(&args.model)?;
-        args.precision.check::<B>(&device)?;
+        session.check_precision::<B>(args.precision, &device)?;
         let model = parts.load_model::<B>(&args.model, &device)?;
         let model = with_precision(model, args.precision);
         let inference = Inference::new(model, parts.config.clone(), device);

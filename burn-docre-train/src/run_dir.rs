@@ -52,6 +52,9 @@ struct Manifest {
     burn: String,
     backend: String,
     devices: Vec<usize>,
+    /// What they are called, and the drivers that led to them.
+    #[serde(default)]
+    device_names: Vec<String>,
     seed: u64,
     started_unix_seconds: u64,
     input_sha256: BTreeMap<String, String>,
@@ -181,12 +184,18 @@ impl RunDir {
             burn: BURN_VERSION.into(),
             backend: backend.to_string(),
             devices: devices.to_vec(),
+            device_names: names(backend, devices)?,
             seed: config.seed,
             started_unix_seconds: now.as_secs(),
             input_sha256,
         };
         files::write_json(&path, &manifest)
     }
+}
+
+fn names(backend: BackendKind, devices: &[usize]) -> Result<Vec<String>> {
+    let found = backend.devices()?;
+    Ok(devices.iter().filter_map(|&number| found.get(number)).map(ToString::to_string).collect())
 }
 
 /// `artifacts/NAME` for `configs/NAME.toml`.

@@ -11,6 +11,8 @@ mod cuda;
 mod flex;
 #[cfg(any(feature = "flex", feature = "tch"))]
 mod host;
+#[cfg(any(feature = "cuda", feature = "tch"))]
+mod nvidia;
 #[cfg(feature = "tch")]
 mod tch;
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
@@ -102,8 +104,19 @@ impl FromStr for BackendKind {
 pub struct DeviceInfo {
     /// What it calls itself.
     pub name: String,
+    /// What the backend reaches it through, each with its version: libraries, drivers. Empty where it is Burn's own code.
+    pub drivers: String,
     /// Its memory in bytes, where the backend can say.
     pub memory: Option<u64>,
+}
+
+impl fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.drivers.as_str() {
+            "" => f.write_str(&self.name),
+            drivers => write!(f, "{}, {drivers}", self.name),
+        }
+    }
 }
 
 /// Work that is written once, generic over the backend, and run on the one that [`dispatch`] picks.
@@ -161,7 +174,18 @@ pub fn processor() -> DeviceInfo {
     let model = line("/proc/cpuinfo", "model name").unwrap_or_else(|| "processor".into());
     let kib = line("/proc/meminfo", "MemTotal")
         .and_then(|value| value.strip_suffix("kB")?.trim().parse::<u64>().ok());
-    DeviceInfo { name: format!("{model}, {n_threads} threads"), memory: kib.map(|kib| kib << 10) }
+    DeviceInfo {
+        name: format!("{model}, {n_threads} threads"),
+        drivers: String::new(),
+        memory: kib.map(|kib| kib << 10),
+    }
+}
+
+/// What CubeCL's memory pool of this thread has taken on a device. It grows as it must and keeps what it has, so after some
+/// work it is the most that the work held.
+#[cfg(any(feature = "cuda", feature = "wgpu", feature = "vulkan", feature = "metal"))]
+fn pool_size<R: cubecl::Runtime>(device: &R::Device) -> Option<u64> {
+    R::client(device).memory_usage().ok().map(|usage| usage.bytes_reserved)
 }
 
 /// At least one device.
@@ -257,6 +281,8 @@ mod tests {
         for kind in BackendKind::compiled() {
             for device in kind.devices().expect("a backend that can start here") {
                 assert!(!device.name.is_empty(), "{kind}");
+                // Flex is Burn's own code; all others go through somebody's library.
+                assert_eq!(device.drivers.is_empty(), kind == BackendKind::Flex, "{device}");
             }
         }
     }

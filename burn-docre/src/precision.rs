@@ -14,7 +14,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, model::DocReModel};
+use crate::{Error, Result, backend::BackendKind, model::DocReModel};
 
 /// A floating-point type for matrix products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,16 +50,23 @@ impl Precision {
         }
     }
 
+    /// Refuses a precision that `device` of the backend `kind` lacks.
+    ///
     /// # Errors
     /// If the backend cannot compute in this precision on `device`.
-    pub fn check<B: Backend>(self, device: &B::Device) -> Result<()> {
-        if self == Self::F32 || B::supports_dtype(device, self.dtype().into()) {
+    pub fn check<B: Backend>(self, kind: BackendKind, device: &B::Device) -> Result<()> {
+        if self.is_supported::<B>(device) {
             return Ok(());
         }
         Err(Error::Backend {
-            name: B::name(device),
-            reason: format!("it does not compute in {self} on {device:?}; use f32"),
+            name: kind.to_string(),
+            reason: format!("this device does not compute in {self}; use f32"),
         })
+    }
+
+    /// Whether `device` computes in this precision.
+    pub fn is_supported<B: Backend>(self, device: &B::Device) -> bool {
+        self == Self::F32 || B::supports_dtype(device, self.dtype().into())
     }
 }
 
@@ -128,5 +135,27 @@ pub fn matmul<B: Backend>(input: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B
     match weight.dtype() {
         DType::F32 => input.matmul(weight),
         half => input.cast(half).matmul(weight).cast(DType::F32),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::TestBackend;
+
+    #[test]
+    fn a_precision_that_the_device_lacks_is_refused_in_the_backends_name() {
+        let device = Default::default();
+        let kind = BackendKind::compiled()[0];
+        assert!(Precision::F32.check::<TestBackend>(kind, &device).is_ok());
+        for precision in [Precision::Bf16, Precision::F16] {
+            let refusal = precision.check::<TestBackend>(kind, &device).err();
+            assert_eq!(refusal.is_none(), precision.is_supported::<TestBackend>(&device));
+            if let Some(error) = refusal {
+                let expected =
+                    format!("backend {kind}: this device does not compute in {precision}; use f32");
+                assert_eq!(error.to_string(), expected);
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ use burn::{
     train::TrainStep,
 };
 use burn_docre::{
-    backend::{BackendKind, BackendTask},
+    backend::{BackendKind, BackendTask, DeviceInfo},
     batch::DocReBatch,
     features::{EncodedDocument, encode_all},
     inference::{DocumentLogits, Inference},
@@ -39,7 +39,7 @@ use crate::{
 
 /// Passes of the warm-up at most.
 const MAX_WARMUP: usize = 8;
-/// The warm-up is over when a pass takes no less than this share of the one before.
+/// A pass is no faster than another if it takes no less than this share of its time.
 const STEADY: f64 = 0.93;
 
 /// Measures a mode.
@@ -54,15 +54,15 @@ pub struct Measure<'a> {
     pub record: &'a Path,
     /// The backend that this runs on.
     pub kind: BackendKind,
-    /// The device's name.
-    pub device_name: String,
+    /// What is known of the device.
+    pub device: DeviceInfo,
 }
 
 impl BackendTask for Measure<'_> {
     type Output = Result<Record>;
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<Record> {
-        self.args.precision.check::<B>(&device)?;
+        self.session.check_precision::<B>(self.args.precision, &device)?;
         let work = Work::load(self.args)?;
         let n = work.encoded.len();
         let timing = match self.mode {
@@ -93,10 +93,13 @@ type Step<'a> = dyn FnMut(usize) -> Result<()> + 'a;
 struct Timing {
     started: u64,
     warmup: f64,
+    /// Whether the warm-up came to its end, rather than to [`MAX_WARMUP`].
+    is_steady: bool,
     samples: Vec<Duration>,
     /// The median of measurements after each sample.
     matmul_peak_flops: f64,
     threads: usize,
+    peak_memory_bytes: Option<u64>,
 }
 
 impl Measure<'_> {
@@ -118,14 +121,9 @@ impl Measure<'_> {
             Ok(started.elapsed())
         };
         let warmup = Instant::now();
-        let mut before = timed()?;
-        for _ in 1..MAX_WARMUP {
-            let now = timed()?;
-            let is_steady = now.as_secs_f64() >= STEADY * before.as_secs_f64();
-            before = now;
-            if is_steady {
-                break;
-            }
+        let mut passes = Vec::new();
+        while passes.len() < MAX_WARMUP && !are_steady(&passes) {
+            passes.push(timed()?);
         }
         let warmup = warmup.elapsed().as_secs_f64();
         Word::Warm { seconds: warmup, documents }.say()?;
@@ -143,11 +141,16 @@ impl Measure<'_> {
         Ok(Timing {
             started: started.as_millis() as u64,
             warmup,
+            is_steady: are_steady(&passes),
             samples,
             matmul_peak_flops: peaks[peaks.len() / 2],
             threads: match B::has_host_loops(device) {
                 true => B::n_threads(device),
                 false => std::thread::available_parallelism().map_or(1, usize::from),
+            },
+            peak_memory_bytes: match B::has_host_loops(device) {
+                true => crate::memory::peak(),
+                false => B::memory_held(device),
             },
         })
     }
@@ -157,7 +160,8 @@ impl Measure<'_> {
         let fused = if self.kind.is_fused() { "-fusion" } else { "" };
         Record {
             backend: self.kind.name().into(),
-            device: self.device_name.clone(),
+            device: self.device.name.clone(),
+            drivers: self.device.drivers.clone(),
             feature: format!("{}{fused}", self.kind),
             git_hash: option_env!("DOCRE_COMMIT").unwrap_or_default().into(),
             burn_version: crate::run_dir::BURN_VERSION.into(),
@@ -172,7 +176,7 @@ impl Measure<'_> {
             variance,
             num_samples: timing.samples.len(),
             raw_durations: timing.samples,
-            system_info: SystemInfo::of_this_machine(&self.device_name),
+            system_info: SystemInfo::of_this_machine(&self.device.name),
             timestamp: timing.started,
             flops: match self.mode {
                 Mode::Preprocess => None,
@@ -183,13 +187,21 @@ impl Measure<'_> {
             tokens: work.n_tokens(),
             pairs: work.n_pairs(),
             warmup_seconds: timing.warmup,
-            peak_memory_bytes: crate::memory::peak(),
+            is_steady: timing.is_steady,
+            peak_memory_bytes: timing.peak_memory_bytes,
             threads: timing.threads,
             precision: self.args.precision.to_string(),
             version: format!("docre {}", env!("CARGO_PKG_VERSION")),
             matmul_peak_flops: timing.matmul_peak_flops,
         }
     }
+}
+
+/// Whether the last two passes were no faster than the fastest before them: one alone may have been held up.
+fn are_steady(passes: &[Duration]) -> bool {
+    let Some((before, last)) = passes.split_last_chunk::<2>() else { return false };
+    let Some(fastest) = before.iter().min() else { return false };
+    last.iter().all(|pass| pass.as_secs_f64() >= STEADY * fastest.as_secs_f64())
 }
 
 fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
@@ -342,4 +354,22 @@ fn matmul_peak<B: DocReBackend>(device: &B::Device) -> Result<f64> {
         }
     }
     Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warm_up_ends_when_two_passes_in_succession_gain_nothing() {
+        let are_steady = |passes: &[u64]| {
+            are_steady(&passes.iter().copied().map(Duration::from_secs).collect::<Vec<_>>())
+        };
+        assert!(!are_steady(&[]) && !are_steady(&[100]) && !are_steady(&[100, 100]));
+        assert!(are_steady(&[100, 100, 94]));
+        // Held up once, and faster again.
+        assert!(!are_steady(&[100, 120, 50]));
+        assert!(!are_steady(&[100, 120, 50, 51]));
+        assert!(are_steady(&[100, 120, 50, 51, 49]));
+    }
 }

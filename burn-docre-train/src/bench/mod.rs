@@ -95,10 +95,9 @@ fn measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<()> 
 fn try_measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<Record> {
     let kind = session.backend()?;
     let devices = kind.devices()?;
-    let device_name =
-        devices.into_iter().nth(session.device()).map(|device| device.name).unwrap_or_default();
+    let device = devices.into_iter().nth(session.device()).unwrap_or_default();
     let mode = *args.modes.first().context("no mode is given")?;
-    session.dispatch(Measure { session, args, mode, record: path, kind, device_name })
+    session.dispatch(Measure { session, args, mode, record: path, kind, device })
 }
 
 /// Every mode on every backend that can start here, or on the one that was asked for, and by the peer.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use burn_docre::atomic_file::write_atomically;
 use resvg::{tiny_skia, usvg};
 
-use super::{modes_in_order, record::Record};
+use super::{modes_in_order, record::Record, table};
 
 const WIDTH: f64 = 880.0;
 const LEFT: f64 = 190.0;
@@ -95,17 +95,8 @@ fn row(body: &mut String, y: f64, record: &Record, fastest: f64, colour: &str) {
     let share = record
         .achieved_flops()
         .map_or(String::new(), |(_, share)| format!("  · {:.0} % of matmul", 100.0 * share));
-    let value = format!("{}{share}", significant(rate));
+    let value = format!("{}{share}", table::figure(rate));
     text(body, (fast.max(x_of(rate)) + 8.0, middle + 4.5), "start", 13.0, false, &value);
-}
-
-/// Three significant digits.
-fn significant(value: f64) -> String {
-    match value {
-        _ if value >= 100.0 => format!("{value:.0}"),
-        _ if value >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
 }
 
 fn text(body: &mut String, (x, y): (f64, f64), anchor: &str, size: f64, bold: bool, words: &str) {

@@ -14,6 +14,9 @@ pub struct Record {
     pub backend: String,
     /// The device's name.
     pub device: String,
+    /// The libraries and drivers between the program and the device, with their versions.
+    #[serde(default)]
+    pub drivers: String,
     /// The features that the backend was built with.
     pub feature: String,
     /// The commit of the build.
@@ -56,7 +59,10 @@ pub struct Record {
     pub pairs: usize,
     /// Seconds until the passes took a steady time, autotuning and compilation included.
     pub warmup_seconds: f64,
-    /// The most memory that the process held, where the system says.
+    /// Whether they did so before the warm-up was cut off.
+    #[serde(default = "is_steady")]
+    pub is_steady: bool,
+    /// The most memory that was held: by the process on the processor, else of the device's, where somebody says.
     pub peak_memory_bytes: Option<u64>,
     /// Threads of the processor.
     pub threads: usize,
@@ -66,6 +72,11 @@ pub struct Record {
     pub version: String,
     /// Operations a second in a large matrix product on this device, measured in the same process.
     pub matmul_peak_flops: f64,
+}
+
+/// A program that says nothing of its warm-up is believed to have warmed up.
+fn is_steady() -> bool {
+    true
 }
 
 /// The machine, as burn-bench describes it.
@@ -183,6 +194,7 @@ pub mod tests {
         Record {
             backend: backend.into(),
             device: "a processor".into(),
+            drivers: "library 1.2".into(),
             feature: backend.into(),
             git_hash: "0".into(),
             burn_version: "0.21.0".into(),
@@ -204,6 +216,7 @@ pub mod tests {
             tokens: 4000,
             pairs: 6000,
             warmup_seconds: 1.0,
+            is_steady: true,
             peak_memory_bytes: Some(3 << 30),
             threads: 2,
             precision: "f32".into(),

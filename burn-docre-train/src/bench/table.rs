@@ -22,19 +22,20 @@ pub fn table(records: &[Record]) -> String {
             let rate = record.per_second(record.documents);
             let (flops, share) = record.achieved_flops().map_or_else(
                 || ("-".into(), "-".into()),
-                |(rate, share)| (format!("{:.0}", rate / 1e9), format!("{:.0} %", 100.0 * share)),
+                |(rate, share)| (figure(rate / 1e9), format!("{:.0} %", 100.0 * share)),
             );
             let memory = record.peak_memory_bytes.map_or("-".into(), |bytes| {
                 format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
             });
             let _ = writeln!(
                 text,
-                "{:<width$}  {rate:>9.2}  {:<BAR$}  {:>4.0}%  {:>8.0}  {:>9.0}  {flops:>8}  {share:>9}  {memory:>7}  {:>8}",
+                "{:<width$}  {:>9}  {:<BAR$}  {:>4.0}%  {:>8}  {:>9}  {flops:>8}  {share:>9}  {memory:>7}  {:>8}",
                 record.label(),
+                figure(rate),
                 bar(rate / fastest),
                 100.0 * record.spread(),
-                record.per_second(record.tokens),
-                record.per_second(record.pairs),
+                figure(record.per_second(record.tokens)),
+                figure(record.per_second(record.pairs)),
                 crate::ui::duration(record.warmup_seconds),
             );
         }
@@ -77,8 +78,12 @@ fn conditions(records: &[Record]) -> String {
     );
     let mut seen = Vec::new();
     for record in records {
+        let drivers = match record.drivers.as_str() {
+            "" => String::new(),
+            drivers => format!(", {drivers}"),
+        };
         let line = format!(
-            "{}: {}, {} threads, {:.0} GFLOP/s in a matrix product, {}",
+            "{}: {}{drivers}, {} threads, {:.0} GFLOP/s in a matrix product, {}",
             record.label(),
             record.device,
             record.threads,
@@ -91,7 +96,21 @@ fn conditions(records: &[Record]) -> String {
             text.push('\n');
         }
     }
+    for record in records.iter().filter(|record| !record.is_steady) {
+        let _ = writeln!(
+            text,
+            "{} in {}: passes were still getting faster when the warm-up was cut off",
+            record.label(),
+            record.name
+        );
+    }
     text
+}
+
+/// A rate with three digits that count, or more before the point.
+pub(super) fn figure(rate: f64) -> String {
+    let digits_before_point = rate.max(1e-9).log10().floor() as i32 + 1;
+    format!("{rate:.*}", usize::try_from(3 - digits_before_point).unwrap_or(0))
 }
 
 /// A bar in eighths of a character.
@@ -110,6 +129,15 @@ mod tests {
         assert_eq!(bar(1.0).chars().count(), BAR);
         assert_eq!(bar(0.5).chars().count(), BAR / 2);
         assert_eq!(bar(0.0), "");
+    }
+
+    #[test]
+    fn rates_have_three_digits_that_count() {
+        for (rate, expected) in
+            [(1234.5, "1234"), (99.94, "99.9"), (3.8261, "3.83"), (0.07861, "0.0786")]
+        {
+            assert_eq!(figure(rate), expected);
+        }
     }
 
     #[test]
@@ -135,5 +163,14 @@ mod tests {
         let tch = text.find("\ntch").expect("a line of tch");
         assert!(tch < text.find("\nflex").expect("a line of flex"), "{text}");
         assert!(text.contains("training") && text.contains("3.0 GiB"), "{text}");
+        assert!(text.contains("flex: a processor, library 1.2, 2 threads"), "{text}");
+        assert!(!text.contains("warm-up was"), "{text}");
+    }
+
+    #[test]
+    fn a_warm_up_that_was_cut_off_is_told() {
+        let unsteady = Record { is_steady: false, ..record("wgpu", "training", 1.0) };
+        let text = table(&[unsteady]);
+        assert!(text.contains("wgpu in training: passes were still getting faster"), "{text}");
     }
 }

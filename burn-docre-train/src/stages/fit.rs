@@ -62,7 +62,6 @@ pub fn fit<B: DocReBackend>(
     }
     let documents = with_pairs(pipeline, stage, documents)?;
     let devices = pipeline.devices::<B>(device)?;
-    pipeline.config.compute.precision.check::<B>(device)?;
     let device = &devices[0];
     let model = initial_model::<Autodiff<B>>(pipeline, stage, &start, device)?;
     let end =

@@ -33,6 +33,7 @@ impl BackendTask for Label<'_> {
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
         let Self { session, args } = self;
+        session.check_precision::<B>(args.precision, &device)?;
         let teacher = Teacher::<B>::load(&args.model, args.precision, &device)?;
         let n_classes = teacher.inference.config().n_classes;
         if shard_is_complete(&args.output, args.shard, &teacher.identity, n_classes)? {
@@ -77,7 +78,6 @@ struct Teacher<B: DocReBackend> {
 
 impl<B: DocReBackend> Teacher<B> {
     fn load(directory: &Path, precision: Precision, device: &B::Device) -> Result<Self> {
-        precision.check::<B>(device)?;
         let parts = ModelParts::load(directory)?;
         let model = with_precision(parts.load_model(directory, device)?, precision);
         let identity = model_dir::identity(directory)?;

@@ -14,6 +14,7 @@ use burn_docre::{
     backend::{self, BackendKind, BackendTask, dispatch},
     model_dir,
     ops::DocReBackend,
+    precision::Precision,
 };
 
 use crate::{
@@ -71,6 +72,15 @@ impl<'a> Session<'a> {
             .or_else(|| BackendKind::compiled().first().copied())
             .context("this build has no backend; build with `--features flex`")
     }
+
+    /// An error if `device`, which is one of [`Self::backend`], does not compute in `precision`.
+    pub fn check_precision<B: DocReBackend>(
+        &self,
+        precision: Precision,
+        device: &B::Device,
+    ) -> Result<()> {
+        Ok(precision.check::<B>(self.backend()?, device)?)
+    }
 }
 
 /// One run with its documents.
@@ -96,9 +106,9 @@ impl<'a> Pipeline<'a> {
         with_distant: bool,
     ) -> Result<Self> {
         let devices = training_devices(session, &config);
-        // Before anything is written: a run keeps the devices that it was started on.
+        // Before anything is written: a run keeps the devices and the precision that it was started with.
         for &device in &devices {
-            session.dispatch_on(device, IsThere)?;
+            session.dispatch_on(device, IsAble { session, precision: config.compute.precision })?;
         }
         let run = RunDir::open(args, &config, session.backend()?, &devices)?;
         corpora::write_synthetic(&config, &run.root().join("data"))?;
@@ -213,13 +223,17 @@ impl BackendTask for OneStage<'_> {
 
 /// The numbers of the devices that train together, at least one.
 /// Nothing, on a device that has to be there.
-struct IsThere;
+/// Whether a device is there and computes in the precision.
+struct IsAble<'a> {
+    session: &'a Session<'a>,
+    precision: Precision,
+}
 
-impl BackendTask for IsThere {
+impl BackendTask for IsAble<'_> {
     type Output = Result<()>;
 
-    fn run<B: DocReBackend>(self, _: B::Device) -> Result<()> {
-        Ok(())
+    fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
+        self.session.check_precision::<B>(self.precision, &device)
     }
 }
 

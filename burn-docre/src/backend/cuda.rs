@@ -1,9 +1,8 @@
 //! CUDA through CubeCL.
 
 use burn_cuda::{Cuda, CudaDevice};
-use cudarc::driver::{DriverError, result};
 
-use super::DeviceInfo;
+use super::{DeviceInfo, nvidia};
 use crate::ops::DocReBackend;
 
 impl DocReBackend for Cuda {
@@ -23,25 +22,34 @@ impl DocReBackend for Cuda {
                     .into(),
             );
         }
-        if cubecl_cuda::install::cuda_path().is_none() {
+        if cubecl::cuda::install::cuda_path().is_none() {
             return Err(
                 "CUDA's headers are not found; install the CUDA toolkit, or set CUDA_PATH to the \
                         folder that has them in `include`"
                     .into(),
             );
         }
-        let devices = result::init().and_then(|()| {
-            let count = result::device::get_count()?;
-            (0..count).map(device).collect()
-        });
-        devices.map_err(|error: DriverError| format!("the NVIDIA driver does not start: {error}"))
+        let devices = nvidia::devices();
+        let devices = devices.map_err(|error| format!("the NVIDIA driver does not start: {error}"));
+        let compiler = compiler_version();
+        let with_compiler = |(ordinal, info): (usize, DeviceInfo)| {
+            let drivers = format!("{}, {compiler}", info.drivers);
+            (CudaDevice::new(ordinal), DeviceInfo { drivers, ..info })
+        };
+        Ok(devices?.into_iter().enumerate().map(with_compiler).collect())
+    }
+
+    fn memory_held(device: &CudaDevice) -> Option<u64> {
+        super::pool_size::<cubecl::cuda::CudaRuntime>(device)
     }
 }
 
-fn device(ordinal: i32) -> Result<(CudaDevice, DeviceInfo), DriverError> {
-    let handle = result::device::get(ordinal)?;
-    // SAFETY: the handle comes from the driver.
-    let memory = unsafe { result::device::total_mem(handle)? };
-    let info = DeviceInfo { name: result::device::get_name(handle)?, memory: Some(memory as u64) };
-    Ok((CudaDevice::new(ordinal as usize), info))
+fn compiler_version() -> String {
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: the library writes one number to where each pointer points.
+    let outcome = unsafe { cudarc::nvrtc::sys::nvrtcVersion(&mut major, &mut minor) };
+    match outcome.result() {
+        Ok(()) => format!("NVRTC {major}.{minor}"),
+        Err(_) => "NVRTC of unknown version".into(),
+    }
 }

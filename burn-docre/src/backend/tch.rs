@@ -3,7 +3,7 @@
 //! On the processor libtorch 2.9 draws dropout masks in one thread, and AdamW written with ordinary operations passes
 //! fifteen times over the memory. On a GPU, and for numbers that are not `f32`, the default bodies run.
 
-use std::sync::LazyLock;
+use std::{fs, path::Path, sync::LazyLock};
 
 use burn::tensor::{DType, FloatDType, TensorMetadata, ops::FloatTensorOps};
 use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
@@ -11,6 +11,7 @@ use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
 use super::{
     DeviceInfo,
     host::{self, HostTensor},
+    nvidia,
 };
 use crate::{
     dropout::DropoutMask,
@@ -20,12 +21,18 @@ use crate::{
 impl DocReBackend for LibTorch {
     /// CUDA devices first, the processor last.
     fn find_devices() -> Result<Vec<(LibTorchDevice, DeviceInfo)>, String> {
+        let libtorch = libtorch();
         let n_cuda = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
+        let mut known = nvidia::devices().unwrap_or_default().into_iter();
         let cuda = (0..n_cuda).map(|index| {
-            let info = DeviceInfo { name: format!("CUDA device {index}"), memory: None };
-            (LibTorchDevice::Cuda(index), info)
+            let unknown =
+                || DeviceInfo { name: format!("CUDA device {index}"), ..DeviceInfo::default() };
+            let info = known.next().unwrap_or_else(unknown);
+            let drivers = [libtorch.as_str(), &info.drivers].join(", ");
+            (LibTorchDevice::Cuda(index), DeviceInfo { drivers, ..info })
         });
-        Ok(cuda.chain([(LibTorchDevice::Cpu, super::processor())]).collect())
+        let processor = DeviceInfo { drivers: libtorch.clone(), ..super::processor() };
+        Ok(cuda.chain([(LibTorchDevice::Cpu, processor)]).collect())
     }
 
     fn n_threads(device: &LibTorchDevice) -> usize {
@@ -246,6 +253,27 @@ impl Drop for ThreadLimit {
     }
 }
 
+/// The libtorch that this process has loaded, which need not be the one that it was built with.
+fn libtorch() -> String {
+    loaded_version().map_or("libtorch of unknown version".into(), |v| format!("libtorch {v}"))
+}
+
+fn loaded_version() -> Option<String> {
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    let library = maps.lines().find_map(|line| {
+        let path = &line[line.find('/')?..];
+        path.ends_with("/libtorch_cpu.so").then_some(Path::new(path))
+    })?;
+    let root = library.parent()?.parent()?;
+    // The archives have the one file, the wheels the other.
+    if let Ok(version) = fs::read_to_string(root.join("build-version")) {
+        return Some(version.trim().into());
+    }
+    let module = fs::read_to_string(root.join("version.py")).ok()?;
+    let version = module.lines().find_map(|line| line.strip_prefix("__version__ = "))?;
+    Some(version.trim_matches(['\'', '"']).into())
+}
+
 /// The two sides of a grouped bilinear form, on the processor.
 struct Groups<'a> {
     head: &'a TchTensor,
@@ -341,5 +369,16 @@ impl HostTensor for TchTensor {
         }
         // SAFETY: as above, and `can_mut` says that no other tensor of Burn shares the memory.
         unsafe { std::slice::from_raw_parts_mut(self.tensor.data_ptr().cast(), n) }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_that_is_loaded_says_its_version() {
+        let version = libtorch();
+        assert!(version.starts_with("libtorch 2."), "{version}");
     }
 }

@@ -3,10 +3,10 @@
 //! One runtime serves all three: the features decide which compilers it has, and on a Vulkan adapter it prefers SPIR-V.
 
 use burn_wgpu::{
-    Wgpu, WgpuDevice,
+    Wgpu, WgpuDevice, WgpuRuntime,
     graphics::{AutoGraphicsApi, GraphicsApi},
 };
-use wgpu::{AdapterInfo, DeviceType, Instance, InstanceDescriptor};
+use wgpu::{Adapter, DeviceType, Instance, InstanceDescriptor};
 
 use super::DeviceInfo;
 use crate::ops::DocReBackend;
@@ -16,11 +16,19 @@ impl DocReBackend for Wgpu<f32, i32, u32> {
     fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, String> {
         find_devices()
     }
+
+    fn memory_held(device: &WgpuDevice) -> Option<u64> {
+        super::pool_size::<WgpuRuntime>(device)
+    }
 }
 
 impl DocReBackend for Wgpu<f32, i32, u8> {
     fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, String> {
         find_devices()
+    }
+
+    fn memory_held(device: &WgpuDevice) -> Option<u64> {
+        super::pool_size::<WgpuRuntime>(device)
     }
 }
 
@@ -31,10 +39,10 @@ fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, String> {
         backends: api.into(),
         ..InstanceDescriptor::new_without_display_handle()
     });
-    let adapters = cubecl_common::future::block_on(instance.enumerate_adapters(api.into()));
-    let infos: Vec<AdapterInfo> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+    let adapters = cubecl::future::block_on(instance.enumerate_adapters(api.into()));
     let of_type = |wanted: DeviceType| {
-        infos.iter().filter(move |info| info.device_type == wanted).map(described).enumerate()
+        let has_type = move |adapter: &&Adapter| adapter.get_info().device_type == wanted;
+        adapters.iter().filter(has_type).map(described).enumerate()
     };
     let devices: Vec<_> = of_type(DeviceType::DiscreteGpu)
         .map(|(i, info)| (WgpuDevice::DiscreteGpu(i), info))
@@ -55,11 +63,28 @@ fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, String> {
     Ok(devices)
 }
 
-fn described(info: &AdapterInfo) -> DeviceInfo {
-    let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ");
-    let name = match driver.trim() {
-        "" => format!("{}, {}", info.name, info.backend),
-        driver => format!("{}, {}, {driver}", info.name, info.backend),
+fn described(adapter: &Adapter) -> DeviceInfo {
+    let info = adapter.get_info();
+    let drivers = format!("{} {} {}", info.backend, info.driver, info.driver_info);
+    DeviceInfo { name: info.name, drivers: drivers.trim().into(), memory: memory(adapter) }
+}
+
+/// The adapter's largest memory of its own.
+#[cfg(not(target_vendor = "apple"))]
+fn memory(adapter: &Adapter) -> Option<u64> {
+    const DEVICE_LOCAL: u32 = 1;
+    // SAFETY: the handles are only read, and live as long as the adapter does.
+    let properties = unsafe {
+        let vulkan = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
+        let instance = vulkan.shared_instance().raw_instance();
+        instance.get_physical_device_memory_properties(vulkan.raw_physical_device())
     };
-    DeviceInfo { name, memory: None }
+    let heaps = properties.memory_heaps_as_slice().iter();
+    heaps.filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0).map(|heap| heap.size).max()
+}
+
+/// Metal shares the processor's memory, and WebGPU does not say how much of it.
+#[cfg(target_vendor = "apple")]
+fn memory(_adapter: &Adapter) -> Option<u64> {
+    None
 }

@@ -33,8 +33,13 @@ pub trait DocReBackend: Backend {
     /// The devices of this machine in the order of their numbers, or why the backend cannot start here.
     fn find_devices() -> Result<Vec<(Self::Device, DeviceInfo)>, String> {
         let device = Self::Device::default();
-        let info = DeviceInfo { name: format!("{device:?}"), memory: None };
+        let info = DeviceInfo { name: format!("{device:?}"), ..DeviceInfo::default() };
         Ok(vec![(device, info)])
+    }
+
+    /// The most bytes that this thread's work has held in a memory of `device`'s own, where the backend can say.
+    fn memory_held(_device: &Self::Device) -> Option<u64> {
+        None
     }
 
     /// How many threads of the processor share the work on `device`; 1 where the work is done elsewhere.

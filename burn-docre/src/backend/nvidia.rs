@@ -1,0 +1,38 @@
+//! What NVIDIA's driver says of its devices, for the backends that compute on them.
+
+use cudarc::driver::{DriverError, result, sys};
+
+use super::DeviceInfo;
+
+/// The devices in CUDA's order, which follows `CUDA_VISIBLE_DEVICES`; none where there is no driver.
+///
+/// # Errors
+/// If the driver does not start.
+pub(super) fn devices() -> Result<Vec<DeviceInfo>, DriverError> {
+    // SAFETY: this loads the library as any use of CUDA does.
+    if !unsafe { sys::is_culib_present() } {
+        return Ok(Vec::new());
+    }
+    result::init()?;
+    let drivers = format!("CUDA driver {}", driver_version()?);
+    (0..result::device::get_count()?).map(|ordinal| device(ordinal, &drivers)).collect()
+}
+
+fn device(ordinal: i32, drivers: &str) -> Result<DeviceInfo, DriverError> {
+    let handle = result::device::get(ordinal)?;
+    // SAFETY: the handle comes from the driver.
+    let memory = unsafe { result::device::total_mem(handle)? };
+    Ok(DeviceInfo {
+        name: result::device::get_name(handle)?,
+        drivers: drivers.into(),
+        memory: Some(memory as u64),
+    })
+}
+
+/// The newest CUDA that the driver serves.
+fn driver_version() -> Result<String, DriverError> {
+    let mut version = 0;
+    // SAFETY: the driver writes one number to where the pointer points.
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result()?;
+    Ok(format!("{}.{}", version / 1000, version % 1000 / 10))
+}
