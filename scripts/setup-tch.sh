@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# libtorch 2.9.0 for the `tch` backend, from the PyPI wheel (about 7 GB on disk: the x86-64 wheel brings CUDA along).
+# libtorch 2.9.0 for the `tch` backend, from the PyPI wheel (about 7 GB on disk: the x86-64 wheel brings CUDA along), and what
+# tools/peer needs. On Debian and Ubuntu: apt-get install python3-venv g++
 #   source scripts/setup-tch.sh [DIRECTORY]     # default: .venv-tch
 # installs what is missing and sets the environment of this shell for cargo and for the built program.
 _directory=$(realpath -m "${1:-.venv-tch}")
-if [ ! -x "$_directory/bin/python" ]; then
+if ! "$_directory/bin/python" -m pip --version >/dev/null 2>&1; then
     python3 -m venv "$_directory" || return 1
 fi
-if ! "$_directory/bin/python" -c 'import torch; assert torch.__version__.startswith("2.9.0")' 2>/dev/null; then
-    "$_directory/bin/python" -m pip install --quiet torch==2.9.0 numpy || return 1
+if ! "$_directory/bin/python" -c 'import safetensors, torch; assert torch.__version__.startswith("2.9.0")' 2>/dev/null; then
+    "$_directory/bin/python" -m pip install --quiet torch==2.9.0 numpy safetensors || return 1
 fi
 export PATH="$_directory/bin:$PATH"
 export LIBTORCH_USE_PYTORCH=1

@@ -1,19 +1,17 @@
-//! What a stage needs to go on after it was interrupted.
-//!
-//! Burn's checkpointer writes the model, the optimizer and the schedule, numbered by optimizer step; each file appears
-//! whole or not at all. Then [`TrainingState`] is written: it names the checkpoint that counts, and is the commit.
+//! What Burn's checkpointer writes of a stage: the model, the optimizer and the schedule, numbered by optimizer step, each
+//! in a file that appears whole or not at all. The [`TrainingState`](crate::training_state::TrainingState) names the
+//! checkpoint that counts.
 
 use std::{
     collections::VecDeque,
     fs::File,
     io::BufReader,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result};
 use burn::{
-    record::{FileRecorder, FullPrecisionSettings, Recorder, RecorderError},
+    record::{FileRecorder, FullPrecisionSettings, Record, Recorder, RecorderError},
     tensor::backend::Backend,
     train::{
         checkpoint::{CheckpointingAction, CheckpointingStrategy},
@@ -21,28 +19,9 @@ use burn::{
     },
 };
 use burn_docre::atomic_file::write_atomically;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{dev::DevScores, files};
-
-/// The first thing that went wrong on one of Burn's threads, which can only log it.
-#[derive(Clone, Debug, Default)]
-pub struct Failure(Arc<Mutex<Option<String>>>);
-
-impl Failure {
-    /// Keeps `message`, unless something went wrong before.
-    pub fn set(&self, message: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
-    }
-
-    /// An error if something went wrong.
-    pub fn check(&self) -> Result<()> {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(message) => Err(anyhow::anyhow!("{message}")),
-            None => Ok(()),
-        }
-    }
-}
+use crate::failure::Failure;
 
 /// Writes records in full precision to files that appear whole or not at all.
 #[derive(Clone, Debug, Default)]
@@ -121,79 +100,25 @@ impl CheckpointingStrategy for KeepTwo {
     }
 }
 
-/// The result of one epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// Number of the epoch, from 1.
-    pub epoch: usize,
-    /// Mean training loss of its optimizer steps.
-    pub loss: f64,
-    /// Dev scores at its end.
-    pub dev: DevScores,
-}
-
-/// Where a stage stands: the commit point of its checkpoints.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainingState {
-    /// The stage is done; its model is the best one.
-    pub finished: bool,
-    /// The checkpoint that belongs to this state.
-    pub checkpoint: Option<usize>,
-    /// Optimizer steps taken.
-    pub step: usize,
-    /// Epochs completed, dev evaluation included.
-    pub epochs_done: usize,
-    /// Batches of the epoch in progress that are behind us.
-    pub batches_done: usize,
-    /// Sum of the losses of the epoch in progress.
-    pub loss_sum: f64,
-    /// Number of the losses in the sum.
-    pub loss_count: usize,
-    /// Bytes of `metrics.jsonl` that belong to this state.
-    pub metrics_bytes: u64,
-    /// The completed epochs.
-    pub history: Vec<EpochRecord>,
-}
-
-impl TrainingState {
-    /// The state in a stage's directory; a new one where there is none.
-    pub fn load(directory: &Path) -> Result<Self> {
-        let path = Self::path(directory);
-        if path.exists() { files::read_json(&path) } else { Ok(Self::default()) }
-    }
-
-    /// Writes the state; from now on a resumed run starts here.
-    pub fn commit(&self, directory: &Path) -> Result<()> {
-        files::write_json(&Self::path(directory), self)
-    }
-
-    /// The epoch with the best dev F1, the first of equals.
-    pub fn best(&self) -> Option<EpochRecord> {
-        self.history.iter().copied().reduce(
-            |best, next| {
-                if next.dev.f1 > best.dev.f1 { next } else { best }
-            },
-        )
-    }
-
-    fn path(directory: &Path) -> PathBuf {
-        directory.join("training_state.json")
-    }
-}
-
 /// The directory where Burn puts a stage's checkpoints.
 pub fn checkpoint_dir(stage: &Path) -> PathBuf {
     stage.join("checkpoint")
 }
 
-/// Checks that the files of a checkpoint are there, because Burn panics where they are not.
-pub fn check_complete(stage: &Path, checkpoint: usize) -> Result<()> {
-    for part in ["model", "optim", "scheduler"] {
-        let path = checkpoint_dir(stage).join(format!("{part}-{checkpoint}.mpk"));
-        anyhow::ensure!(path.exists(), "{} is missing; the run cannot be resumed", path.display());
-    }
-    Ok(())
+/// Reads one part of a stage's checkpoint: its `model`, `optim` or `scheduler`.
+pub fn load<B: Backend, R: Record<B>>(
+    stage: &Path,
+    part: &str,
+    checkpoint: usize,
+    device: &B::Device,
+) -> Result<R> {
+    let path = checkpoint_dir(stage).join(format!("{part}-{checkpoint}.mpk"));
+    let recorder = AtomicRecorder::default();
+    let record = Recorder::<B>::load(&recorder, path.clone(), device);
+    record.map_err(|error| {
+        let advice = "the stage cannot be resumed; remove its directory to begin it again";
+        anyhow::anyhow!("{}: no checkpoint of this version: {error}; {advice}", path.display())
+    })
 }
 
 /// Removes the checkpoints of a finished stage.

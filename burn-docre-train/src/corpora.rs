@@ -23,9 +23,6 @@ use crate::{
     ui::Ui,
 };
 
-/// Documents that are tokenized between two looks at the clock.
-const CHUNK: usize = 64;
-
 /// Everything a run reads, encoded.
 pub struct Corpora {
     /// What a model of this run needs besides its weights.
@@ -126,9 +123,9 @@ fn encode(
 ) -> Result<Vec<Arc<EncodedDocument>>> {
     let mut task = ui.task(&format!("tokenizing {what} documents"), Some(documents.len()));
     let mut encoded = Vec::with_capacity(documents.len());
-    for chunk in documents.chunks(CHUNK) {
-        encoded.extend(encode_all(chunk, tokenizer)?.into_iter().map(Arc::new));
-        task.advance(chunk.len());
+    for document in encode_all(documents, tokenizer) {
+        encoded.push(Arc::new(document?));
+        task.advance(1);
         stop.check()?;
     }
     Ok(encoded)

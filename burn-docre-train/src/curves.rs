@@ -23,7 +23,7 @@ use burn::train::{
 };
 use serde_json::{Map, Value};
 
-use crate::checkpoint::Failure;
+use crate::failure::Failure;
 
 /// Appends the figures to `metrics.jsonl`, one line per step or dev evaluation.
 pub struct CurveLogger {
@@ -42,7 +42,11 @@ impl CurveLogger {
         let path = stage.join("metrics.jsonl");
         let context = || format!("{}: writing failed", path.display());
         let file = File::options().create(true).append(true).open(&path).with_context(context)?;
-        file.set_len(length.load(Ordering::Relaxed)).with_context(context)?;
+        // A power cut may have taken the end of what the state counts on; never grow the file with nothing.
+        let there = file.metadata().with_context(context)?.len();
+        let kept = length.load(Ordering::Relaxed).min(there);
+        file.set_len(kept).with_context(context)?;
+        length.store(kept, Ordering::Relaxed);
         Ok(Self {
             path: path.clone(),
             file: BufWriter::new(file),

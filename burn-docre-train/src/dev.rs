@@ -2,8 +2,8 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use burn::tensor::ElementConversion;
 use burn_docre::{
+    Result,
     document::RelationFact,
     eval::{PredictionSet, Scorer},
     features::EncodedDocument,
@@ -49,33 +49,31 @@ impl DevSet {
     }
 
     /// The scores of a model; `None` when `go_on`, told the number of documents done, says no.
+    ///
+    /// # Errors
+    /// If a logit is not a number.
     pub fn score<B: DocReBackend>(
         &self,
         inference: &Inference<B>,
         mut go_on: impl FnMut(usize) -> bool,
-    ) -> Option<DevScores> {
+    ) -> Result<Option<DevScores>> {
         let documents = self.documents.iter().cloned().map(Ok::<_, Infallible>);
         let mut facts: Vec<(usize, RelationFact)> = Vec::new();
         for (index, Ok(found)) in inference.run(documents).enumerate() {
-            let predictions = found.predictions(inference.config());
+            let predictions = found.predictions(inference.config())?;
             facts.extend(predictions.into_iter().map(|prediction| (index, prediction.fact)));
             if !go_on(index + 1) {
-                return None;
+                return Ok(None);
             }
         }
         let predictions =
             PredictionSet::new(facts.iter().map(|(document, fact)| (*document, fact)));
         let scores = self.scorer.score(&predictions);
-        Some(DevScores {
+        Ok(Some(DevScores {
             f1: scores.f1,
             ign_f1: scores.ign_f1,
             precision: scores.precision,
             recall: scores.recall,
-        })
+        }))
     }
-}
-
-/// A scalar tensor's value.
-pub fn scalar<B: burn::tensor::backend::Backend>(tensor: burn::tensor::Tensor<B, 1>) -> f64 {
-    tensor.into_scalar().elem()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::{
     backend::Autodiff,
     module::Module,
-    tensor::{Tensor, backend::Backend},
+    tensor::{ElementConversion, Tensor, backend::Backend},
     train::{InferenceStep, LearningComponentsMarker, TrainOutput, TrainStep},
 };
 use burn_docre::{
@@ -19,7 +19,6 @@ use burn_docre::{
 
 use crate::{
     config::{DistillationConfig, LossConfig},
-    dev::scalar,
     loader::{DevRequest, TrainBatch},
     metrics::{DevFigures, StepFigures},
     optim::{GroupedAdamW, WarmupLinear},
@@ -115,8 +114,17 @@ impl<B: DocReBackend> InferenceStep for Trainee<B> {
     fn step(&self, request: DevRequest<B>) -> DevFigures {
         let model = with_precision(self.model.clone(), self.objective.precision);
         let inference = Inference::new(model, self.objective.model.clone(), request.device);
-        DevFigures(request.dev.score(&inference, request.go_on))
+        let scores = request.dev.score(&inference, request.go_on).unwrap_or_else(|error| {
+            request.failure.set(format!("dev evaluation: {error}"));
+            None
+        });
+        DevFigures(scores)
     }
+}
+
+/// A scalar tensor's value.
+fn scalar<B: Backend>(tensor: Tensor<B, 1>) -> f64 {
+    tensor.into_scalar().elem()
 }
 
 /// The types of a training run on `B`.

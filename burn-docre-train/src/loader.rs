@@ -15,7 +15,7 @@ use burn_docre::{
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{checkpoint::Failure, dev::DevSet};
+use crate::{dev::DevSet, failure::Failure};
 
 /// What a stage trains on: documents with pairs and, for the student, the teacher's logits.
 #[derive(Clone)]
@@ -214,6 +214,8 @@ pub struct DevRequest<B: Backend> {
     pub device: B::Device,
     /// Told the number of documents done; the evaluation stops when it says no.
     pub go_on: Box<dyn FnMut(usize) -> bool + Send>,
+    /// Told what goes wrong.
+    pub failure: Failure,
 }
 
 /// Gives the dev set as one item: the scores of a corpus are not the mean of its batches' scores.
@@ -223,6 +225,8 @@ pub struct DevLoader<B: Backend> {
     pub dev: Arc<DevSet>,
     /// The device.
     pub device: B::Device,
+    /// Told what goes wrong.
+    pub failure: Failure,
 }
 
 struct Once<B: Backend> {
@@ -251,6 +255,7 @@ impl<B: Backend> DataLoader<B, DevRequest<B>> for DevLoader<B> {
             dev: self.dev.clone(),
             device: self.device.clone(),
             go_on: Box::new(|_| true),
+            failure: self.failure.clone(),
         };
         Box::new(Once { item: Some(item), n_documents: self.dev.len() })
     }

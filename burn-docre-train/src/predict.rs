@@ -93,7 +93,7 @@ impl<I: Iterator<Item = Result<DocumentLogits>>> Predictions<'_, I> {
     fn predict(&mut self, found: Result<DocumentLogits>) -> Result<Predicted> {
         self.session.stop.check()?;
         let found = found?;
-        let predictions = found.predictions(self.config);
+        let predictions = found.predictions(self.config)?;
         self.task.advance(1);
         Ok(Predicted { found, predictions })
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! OUT/config.toml       the resolved configuration
-//! OUT/manifest.json     commit, versions, backend, seed, hashes of the input files, start time
+//! OUT/manifest.json     seed, hashes of the input files; commit, versions, backend, devices of each start
 //! OUT/results.json      dev scores by stage
 //! OUT/labels/           the teacher's logits
 //! OUT/STAGE/model/      the stage's best model, a complete model directory
@@ -16,18 +16,17 @@ use std::{
     fs::{File, TryLockError},
     io::Write,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use burn_docre::{atomic_file::write_atomically, backend::BackendKind};
-use serde::{Deserialize, Serialize};
+use burn_docre::atomic_file::write_atomically;
 
 use crate::{
     cli::{RunArgs, StageName},
     config::RunConfig,
     dev::DevScores,
     files,
+    manifest::{Inputs, Manifest, Placement, hash_inputs},
 };
 
 const CONFIG: &str = "config.toml";
@@ -44,56 +43,64 @@ pub struct RunDir {
     _lock: File,
 }
 
-/// Where a run comes from.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Manifest {
-    version: String,
-    commit: Option<String>,
-    burn: String,
-    backend: String,
-    devices: Vec<usize>,
-    /// What they are called, and the drivers that led to them.
-    #[serde(default)]
-    device_names: Vec<String>,
-    seed: u64,
-    started_unix_seconds: u64,
-    input_sha256: BTreeMap<String, String>,
-}
-
 /// Dev scores by stage.
 pub type Results = BTreeMap<String, DevScores>;
 
 impl RunDir {
-    /// Starts the run, or goes on with it, in the directory that `args` name.
-    pub fn open(
-        args: &RunArgs,
-        config: &RunConfig,
-        backend: BackendKind,
-        devices: &[usize],
-    ) -> Result<Self> {
-        let root = match &args.out {
-            Some(out) => out.clone(),
-            None => default_root(&args.config)?,
-        };
+    /// Locks the directory that `args` name and looks what is there. Writes nothing: a run whose inputs turn out to be bad
+    /// leaves the directory empty.
+    pub fn open(args: &RunArgs) -> Result<Self> {
+        let root = root(args)?;
         std::fs::create_dir_all(&root)
             .with_context(|| format!("{}: the directory cannot be made", root.display()))?;
         let run = Self { _lock: lock(&root)?, root };
-        let started = !run.is_empty()?;
+        let is_started = !run.is_empty()?;
         ensure!(
-            !started || args.resume,
+            !is_started || args.resume,
             "{} is not empty; go on with the run in it by `--resume`, or choose another `--out`",
             run.root.display()
         );
-        if started {
-            run.check_config(config)?;
-        } else {
+        ensure!(
+            !is_started || run.root.join(CONFIG).exists(),
+            "{} is not the directory of a run: it has no {CONFIG}",
+            run.root.display()
+        );
+        Ok(run)
+    }
+
+    /// Where the run that is to be resumed was computed last; `None` where none is.
+    pub fn placement(args: &RunArgs) -> Result<Option<Placement>> {
+        let manifest = match args.resume {
+            true => Manifest::load(&root(args)?.join(MANIFEST))?,
+            false => None,
+        };
+        manifest.map_or(Ok(None), |manifest| manifest.placement())
+    }
+
+    /// Hashes the files that the run reads.
+    ///
+    /// # Errors
+    /// If the run has been started and cannot go on with them, this configuration, or there.
+    pub fn check(&self, config: &RunConfig, placement: &Placement) -> Result<Inputs> {
+        self.check_config(config)?;
+        let inputs = hash_inputs(config)?;
+        if let Some(manifest) = self.manifest()? {
+            manifest.check(&inputs, placement)?;
+        }
+        Ok(inputs)
+    }
+
+    /// Starts the run, or goes on with it.
+    pub fn start(&self, config: &RunConfig, inputs: Inputs, placement: &Placement) -> Result<()> {
+        files::remove_partial(&self.root);
+        let path = self.root.join(CONFIG);
+        if !path.exists() {
             let text = config.to_toml()?;
-            let path = run.root.join(CONFIG);
             write_atomically(&path, |out| out.write_all(text.as_bytes()))?;
         }
-        run.check_manifest(config, backend, devices)?;
-        files::remove_partial(&run.root);
-        Ok(run)
+        let mut manifest = self.manifest()?.unwrap_or_else(|| Manifest::new(config, inputs));
+        manifest.start(placement)?;
+        files::write_json(&self.root.join(MANIFEST), &manifest)
     }
 
     /// The directory itself.
@@ -141,13 +148,15 @@ impl RunDir {
         Ok(true)
     }
 
+    fn manifest(&self) -> Result<Option<Manifest>> {
+        Manifest::load(&self.root.join(MANIFEST))
+    }
+
     fn check_config(&self, config: &RunConfig) -> Result<()> {
         let path = self.root.join(CONFIG);
-        ensure!(
-            path.exists(),
-            "{} is not the directory of a run: it has no {CONFIG}",
-            self.root.display()
-        );
+        if !path.exists() {
+            return Ok(());
+        }
         let before = RunConfig::load(&path, &[])?;
         if let Some(difference) = config.difference(&before)? {
             bail!(
@@ -157,45 +166,13 @@ impl RunDir {
         }
         Ok(())
     }
-
-    /// Writes the manifest, or checks that the input files are still the same.
-    fn check_manifest(
-        &self,
-        config: &RunConfig,
-        backend: BackendKind,
-        devices: &[usize],
-    ) -> Result<()> {
-        let path = self.root.join(MANIFEST);
-        let input_sha256 = hash_inputs(config)?;
-        if path.exists() {
-            let before: Manifest = files::read_json(&path)?;
-            for (file, hash) in &input_sha256 {
-                ensure!(
-                    before.input_sha256.get(file) == Some(hash),
-                    "{file} has changed since the run began; choose another `--out`"
-                );
-            }
-            return Ok(());
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let manifest = Manifest {
-            version: env!("CARGO_PKG_VERSION").into(),
-            commit: option_env!("DOCRE_COMMIT").map(Into::into),
-            burn: BURN_VERSION.into(),
-            backend: backend.to_string(),
-            devices: devices.to_vec(),
-            device_names: names(backend, devices)?,
-            seed: config.seed,
-            started_unix_seconds: now.as_secs(),
-            input_sha256,
-        };
-        files::write_json(&path, &manifest)
-    }
 }
 
-fn names(backend: BackendKind, devices: &[usize]) -> Result<Vec<String>> {
-    let found = backend.devices()?;
-    Ok(devices.iter().filter_map(|&number| found.get(number)).map(ToString::to_string).collect())
+fn root(args: &RunArgs) -> Result<PathBuf> {
+    match &args.out {
+        Some(out) => Ok(out.clone()),
+        None => default_root(&args.config),
+    }
 }
 
 /// `artifacts/NAME` for `configs/NAME.toml`.
@@ -219,20 +196,4 @@ fn lock(root: &Path) -> Result<File> {
         // Some network file systems have no locks; two runs in one directory are then the user's own care.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
-}
-
-/// SHA-256 of every file that the run reads.
-fn hash_inputs(config: &RunConfig) -> Result<BTreeMap<String, String>> {
-    let data = &config.data;
-    let mut paths: Vec<PathBuf> =
-        [&data.train, &data.dev, &data.distant, &data.relations, &data.relation_names]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
-    if let Some(encoder) = &config.encoder.pretrained {
-        let names = ["config.json", "tokenizer.json", "model.safetensors", "pytorch_model.bin"];
-        paths.extend(names.map(|name| encoder.join(name)).into_iter().filter(|path| path.exists()));
-    }
-    paths.iter().map(|path| Ok((path.display().to_string(), files::sha256(path)?))).collect()
 }

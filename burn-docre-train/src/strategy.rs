@@ -5,7 +5,7 @@
 //! through Burn's event processor, checkpointer, early stopping strategy and interrupter.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -30,15 +30,21 @@ use burn::{
 use burn_docre::{model::DocReModel, ops::DocReBackend};
 
 use crate::{
-    checkpoint::{self, EpochRecord, Failure, TrainingState},
+    checkpoint,
     config::StageConfig,
     dev::DevScores,
+    failure::Failure,
     learning::{Components, Trainee},
     loader::{Position, TrainBatch},
     metrics::{DEV_F1, DevFigures, StepFigures},
+    optim::LeftOut,
     renderer::StageRenderer,
     signals::StopFlag,
+    training_state::{EpochRecord, TrainingState, waiting_model},
 };
+
+/// Steps in a row whose gradients are not finite until the training is given up: a few such steps do no harm.
+const MAX_LEFT_OUT: usize = 10;
 
 /// How a stage ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +56,7 @@ pub enum StageEnd {
 }
 
 /// Writes a model directory.
-pub type SaveModel<B> = Box<dyn Fn(&DocReModel<B>) -> Result<()>>;
+pub type SaveModel<B> = Box<dyn Fn(&DocReModel<B>, &Path) -> Result<()>>;
 
 /// Everything the loop needs that Burn does not hand it.
 pub struct StageStrategy<B: DocReBackend> {
@@ -70,8 +76,12 @@ pub struct StageStrategy<B: DocReBackend> {
     pub position: Arc<Position>,
     /// Shows dev evaluations.
     pub renderer: StageRenderer,
-    /// Saves the best model so far.
-    pub save_best: SaveModel<B>,
+    /// Saves a model.
+    pub save_model: SaveModel<B>,
+    /// Where the best model so far is published.
+    pub model: PathBuf,
+    /// What the optimizer leaves out.
+    pub left_out: LeftOut,
     /// Set by signals.
     pub stop: StopFlag,
     /// Set by Burn's threads when they cannot write.
@@ -195,13 +205,19 @@ impl<B: DocReBackend> Run<'_, B> {
         Ok(StageEnd::Finished)
     }
 
-    /// Loads the checkpoint that the state names.
+    /// Loads the checkpoint that the state names, and publishes its best model.
     fn restore(&mut self) -> Result<()> {
+        self.state.publish(&self.plan.directory, &self.plan.model)?;
         let Some(checkpoint) = self.state.checkpoint else { return Ok(()) };
-        checkpoint::check_complete(&self.plan.directory, checkpoint)?;
-        let checkpointer = self.checkpointer.as_ref().context("no checkpointer is set up")?;
-        let learner = self.learner.clone();
-        self.learner = checkpointer.load_checkpoint(learner, &self.plan.devices[0], checkpoint);
+        // Not by Burn's checkpointer, which panics where a file is missing or damaged.
+        let (directory, device) = (&self.plan.directory, &self.plan.devices[0]);
+        let record = checkpoint::load::<Autodiff<B>, _>(directory, "model", checkpoint, device)?;
+        self.learner.load_model(record);
+        let record = checkpoint::load::<Autodiff<B>, _>(directory, "optim", checkpoint, device)?;
+        self.learner.load_optim(record);
+        let record =
+            checkpoint::load::<Autodiff<B>, _>(directory, "scheduler", checkpoint, device)?;
+        self.learner.load_scheduler(record);
         // Without this Burn numbers the epochs after a resume from 1.
         let before = self.state.epochs_done;
         self.processor.process_train(LearnerEvent::EndEpoch(before));
@@ -244,7 +260,11 @@ impl<B: DocReBackend> Run<'_, B> {
         let model = self.learner.model();
         let mut parts = Vec::new();
         for _ in 0..plan.config.accumulation {
-            for output in self.forward_backward(batches, &model) {
+            let outputs = self.forward_backward(batches, &model);
+            if outputs.is_empty() {
+                break;
+            }
+            for output in outputs {
                 parts.push(output.item);
                 accumulator.accumulate(&model, output.grads);
             }
@@ -259,6 +279,12 @@ impl<B: DocReBackend> Run<'_, B> {
             self.state.step + 1
         );
         self.learner.optimizer_step(accumulator.grads());
+        ensure!(
+            plan.left_out.in_a_row() < MAX_LEFT_OUT,
+            "the gradients of {MAX_LEFT_OUT} steps in a row were not finite, the last at step {}; \
+             lower the learning rates, or train in f32",
+            self.state.step + 1
+        );
         figures.learning_rate = self.learner.lr_current() * plan.config.encoder_lr;
         self.state.step += 1;
         self.state.loss_sum += figures.loss;
@@ -313,6 +339,7 @@ impl<B: DocReBackend> Run<'_, B> {
             done == total || !(stop.is_set() || interrupter.should_stop())
         });
         let figures = model.step(request);
+        self.plan.failure.check()?;
         if let DevFigures(Some(_)) = figures {
             let item = TrainingItem::new(figures, requests.progress(), epoch.clone(), None, None);
             self.processor.process_valid(LearnerEvent::ProcessedItem(item));
@@ -326,13 +353,15 @@ impl<B: DocReBackend> Run<'_, B> {
         let loss = self.state.loss_sum / self.state.loss_count.max(1) as f64;
         let before = self.state.best();
         if before.is_none_or(|best| dev.f1 > best.dev.f1) {
-            (self.plan.save_best)(&self.learner.model().valid().model)?;
+            let waiting = waiting_model(&self.plan.directory, epoch);
+            (self.plan.save_model)(&self.learner.model().valid().model, &waiting)?;
         }
         self.state.history.push(EpochRecord { epoch, loss, dev });
         self.state.epochs_done = epoch;
         self.state.batches_done = 0;
         (self.state.loss_sum, self.state.loss_count) = (0.0, 0);
         self.save()?;
+        self.state.publish(&self.plan.directory, &self.plan.model)?;
         let store = &self.store;
         Ok(self.early_stopping.as_mut().is_some_and(|strategy| strategy.should_stop(epoch, store)))
     }
@@ -366,11 +395,7 @@ impl<B: DocReBackend> Run<'_, B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn record(epoch: usize, f1: f64) -> EpochRecord {
-        let dev = DevScores { f1, ign_f1: f1, precision: f1, recall: f1 };
-        EpochRecord { epoch, loss: 0.0, dev }
-    }
+    use crate::training_state::tests::record;
 
     #[test]
     fn patience_counts_epochs_without_improvement_and_survives_a_resume() {
@@ -380,14 +405,5 @@ mod tests {
         let mut better = history.to_vec();
         better.push(record(4, 0.6));
         assert!(!Patience::after(&better, 2).is_exhausted());
-    }
-
-    #[test]
-    fn the_first_of_equal_epochs_is_the_best() {
-        let state = TrainingState {
-            history: vec![record(1, 0.2), record(2, 0.5), record(3, 0.5)],
-            ..TrainingState::default()
-        };
-        assert_eq!(state.best().map(|best| best.epoch), Some(2));
     }
 }

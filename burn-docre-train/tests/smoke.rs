@@ -197,8 +197,86 @@ fn a_student_without_its_teachers_logits_is_an_error_before_training() {
     ];
     workshop.succeed(&label);
     let message = workshop.fail(1, &student);
-    assert!(message.contains("no teacher logits for 16 distant documents"), "{message}");
+    assert!(message.contains("no teacher logits for 16 documents"), "{message}");
     assert!(!workshop.path("run/student/training_state.json").exists());
+    // What is there is told from what is asked for.
+    assert!(stderr(&workshop.succeed(&label)).contains("labelled already"));
+    let of_distant = label.map(|word| match word {
+        "run/data/dev.json" => "run/data/distant.json",
+        word => word,
+    });
+    let message = workshop.fail(1, &of_distant);
+    assert!(message.contains("labels-00000-of-00001.bin: no teacher logits for 16"), "{message}");
+}
+
+#[test]
+fn labels_made_in_parts_serve_a_pipeline() {
+    let workshop = Workshop::new();
+    workshop.succeed(&["train", "tiny.toml", "--stage", "teacher", "--out", "run"]);
+    let files = ["--input", "run/data/distant.json", "--output", "run/labels"];
+    let label = [&["label", "--model", "run/teacher/model"][..], &files].concat();
+    workshop.succeed(&[&label[..], &["--shard", "1/2"]].concat());
+    let resume = ["distill", "tiny.toml", "--out", "run", "--resume"];
+    let message = workshop.fail(1, &resume);
+    assert!(message.contains("docre label --shard 2/2"), "{message}");
+    workshop.succeed(&[&label[..], &["--shard", "2/2"]].concat());
+    assert!(stderr(&workshop.succeed(&resume)).contains("label: already finished"));
+}
+
+/// A run of the teacher that was interrupted after its first epoch.
+fn interrupted_teacher(workshop: &Workshop, settings: &[&str]) {
+    let train = ["train", "tiny.toml", "--stage", "teacher", "--out", "run"];
+    let arguments = [&train[..], &["--log-format", "json"], settings].concat();
+    let mut child = workshop.docre(&arguments).spawn().unwrap();
+    let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"epoch""#));
+    kill(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    rest.join().unwrap();
+}
+
+#[test]
+fn a_damaged_checkpoint_is_an_error_that_names_the_file() {
+    let workshop = Workshop::new();
+    interrupted_teacher(&workshop, &["--set", "stages.teacher.epochs=50"]);
+    for part in ["scheduler", "optim", "model"] {
+        for entry in std::fs::read_dir(workshop.path("run/teacher/checkpoint")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap().to_string_lossy().starts_with(part) {
+                let bytes = std::fs::read(&path).unwrap();
+                std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+            }
+        }
+        let train = ["train", "tiny.toml", "--stage", "teacher", "--out", "run", "--resume"];
+        let arguments = [&train[..], &["--set", "stages.teacher.epochs=50"]].concat();
+        let message = workshop.fail(1, &arguments);
+        assert!(message.contains(&format!("checkpoint/{part}-")), "{message}");
+        assert!(message.contains("remove its directory to begin it again"), "{message}");
+    }
+}
+
+#[test]
+fn a_run_remembers_where_it_was_computed_each_time() {
+    let workshop = Workshop::new();
+    let epochs = ["--set", "stages.teacher.epochs=50"];
+    let settings = [&epochs[..], &["--set", "compute.devices=[0, 0]"]].concat();
+    interrupted_teacher(&workshop, &settings);
+    let resume = ["train", "tiny.toml", "--stage", "teacher", "--out", "run", "--resume"];
+    let resume = [&resume[..], &settings].concat();
+    let message = workshop.fail(1, &[&resume[..], &["--device", "0"]].concat());
+    assert!(message.contains("the run began on 2 devices"), "{message}");
+    let mut child = workshop.docre(&resume).spawn().unwrap();
+    let rest = wait_for_line(&mut child, |line| line.contains("epoch"));
+    kill(&child, "-INT");
+    child.wait().unwrap();
+    rest.join().unwrap();
+    let manifest = std::fs::read_to_string(workshop.path("run/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let starts = manifest["starts"].as_array().unwrap();
+    assert_eq!(starts.len(), 2);
+    for start in starts {
+        assert_eq!(start["devices"], serde_json::json!([0, 0]));
+        assert_eq!(start["device_names"].as_array().unwrap().len(), 2);
+    }
 }
 
 #[test]
@@ -238,10 +316,14 @@ fn a_relation_outside_the_vocabulary_stops_the_run_before_training() {
         })
         .unwrap();
     workshop.write("files.toml", config);
-    let message = workshop.fail(1, &["train", "files.toml", "--stage", "teacher", "--out", "run"]);
+    let train = ["train", "files.toml", "--stage", "teacher", "--out", "run"];
+    let message = workshop.fail(1, &train);
     for part in ["documents.json", "document 0", "Only", "P99"] {
         assert!(message.contains(part), "{message}");
     }
+    // Nothing was begun: the repaired file starts a run in the same directory.
+    workshop.write("documents.json", document.replace("P99", "P17"));
+    workshop.succeed(&train);
 }
 
 #[test]
@@ -297,7 +379,7 @@ fn predictions_are_the_same_bytes_whatever_the_number_of_threads() {
         std::fs::read(workshop.path("predicted.jsonl")).unwrap()
     };
     let one = predict("1");
-    assert!(!one.is_empty());
+    assert!(String::from_utf8_lossy(&one).contains("\"logit\""), "no fact, so no logits");
     assert!(one == predict("2") && one == predict("5"), "the predictions differ");
 }
 

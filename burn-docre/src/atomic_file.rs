@@ -35,22 +35,34 @@ fn try_write(
         return writer.flush();
     }
     let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let mut builder = tempfile::Builder::new();
     // A temporary file is private by default; the finished file obeys the umask like any other.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.prefix(PARTIAL).tempfile_in(directory)?;
+    let temporary = builder.prefix(PARTIAL).tempfile_in(directory_of(path))?;
     let mut writer = BufWriter::new(temporary.as_file());
     write(&mut writer)?;
     writer.flush()?;
     drop(writer);
     temporary.as_file().sync_all()?;
     temporary.persist(path)?;
+    sync_directory_of(path);
     Ok(())
+}
+
+/// Makes a new, renamed or removed `file` survive a power cut as such, where the system can do that.
+pub(crate) fn sync_directory_of(file: &Path) {
+    // Some file systems cannot, and the file itself is as it should be.
+    if let Ok(directory) = File::open(directory_of(file)) {
+        let _ = directory.sync_all();
+    }
+}
+
+fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 #[cfg(test)]

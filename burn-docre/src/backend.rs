@@ -31,7 +31,7 @@ pub enum BackendKind {
     Vulkan,
     /// Metal with kernels compiled to MSL.
     Metal,
-    /// WebGPU's kernels in WGSL, on a Vulkan, Metal or DirectX adapter.
+    /// WebGPU's kernels in WGSL, on a Vulkan or Metal adapter.
     Wgpu,
 }
 

@@ -206,6 +206,7 @@ impl WindowPlan {
     fn new(documents: &[&EncodedDocument], encoder: &EncoderConfig) -> Self {
         let rule = WindowRule {
             max_tokens: encoder.max_tokens(),
+            // A tokenizer that opens a document otherwise, or does not close it, is refused with the model directory.
             n_opening: 1,
             n_closing: encoder.n_window_end_tokens(),
         };

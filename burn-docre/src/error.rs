@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::document::EntityPair;
+
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -56,6 +58,21 @@ pub enum Error {
         path: PathBuf,
         /// What does not fit, and what to do.
         reason: String,
+    },
+    /// A model computed a logit that is not a number.
+    #[error(
+        "document {title:?}: the logit of class {class} for head {} and tail {} is not a number; the model's weights \
+         are damaged, or need a finer precision",
+        .pair.head,
+        .pair.tail
+    )]
+    NotANumber {
+        /// The title of the document.
+        title: String,
+        /// The pair of entities.
+        pair: EntityPair,
+        /// The class.
+        class: usize,
     },
     /// A configuration value is out of its range or contradicts another.
     #[error("configuration: {0}")]

@@ -16,6 +16,7 @@ use std::{
 };
 
 use crate::{
+    Result,
     batch::DocReBatch,
     features::EncodedDocument,
     model::{DocReModel, ModelConfig},
@@ -53,9 +54,12 @@ pub struct DocumentLogits {
 
 impl DocumentLogits {
     /// The relations that a model of this configuration predicts.
-    pub fn predictions(&self, config: &ModelConfig) -> Vec<Prediction> {
+    ///
+    /// # Errors
+    /// [`Error::NotANumber`](crate::Error::NotANumber) on a logit that is NaN.
+    pub fn predictions(&self, config: &ModelConfig) -> Result<Vec<Prediction>> {
         let ModelConfig { n_classes, max_relations_per_pair, .. } = *config;
-        predict(&self.logits, self.document.n_entities(), n_classes, max_relations_per_pair)
+        predict(&self.document, &self.logits, n_classes, max_relations_per_pair)
     }
 }
 
@@ -77,6 +81,9 @@ impl<B: DocReBackend> Inference<B> {
     }
 
     /// At most `n` documents in work at a time, all lanes together, whatever their size.
+    ///
+    /// They are split over the lanes, so that here the number of threads says which documents share a batch, which
+    /// changes the last bits of their logits.
     pub fn with_documents_at_once(mut self, n: usize) -> Self {
         self.max_lanes = n.clamp(1, B::n_threads(&self.device));
         let documents = (n / self.max_lanes).max(1);

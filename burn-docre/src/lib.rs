@@ -25,7 +25,7 @@
 //!         .iter()
 //!         .map(|document| Ok(Arc::new(EncodedDocument::encode(document, &parts.tokenizer)?)));
 //!     let inference = Inference::new(model, config.clone(), device);
-//!     inference.run(encoded).map(|found| Ok(found?.predictions(&config))).collect()
+//!     inference.run(encoded).map(|found| found?.predictions(&config)).collect()
 //! }
 //! ```
 #![recursion_limit = "256"]

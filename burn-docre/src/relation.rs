@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::io::Write;
 use std::path::Path;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::atomic_file::write_atomically;
 use crate::{Error, Result};
 
 /// Class index of the threshold class (TH), which DocRED calls `Na`: no relation.
@@ -68,7 +66,7 @@ impl RelationVocab {
         Self::build(relations).map_err(|reason| Error::format(rel2id, reason))
     }
 
-    /// Reads the `relations.json` of a model directory, as [`save`](Self::save) writes it.
+    /// Reads the `relations.json` of a model directory, which holds [`to_json`](Self::to_json).
     ///
     /// # Errors
     ///
@@ -79,16 +77,10 @@ impl RelationVocab {
         Self::from_json(&bytes).map_err(|reason| Error::format(path, reason))
     }
 
-    /// Writes an array of `{"id", "name"}` in class order; the file appears whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] when the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        write_atomically(path, |out| {
-            serde_json::to_writer_pretty(&mut *out, &self.relations)?;
-            out.write_all(b"\n")
-        })
+    /// An array of `{"id", "name"}` in class order.
+    pub fn to_json(&self) -> String {
+        let json = serde_json::to_string_pretty(&self.relations);
+        json.expect("pairs of strings can be written") + "\n"
     }
 
     /// The class index of the relation `id`.
@@ -117,11 +109,6 @@ impl RelationVocab {
     /// Number of classes: the relations and the threshold class.
     pub fn n_classes(&self) -> usize {
         self.relations.len()
-    }
-
-    /// Number of relations, the threshold class not counted.
-    pub fn n_relations(&self) -> usize {
-        self.relations.len() - 1
     }
 
     /// Every class in order, the threshold class first.
@@ -228,7 +215,7 @@ mod tests {
     #[test]
     fn docred_has_96_relations_and_the_threshold_class() {
         let vocab = RelationVocab::docred();
-        assert_eq!((vocab.n_classes(), vocab.n_relations()), (97, 96));
+        assert_eq!(vocab.n_classes(), 97);
         assert_eq!(vocab.id(THRESHOLD_CLASS), "Na");
         assert_eq!((vocab.id(1), vocab.name(1)), ("P17", "country"));
         assert_eq!(vocab.index_of("P527"), Some(11));
@@ -256,7 +243,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("relations.json");
         let vocab = RelationVocab::docred();
-        vocab.save(&path).unwrap();
+        std::fs::write(&path, vocab.to_json()).unwrap();
         assert_eq!(RelationVocab::load(&path).unwrap(), vocab);
     }
 

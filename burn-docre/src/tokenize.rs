@@ -10,7 +10,6 @@
 //! ```
 
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tokenizers::models::wordlevel::WordLevel;
@@ -18,7 +17,6 @@ use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
-use crate::atomic_file::write_atomically;
 use crate::document::Document;
 use crate::{Error, Result};
 
@@ -98,14 +96,13 @@ impl DocumentTokenizer {
         Self::prepare(tokenizer, path)
     }
 
-    /// Writes the tokenizer as a `tokenizer.json`, which appears whole or not at all.
+    /// The tokenizer as a `tokenizer.json`.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] when the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let json = self.tokenizer.to_string(true).map_err(|error| Error::format(path, error))?;
-        write_atomically(path, |out| out.write_all(json.as_bytes()))
+    /// [`Error::Format`] when it has a part that cannot be written.
+    pub fn to_json(&self) -> Result<String> {
+        self.tokenizer.to_string(true).map_err(|error| Error::format(&self.path, error))
     }
 
     /// The special tokens before a document: `[CLS]` or `<s>`.
@@ -118,9 +115,12 @@ impl DocumentTokenizer {
         &self.closing
     }
 
-    /// Number of tokens, added ones included.
+    /// One more than the largest token id, added and special tokens included: how many rows a word embedding needs.
+    /// That is more than the number of tokens where the ids have gaps.
     pub fn vocab_size(&self) -> usize {
-        self.tokenizer.get_vocab_size(true)
+        let special = self.opening.iter().chain(&self.closing).copied();
+        let ids = self.tokenizer.get_vocab(true).into_values().chain(special);
+        ids.max().map_or(0, |id| id as usize + 1)
     }
 
     /// The text of the token `id`, if there is one.
@@ -401,7 +401,7 @@ mod tests {
 
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tokenizer.json");
-        tokenizer.save(&path).unwrap();
+        std::fs::write(&path, tokenizer.to_json().unwrap()).unwrap();
         let loaded = DocumentTokenizer::from_file(&path).unwrap();
         assert_eq!(loaded.tokenize(&document).unwrap(), tokenized);
         assert_eq!((loaded.opening(), loaded.closing()), (&[2][..], &[3][..]));

@@ -72,6 +72,7 @@ fn the_same_model_gives_the_same_logits_on_every_backend_of_the_build() {
     let (first, expected) = &answers[0];
     assert_eq!(expected.len(), (3 * 2 + 5 * 4 + 4 * 3) * 5);
     for (name, logits) in &answers[1..] {
+        assert_eq!(logits.len(), expected.len(), "{name}");
         for (a, b) in logits.iter().zip(expected) {
             assert!((a - b).abs() < 1e-4, "{name} gives {a} where {first} gives {b}");
         }

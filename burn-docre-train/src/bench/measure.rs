@@ -215,7 +215,7 @@ impl<B: DocReBackend> Pass<B> for Preprocess<'_> {
     fn pass(&mut self, device: &B::Device, step: &mut Step) -> Result<()> {
         let Work { parts, documents, batch_size, .. } = self.0;
         for documents in documents.chunks(*batch_size) {
-            let encoded = encode_all(documents, &parts.tokenizer)?;
+            let encoded = encode_all(documents, &parts.tokenizer).collect::<Result<Vec<_>, _>>()?;
             let encoded: Vec<&EncodedDocument> = encoded.iter().collect();
             let _batch = DocReBatch::<B>::new(&encoded, &parts.config.encoder, device);
             step(encoded.len())?;
@@ -239,7 +239,7 @@ impl<'a, B: DocReBackend> Predict<'a, B> {
 impl<B: DocReBackend> Pass<B> for Predict<'_, B> {
     fn pass(&mut self, _: &B::Device, step: &mut Step) -> Result<()> {
         for found in self.inference.run(self.work.encoded_documents()) {
-            let _predictions = found?.predictions(self.inference.config());
+            let _predictions = found?.predictions(self.inference.config())?;
             step(1)?;
         }
         Ok(())

@@ -52,8 +52,9 @@ impl Work {
             Some(path) => read(path, args.documents, &parts.vocab)?,
             None => synthetic(args.documents, &vocabulary, parts.vocab.n_classes()),
         };
-        let encoded: Vec<_> =
-            encode_all(&documents, &parts.tokenizer)?.into_iter().map(Arc::new).collect();
+        let encoded = encode_all(&documents, &parts.tokenizer)
+            .map(|document| Ok(Arc::new(document?)))
+            .collect::<Result<_>>()?;
         Ok(Self { parts, documents, encoded, batch_size: args.batch_size })
     }
 

@@ -9,18 +9,18 @@ use burn_docre::{
 };
 
 use super::{
-    Session,
+    Session, check_placement,
     fit::{fresh_model, learner},
-    stage_config,
+    placement, stage_config,
 };
 use crate::{
-    checkpoint::Failure,
     cli::StageName,
     config::{RunConfig, StageConfig},
     corpora::Corpora,
+    failure::Failure,
     loader::{Position, TrainLoader, TrainSet, n_batches},
     memory,
-    optim::ParameterCount,
+    optim::{LeftOut, ParameterCount},
     ui::duration,
 };
 
@@ -31,8 +31,12 @@ const TIMED_DOCUMENTS: usize = 16;
 
 /// Prints parameters, steps, memory and time of a stage.
 pub fn run(session: &Session, config: RunConfig, stage: StageName) -> Result<()> {
+    let placement = placement(session, &config, None)?;
+    check_placement(session, &placement, config.compute.precision)?;
     let corpora = Corpora::load(&config, stage == StageName::Student, session.ui, session.stop)?;
-    let report = session.dispatch(DryRun { config: &config, stage, corpora: &corpora })?;
+    let n_devices = placement.devices.len();
+    let dry_run = DryRun { config: &config, stage, corpora: &corpora, n_devices };
+    let report = session.dispatch_on(placement.devices[0], dry_run)?;
     session.ui.results(&report)
 }
 
@@ -40,6 +44,7 @@ struct DryRun<'a> {
     config: &'a RunConfig,
     stage: StageName,
     corpora: &'a Corpora,
+    n_devices: usize,
 }
 
 impl BackendTask for DryRun<'_> {
@@ -55,17 +60,22 @@ impl BackendTask for DryRun<'_> {
             documents.iter().filter(|document| document.n_pairs() > 0).cloned().collect();
         ensure!(!documents.is_empty(), "{}: no document has two entities", self.stage.name());
         let n_batches = n_batches(documents.len(), stage.batch_size);
-        let steps_per_epoch = n_batches.div_ceil(stage.accumulation);
+        let steps_per_epoch = n_batches.div_ceil(stage.accumulation * self.n_devices);
         let timing = self.time::<B>(stage, documents, steps_per_epoch, &device)?;
         let n_epochs = stage.epochs_to_run();
-        let epoch = timing.batch * n_batches as f64 + timing.dev;
+        // Each device takes every other batch at the same time.
+        let epoch = timing.batch * n_batches as f64 / self.n_devices as f64 + timing.dev;
+        let devices = match self.n_devices {
+            1 => String::new(),
+            n => format!(", if {n} devices share it evenly"),
+        };
         let memory = memory::peak().map_or("unknown on this system".into(), |bytes| {
             format!("{:.1} GiB resident at most", bytes as f64 / (1u64 << 30) as f64)
         });
         let ParameterCount { encoder, head } = timing.parameters;
         Ok(format!(
             "stage       {}\nparameters  {} (encoder {encoder}, head {head})\nsteps       {} in {n_epochs} epochs, \
-             {steps_per_epoch} an epoch\nmemory      {memory}\ntime        {} an epoch, {} in all, dev evaluation included\n",
+             {steps_per_epoch} an epoch\nmemory      {memory}\ntime        {} an epoch, {} in all, dev evaluation included{devices}\n",
             self.stage.name(),
             encoder + head,
             steps_per_epoch * n_epochs,
@@ -94,7 +104,8 @@ impl DryRun<'_> {
         let parts = &self.corpora.parts;
         let model = fresh_model::<Autodiff<B>>(self.config, parts, self.config.seed, device)?;
         let n_steps = stage.epochs * steps_per_epoch;
-        let mut learner = learner::<B>(self.config, parts, stage, n_steps, model);
+        let mut learner =
+            learner::<B>(self.config, parts, stage, n_steps, model, &LeftOut::default());
         let parameters = ParameterCount::of(&learner.model());
         // The heaviest documents first: the first batch sets the peak of memory and warms up, the others are typical.
         documents.sort_by_key(|document| {

@@ -22,17 +22,19 @@ use burn_docre::{
 
 use super::Pipeline;
 use crate::{
-    checkpoint::{self, AtomicRecorder, Failure, KeepTwo, TrainingState},
+    checkpoint::{self, AtomicRecorder, KeepTwo},
     cli::StageName,
     config::{RunConfig, StageConfig},
     curves::CurveLogger,
+    failure::Failure,
     learning::{Components, Objective, Trainee},
     loader::{DevLoader, Position, TrainLoader, TrainSet, mix, n_batches},
     metrics::{dev_figures, step_figures},
-    optim::{GroupedAdamW, WarmupLinear},
+    optim::{GroupedAdamW, LeftOut, WarmupLinear},
     renderer::Screen,
     signals::Stopped,
     strategy::{Patience, StageEnd, StageStrategy},
+    training_state::TrainingState,
 };
 
 /// What a stage starts from.
@@ -156,12 +158,14 @@ pub fn learner<B: DocReBackend>(
     config: &StageConfig,
     n_steps: usize,
     model: DocReModel<Autodiff<B>>,
+    left_out: &LeftOut,
 ) -> Learner<Components<B>> {
     let precision = run.compute.precision;
     let objective =
         Objective::new(Arc::new(parts.config.clone()), run.loss, config.distillation, precision);
     let schedule = WarmupLinear::new(n_steps, config.warmup_ratio);
-    Learner::new(Trainee::new(model, objective), GroupedAdamW::new(config), schedule)
+    let optimizer = GroupedAdamW::new(config).counting(left_out.clone());
+    Learner::new(Trainee::new(model, objective), optimizer, schedule)
 }
 
 /// A stage about to train.
@@ -177,6 +181,7 @@ struct Stage<'a> {
 /// What the parts of a training share.
 struct Shared {
     failure: Failure,
+    left_out: LeftOut,
     position: Arc<Position>,
     curve_bytes: Arc<AtomicU64>,
     end: Arc<Mutex<Option<Result<StageEnd>>>>,
@@ -192,6 +197,7 @@ impl Stage<'_> {
         let interrupter = Interrupter::new();
         let shared = Shared {
             failure: Failure::default(),
+            left_out: LeftOut::default(),
             position: Arc::default(),
             curve_bytes: Arc::new(AtomicU64::new(self.state.metrics_bytes)),
             end: Arc::default(),
@@ -199,7 +205,8 @@ impl Stage<'_> {
         let batches_per_step = config.accumulation * devices.len();
         let n_steps = config.epochs * self.n_batches(&config).div_ceil(batches_per_step);
         let parts = &self.pipeline.corpora.parts;
-        let learner = learner(&self.pipeline.config, parts, &config, n_steps, model);
+        let learner =
+            learner(&self.pipeline.config, parts, &config, n_steps, model, &shared.left_out);
         let curves = CurveLogger::open(&self.directory, &shared.curve_bytes, &shared.failure)?;
         let (ui, epochs_done) = (self.pipeline.session.ui, self.state.epochs_done);
         let screen = Screen::start(ui, self.stage.name(), &interrupter, epochs_done);
@@ -207,7 +214,7 @@ impl Stage<'_> {
         let loader = self.loader::<B>(&config, &shared, devices);
         let strategy = self.strategy::<B>(&config, &shared, renderer.clone(), devices, &loader);
         let mut training = self
-            .training::<B>(&config, loader, &devices[0])
+            .training::<B>(&config, loader, &shared, &devices[0])
             .with_metric_logger(curves)
             .with_checkpointing_strategy(KeepTwo::after(self.state.checkpoint))
             .with_file_checkpointer(AtomicRecorder::new(&shared.failure))
@@ -249,9 +256,14 @@ impl Stage<'_> {
         &self,
         config: &StageConfig,
         train: TrainLoader<Autodiff<B>>,
+        shared: &Shared,
         device: &B::Device,
     ) -> SupervisedTraining<Components<B>> {
-        let dev = DevLoader::<B> { dev: self.pipeline.corpora.dev.clone(), device: device.clone() };
+        let dev = DevLoader::<B> {
+            dev: self.pipeline.corpora.dev.clone(),
+            device: device.clone(),
+            failure: shared.failure.clone(),
+        };
         let mut training = SupervisedTraining::new(&self.directory, Arc::new(train), Arc::new(dev))
             .num_epochs(config.epochs_to_run())
             .with_application_logger(None);
@@ -273,7 +285,6 @@ impl Stage<'_> {
         loader: &TrainLoader<Autodiff<B>>,
     ) -> StageStrategy<B> {
         let parts = self.pipeline.corpora.parts.clone();
-        let model_dir = self.pipeline.run.model(self.stage);
         StageStrategy {
             directory: self.directory.clone(),
             config: config.clone(),
@@ -283,9 +294,11 @@ impl Stage<'_> {
             state: self.state.clone(),
             position: shared.position.clone(),
             renderer,
-            save_best: Box::new(move |model| Ok(parts.save(&model_dir, model)?)),
+            save_model: Box::new(move |model, directory| Ok(parts.save(directory, model)?)),
+            model: self.pipeline.run.model(self.stage),
             stop: self.pipeline.session.stop.clone(),
             failure: shared.failure.clone(),
+            left_out: shared.left_out.clone(),
             curve_bytes: shared.curve_bytes.clone(),
             end: shared.end.clone(),
         }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use burn_docre::{
     backend::BackendTask,
     corpus::docred::{DocRedReader, Labels},
@@ -11,7 +11,7 @@ use burn_docre::{
     model_dir::{self, ModelParts},
     ops::DocReBackend,
     precision::{Precision, with_precision},
-    soft_labels::{Digest, Shard, SoftLabelWriter, shard_is_complete},
+    soft_labels::{Digest, Shard, SoftLabelStore, SoftLabelWriter},
     tokenize::DocumentTokenizer,
 };
 
@@ -36,16 +36,18 @@ impl BackendTask for Label<'_> {
         session.check_precision::<B>(args.precision, &device)?;
         let teacher = Teacher::<B>::load(&args.model, args.precision, &device)?;
         let n_classes = teacher.inference.config().n_classes;
-        if shard_is_complete(&args.output, args.shard, &teacher.identity, n_classes)? {
-            session.ui.note("these documents are labelled already; nothing to do");
-            return Ok(());
-        }
         let tokenizer = &teacher.tokenizer;
         let Shard { index, count } = args.shard;
         let documents = DocRedReader::open(&args.input, Labels::Ignore)?
             .enumerate()
             .filter(|(position, document)| document.is_err() || position % count == index)
             .map(|(_, document)| Ok(Arc::new(EncodedDocument::encode(&document?, tokenizer)?)));
+        let (output, identity) = (&args.output, &teacher.identity);
+        if let Some(store) = SoftLabelStore::open_shard(output, args.shard, identity, n_classes)? {
+            check_documents(&store, &args.shard.path(output), documents)?;
+            session.ui.note("these documents are labelled already; nothing to do");
+            return Ok(());
+        }
         let n_labelled = teacher.label(session, documents, None, &args.output, args.shard)?;
         session.ui.note(&format!("{n_labelled} documents labelled in {}", args.output.display()));
         Ok(())
@@ -54,11 +56,14 @@ impl BackendTask for Label<'_> {
 
 /// The label stage of a run, unless it is finished.
 pub fn run_stage<B: DocReBackend>(pipeline: &Pipeline, device: &B::Device) -> Result<()> {
-    let (session, output) = (pipeline.session, pipeline.run.labels());
+    let (session, output) = (&pipeline.session, pipeline.run.labels());
     let directory = pipeline.finished_model(StageName::Teacher)?;
     let identity = model_dir::identity(&directory)?;
     let n_classes = pipeline.corpora.parts.config.n_classes;
-    if shard_is_complete(&output, Shard::WHOLE, &identity, n_classes)? {
+    // Its parts may have been made on several machines.
+    if SoftLabelStore::has_begun(&output)? {
+        let store = SoftLabelStore::open(&output, &identity, n_classes)?;
+        check_documents(&store, &output, pipeline.corpora.distant.iter().cloned().map(Ok))?;
         session.ui.note("label: already finished");
         return Ok(());
     }
@@ -67,6 +72,31 @@ pub fn run_stage<B: DocReBackend>(pipeline: &Pipeline, device: &B::Device) -> Re
     let total = Some(documents.len());
     let documents = documents.iter().cloned().map(Ok);
     teacher.label(session, documents, total, &output, Shard::WHOLE)?;
+    Ok(())
+}
+
+/// An error if a document with pairs has no logits in the store, which lies at `path`.
+pub fn check_documents(
+    store: &SoftLabelStore,
+    path: &Path,
+    documents: impl Iterator<Item = Result<Arc<EncodedDocument>>>,
+) -> Result<()> {
+    let (mut n_missing, mut first) = (0, None);
+    for document in documents {
+        let document = document?;
+        if document.n_pairs() > 0 && !store.contains(&document.key().0) {
+            n_missing += 1;
+            first.get_or_insert(document);
+        }
+    }
+    if let Some(first) = first {
+        bail!(
+            "{}: no teacher logits for {n_missing} documents, the first is {:?}; remove what is there \
+             and make it anew by `docre label`, or choose another place",
+            path.display(),
+            first.title
+        );
+    }
     Ok(())
 }
 
@@ -100,7 +130,9 @@ impl<B: DocReBackend> Teacher<B> {
         for found in self.inference.run(documents) {
             let DocumentLogits { document, logits } = found?;
             if document.n_pairs() > 0 {
-                writer.push(document.key().0, document.n_pairs(), &logits)?;
+                writer
+                    .push(document.key().0, document.n_pairs(), &logits)
+                    .with_context(|| format!("document {:?}", document.title))?;
             }
             task.advance(1);
             session.stop.check()?;

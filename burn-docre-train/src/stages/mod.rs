@@ -22,12 +22,14 @@ use crate::{
     config::{DistillationConfig, RunConfig, StageConfig},
     corpora::{self, Corpora},
     dev::DevScores,
+    manifest::Placement,
     run_dir::RunDir,
     signals::{StopFlag, Stopped},
     ui::Ui,
 };
 
 /// What every command works with.
+#[derive(Clone, Copy)]
 pub struct Session<'a> {
     /// The program's voice.
     pub ui: &'a Ui,
@@ -85,14 +87,15 @@ impl<'a> Session<'a> {
 
 /// One run with its documents.
 pub struct Pipeline<'a> {
-    /// The program's voice and the stop flag.
-    pub session: &'a Session<'a>,
+    /// The program's voice and the stop flag, on the run's backend.
+    pub session: Session<'a>,
     /// The resolved configuration.
     pub config: RunConfig,
     /// Where results go.
     pub run: RunDir,
     /// The documents.
     pub corpora: Corpora,
+    devices: Vec<usize>,
     /// The command that goes on with this run after an interruption.
     resume_command: String,
 }
@@ -105,22 +108,27 @@ impl<'a> Pipeline<'a> {
         config: RunConfig,
         with_distant: bool,
     ) -> Result<Self> {
-        let devices = training_devices(session, &config);
-        // Before anything is written: a run keeps the devices and the precision that it was started with.
-        for &device in &devices {
-            session.dispatch_on(device, IsAble { session, precision: config.compute.precision })?;
-        }
-        let run = RunDir::open(args, &config, session.backend()?, &devices)?;
-        corpora::write_synthetic(&config, &run.root().join("data"))?;
+        let before = RunDir::placement(args)?;
+        let placement = placement(session, &config, before.as_ref())?;
+        check_placement(session, &placement, config.compute.precision)?;
+        let run = RunDir::open(args)?;
+        let inputs = run.check(&config, &placement)?;
         let corpora = Corpora::load(&config, with_distant, session.ui, session.stop)?;
+        if let Some(before) = before.filter(|before| before.backend != placement.backend) {
+            let (from, to) = (before.backend, placement.backend);
+            session.ui.note(&format!("the run was on {from} so far, and goes on on {to}"));
+        }
+        run.start(&config, inputs, &placement)?;
+        corpora::write_synthetic(&config, &run.root().join("data"))?;
         let resume_command = resume_command(command, args, run.root());
-        Ok(Self { session, config, run, corpora, resume_command })
+        let Placement { backend, devices } = placement;
+        let session = Session { backend: Some(backend), ..*session };
+        Ok(Self { session, config, run, corpora, devices, resume_command })
     }
 
     /// Runs `stages` on the chosen backend and prints the scores so far.
     fn run(&self, stages: impl BackendTask<Output = Result<()>>) -> Result<()> {
-        let first = training_devices(self.session, &self.config)[0];
-        match self.session.dispatch_on(first, stages) {
+        match self.session.dispatch_on(self.devices[0], stages) {
             Err(error) if error.is::<Stopped>() => {
                 bail!("{error}; go on by `{}`", self.resume_command)
             }
@@ -137,8 +145,8 @@ impl<'a> Pipeline<'a> {
     /// The devices that train together; `first` is the first of them.
     pub fn devices<B: DocReBackend>(&self, first: &B::Device) -> Result<Vec<B::Device>> {
         let kind = self.session.backend()?;
-        let numbers = training_devices(self.session, &self.config);
-        let others = numbers[1..].iter().map(|&number| Ok(backend::device::<B>(kind, number)?));
+        let others =
+            self.devices[1..].iter().map(|&number| Ok(backend::device::<B>(kind, number)?));
         std::iter::once(Ok(first.clone())).chain(others).collect()
     }
 
@@ -161,7 +169,7 @@ impl<'a> Pipeline<'a> {
     }
 
     fn is_finished(&self, stage: StageName) -> Result<bool> {
-        Ok(crate::checkpoint::TrainingState::load(&self.run.stage(stage))?.finished)
+        Ok(crate::training_state::TrainingState::load(&self.run.stage(stage))?.finished)
     }
 }
 
@@ -221,9 +229,35 @@ impl BackendTask for OneStage<'_> {
     }
 }
 
-/// The numbers of the devices that train together, at least one.
-/// Nothing, on a device that has to be there.
-/// Whether a device is there and computes in the precision.
+/// Where a run is to be computed: as the command line says, else as it was before, else as the configuration says.
+fn placement(
+    session: &Session,
+    config: &RunConfig,
+    before: Option<&Placement>,
+) -> Result<Placement> {
+    let backend = match (session.backend, before) {
+        (None, Some(before)) => before.backend,
+        _ => session.backend()?,
+    };
+    let devices = match (session.device, before, &config.compute.devices[..]) {
+        (Some(number), ..) => vec![number],
+        (None, Some(before), _) => before.devices.clone(),
+        (None, None, []) => vec![0],
+        (None, None, numbers) => numbers.to_vec(),
+    };
+    Ok(Placement { backend, devices })
+}
+
+/// An error if a device is not there or does not compute in the precision.
+fn check_placement(session: &Session, placement: &Placement, precision: Precision) -> Result<()> {
+    let session = Session { backend: Some(placement.backend), ..*session };
+    for &device in &placement.devices {
+        session.dispatch_on(device, IsAble { session: &session, precision })?;
+    }
+    Ok(())
+}
+
+/// Whether a device computes in the precision.
 struct IsAble<'a> {
     session: &'a Session<'a>,
     precision: Precision,
@@ -237,14 +271,6 @@ impl BackendTask for IsAble<'_> {
     }
 }
 
-fn training_devices(session: &Session, config: &RunConfig) -> Vec<usize> {
-    match (session.device, &config.compute.devices[..]) {
-        (Some(number), _) => vec![number],
-        (None, []) => vec![0],
-        (None, numbers) => numbers.to_vec(),
-    }
-}
-
 fn stage_config(config: &RunConfig, stage: StageName) -> Result<&StageConfig> {
     let stages = &config.stages;
     let section = match stage {
@@ -255,12 +281,23 @@ fn stage_config(config: &RunConfig, stage: StageName) -> Result<&StageConfig> {
     section.as_ref().with_context(|| format!("the configuration has no `stages.{}`", stage.name()))
 }
 
+/// The run itself remembers its backend and its devices.
 fn resume_command(command: &str, args: &RunArgs, root: &Path) -> String {
-    let mut text = format!("docre {command} {} --out {}", args.config.display(), root.display());
+    let path = |path: &Path| shell_word(&path.display().to_string());
+    let mut text = format!("docre {command} {} --out {}", path(&args.config), path(root));
     for item in &args.overrides {
-        text += &format!(" --set '{item}'");
+        text += &format!(" --set {}", shell_word(item));
     }
     text + " --resume"
+}
+
+/// `text` as a shell reads it, in quotes where it needs them.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.into(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
 }
 
 /// The dev scores of the finished stages, in per cent.
@@ -277,4 +314,17 @@ fn table(run: &RunDir) -> Result<String> {
         }
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_take_them_apart() {
+        assert_eq!(shell_word("stages.teacher.epochs=3"), "stages.teacher.epochs=3");
+        assert_eq!(shell_word("two words"), "'two words'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
+    }
 }

@@ -8,6 +8,7 @@ use burn_docre::{model_dir, ops::DocReBackend, soft_labels::SoftLabelStore};
 use super::{
     Pipeline,
     fit::{Start, fit},
+    label::check_documents,
 };
 use crate::cli::StageName;
 
@@ -27,16 +28,7 @@ fn open_labels(pipeline: &Pipeline) -> Result<SoftLabelStore> {
     let teacher = model_dir::identity(&pipeline.finished_model(StageName::Teacher)?)?;
     let n_classes = pipeline.corpora.parts.config.n_classes;
     let store = SoftLabelStore::open(&pipeline.run.labels(), &teacher, n_classes)?;
-    let with_pairs = pipeline.corpora.distant.iter().filter(|document| document.n_pairs() > 0);
-    let missing: Vec<_> =
-        with_pairs.filter(|document| !store.contains(&document.key().0)).collect();
-    if let Some(first) = missing.first() {
-        anyhow::bail!(
-            "{}: no teacher logits for {} distant documents, the first is {:?}; make them by `docre label`",
-            pipeline.run.labels().display(),
-            missing.len(),
-            first.title
-        );
-    }
+    let documents = pipeline.corpora.distant.iter().cloned().map(Ok);
+    check_documents(&store, &pipeline.run.labels(), documents)?;
     Ok(store)
 }

@@ -22,7 +22,9 @@ impl DocReBackend for Cuda {
                     .into(),
             );
         }
-        if cubecl::cuda::install::cuda_path().is_none() {
+        // A path that a variable names is not looked at by CubeCL until it compiles.
+        let toolkit = cubecl::cuda::install::cuda_path();
+        if !toolkit.is_some_and(|path| path.join("include/cuda_fp16.h").exists()) {
             return Err(
                 "CUDA's headers are not found; install the CUDA toolkit, or set CUDA_PATH to the \
                         folder that has them in `include`"

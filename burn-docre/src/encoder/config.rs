@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// The shortest input, special tokens included, that an encoder must have room for.
+const MIN_TOKENS: usize = 8;
+
 /// The families of encoders that can be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EncoderFamily {
@@ -99,10 +102,18 @@ impl EncoderConfig {
                 self.hidden_size, self.num_attention_heads
             ));
         }
-        if self.max_position_embeddings < self.position_offset() + 8 {
+        let least = self.position_offset().checked_add(MIN_TOKENS);
+        if least.is_none_or(|least| self.max_position_embeddings < least) {
             return Err(format!(
-                "encoder: max_position_embeddings {} leaves no room for text",
-                self.max_position_embeddings
+                "encoder: max_position_embeddings {} leaves no room for text from position {} on",
+                self.max_position_embeddings,
+                self.position_offset()
+            ));
+        }
+        if !(self.layer_norm_eps.is_finite() && self.layer_norm_eps > 0.0) {
+            return Err(format!(
+                "encoder: layer_norm_eps {} must be finite and above 0",
+                self.layer_norm_eps
             ));
         }
         let rates = [self.hidden_dropout_prob, self.attention_probs_dropout_prob];
@@ -124,7 +135,9 @@ impl EncoderConfig {
     pub fn position_offset(&self) -> usize {
         match self.model_type {
             EncoderFamily::Bert => 0,
-            EncoderFamily::Roberta | EncoderFamily::XlmRoberta => self.pad_token_id + 1,
+            EncoderFamily::Roberta | EncoderFamily::XlmRoberta => {
+                self.pad_token_id.saturating_add(1)
+            }
         }
     }
 
@@ -174,6 +187,27 @@ mod tests {
     fn an_unknown_activation_is_refused_by_name() {
         let config = EncoderConfig { hidden_act: "relu".into(), ..tiny_bert() };
         assert!(config.validate().unwrap_err().contains("hidden_act"));
+    }
+
+    #[test]
+    fn a_padding_id_that_leaves_no_room_for_text_is_refused_however_large() {
+        let with_padding_id = |pad_token_id| {
+            let model_type = EncoderFamily::Roberta;
+            EncoderConfig { model_type, pad_token_id, ..tiny_bert() }.validate()
+        };
+        assert_eq!(with_padding_id(24 - MIN_TOKENS - 1), Ok(()));
+        for id in [24 - MIN_TOKENS, 24, usize::MAX - MIN_TOKENS, usize::MAX - 1, usize::MAX] {
+            let error = with_padding_id(id).unwrap_err();
+            assert!(error.contains("max_position_embeddings 24 leaves no room"), "{id}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_addend_of_layer_normalisation_that_is_not_positive_and_finite_is_refused() {
+        for layer_norm_eps in [0.0, -1e-12, f64::NAN, f64::INFINITY] {
+            let error = EncoderConfig { layer_norm_eps, ..tiny_bert() }.validate().unwrap_err();
+            assert!(error.contains("layer_norm_eps"), "{error}");
+        }
     }
 
     #[test]

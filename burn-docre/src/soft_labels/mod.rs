@@ -23,7 +23,7 @@ mod writer;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use store::{SoftLabelStore, shard_is_complete};
+pub use store::SoftLabelStore;
 pub use writer::SoftLabelWriter;
 
 /// A SHA-256 digest: of a document's content (its key) or of a teacher's weights (its identity).

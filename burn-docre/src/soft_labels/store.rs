@@ -36,6 +36,36 @@ impl SoftLabelStore {
         Ok(Self { directory: directory.to_path_buf(), n_classes, shards })
     }
 
+    /// Opens one shard alone, to see what it holds; `None` if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SoftLabels`] when it is damaged, or from another teacher or class count.
+    pub fn open_shard(
+        directory: &Path,
+        shard: Shard,
+        teacher: &Digest,
+        n_classes: usize,
+    ) -> Result<Option<Self>> {
+        match MappedShard::open(directory, shard, teacher, n_classes) {
+            Ok(shard) => {
+                let directory = directory.to_path_buf();
+                Ok(Some(Self { directory, n_classes, shards: vec![shard] }))
+            }
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether `directory` holds a shard of whatever store.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn has_begun(directory: &Path) -> Result<bool> {
+        Ok(!shards_in(directory)?.is_empty())
+    }
+
     /// The teacher's logits for the document `key`, `n_pairs` × classes, pair after pair.
     ///
     /// # Errors
@@ -47,15 +77,15 @@ impl SoftLabelStore {
         let Some((shard, entry)) = found else {
             let reason = format!(
                 "no logits for document {}: the labels were made for another corpus or another \
-                 preprocessing of it; make them anew with `docre label`",
+                 preprocessing of it; remove them and make them anew with `docre label`",
                 short_hex(key)
             );
             return Err(refuse(&self.directory, reason));
         };
         if entry.n_pairs != n_pairs {
             let reason = format!(
-                "document {} has {n_pairs} entity pairs, its labels are for {}; make them anew with \
-                 `docre label`",
+                "document {} has {n_pairs} entity pairs, its labels are for {}; remove them and \
+                 make them anew with `docre label`",
                 short_hex(key),
                 entry.n_pairs
             );
@@ -81,24 +111,6 @@ impl SoftLabelStore {
     }
 }
 
-/// Whether `shard` is already there, so that a resumed run can skip it.
-///
-/// # Errors
-///
-/// When the file is there but damaged, or from another teacher or class count.
-pub fn shard_is_complete(
-    directory: &Path,
-    shard: Shard,
-    teacher: &Digest,
-    n_classes: usize,
-) -> Result<bool> {
-    match MappedShard::open(directory, shard, teacher, n_classes) {
-        Ok(_) => Ok(true),
-        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// The shards of the one store in `directory`, in order.
 fn complete_set(directory: &Path) -> Result<Vec<Shard>> {
     let mut found = shards_in(directory)?;
@@ -118,7 +130,7 @@ fn complete_set(directory: &Path) -> Result<Vec<Shard>> {
         Some(shard) => {
             let reason = format!(
                 "{shard} is missing; make it with `docre label --shard {}/{count}`",
-                shard.index
+                shard.index + 1
             );
             Err(refuse(directory, reason))
         }
@@ -203,7 +215,7 @@ fn check_identity(
     }
     if &header.teacher != teacher {
         return Err(format!(
-            "made by another teacher ({}) than the one given ({}); make them anew with `docre label`",
+            "made by another teacher ({}) than the one given ({}); remove them and make them anew with `docre label`",
             short_hex(&header.teacher),
             short_hex(teacher)
         ));

@@ -152,7 +152,9 @@ fn a_missing_shard_is_named() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), Shard { index: 0, count: 3 }, &[(1, 2)]);
     write(dir.path(), Shard { index: 2, count: 3 }, &[(2, 2)]);
+    // Files count from 0, the command line from 1.
     assert_refused(open(dir.path()), "labels-00001-of-00003.bin is missing");
+    assert_refused(open(dir.path()), "--shard 2/3");
 }
 
 #[test]
@@ -256,10 +258,11 @@ fn a_resumed_run_can_tell_which_shards_are_complete() {
     let dir = tempfile::tempdir().unwrap();
     let done = Shard { index: 0, count: 2 };
     let path = write(dir.path(), done, &[(1, 2)]);
-    let check = |shard| shard_is_complete(dir.path(), shard, &TEACHER, N_CLASSES);
-    assert!(check(done).unwrap());
-    assert!(!check(Shard { index: 1, count: 2 }).unwrap());
-    assert_refused(shard_is_complete(dir.path(), done, &[8; 32], N_CLASSES), "another teacher");
+    let check = |shard| SoftLabelStore::open_shard(dir.path(), shard, &TEACHER, N_CLASSES);
+    assert!(check(done).unwrap().unwrap().contains(&key(1)));
+    assert!(check(Shard { index: 1, count: 2 }).unwrap().is_none());
+    let of_another = SoftLabelStore::open_shard(dir.path(), done, &[8; 32], N_CLASSES);
+    assert_refused(of_another, "another teacher");
     std::fs::write(path, b"").unwrap();
     assert_refused(check(done), "cut off");
 }

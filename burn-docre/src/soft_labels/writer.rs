@@ -9,6 +9,7 @@ use half::f16;
 
 use super::format::{Entry, HEADER_LEN, Header, LOGIT_LEN, payload_checksum};
 use super::{Digest, Shard, short_hex};
+use crate::atomic_file::sync_directory_of;
 use crate::{Error, Result};
 
 /// Writes one shard of a store, document by document.
@@ -133,7 +134,7 @@ impl SoftLabelWriter {
         std::fs::rename(&self.partial, &self.path)
             .map_err(|source| Error::io(&self.path, "renaming the finished shard to", source))?;
         self.is_finished = true;
-        sync_directory(&self.path);
+        sync_directory_of(&self.path);
         Ok(self.path.clone())
     }
 
@@ -194,11 +195,4 @@ fn open_alone(path: &Path) -> Result<File> {
     // A file system without locks is no reason to refuse.
     file.set_len(0).map_err(io)?;
     Ok(file)
-}
-
-/// Makes the rename survive a power cut, where the system can do that.
-fn sync_directory(file: &Path) {
-    if let Some(Ok(directory)) = file.parent().map(File::open) {
-        let _ = directory.sync_all();
-    }
 }

@@ -169,12 +169,9 @@ fn check_losses<B: DocReBackend>(
         &values,
         &expected_logits(case, document),
     );
-    let predictions = predict(
-        &values,
-        encoded.n_entities(),
-        case.config.n_classes,
-        case.config.max_relations_per_pair,
-    );
+    let predictions =
+        predict(encoded, &values, case.config.n_classes, case.config.max_relations_per_pair)
+            .expect("numbers");
     let mut predicted: Vec<_> =
         predictions.iter().map(|p| [p.fact.pair.head, p.fact.pair.tail, p.fact.relation]).collect();
     predicted.sort();

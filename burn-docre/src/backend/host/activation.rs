@@ -75,6 +75,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_stays_none() {
+        let mut values = [f32::NAN; 3];
+        tanh(&mut values[..1]);
+        gelu(&mut values[1..2]);
+        gelu_backward(&[f32::NAN], &mut values[2..]);
+        assert!(values.iter().all(|x| x.is_nan()), "{values:?}");
+    }
+
+    #[test]
     fn the_normal_distribution_has_its_tabulated_values() {
         for (x, expected) in [(0.0, 0.5), (1.0, 0.841_344_8), (-1.96, 0.024_997_9), (6.0, 1.0)] {
             let ours = Normal::at(x).distribution;

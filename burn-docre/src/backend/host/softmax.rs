@@ -84,7 +84,8 @@ pub(super) fn exp(x: f32) -> f32 {
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // e^-87 is the smallest power that is a normal number; smaller ones count as 0 beside the row's maximum of 1.
     let is_tiny = x < -87.0;
-    let x = x.max(-87.0);
+    // Not `max`, which takes NaN for the smaller.
+    let x = if is_tiny { -87.0 } else { x };
     let n = (x * std::f32::consts::LOG2_E).round_ties_even();
     let r = x - n * LN2_HIGH - n * LN2_LOW;
     let mut power = 1.0 / 5040.0;
@@ -126,5 +127,16 @@ mod tests {
         }
         assert_eq!(exp(0.0), 1.0);
         assert_eq!(exp(-1e30), 0.0);
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none() {
+        assert!(exp(f32::NAN).is_nan());
+        for k in [2, 40] {
+            let mut row = vec![1.0; k];
+            row[k / 2] = f32::NAN;
+            softmax(&mut row, k);
+            assert!(row.iter().all(|x| x.is_nan()), "{row:?}");
+        }
     }
 }

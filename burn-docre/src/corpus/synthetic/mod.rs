@@ -306,7 +306,7 @@ mod tests {
         let corpus = corpus();
         let occurring: HashSet<usize> =
             corpus.train.iter().flat_map(|d| &d.facts).map(|fact| fact.relation).collect();
-        assert_eq!(occurring.len(), corpus.vocab.n_relations());
+        assert_eq!(occurring.len(), corpus.vocab.n_classes() - 1);
         let (mut n_facts, mut n_crossing) = (0, 0);
         for document in &corpus.train {
             let sentences = |entity: usize| -> HashSet<usize> {

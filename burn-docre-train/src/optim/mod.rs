@@ -1,134 +1,36 @@
 //! The optimizer of every stage: AdamW with one learning rate and weight decay for the encoder and another for the
 //! rest, gradients clipped by their global norm, and linear warm-up and decay per optimizer step.
 
-use std::marker::PhantomData;
+mod adamw;
+mod clipping;
+mod groups;
+mod schedule;
 
-use burn::{
-    lr_scheduler::LrScheduler,
-    module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param, ParamId},
-    optim::{
-        GradientsParams, LearningRate, MultiGradientsParams, Optimizer, SimpleOptimizer,
-        record::AdaptorRecord,
-    },
-    record::Record,
-    tensor::{
-        ElementConversion, Tensor,
-        backend::{AutodiffBackend, Backend},
+use std::{
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
     },
 };
-use burn_docre::ops::{self, AdamWStep, AdamWTensors, DocReBackend};
+
+use burn::{
+    module::{AutodiffModule, ModuleMapper, ModuleVisitor, Param, ParamId},
+    optim::{
+        GradientsParams, MultiGradientsParams, Optimizer, SimpleOptimizer, record::AdaptorRecord,
+    },
+    tensor::{Tensor, backend::AutodiffBackend},
+};
+use burn_docre::ops::DocReBackend;
 use hashbrown::HashMap;
 
+use self::{
+    adamw::AdamW,
+    clipping::clipping_factor,
+    groups::{Group, ModulePath},
+};
+pub use self::{groups::ParameterCount, schedule::WarmupLinear};
 use crate::config::StageConfig;
-
-/// The module path, from the trained module down, under which the encoder's parameters lie.
-const ENCODER_PATH: [&str; 2] = ["model", "encoder"];
-
-/// Which of the two parameter groups a parameter belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    /// The text encoder.
-    Encoder,
-    /// Everything else.
-    Head,
-}
-
-/// Linear warm-up from 0 to 1 and linear decay to 0: a factor for the learning rates, one step per optimizer step.
-///
-/// The factor of step k (from 0) is k / w for k < w and (n − k) / (n − w) after it, as in the authors' scheduler.
-#[derive(Clone, Debug)]
-pub struct WarmupLinear {
-    step: usize,
-    n_warmup: usize,
-    n_steps: usize,
-}
-
-impl WarmupLinear {
-    /// A schedule of `n_steps` steps, the share `warmup_ratio` of which is warm-up.
-    pub fn new(n_steps: usize, warmup_ratio: f64) -> Self {
-        Self { step: 0, n_warmup: (n_steps as f64 * warmup_ratio) as usize, n_steps }
-    }
-
-    fn factor(&self) -> f64 {
-        if self.step < self.n_warmup {
-            return self.step as f64 / self.n_warmup as f64;
-        }
-        let left = self.n_steps.saturating_sub(self.step);
-        left as f64 / self.n_steps.saturating_sub(self.n_warmup).max(1) as f64
-    }
-}
-
-impl LrScheduler for WarmupLinear {
-    type Record<B: Backend> = usize;
-
-    fn step(&mut self) -> f64 {
-        let factor = self.factor();
-        self.step += 1;
-        factor
-    }
-
-    fn to_record<B: Backend>(&self) -> usize {
-        self.step
-    }
-
-    fn load_record<B: Backend>(self, record: usize) -> Self {
-        Self { step: record, ..self }
-    }
-}
-
-/// AdamW of one parameter group.
-#[derive(Clone, Copy, Debug)]
-pub struct AdamW {
-    epsilon: f64,
-    weight_decay: f64,
-    grad_scale: f64,
-}
-
-/// What AdamW remembers of a parameter.
-#[derive(Record, Clone)]
-pub struct AdamWState<B: Backend, const D: usize> {
-    time: usize,
-    moment_1: Tensor<B, D>,
-    moment_2: Tensor<B, D>,
-}
-
-impl<B: DocReBackend> SimpleOptimizer<B> for AdamW {
-    type State<const D: usize> = AdamWState<B, D>;
-
-    fn step<const D: usize>(
-        &self,
-        learning_rate: LearningRate,
-        param: Tensor<B, D>,
-        grad: Tensor<B, D>,
-        state: Option<AdamWState<B, D>>,
-    ) -> (Tensor<B, D>, Option<AdamWState<B, D>>) {
-        let AdamWState { time, moment_1, moment_2 } = state.unwrap_or_else(|| AdamWState {
-            time: 0,
-            moment_1: grad.zeros_like(),
-            moment_2: grad.zeros_like(),
-        });
-        let step = AdamWStep {
-            learning_rate,
-            beta_1: 0.9,
-            beta_2: 0.999,
-            epsilon: self.epsilon,
-            weight_decay: self.weight_decay,
-            grad_scale: self.grad_scale,
-            time: time + 1,
-        };
-        let AdamWTensors { param, moment_1, moment_2, .. } =
-            ops::adamw_step(AdamWTensors { param, grad, moment_1, moment_2 }, &step);
-        (param, Some(AdamWState { time: step.time, moment_1, moment_2 }))
-    }
-
-    fn to_device<const D: usize>(state: AdamWState<B, D>, device: &B::Device) -> AdamWState<B, D> {
-        AdamWState {
-            time: state.time,
-            moment_1: state.moment_1.to_device(device),
-            moment_2: state.moment_2.to_device(device),
-        }
-    }
-}
 
 /// AdamW over two parameter groups with global-norm clipping.
 #[derive(Clone)]
@@ -141,7 +43,19 @@ where
     epsilon: f64,
     max_grad_norm: f64,
     states: States<B>,
+    left_out: LeftOut,
     module: PhantomData<M>,
+}
+
+/// Counts the steps in a row that were left out because the gradients were not finite.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOut(Arc<AtomicUsize>);
+
+impl LeftOut {
+    /// The steps since the last that changed something.
+    pub fn in_a_row(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// What AdamW remembers of each parameter, in the form that Burn's recorders write.
@@ -170,8 +84,14 @@ where
             epsilon: config.adam_epsilon,
             max_grad_norm: config.max_grad_norm,
             states: States::new(),
+            left_out: LeftOut::default(),
             module: PhantomData,
         }
+    }
+
+    /// Counts what it leaves out in `left_out`.
+    pub fn counting(self, left_out: LeftOut) -> Self {
+        Self { left_out, ..self }
     }
 }
 
@@ -185,8 +105,10 @@ where
     /// One step; `factor` is the schedule's factor of both learning rates. Gradients that are not finite are left out.
     fn step(&mut self, factor: f64, module: M, grads: GradientsParams) -> M {
         let Some(grad_scale) = clipping_factor(&module, &grads, self.max_grad_norm) else {
+            self.left_out.0.fetch_add(1, Ordering::Relaxed);
             return module;
         };
+        self.left_out.0.store(0, Ordering::Relaxed);
         let Self { rates, epsilon, states, .. } = self;
         let adamw = |(learning_rate, weight_decay)| {
             (factor * learning_rate, AdamW { epsilon: *epsilon, weight_decay, grad_scale })
@@ -220,43 +142,6 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Merge<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if let Some((grad, _)) = self.from.remove::<B::InnerBackend, D>(param.id) {
             self.into.register::<B::InnerBackend, D>(param.id, grad);
-        }
-    }
-}
-
-/// What all gradients are multiplied by, so that their joint norm is at most `max_norm`; `None` where they have none.
-fn clipping_factor<M, B>(module: &M, grads: &GradientsParams, max_norm: f64) -> Option<f64>
-where
-    M: AutodiffModule<B>,
-    B: AutodiffBackend<InnerBackend: DocReBackend>,
-{
-    let mut squares = SquaredNorm::<B::InnerBackend> { grads, squares: Vec::new() };
-    module.visit(&mut squares);
-    let norm = squares.total().sqrt();
-    norm.is_finite().then(|| (max_norm / (norm + 1e-6)).min(1.0))
-}
-
-struct SquaredNorm<'a, B: Backend> {
-    grads: &'a GradientsParams,
-    squares: Vec<Tensor<B, 1>>,
-}
-
-impl<B: Backend> SquaredNorm<'_, B> {
-    fn total(self) -> f64 {
-        if self.squares.is_empty() {
-            return 0.0;
-        }
-        Tensor::cat(self.squares, 0).sum().into_scalar().elem()
-    }
-}
-
-impl<B> ModuleVisitor<B> for SquaredNorm<'_, B::InnerBackend>
-where
-    B: AutodiffBackend<InnerBackend: DocReBackend>,
-{
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        if let Some(grad) = self.grads.get::<B::InnerBackend, D>(param.id) {
-            self.squares.push(ops::sum_of_squares(grad));
         }
     }
 }
@@ -296,83 +181,20 @@ impl<B: AutodiffBackend<InnerBackend: DocReBackend>> ModuleMapper<B> for Step<'_
     }
 }
 
-/// Follows a visit of a module, so that each parameter's group is known when it is visited.
-///
-/// Parameter ids change when a checkpoint is loaded; the path does not.
-#[derive(Default)]
-struct ModulePath(Vec<String>);
-
-impl ModulePath {
-    fn enter(&mut self, name: &str) {
-        self.0.push(name.to_string());
-    }
-
-    fn exit(&mut self) {
-        self.0.pop();
-    }
-
-    fn group(&self) -> Group {
-        match self.0.get(..2) {
-            Some(start) if start == ENCODER_PATH => Group::Encoder,
-            _ => Group::Head,
-        }
-    }
-}
-
-/// Numbers of parameters by group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ParameterCount {
-    /// In the encoder.
-    pub encoder: usize,
-    /// In everything else.
-    pub head: usize,
-}
-
-impl ParameterCount {
-    /// Counts the float parameters of `module`.
-    pub fn of<B: Backend, M: Module<B>>(module: &M) -> Self {
-        let mut visitor = Count { path: ModulePath::default(), count: Self::default() };
-        module.visit(&mut visitor);
-        visitor.count
-    }
-}
-
-struct Count {
-    path: ModulePath,
-    count: ParameterCount,
-}
-
-impl<B: Backend> ModuleVisitor<B> for Count {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let size = param.shape().num_elements();
-        match self.path.group() {
-            Group::Encoder => self.count.encoder += size,
-            Group::Head => self.count.head += size,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use burn::{
         backend::Autodiff,
+        module::Module,
         nn::{Linear, LinearConfig},
-        tensor::{Distribution, TensorData},
+        tensor::{Distribution, TensorData, backend::Backend},
     };
     use burn_docre::{
         backend::{BackendTask, dispatch},
         ops::DocReBackend,
     };
 
-    use super::*;
+    use super::{clipping::SquaredNorm, *};
 
     /// The shape of a trainee: the encoder's parameters lie under `model.encoder`.
     #[derive(Module, Debug)]
@@ -439,8 +261,10 @@ mod tests {
         norm: f64,
         clipped: Option<f64>,
         unclipped: Option<f64>,
-        /// After a step with a gradient that is no number.
+        /// After two steps with a gradient that is no number.
         encoder_after_nan: f64,
+        /// After these two steps, and after one more with good gradients.
+        left_out: [usize; 2],
         /// The first weight of encoder and head, before and after a step with factor 1.
         encoder: (f64, f64),
         head: (f64, f64),
@@ -484,17 +308,26 @@ mod tests {
                 ..config()
             };
             let clipped = stepped(&still);
-            let mut with_nan = grads();
-            let id = toy.model.head[0].weight.id;
-            let nan = with_nan.remove::<B, 2>(id).unwrap() * f64::NAN;
-            with_nan.register::<B, 2>(id, nan);
-            let after_nan = GroupedAdamW::new(&config()).step(1.0, toy.clone(), with_nan);
+            let with_nan = || {
+                let mut with_nan = grads();
+                let id = toy.model.head[0].weight.id;
+                let nan = with_nan.remove::<B, 2>(id).unwrap() * f64::NAN;
+                with_nan.register::<B, 2>(id, nan);
+                with_nan
+            };
+            let left_out = LeftOut::default();
+            let mut optimizer = GroupedAdamW::new(&config()).counting(left_out.clone());
+            let after_nan = optimizer.step(1.0, toy.clone(), with_nan());
+            let after_nan = optimizer.step(1.0, after_nan, with_nan());
+            let of_bad = left_out.in_a_row();
+            optimizer.step(1.0, toy.clone(), grads());
             Self {
                 count: ParameterCount::of(&toy),
                 norm,
                 clipped: clipping_factor(&toy, &grads(), 1e-3),
                 unclipped: clipping_factor(&toy, &grads(), 1e9),
                 encoder_after_nan: weights(&after_nan).0,
+                left_out: [of_bad, left_out.in_a_row()],
                 encoder: (before.0, after.0),
                 head: (before.1, after.1),
                 encoder_grad_sign: grad(&toy.model.encoder.weight),
@@ -522,8 +355,11 @@ mod tests {
     }
 
     #[test]
-    fn gradients_that_are_not_finite_change_nothing() {
-        on_a_backend(|checks| assert_eq!(checks.encoder_after_nan, checks.encoder.0));
+    fn gradients_that_are_not_finite_change_nothing_and_are_counted() {
+        on_a_backend(|checks| {
+            assert_eq!(checks.encoder_after_nan, checks.encoder.0);
+            assert_eq!(checks.left_out, [2, 0]);
+        });
     }
 
     #[test]
@@ -536,31 +372,6 @@ mod tests {
             let expected = before * (1.0 - 0.01 * 0.5) - 0.01 * checks.head_grad_sign;
             assert!((after - expected).abs() < 1e-4);
         });
-    }
-
-    #[test]
-    fn the_schedule_rises_from_zero_and_falls_to_zero() {
-        let mut schedule = WarmupLinear::new(10, 0.25);
-        let factors: Vec<f64> = (0..11).map(|_| schedule.step()).collect();
-        assert_eq!(&factors[..4], [0.0, 0.5, 1.0, 7.0 / 8.0]);
-        assert_eq!(&factors[9..], [1.0 / 8.0, 0.0]);
-    }
-
-    #[test]
-    fn a_restored_schedule_goes_on_where_it_was() {
-        struct Restore;
-        impl BackendTask for Restore {
-            type Output = ();
-            fn run<B: DocReBackend>(self, _: B::Device) {
-                let mut schedule = WarmupLinear::new(10, 0.2);
-                schedule.step();
-                schedule.step();
-                let record = schedule.to_record::<B>();
-                let mut restored = WarmupLinear::new(10, 0.2).load_record::<B>(record);
-                assert_eq!(schedule.step(), restored.step());
-            }
-        }
-        dispatch(None, 0, Restore).unwrap();
     }
 
     #[test]
