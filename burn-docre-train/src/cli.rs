@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn_docre::{backend::BackendKind, precision::Precision, soft_labels::Shard};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{bench::Mode, evaluate::EvaluateArgs, ui::LogFormat};
+use crate::{bench::Mode, ui::LogFormat};
 
 /// Trains, distils, evaluates and runs document-level relation extraction models.
 ///
@@ -132,6 +132,41 @@ pub struct PredictArgs {
     pub output: PathBuf,
 }
 
+/// `docre evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// Predictions in the DocRED submission format.
+    #[arg(long, value_name = "FILE")]
+    pub predictions: PathBuf,
+    /// Documents with the gold labels.
+    #[arg(long, value_name = "DOCS")]
+    pub gold: PathBuf,
+    /// Human-annotated training documents, whose facts Ign F1 discounts.
+    #[arg(long, value_name = "DOCS")]
+    pub train: PathBuf,
+    /// Distantly labelled training documents, for the second Ign F1.
+    #[arg(long, value_name = "DOCS")]
+    pub distant: Option<PathBuf>,
+    /// Relations: a rel2id.json or a model's relations.json [default: the 96 relations of DocRED].
+    #[arg(long, value_name = "FILE")]
+    pub relations: Option<PathBuf>,
+    /// Which ten relation types are frequent; the others are the long tail.
+    #[arg(long, value_name = "SET", value_enum, default_value_t = FrequentSet::Train)]
+    pub frequent_relations: FrequentSet,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where the frequent relation types come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FrequentSet {
+    /// The ten with the most facts in the training documents.
+    Train,
+    /// The fixed list of the Re-DocRED scorer.
+    Redocred,
+}
+
 /// `docre bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
@@ -165,16 +200,37 @@ pub struct BenchArgs {
     /// Directory for `bench.json`, `bench.svg` and `bench.png`.
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Measure nothing; compare the records of these files, from other builds, machines or programs.
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    /// Measure nothing; compare the records of these files, from other builds, machines or programs. Those of one name
+    /// that nothing else tells apart are numbered in the order of the files.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = NOT_TO_MERGE)]
     pub merge: Vec<PathBuf>,
     /// Measure nothing; write the batches for a program in another language, as `tools/peer` reads them.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_TO_DUMP)]
     pub dump_inputs: Option<PathBuf>,
     /// Measure one mode in this process and write its record here.
-    #[arg(long, value_name = "FILE", hide = true)]
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with_all = ["output", "peer", "threads"])]
     pub record: Option<PathBuf>,
 }
+
+/// What means nothing to `docre bench --merge`.
+const NOT_TO_MERGE: [&str; 13] = [
+    "backend",
+    "device",
+    "modes",
+    "model",
+    "input",
+    "documents",
+    "batch_size",
+    "samples",
+    "precision",
+    "threads",
+    "peer",
+    "dump_inputs",
+    "record",
+];
+/// What means nothing to `docre bench --dump-inputs`.
+const NOT_TO_DUMP: [&str; 9] =
+    ["backend", "device", "modes", "samples", "precision", "threads", "peer", "output", "record"];
 
 /// The training stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -2,52 +2,25 @@
 
 mod table;
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::Path,
+};
 
 use anyhow::{Context, Result, bail};
-use burn_docre::corpus::docred::{DocRedReader, Labels, read_documents};
-use burn_docre::document::Document;
-use burn_docre::eval::{FrequentRelations, PredictionSet, Report, Scorer};
-use burn_docre::relation::RelationVocab;
-use burn_docre::submission::read_submission;
-use clap::{Args, ValueEnum};
+use burn_docre::{
+    corpus::docred::{DocRedReader, Labels},
+    document::Document,
+    eval::{FrequentRelations, PredictionSet, Report, Scorer},
+    relation::RelationVocab,
+    submission::read_submission,
+};
 
-/// `docre evaluate`.
-#[derive(Debug, Args)]
-pub struct EvaluateArgs {
-    /// Predictions in the DocRED submission format.
-    #[arg(long, value_name = "FILE")]
-    pub predictions: PathBuf,
-    /// Documents with the gold labels.
-    #[arg(long, value_name = "DOCS")]
-    pub gold: PathBuf,
-    /// Human-annotated training documents, whose facts Ign F1 discounts.
-    #[arg(long, value_name = "DOCS")]
-    pub train: PathBuf,
-    /// Distantly labelled training documents, for the second Ign F1.
-    #[arg(long, value_name = "DOCS")]
-    pub distant: Option<PathBuf>,
-    /// Relations: a rel2id.json or a model's relations.json [default: the 96 relations of DocRED].
-    #[arg(long, value_name = "FILE")]
-    pub relations: Option<PathBuf>,
-    /// Which ten relation types are frequent; the others are the long tail.
-    #[arg(long, value_name = "SET", value_enum, default_value_t = FrequentSet::Train)]
-    pub frequent_relations: FrequentSet,
-    /// Print JSON instead of tables.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Where the frequent relation types come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FrequentSet {
-    /// The ten with the most facts in the training documents.
-    Train,
-    /// The fixed list of the Re-DocRED scorer.
-    Redocred,
-}
+use crate::{
+    cli::{EvaluateArgs, FrequentSet},
+    stages::Session,
+};
 
 impl From<FrequentSet> for FrequentRelations {
     fn from(set: FrequentSet) -> Self {
@@ -58,25 +31,25 @@ impl From<FrequentSet> for FrequentRelations {
     }
 }
 
-/// Scores the predictions: the result to standard output, remarks to standard error.
-pub fn run(args: EvaluateArgs) -> Result<()> {
-    let note = |message: &str| {
-        // A remark that nobody can read is no reason to stop.
-        let _ = writeln!(io::stderr(), "{message}");
-    };
-    let text = evaluate(&args, note)?;
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("writing to standard output")
-        }
-        _ => Ok(()),
+/// `docre evaluate`.
+pub fn run(session: &Session, args: &EvaluateArgs) -> Result<()> {
+    let text = evaluate(session, args, |message| session.ui.note(message))?;
+    match session.ui.results(&text) {
+        // Whoever reads has seen enough.
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        result => result,
     }
 }
 
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error: Option<&io::Error> = error.downcast_ref();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 /// What `docre evaluate` prints; `note` hears what the reader should know beside it.
-pub fn evaluate(args: &EvaluateArgs, mut note: impl FnMut(&str)) -> Result<String> {
+fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) -> Result<String> {
     let vocab = read_vocab(args.relations.as_deref())?;
-    let gold = read_documents(&args.gold, Labels::Resolve(&vocab))?;
+    let gold = documents(session, &args.gold, &vocab)?.collect::<Result<Vec<_>>>()?;
     let mut scorer = Scorer::new(&gold, []);
     if scorer.n_gold_facts() == 0 {
         bail!(
@@ -84,9 +57,13 @@ pub fn evaluate(args: &EvaluateArgs, mut note: impl FnMut(&str)) -> Result<Strin
             args.gold.display()
         );
     }
-    for_each_document(&args.train, &vocab, |document| scorer.add_training_document(document))?;
+    for document in documents(session, &args.train, &vocab)? {
+        scorer.add_training_document(&document?);
+    }
     if let Some(distant) = &args.distant {
-        for_each_document(distant, &vocab, |document| scorer.add_distant_document(document))?;
+        for document in documents(session, distant, &vocab)? {
+            scorer.add_distant_document(&document?);
+        }
     }
     let predictions = read_predictions(&args.predictions, &gold, &vocab, &mut note)?;
     let report = Report::new(&scorer, &predictions, &vocab, args.frequent_relations.into());
@@ -123,16 +100,19 @@ fn first_byte(path: &Path) -> io::Result<Option<u8>> {
     }
 }
 
-/// Shows the documents of a corpus one by one: the distant corpus need not fit into memory.
-fn for_each_document(
+/// The documents of a corpus one by one: the distant corpus need not fit into memory.
+fn documents<'a>(
+    session: &'a Session,
     path: &Path,
-    vocab: &RelationVocab,
-    mut visit: impl FnMut(&Document),
-) -> Result<()> {
-    for document in DocRedReader::open(path, Labels::Resolve(vocab))? {
-        visit(&document?);
-    }
-    Ok(())
+    vocab: &'a RelationVocab,
+) -> Result<impl Iterator<Item = Result<Document>> + 'a> {
+    let mut task = session.ui.task(&format!("{}: documents", path.display()), None);
+    let documents = DocRedReader::open(path, Labels::Resolve(vocab))?;
+    Ok(documents.map(move |document| {
+        session.stop.check()?;
+        task.advance(1);
+        Ok(document?)
+    }))
 }
 
 fn read_predictions(

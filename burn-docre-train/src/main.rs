@@ -57,7 +57,7 @@ fn run(cli: cli::Cli, ui: &Ui) -> anyhow::Result<()> {
         Command::Train(args) => stages::train(&session, &args),
         Command::Label(args) => stages::label::run(&session, &args),
         Command::Predict(args) => predict::run(&session, &args),
-        Command::Evaluate(args) => evaluate::run(args),
+        Command::Evaluate(args) => evaluate::run(&session, &args),
         Command::Bench(args) => bench::run(&session, &args),
         Command::Backends => backends::list(&session),
     }

@@ -8,6 +8,7 @@ use common::{Workshop, stderr, stdout};
 
 /// A peer that takes its turns and hands in `record.json`.
 const WELL_BEHAVED: &str = r#"
+echo "$*" > arguments
 while [ $# -gt 0 ]; do
     case $1 in --samples) samples=$2 ;; --output) output=$2 ;; esac
     shift
@@ -47,7 +48,36 @@ fn the_benchmark_writes_its_records_and_pictures_and_merges_them() {
     let table = stdout(&workshop.succeed(&merge));
     assert!(table.contains("preprocess") && table.contains("docs/s"), "{table}");
     assert_eq!(2 * records(&workshop, "a").len(), records(&workshop, "both").len());
+    assert!(table.contains("#1") && table.contains("#2"), "{table}");
     assert!(workshop.fail(1, &["bench", "--merge", "tiny.toml"]).contains("tiny.toml"));
+}
+
+#[test]
+fn options_that_would_be_ignored_are_refused() {
+    let workshop = Workshop::new();
+    for arguments in [
+        ["--merge", "a.json", "--samples", "2"],
+        ["--merge", "a.json", "--backend", "flex"],
+        ["--merge", "a.json", "--dump-inputs", "b.json"],
+        ["--dump-inputs", "b.json", "--output", "c"],
+        ["--record", "b.json", "--output", "c"],
+    ] {
+        let message = workshop.fail(2, &[&["bench"][..], &arguments].concat());
+        assert!(message.contains("cannot be used with"), "{message}");
+    }
+}
+
+#[test]
+fn a_benchmark_that_cannot_be_is_one_sentence() {
+    let workshop = Workshop::new();
+    for (arguments, reason) in [
+        (["--device", "4711"], "device 4711 does not exist"),
+        (["--precision", "f16"], "`--precision` f16 is for inference; gradients need the range"),
+    ] {
+        let message = workshop.fail(1, &[&["bench"][..], &arguments].concat());
+        assert!(message.contains(reason), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
 }
 
 #[test]
@@ -55,14 +85,18 @@ fn every_mode_is_measured_and_a_peer_takes_its_turns() {
     let workshop = Workshop::new();
     let bench = bench_of_a_model(&workshop);
     workshop.succeed(&[&bench[..], &["--modes", "inference", "--output", "a"]].concat());
-    let of_a = std::fs::read(workshop.path("a/bench.json")).unwrap();
-    workshop.write("record.json", of_a);
+    let of_a = records(&workshop, "a");
+    workshop.write("record.json", serde_json::to_vec(&of_a[..1]).unwrap());
     workshop.write("peer.sh", WELL_BEHAVED);
 
     let modes = ["--modes", "inference,training,label,preprocess", "--output", "b"];
     let output = workshop.succeed(&[&bench[..], &modes, &["--peer", "sh", "peer.sh"]].concat());
-    let n_backends = records(&workshop, "a").len();
-    assert_eq!(records(&workshop, "b").len(), 4 * n_backends + 2);
+    assert_eq!(records(&workshop, "b").len(), 4 * of_a.len() + 2);
+    // Each would have a default of its own.
+    let n_threads = std::thread::available_parallelism().unwrap();
+    let arguments = std::fs::read_to_string(workshop.path("arguments")).unwrap();
+    assert!(arguments.contains(&format!("--threads {n_threads}")), "{arguments}");
+    assert!(records(&workshop, "b").iter().all(|record| record["threads"] == n_threads.get()));
     let table = stdout(&output);
     assert!(table.contains("inference, turn by turn, "), "{table}");
     assert!(stderr(&output).contains("inference on peer: warmed up in 0.5 s"));

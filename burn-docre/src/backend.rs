@@ -73,6 +73,11 @@ impl BackendKind {
         cfg!(feature = "fusion") && !matches!(self, Self::Flex | Self::Tch)
     }
 
+    /// Whether this build compiles the kernels of [`Self::Wgpu`] to SPIR-V instead of WGSL (feature `vulkan`).
+    pub fn is_spirv(&self) -> bool {
+        cfg!(feature = "vulkan") && *self == Self::Wgpu
+    }
+
     /// The devices found on this machine, in the order of their numbers.
     ///
     /// # Errors

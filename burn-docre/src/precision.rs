@@ -42,7 +42,8 @@ impl Precision {
         }
     }
 
-    fn dtype(self) -> FloatDType {
+    /// Burn's name of it.
+    pub fn dtype(self) -> FloatDType {
         match self {
             Self::F32 => FloatDType::F32,
             Self::Bf16 => FloatDType::BF16,

@@ -442,13 +442,13 @@ def say(*words: object) -> None:
     print(*words, flush=True)
 
 
-def in_turn(work: Callable[[], object]) -> tuple[int, float]:
-    """How long it takes, once `docre bench` has said that it is our turn, and the speed of a matrix product after it."""
+def in_turn(work: Callable[[], object]) -> tuple[int, int | None, float]:
+    """When `docre bench` says so: how long it takes, the memory then, and the speed of a matrix product after it."""
     if not sys.stdin.readline():
         raise EOFError("whoever asked for the measurement has gone")
-    duration, peak = nanoseconds(work), matmul_peak()
+    duration, memory, peak = nanoseconds(work), peak_memory(), matmul_peak()
     say("sample")
-    return duration, peak
+    return duration, memory, peak
 
 
 def matmul_peak() -> float:
@@ -465,11 +465,12 @@ def matmul_peak() -> float:
 
 def keep_freed_memory() -> None:
     """As `docre` does: large buffers stay with the process, not to be mapped and cleared anew at each operation."""
-    m_mmap_max, m_trim_threshold, m_top_pad = -4, -1, -2
+    m_arena_max, m_mmap_max, m_trim_threshold, m_top_pad = -8, -4, -1, -2
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return  # another C library than glibc
+    mallopt(m_arena_max, 1)
     mallopt(m_mmap_max, 0)
     mallopt(m_trim_threshold, -1)
     mallopt(m_top_pad, 256 << 20)
@@ -484,6 +485,12 @@ def proc(path: str, key: str) -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), "")
 
 
+def peak_memory() -> int | None:
+    """The most bytes that this process has held, where the system says."""
+    words = proc("/proc/self/status", "VmHWM").split()
+    return int(words[0]) << 10 if words else None
+
+
 def measure(args: argparse.Namespace) -> dict:
     """One record in the form of `docre bench`."""
     model, config = load_model(args.model)
@@ -494,9 +501,8 @@ def measure(args: argparse.Namespace) -> dict:
     n_documents = sum(len(batch.lengths) for batch in batches)
     say("warm", warmup * 1e-9, n_documents)
     started = time.time_ns() // 1_000_000
-    samples, peaks = zip(*(in_turn(once) for _ in range(args.samples)))
+    samples, memory, peaks = zip(*(in_turn(once) for _ in range(args.samples)))
     processor = proc("/proc/cpuinfo", "model name")
-    peak_memory = proc("/proc/self/status", "VmHWM")
     return {
         "backend": "pytorch",
         "device": f"{processor}, {os.cpu_count()} threads",
@@ -522,7 +528,7 @@ def measure(args: argparse.Namespace) -> dict:
         "tokens": sum(sum(batch.lengths) for batch in batches),
         "pairs": sum(batch.n_pairs for batch in batches),
         "warmupSeconds": warmup * 1e-9,
-        "peakMemoryBytes": int(peak_memory.split()[0]) << 10 if peak_memory else 0,
+        "peakMemoryBytes": memory[0],
         "threads": torch.get_num_threads(),
         "precision": args.precision,
         "version": f"PyTorch {torch.__version__}",

@@ -19,6 +19,7 @@ use burn_docre::{
     features::{EncodedDocument, encode_all},
     inference::{DocumentLogits, Inference},
     ops::DocReBackend,
+    precision::Precision,
     soft_labels::{Shard, SoftLabelWriter},
 };
 
@@ -109,34 +110,22 @@ impl Measure<'_> {
         documents: usize,
         mut work: impl Pass<B>,
     ) -> Result<Timing> {
-        let stop = self.session.stop;
-        let mut timed = || -> Result<Duration> {
-            synchronize::<B>(device)?;
-            let started = Instant::now();
-            work.pass(device, &mut |n| {
-                Word::Documents(n).say()?;
-                stop.check()
-            })?;
-            synchronize::<B>(device)?;
-            Ok(started.elapsed())
-        };
-        let warmup = Instant::now();
-        let mut passes = Vec::new();
-        while passes.len() < MAX_WARMUP && !are_steady(&passes) {
-            passes.push(timed()?);
-        }
-        let warmup = warmup.elapsed().as_secs_f64();
+        let begun = Instant::now();
+        let passes = self.warm_up(device, &mut work)?;
+        let warmup = begun.elapsed().as_secs_f64();
         Word::Warm { seconds: warmup, documents }.say()?;
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut peaks = Vec::new();
-        let in_turn = |_| {
+        let (mut samples, mut peaks, mut memory) = (Vec::new(), Vec::new(), None);
+        for turn in 0..self.args.samples {
             wait_for_turn()?;
-            let sample = timed()?;
-            peaks.push(matmul_peak::<B>(device)?);
+            samples.push(self.timed_pass(device, &mut work)?);
+            // The operands of the matrix product are not to count.
+            if turn == 0 {
+                memory = memory_held::<B>(device);
+            }
+            peaks.push(matmul_peak::<B>(device, self.args.precision)?);
             Word::Sample.say()?;
-            Ok(sample)
-        };
-        let samples = (0..self.args.samples).map(in_turn).collect::<Result<_>>()?;
+        }
         peaks.sort_by(f64::total_cmp);
         Ok(Timing {
             started: started.as_millis() as u64,
@@ -148,21 +137,48 @@ impl Measure<'_> {
                 true => B::n_threads(device),
                 false => std::thread::available_parallelism().map_or(1, usize::from),
             },
-            peak_memory_bytes: match B::has_host_loops(device) {
-                true => crate::memory::peak(),
-                false => B::memory_held(device),
-            },
+            peak_memory_bytes: memory,
         })
+    }
+
+    /// Passes until they take a steady time; how long each took.
+    fn warm_up<B: DocReBackend>(
+        &self,
+        device: &B::Device,
+        work: &mut impl Pass<B>,
+    ) -> Result<Vec<Duration>> {
+        let mut passes = Vec::new();
+        while passes.len() < MAX_WARMUP && !are_steady(&passes) {
+            passes.push(self.timed_pass(device, work)?);
+        }
+        Ok(passes)
+    }
+
+    /// How long a pass takes.
+    fn timed_pass<B: DocReBackend>(
+        &self,
+        device: &B::Device,
+        work: &mut impl Pass<B>,
+    ) -> Result<Duration> {
+        synchronize::<B>(device)?;
+        let started = Instant::now();
+        work.pass(device, &mut |n| {
+            Word::Documents(n).say()?;
+            self.session.stop.check()
+        })?;
+        synchronize::<B>(device)?;
+        Ok(started.elapsed())
     }
 
     fn record(&self, work: &Work, timing: Timing) -> Record {
         let Statistics { max, mean, median, min, variance } = Statistics::of(&timing.samples);
+        let spirv = if self.kind.is_spirv() { "-spirv" } else { "" };
         let fused = if self.kind.is_fused() { "-fusion" } else { "" };
         Record {
             backend: self.kind.name().into(),
             device: self.device.name.clone(),
             drivers: self.device.drivers.clone(),
-            feature: format!("{}{fused}", self.kind),
+            feature: format!("{}{spirv}{fused}", self.kind),
             git_hash: option_env!("DOCRE_COMMIT").unwrap_or_default().into(),
             burn_version: crate::run_dir::BURN_VERSION.into(),
             name: self.mode.name().into(),
@@ -206,6 +222,14 @@ fn are_steady(passes: &[Duration]) -> bool {
 
 fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
     B::sync(device).map_err(|error| anyhow!("the device failed: {error:?}"))
+}
+
+/// The most memory that the work has held so far.
+fn memory_held<B: DocReBackend>(device: &B::Device) -> Option<u64> {
+    match B::has_host_loops(device) {
+        true => crate::memory::peak(),
+        false => B::memory_held(device),
+    }
 }
 
 /// Words to index tensors on the device.
@@ -333,12 +357,16 @@ fn schedule(batch_size: usize) -> StageConfig {
     }
 }
 
-/// Operations a second in the fastest of several square matrix products, of a size that takes the device a while.
-fn matmul_peak<B: DocReBackend>(device: &B::Device) -> Result<f64> {
+/// Operations a second in the fastest of several square matrix products in `precision`, of a size that takes the device a
+/// while.
+fn matmul_peak<B: DocReBackend>(device: &B::Device, precision: Precision) -> Result<f64> {
     const LONG_ENOUGH: Duration = Duration::from_millis(20);
     let mut best: f64 = 0.0;
     for n in [512usize, 1024, 2048, 4096, 8192] {
-        let random = || Tensor::<B, 2>::random([n, n], Distribution::Uniform(-1.0, 1.0), device);
+        let random = || {
+            let numbers = Distribution::Uniform(-1.0, 1.0);
+            Tensor::<B, 2>::random([n, n], numbers, device).cast(precision.dtype())
+        };
         let (lhs, rhs) = (random(), random());
         let mut fastest = Duration::MAX;
         for _ in 0..5 {

@@ -3,6 +3,7 @@
 //! Each backend and mode runs in a process of its own, so that peak memory, compiled kernels and thread pools are its own
 //! too; this process lets them take their samples in turn, collects their records and draws the comparison.
 
+mod comparison;
 mod contender;
 mod measure;
 mod plot;
@@ -16,7 +17,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use burn_docre::{atomic_file::write_atomically, backend::BackendKind, precision::Precision};
+use burn_docre::{
+    atomic_file::write_atomically,
+    backend::{BackendKind, BackendTask, dispatch},
+    ops::DocReBackend,
+    precision::Precision,
+};
 
 use self::{contender::Contender, measure::Measure, record::Record, work::Work};
 use crate::{cli::BenchArgs, stages::Session};
@@ -48,6 +54,7 @@ impl Mode {
 
 /// `docre bench`.
 pub fn run(session: &Session, args: &BenchArgs) -> Result<()> {
+    check(args)?;
     if let Some(path) = &args.record {
         return measure_here(session, args, path);
     }
@@ -68,6 +75,19 @@ pub fn run(session: &Session, args: &BenchArgs) -> Result<()> {
         write(directory, &records)?;
         session.ui.note(&format!("written to {}", directory.display()));
     }
+    Ok(())
+}
+
+/// Refuses what cannot be computed in the precision.
+fn check(args: &BenchArgs) -> Result<()> {
+    ensure!(
+        args.precision == Precision::F32 || args.peer.is_empty(),
+        "a peer computes in f32; leave --precision out"
+    );
+    ensure!(
+        args.precision != Precision::F16 || !args.modes.contains(&Mode::Training),
+        "`--precision` f16 is for inference; gradients need the range of bf16 or f32; give `--modes` without training"
+    );
     Ok(())
 }
 
@@ -105,7 +125,6 @@ fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
     let directory = tempfile::tempdir().context("a folder for the records cannot be made")?;
     let inputs = directory.path().join("inputs.json");
     if !args.peer.is_empty() {
-        ensure!(args.precision == Precision::F32, "a peer computes in f32; leave --precision out");
         Work::load(args)?.dump(&inputs)?;
     }
     let kinds = backends(session)?;
@@ -198,20 +217,41 @@ impl<'a> Left<'a> {
     }
 }
 
+/// Those that have the device, or the one that was asked for.
 fn backends(session: &Session) -> Result<Vec<BackendKind>> {
+    let check = |kind| dispatch(Some(kind), session.device(), IsThere);
     if let Some(kind) = session.chosen_backend() {
-        kind.devices()?;
+        check(kind)?;
         return Ok(vec![kind]);
     }
-    let mut able = Vec::new();
+    let (mut able, mut reasons) = (Vec::new(), Vec::new());
     for kind in BackendKind::compiled() {
-        match kind.devices() {
-            Ok(_) => able.push(kind),
-            Err(error) => session.ui.note(&format!("left out: {error}")),
+        match check(kind) {
+            Ok(()) => able.push(kind),
+            Err(error) => reasons.push(error.to_string()),
         }
     }
-    ensure!(!able.is_empty(), "no backend of this build can start here");
+    ensure!(!able.is_empty(), "nothing can be measured: {}", reasons.join("; "));
+    for reason in reasons {
+        session.ui.note(&format!("left out: {reason}"));
+    }
     Ok(able)
+}
+
+/// Nothing, on a device that has to be there.
+struct IsThere;
+
+impl BackendTask for IsThere {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, _device: B::Device) {}
+}
+
+/// How many threads of the processor everybody takes. Without `--threads` our backends are left their own default, but a
+/// peer has another.
+fn n_threads(args: &BenchArgs) -> Option<usize> {
+    let all = || std::thread::available_parallelism().map_or(1, usize::from);
+    args.threads.or_else(|| (!args.peer.is_empty()).then(all))
 }
 
 /// This program, measuring a mode on a backend.
@@ -239,9 +279,8 @@ fn ours(
             command.arg(name).arg(file);
         }
     }
-    if let Some(n) = args.threads {
+    if let Some(n) = n_threads(args) {
         let n = n.to_string();
-        command.args(["--threads", &n]);
         command.env("RAYON_NUM_THREADS", &n).env("OMP_NUM_THREADS", &n).env("MKL_NUM_THREADS", &n);
     }
     Ok(command)
@@ -264,23 +303,8 @@ fn peer(args: &BenchArgs, mode: Mode, inputs: &Path, record: &Path) -> Option<Co
         .arg(inputs)
         .arg("--output")
         .arg(record);
-    if let Some(n) = args.threads {
+    if let Some(n) = n_threads(args) {
         command.args(["--threads", &n.to_string()]);
     }
     Some(command)
-}
-
-/// The records of each mode, in the order of the modes' first appearance, the fastest first.
-fn modes_in_order(records: &[Record]) -> Vec<(String, Vec<&Record>)> {
-    let mut modes: Vec<(String, Vec<&Record>)> = Vec::new();
-    for record in records {
-        match modes.iter_mut().find(|(name, _)| *name == record.name) {
-            Some((_, of_mode)) => of_mode.push(record),
-            None => modes.push((record.name.clone(), vec![record])),
-        }
-    }
-    for (_, of_mode) in &mut modes {
-        of_mode.sort_by(|a, b| b.per_second(b.documents).total_cmp(&a.per_second(a.documents)));
-    }
-    modes
 }

@@ -1,4 +1,4 @@
-//! The comparison as a picture: documents a second by mode, one bar a backend. SVG, and PNG drawn from it.
+//! The comparison as a picture: documents a second by mode, one bar a contender. SVG, and PNG drawn from it.
 
 use std::{fmt::Write, path::Path};
 
@@ -6,106 +6,160 @@ use anyhow::{Context, Result};
 use burn_docre::atomic_file::write_atomically;
 use resvg::{tiny_skia, usvg};
 
-use super::{modes_in_order, record::Record, table};
+use super::{
+    comparison::{Named, by_mode, conditions, named, names, work},
+    record::Record,
+    table,
+};
 
-const WIDTH: f64 = 880.0;
-const LEFT: f64 = 190.0;
-const RIGHT: f64 = 230.0;
-const TOP: f64 = 92.0;
+const MARGIN: f64 = 24.0;
+/// From the names' room to the end of the axis, and the room for figures behind it.
+const AXIS: f64 = 480.0;
+const FIGURES: f64 = 210.0;
+const MIN_LEFT: f64 = 190.0;
 const ROW: f64 = 30.0;
 const BAR: f64 = 20.0;
-const PANEL_HEAD: f64 = 46.0;
-const FOOT: f64 = 44.0;
+const PANEL_HEAD: f64 = 34.0;
+const PANEL_FOOT: f64 = 12.0;
 /// Pixels of the PNG to one unit of the drawing.
 const SCALE: f32 = 2.0;
-/// Okabe and Ito's colours, which colour-blind readers can tell apart; a backend keeps its own in every panel.
+/// Okabe and Ito's colours, which colour-blind readers can tell apart; a contender keeps its own in every panel.
 const COLOURS: [&str; 7] =
     ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f"];
 const REGULAR: &[u8] = include_bytes!("../../assets/DejaVuSans-subset.ttf");
 const BOLD: &[u8] = include_bytes!("../../assets/DejaVuSans-Bold-subset.ttf");
 
+/// How words look.
+struct Style {
+    anchor: &'static str,
+    size: f64,
+    weight: &'static str,
+}
+
+const TITLE: Style = Style { anchor: "start", size: 20.0, weight: "bold" };
+const SUBTITLE: Style = Style { anchor: "start", size: 13.0, weight: "normal" };
+const MODE: Style = Style { anchor: "start", size: 15.0, weight: "bold" };
+const NAME: Style = Style { anchor: "end", size: 13.0, weight: "normal" };
+const FIGURE: Style = Style { anchor: "start", size: 13.0, weight: "normal" };
+const FOOT: Style = Style { anchor: "start", size: 11.0, weight: "normal" };
+
+impl Style {
+    /// Room for so many characters of ordinary text.
+    fn room(&self, n_characters: usize) -> f64 {
+        0.58 * self.size * n_characters as f64
+    }
+}
+
 /// The picture as SVG.
 pub fn svg(records: &[Record]) -> String {
-    let panels = modes_in_order(records);
-    let mut labels: Vec<String> = Vec::new();
-    for record in records {
-        if !labels.contains(&record.label()) {
-            labels.push(record.label());
-        }
+    let records = named(records);
+    let longest = records.iter().map(|named| named.name.chars().count()).max().unwrap_or(0);
+    let left = MIN_LEFT.max(MARGIN + NAME.room(longest) + 12.0);
+    let width = left + AXIS + FIGURES;
+    let mut drawing = Drawing { body: String::new(), y: 36.0, left, width };
+    drawing.paragraph(&TITLE, "Throughput, documents a second");
+    for line in work(&records) {
+        drawing.paragraph(&SUBTITLE, &line);
     }
-    let n_rows: usize = panels.iter().map(|(_, records)| records.len()).sum();
-    let height = TOP + panels.len() as f64 * PANEL_HEAD + n_rows as f64 * ROW + FOOT;
-    let mut body = String::new();
-    text(&mut body, (24.0, 36.0), "start", 20.0, true, "Throughput by backend, documents a second");
-    text(&mut body, (24.0, 60.0), "start", 13.0, false, &subtitle(records));
-    let mut y = TOP;
-    for (mode, records) in panels {
-        text(&mut body, (24.0, y + 22.0), "start", 15.0, true, &mode);
-        y += PANEL_HEAD - 12.0;
-        let fastest = records.first().map_or(1.0, |record| record.per_second(record.documents));
-        for record in records {
-            let colour = labels.iter().position(|label| *label == record.label()).unwrap_or(0);
-            row(&mut body, y, record, fastest, COLOURS[colour % COLOURS.len()]);
-            y += ROW;
-        }
-        y += 12.0;
+    let names = names(&records);
+    for (mode, records) in by_mode(&records) {
+        drawing.panel(mode, &records, &names);
     }
-    let foot = "Bars: median of the samples; lines: slowest to fastest sample.";
-    text(&mut body, (24.0, height - 18.0), "start", 12.0, false, foot);
+    drawing.y += 16.0;
+    drawing.paragraph(
+        &FOOT,
+        "Bars: median of the samples; lines: slowest to fastest sample; of matmul: of each one's own matrix product.",
+    );
+    for line in conditions(&records) {
+        drawing.paragraph(&FOOT, &line);
+    }
+    let Drawing { body, y: height, .. } = drawing;
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
-         font-family=\"DejaVu Sans, Verdana, sans-serif\" role=\"img\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
+         height=\"{height:.0}\" font-family=\"DejaVu Sans, Verdana, sans-serif\" role=\"img\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{body}</svg>\n"
     )
 }
 
-fn subtitle(records: &[Record]) -> String {
-    let Some(first) = records.first() else { return String::new() };
-    let batch = first.shapes.first().and_then(|shape| shape.first()).copied().unwrap_or(0);
-    let mut devices: Vec<&str> = records.iter().map(|record| record.device.as_str()).collect();
-    devices.sort_unstable();
-    devices.dedup();
-    let on = match devices[..] {
-        [device] => device.to_string(),
-        _ => format!("{} devices", devices.len()),
-    };
-    format!("{} documents, batches of {batch}, {on}", first.documents)
+/// A drawing that grows downwards.
+struct Drawing {
+    body: String,
+    /// Where the next line of words stands, or the next panel begins.
+    y: f64,
+    /// Where the bars begin.
+    left: f64,
+    width: f64,
 }
 
-fn row(body: &mut String, y: f64, record: &Record, fastest: f64, colour: &str) {
-    let full = WIDTH - LEFT - RIGHT;
-    let rate = record.per_second(record.documents);
-    // The slowest sample of another bar may be faster than this scale's end only by noise; it is cut there.
-    let x_of = |rate: f64| LEFT + full * (rate / fastest).min(1.08);
-    let (width, middle) = (x_of(rate) - LEFT, y + BAR / 2.0);
-    text(body, (LEFT - 12.0, middle + 4.5), "end", 13.0, false, &record.label());
-    let _ = writeln!(
-        body,
-        "<rect x=\"{LEFT}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"2\" fill=\"{colour}\"/>"
-    );
-    let of_sample = |micros: u64| record.documents as f64 / (micros.max(1) as f64 * 1e-6);
-    let (slow, fast) = (x_of(of_sample(record.max)), x_of(of_sample(record.min)));
-    let _ = writeln!(
-        body,
-        "<path d=\"M{slow:.1} {middle:.1}H{fast:.1}M{slow:.1} {a:.1}V{b:.1}M{fast:.1} {a:.1}V{b:.1}\" \
-         stroke=\"#222222\" stroke-width=\"1.2\" fill=\"none\"/>",
-        a = middle - 4.0,
-        b = middle + 4.0,
-    );
-    let share = record
-        .achieved_flops()
-        .map_or(String::new(), |(_, share)| format!("  · {:.0} % of matmul", 100.0 * share));
-    let value = format!("{}{share}", table::figure(rate));
-    text(body, (fast.max(x_of(rate)) + 8.0, middle + 4.5), "start", 13.0, false, &value);
-}
+impl Drawing {
+    /// Words, in as many lines as they need.
+    fn paragraph(&mut self, style: &Style, words: &str) {
+        let mut line = String::new();
+        for word in words.split(' ') {
+            let n_characters = line.chars().count() + 1 + word.chars().count();
+            if !line.is_empty() && style.room(n_characters) > self.width - 2.0 * MARGIN {
+                self.line(style, &std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line += word;
+        }
+        self.line(style, &line);
+    }
 
-fn text(body: &mut String, (x, y): (f64, f64), anchor: &str, size: f64, bold: bool, words: &str) {
-    let weight = if bold { " font-weight=\"bold\"" } else { "" };
-    let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let _ = writeln!(
-        body,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-size=\"{size}\"{weight} fill=\"#222222\">{words}</text>"
-    );
+    fn line(&mut self, style: &Style, words: &str) {
+        self.text((MARGIN, self.y), style, words);
+        self.y += style.size + 6.0;
+    }
+
+    /// A mode, whose axis ends at the fastest sample. `names` decide the colours.
+    fn panel(&mut self, mode: &str, records: &[&Named], names: &[&str]) {
+        self.text((MARGIN, self.y + 22.0), &MODE, mode);
+        self.y += PANEL_HEAD;
+        let fastest = records.iter().map(|named| named.record.rate_of(named.record.min));
+        let end = fastest.fold(f64::MIN_POSITIVE, f64::max);
+        for named in records {
+            let colour = names.iter().position(|name| *name == named.name).unwrap_or(0);
+            self.row(named, end, COLOURS[colour % COLOURS.len()]);
+            self.y += ROW;
+        }
+        self.y += PANEL_FOOT;
+    }
+
+    fn row(&mut self, Named { record, name }: &Named, end: f64, colour: &str) {
+        let (y, left) = (self.y, self.left);
+        let x_of = |micros: u64| left + AXIS * record.rate_of(micros) / end;
+        let (slow, median, fast) = (x_of(record.max), x_of(record.median), x_of(record.min));
+        let (width, middle) = (median - left, y + BAR / 2.0);
+        self.text((left - 12.0, middle + 4.5), &NAME, name);
+        let _ = writeln!(
+            self.body,
+            "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"2\" fill=\"{colour}\"/>"
+        );
+        let _ = writeln!(
+            self.body,
+            "<path d=\"M{slow:.1} {middle:.1}H{fast:.1}M{slow:.1} {a:.1}V{b:.1}M{fast:.1} {a:.1}V{b:.1}\" \
+             stroke=\"#222222\" stroke-width=\"1.2\" fill=\"none\"/>",
+            a = middle - 4.0,
+            b = middle + 4.0,
+        );
+        let share = record
+            .achieved_flops()
+            .map_or(String::new(), |(_, share)| format!("  · {:.0} % of matmul", 100.0 * share));
+        let figures = format!("{}{share}", table::figure(record.rate_of(record.median)));
+        self.text((fast + 8.0, middle + 4.5), &FIGURE, &figures);
+    }
+
+    fn text(&mut self, (x, y): (f64, f64), style: &Style, words: &str) {
+        let Style { anchor, size, weight } = style;
+        let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let _ = writeln!(
+            self.body,
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-size=\"{size}\" \
+             font-weight=\"{weight}\" fill=\"#222222\">{words}</text>"
+        );
+    }
 }
 
 /// Draws `svg` as a PNG file, with the fonts that the program carries.
@@ -135,7 +189,34 @@ mod tests {
         odd.device = "a < b & c".into();
         let picture = svg(&[odd, record("flex", "inference", 1.0)]);
         assert_eq!(picture.matches("rx=\"2\"").count(), 2);
-        assert!(picture.contains("2 devices") && !picture.contains("a < b"));
+        assert!(picture.contains("tch: a &lt; b &amp; c, ") && !picture.contains("a < b"));
+    }
+
+    #[test]
+    fn the_axis_ends_at_the_fastest_sample_and_every_whisker_at_its_own() {
+        let quick = Record { min: 500_000, ..record("flex", "inference", 4.0) };
+        let picture = svg(&[quick, record("tch", "inference", 2.0)]);
+        let end = MIN_LEFT + AXIS;
+        assert_eq!(picture.matches(&format!("H{end:.1}M")).count(), 1, "{picture}");
+        // tch: 1.8 s in the fastest sample.
+        let of_tch = MIN_LEFT + AXIS * 0.5 / 1.8;
+        assert!(picture.contains(&format!("H{of_tch:.1}M")), "{picture}");
+    }
+
+    #[test]
+    fn equal_names_of_different_devices_have_names_and_colours_of_their_own() {
+        let there = Record { device: "a card".into(), ..record("flex", "inference", 2.0) };
+        let picture = svg(&[record("flex", "inference", 1.0), there]);
+        for part in [">flex, a card<", ">flex, a processor<", COLOURS[0], COLOURS[1]] {
+            assert!(picture.contains(part), "{part} in {picture}");
+        }
+    }
+
+    #[test]
+    fn long_words_take_several_lines() {
+        let mut drawing = Drawing { body: String::new(), y: 0.0, left: 0.0, width: 300.0 };
+        drawing.paragraph(&FOOT, &["word"; 30].join(" "));
+        assert_eq!(drawing.body.matches("<text").count(), 4);
     }
 
     #[test]

@@ -146,6 +146,11 @@ impl Record {
         count as f64 / (self.median.max(1) as f64 * 1e-6)
     }
 
+    /// Documents a second in a sample of so many microseconds.
+    pub fn rate_of(&self, micros: u64) -> f64 {
+        self.documents as f64 / (micros.max(1) as f64 * 1e-6)
+    }
+
     /// Half the distance between the slowest and the fastest sample, as a share of the median.
     pub fn spread(&self) -> f64 {
         (self.max - self.min) as f64 / 2.0 / self.median.max(1) as f64
@@ -157,12 +162,25 @@ impl Record {
         Some((rate, rate / self.matmul_peak_flops))
     }
 
-    /// The label of the record's bar.
+    /// What the record is called where nothing else is called so.
     pub fn label(&self) -> String {
         match self.precision.as_str() {
             "f32" => self.feature.clone(),
             precision => format!("{} {precision}", self.feature),
         }
+    }
+
+    /// The program's version, with its commit where that is known.
+    pub fn build(&self) -> String {
+        match self.git_hash.get(..9).unwrap_or(&self.git_hash) {
+            "" => self.version.clone(),
+            commit => format!("{} ({commit})", self.version),
+        }
+    }
+
+    /// Documents of a batch.
+    pub fn batch_size(&self) -> usize {
+        self.shapes.first().and_then(|shape| shape.first()).copied().unwrap_or(0)
     }
 }
 
@@ -173,6 +191,13 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
     let records: Vec<Record> = serde_json::from_str(&text)
         .with_context(|| format!("{}: no list of benchmark records", path.display()))?;
     ensure!(!records.is_empty(), "{}: the file has no records", path.display());
+    for (i, Record { name, feature, min, median, max, .. }) in records.iter().enumerate() {
+        ensure!(
+            min <= median && median <= max,
+            "{}: record {i} ({name} on {feature}): min {min}, median {median} and max {max} are out of order",
+            path.display()
+        );
+    }
     Ok(records)
 }
 
@@ -245,6 +270,16 @@ pub mod tests {
         for name in ["gitHash", "burnVersion", "numSamples", "rawDurations", "systemInfo", "secs"] {
             assert!(text.contains(&format!("\"{name}\"")), "{name}");
         }
+    }
+
+    #[test]
+    fn samples_out_of_order_are_an_error_that_names_file_and_record() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bench.json");
+        let good = record("tch", "training", 1.5);
+        write(&path, &[good.clone(), Record { max: good.min - 1, ..good }]).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("bench.json: record 1 (training on tch): min 1350000"), "{error}");
     }
 
     #[test]

@@ -2,109 +2,95 @@
 
 use std::fmt::Write;
 
-use super::{modes_in_order, record::Record};
+use super::{
+    comparison::{Named, by_mode, conditions, named, work},
+    record::Record,
+};
 
 /// Width of the longest bar.
 const BAR: usize = 24;
 
 /// One block a mode, the fastest first, each with a bar and the ratio to the fastest.
 pub fn table(records: &[Record]) -> String {
+    let records = named(records);
     let mut text = String::new();
-    let width = records.iter().map(|record| record.label().len()).max().unwrap_or(0).max(8);
-    for (mode, records) in modes_in_order(records) {
-        let fastest = records.first().map_or(1.0, |record| record.per_second(record.documents));
+    let width = records.iter().map(|named| named.name.chars().count()).max().unwrap_or(0).max(8);
+    for (mode, records) in by_mode(&records) {
         let _ = writeln!(
             text,
             "{mode:<width$}  {:>9}  {:<BAR$}  {:>5}  {:>8}  {:>9}  {:>8}  {:>9}  {:>7}  {:>8}",
             "docs/s", "", "±", "tokens/s", "pairs/s", "GFLOP/s", "of matmul", "memory", "warm-up",
         );
-        for record in records {
-            let rate = record.per_second(record.documents);
-            let (flops, share) = record.achieved_flops().map_or_else(
-                || ("-".into(), "-".into()),
-                |(rate, share)| (figure(rate / 1e9), format!("{:.0} %", 100.0 * share)),
-            );
-            let memory = record.peak_memory_bytes.map_or("-".into(), |bytes| {
-                format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
-            });
-            let _ = writeln!(
-                text,
-                "{:<width$}  {:>9}  {:<BAR$}  {:>4.0}%  {:>8}  {:>9}  {flops:>8}  {share:>9}  {memory:>7}  {:>8}",
-                record.label(),
-                figure(rate),
-                bar(rate / fastest),
-                100.0 * record.spread(),
-                figure(record.per_second(record.tokens)),
-                figure(record.per_second(record.pairs)),
-                crate::ui::duration(record.warmup_seconds),
-            );
-        }
-        text.push('\n');
+        let fastest = records[0].record;
+        let rows = records.iter().map(|named| row(named, fastest, width));
+        text.extend(rows.chain(["\n".into()]));
     }
-    text += &conditions(records);
-    text
+    text + &notes(&records)
+}
+
+fn row(named: &Named, fastest: &Record, width: usize) -> String {
+    let Named { record, name } = named;
+    let rate = record.per_second(record.documents);
+    let (flops, share) = record.achieved_flops().map_or_else(
+        || ("-".into(), "-".into()),
+        |(rate, share)| (figure(rate / 1e9), format!("{:.0} %", 100.0 * share)),
+    );
+    let memory = record
+        .peak_memory_bytes
+        .map_or("-".into(), |bytes| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64));
+    format!(
+        "{name:<width$}  {:>9}  {:<BAR$}  {:>4.0}%  {:>8}  {:>9}  {flops:>8}  {share:>9}  {memory:>7}  {:>8}\n",
+        figure(rate),
+        bar(rate / fastest.per_second(fastest.documents)),
+        100.0 * record.spread(),
+        figure(record.per_second(record.tokens)),
+        figure(record.per_second(record.pairs)),
+        crate::ui::duration(record.warmup_seconds),
+    )
 }
 
 /// How each mode's records that took turns compare with the first, turn by turn; the speed of the first is 1.
 pub fn turns(records: &[Record]) -> String {
     let mut text = String::new();
-    for of_mode in records.chunk_by(|a, b| a.name == b.name) {
+    for of_mode in named(records).chunk_by(|a, b| a.record.name == b.record.name) {
         let [first, others @ ..] = of_mode else { continue };
-        let ratios = others.iter().map(|record| {
-            let turns = record.raw_durations.iter().zip(&first.raw_durations);
+        let ratios = others.iter().map(|Named { record, name }| {
+            let turns = record.raw_durations.iter().zip(&first.record.raw_durations);
             let mut ratios: Vec<f64> =
                 turns.map(|(own, first)| first.as_secs_f64() / own.as_secs_f64()).collect();
             ratios.sort_by(f64::total_cmp);
             let at = |i: usize| ratios.get(i).copied().unwrap_or(f64::NAN);
             let (min, median, max) = (at(0), at(ratios.len() / 2), at(ratios.len().max(1) - 1));
-            format!("{} {median:.2} ({min:.2} to {max:.2})", record.label())
+            format!("{name} {median:.2} ({min:.2} to {max:.2})")
         });
         let ratios: Vec<_> = ratios.collect();
         if !ratios.is_empty() {
-            let (mode, first) = (&first.name, first.label());
+            let (mode, first) = (&first.record.name, &first.name);
             let _ = writeln!(text, "{mode}, turn by turn, {first} = 1: {}", ratios.join(", "));
         }
     }
     text
 }
 
-/// What was measured on which devices.
-fn conditions(records: &[Record]) -> String {
-    let Some(first) = records.first() else { return String::new() };
-    let batch = first.shapes.first().and_then(|shape| shape.first()).copied().unwrap_or(0);
-    let mut text = format!(
-        "{} documents in batches of {batch} ({} tokens, {} pairs), {} samples each, medians\n",
-        first.documents, first.tokens, first.pairs, first.num_samples
+/// What was measured where, and how to read the columns.
+fn notes(records: &[Named]) -> String {
+    let samples = records.iter().map(|named| named.record.num_samples);
+    let samples = match (samples.clone().min().unwrap_or(0), samples.max().unwrap_or(0)) {
+        (min, max) if min == max => min.to_string(),
+        (min, max) => format!("{min} to {max}"),
+    };
+    let columns = format!(
+        "medians of {samples} samples each, ± half the range; of matmul: of each one's own matrix product"
     );
-    let mut seen = Vec::new();
-    for record in records {
-        let drivers = match record.drivers.as_str() {
-            "" => String::new(),
-            drivers => format!(", {drivers}"),
-        };
-        let line = format!(
-            "{}: {}{drivers}, {} threads, {:.0} GFLOP/s in a matrix product, {}",
-            record.label(),
-            record.device,
-            record.threads,
-            record.matmul_peak_flops / 1e9,
-            record.version,
-        );
-        if !seen.contains(&record.label()) {
-            seen.push(record.label());
-            text += &line;
-            text.push('\n');
-        }
-    }
-    for record in records.iter().filter(|record| !record.is_steady) {
-        let _ = writeln!(
-            text,
-            "{} in {}: passes were still getting faster when the warm-up was cut off",
-            record.label(),
+    let unsteady = records.iter().filter(|named| !named.record.is_steady).map(|named| {
+        let Named { record, name } = named;
+        format!(
+            "{name} in {}: passes were still getting faster when the warm-up was cut off",
             record.name
-        );
-    }
-    text
+        )
+    });
+    let lines = work(records).into_iter().chain([columns]).chain(conditions(records));
+    lines.chain(unsteady).map(|line| line + "\n").collect()
 }
 
 /// A rate with three digits that count, or more before the point.
@@ -164,7 +150,19 @@ mod tests {
         assert!(tch < text.find("\nflex").expect("a line of flex"), "{text}");
         assert!(text.contains("training") && text.contains("3.0 GiB"), "{text}");
         assert!(text.contains("flex: a processor, library 1.2, 2 threads"), "{text}");
+        assert!(text.contains("medians of 3 samples each, ± half the range"), "{text}");
         assert!(!text.contains("warm-up was"), "{text}");
+    }
+
+    #[test]
+    fn equal_names_of_different_sources_stay_apart_and_so_does_their_work() {
+        let there =
+            Record { device: "a card".into(), documents: 8, ..record("flex", "label", 2.0) };
+        let text = table(&[record("flex", "label", 4.0), there]);
+        for name in ["\nflex, a processor  ", "\nflex, a card  ", "\nflex, a card: a card, "] {
+            assert!(text.contains(name), "{text}");
+        }
+        assert!(text.contains("\nnot the same work: 16 documents"), "{text}");
     }
 
     #[test]

@@ -5,6 +5,11 @@ use std::path::Path;
 use clap::Parser;
 
 use super::*;
+use crate::{
+    cli::GlobalArgs,
+    signals::StopFlag,
+    ui::{LogFormat, Ui},
+};
 
 const GOLD: &str = r#"[
  {"title":"Anna","sents":[["Anna","lives","in","Tolm","."],["Tolm","lies","in","Veskia","."]],
@@ -34,6 +39,16 @@ struct Command {
     args: EvaluateArgs,
 }
 
+/// Runs the command; the result and the notes.
+fn evaluated(args: &EvaluateArgs) -> Result<(String, Vec<String>)> {
+    let (ui, stop) = (Ui::new(LogFormat::Human), StopFlag::default());
+    let global = GlobalArgs { backend: None, device: None, log_format: LogFormat::Human };
+    let mut notes = Vec::new();
+    let session = Session::new(&ui, &stop, &global);
+    let text = evaluate(&session, args, |note| notes.push(note.to_owned()))?;
+    Ok((text, notes))
+}
+
 /// Runs the command on these predictions; the result and the notes.
 fn run_on(predictions: &str, more: &[&str]) -> Result<(String, Vec<String>)> {
     let dir = tempfile::tempdir()?;
@@ -52,9 +67,7 @@ fn run_on(predictions: &str, more: &[&str]) -> Result<(String, Vec<String>)> {
     let more = more.iter().map(|arg| arg.replace("DIR", dir.path().to_str().unwrap()));
     let flags = required.into_iter().flat_map(|(flag, path)| [flag.to_owned(), path]);
     let args = ["docre".to_owned()].into_iter().chain(flags).chain(more);
-    let mut notes = Vec::new();
-    let text = evaluate(&Command::parse_from(args).args, |note| notes.push(note.to_owned()))?;
-    Ok((text, notes))
+    evaluated(&Command::parse_from(args).args)
 }
 
 fn failure(predictions: &str, more: &[&str]) -> String {
@@ -148,7 +161,7 @@ fn gold_without_labels_is_an_error() {
         frequent_relations: FrequentSet::Train,
         json: false,
     };
-    let error = evaluate(&args, |_| ()).unwrap_err().to_string();
+    let error = evaluated(&args).unwrap_err().to_string();
     assert!(error.contains("unlabelled.json: no document has a label"), "{error}");
 }
 

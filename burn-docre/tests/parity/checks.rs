@@ -1,6 +1,6 @@
 //! What is compared, and how closely.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Mutex};
 
 use burn::{
     module::{AutodiffModule, Module, ModuleVisitor, Param},
@@ -30,6 +30,23 @@ const TENSOR_TOLERANCE: f32 = 1e-4;
 const LOSS_TOLERANCE: f64 = 1e-5;
 /// Gradients: `‖a - b‖ <= GRADIENT_TOLERANCE * ‖b‖`.
 const GRADIENT_TOLERANCE: f64 = 1e-3;
+
+/// The largest differences that were seen, in the measures of the tolerances.
+#[derive(Debug)]
+pub(crate) struct Worst {
+    tensor: f64,
+    loss: f64,
+    gradient: f64,
+}
+
+/// Of all cases of this process.
+pub(crate) static WORST: Mutex<Worst> = Mutex::new(Worst { tensor: 0.0, loss: 0.0, gradient: 0.0 });
+
+fn saw(which: impl FnOnce(&mut Worst) -> &mut f64, difference: f64) {
+    let mut worst = WORST.lock().unwrap();
+    let worst = which(&mut worst);
+    *worst = worst.max(difference);
+}
 
 /// Runs every check of one case.
 pub(crate) fn run<B: DocReBackend>(case: &Case, device: &B::Device) {
@@ -189,6 +206,7 @@ fn check_losses<B: DocReBackend>(
         };
         let loss = f64::from(floats(loss)[0]);
         let difference = (loss - value).abs();
+        saw(|worst| &mut worst.loss, difference / value.abs());
         assert!(
             difference <= LOSS_TOLERANCE * value.abs(),
             "{}: doc{document} {name}: {loss} instead of {value}",
@@ -275,6 +293,9 @@ fn assert_gradient(case: &Case, name: &str, gradient: &[f32]) {
     };
     let difference = norm(&mut gradient.iter().zip(&expected).map(|(a, b)| a - b));
     let size = norm(&mut expected.iter().copied());
+    if size > 0.0 {
+        saw(|worst| &mut worst.gradient, difference / size);
+    }
     assert!(
         difference <= GRADIENT_TOLERANCE * size,
         "{}: {name}: the difference has norm {difference}, the gradient {size}",
@@ -297,6 +318,7 @@ fn assert_values(case: &Case, name: &str, values: &[f32], expected: &[f32]) {
     let scale = expected.iter().fold(1f32, |max, value| max.max(value.abs()));
     let worst = values.iter().zip(expected).map(|(a, b)| (a - b).abs());
     let worst = worst.fold(0f32, |max, d| if d.is_nan() { f32::INFINITY } else { max.max(d) });
+    saw(|worst| &mut worst.tensor, f64::from(worst / scale));
     assert!(
         worst <= TENSOR_TOLERANCE * scale,
         "{}: {name} differs by {worst} at a scale of {scale}",

@@ -61,4 +61,5 @@ fn every_case_agrees_with_the_reference() {
         checked += 1;
     }
     assert!(checked > 0, "no case found in {}", directory().display());
+    println!("largest differences: {:?}", checks::WORST.lock().unwrap());
 }

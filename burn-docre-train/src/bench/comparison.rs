@@ -1,0 +1,219 @@
+//! Records side by side: what each is called, what it worked on, under which conditions.
+
+use super::record::Record;
+
+/// What a name is made longer by where it belongs to several contenders, the first that tells them apart.
+const QUALIFIERS: [fn(&Record) -> String; 4] = [
+    |record| record.device.clone(),
+    Record::build,
+    |record| record.drivers.clone(),
+    |record| format!("{} threads", record.threads),
+];
+
+/// A record and what it is called, in all modes alike and as no other contender.
+pub struct Named<'a> {
+    /// What was measured.
+    pub record: &'a Record,
+    /// The name of its contender.
+    pub name: String,
+}
+
+/// Names every record.
+pub fn named(records: &[Record]) -> Vec<Named<'_>> {
+    let names: Vec<String> = records.iter().map(Record::label).collect();
+    let names =
+        QUALIFIERS.iter().fold(names, |names, qualifier| qualified(records, &names, qualifier));
+    let numbers = numbers(records, &names);
+    let names = names.into_iter().zip(numbers).map(|(name, number)| name + &number);
+    records.iter().zip(names).map(|(record, name)| Named { record, name }).collect()
+}
+
+/// Names with `qualifier` behind them where it differs between records of one name.
+fn qualified(
+    records: &[Record],
+    names: &[String],
+    qualifier: &fn(&Record) -> String,
+) -> Vec<String> {
+    let values: Vec<String> = records.iter().map(qualifier).collect();
+    let longer = |(name, value): (&String, &String)| {
+        let mut alike = names.iter().zip(&values).filter(|(other, _)| *other == name);
+        match alike.any(|(_, other)| other != value) && !value.is_empty() {
+            true => format!("{name}, {value}"),
+            false => name.clone(),
+        }
+    };
+    names.iter().zip(&values).map(longer).collect()
+}
+
+/// What tells the records apart whose name a mode has several times; empty for the others.
+fn numbers(records: &[Record], names: &[String]) -> Vec<String> {
+    let keys: Vec<_> =
+        records.iter().zip(names).map(|(record, name)| (&record.name, name)).collect();
+    let earlier = |i: usize| keys[..i].iter().filter(|key| **key == keys[i]).count();
+    let is_repeated = |name: &String| (0..keys.len()).any(|i| keys[i].1 == name && earlier(i) > 0);
+    let number = |i: usize| match is_repeated(keys[i].1) {
+        true => format!(" #{}", earlier(i) + 1),
+        false => String::new(),
+    };
+    (0..keys.len()).map(number).collect()
+}
+
+/// The names, each once.
+pub fn names<'a>(records: &'a [Named]) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for Named { name, .. } in records {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The records of each mode, in the order of the modes' first appearance, the fastest first.
+pub fn by_mode<'a>(records: &'a [Named]) -> Vec<(&'a str, Vec<&'a Named<'a>>)> {
+    let mut modes: Vec<(&str, Vec<&Named>)> = Vec::new();
+    for named in records {
+        match modes.iter_mut().find(|(mode, _)| *mode == named.record.name) {
+            Some((_, of_mode)) => of_mode.push(named),
+            None => modes.push((&named.record.name, vec![named])),
+        }
+    }
+    let rate = |named: &Named| named.record.per_second(named.record.documents);
+    for (_, of_mode) in &mut modes {
+        of_mode.sort_by(|a, b| rate(b).total_cmp(&rate(a)));
+    }
+    modes
+}
+
+/// What was worked on: a line, or one a mode where the modes differ.
+pub fn work(records: &[Named]) -> Vec<String> {
+    let modes = by_mode(records);
+    let mut lines: Vec<String> = modes.iter().map(|(_, of_mode)| work_of_mode(of_mode)).collect();
+    if lines.iter().all(|line| *line == lines[0]) {
+        lines.truncate(1);
+        return lines;
+    }
+    modes.iter().zip(lines).map(|((mode, _), line)| format!("{mode}: {line}")).collect()
+}
+
+fn work_of_mode(records: &[&Named]) -> String {
+    let mut works: Vec<Vec<&Named>> = Vec::new();
+    for &named in records {
+        match works.iter_mut().find(|same| is_same_work(same[0].record, named.record)) {
+            Some(same) => same.push(named),
+            None => works.push(vec![named]),
+        }
+    }
+    if let [same] = &works[..] {
+        return work_of(same[0].record);
+    }
+    let works = works.iter().map(|same| {
+        let names: Vec<&str> = same.iter().map(|named| named.name.as_str()).collect();
+        let flops = same[0]
+            .record
+            .flops
+            .map_or(String::new(), |flops| format!(" of {:.0} GFLOP", flops as f64 / 1e9));
+        format!("{}{flops} by {}", work_of(same[0].record), names.join(" and "))
+    });
+    format!("not the same work: {}", works.collect::<Vec<_>>().join("; "))
+}
+
+/// An older record may not say how many operations there were.
+fn is_same_work(a: &Record, b: &Record) -> bool {
+    work_of(a) == work_of(b) && (a.flops == b.flops || a.flops.is_none() || b.flops.is_none())
+}
+
+fn work_of(record: &Record) -> String {
+    let Record { documents, tokens, pairs, .. } = record;
+    let batch = record.batch_size();
+    format!("{documents} documents in batches of {batch} ({tokens} tokens, {pairs} pairs)")
+}
+
+/// Where and how each contender was measured, a line each.
+pub fn conditions(records: &[Named]) -> Vec<String> {
+    let line = |name: &str| {
+        let own: Vec<&Record> =
+            records.iter().filter(|named| named.name == name).map(|named| named.record).collect();
+        let Record { device, drivers, threads, .. } = own[0];
+        let drivers = if drivers.is_empty() { String::new() } else { format!(", {drivers}") };
+        let mut peaks: Vec<String> =
+            own.iter().map(|record| format!("{:.0}", record.matmul_peak_flops / 1e9)).collect();
+        peaks.dedup();
+        format!(
+            "{name}: {device}{drivers}, {threads} threads, {} GFLOP/s in a matrix product, {}",
+            peaks.join(" and "),
+            own[0].build()
+        )
+    };
+    names(records).into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::record::tests::record, *};
+
+    fn names_of(records: &[Record]) -> Vec<String> {
+        named(records).into_iter().map(|named| named.name).collect()
+    }
+
+    fn flex() -> Record {
+        record("flex", "inference", 1.0)
+    }
+
+    #[test]
+    fn names_are_as_long_as_it_takes_to_tell_contenders_apart() {
+        let elsewhere = Record { device: "a card".into(), ..flex() };
+        let later = Record { git_hash: "0123456789".into(), ..flex() };
+        let single = Record { threads: 1, ..flex() };
+        let tch = record("tch", "inference", 1.0);
+        assert_eq!(names_of(&[flex(), tch.clone()]), ["flex", "tch"]);
+        let both = names_of(&[flex(), elsewhere, tch]);
+        assert_eq!(both, ["flex, a processor", "flex, a card", "tch"]);
+        assert_eq!(names_of(&[flex(), later]), ["flex, docre (0)", "flex, docre (012345678)"]);
+        assert_eq!(names_of(&[flex(), single]), ["flex, 2 threads", "flex, 1 threads"]);
+    }
+
+    #[test]
+    fn contenders_that_nothing_tells_apart_are_numbered_alike_in_every_mode() {
+        let training = record("flex", "training", 1.0);
+        let names = names_of(&[flex(), training.clone(), flex(), training]);
+        assert_eq!(names, ["flex #1", "flex #1", "flex #2", "flex #2"]);
+    }
+
+    #[test]
+    fn work_is_told_once_where_it_is_the_same() {
+        let without_flops = Record { flops: None, ..record("tch", "training", 1.0) };
+        let records = [flex(), record("flex", "training", 1.0), without_flops];
+        let expected = "16 documents in batches of 4 (4000 tokens, 6000 pairs)";
+        assert_eq!(work(&named(&records)), [expected]);
+    }
+
+    #[test]
+    fn work_that_differs_is_told_with_those_who_did_it() {
+        let larger = Record { flops: Some(2_000_000_000), ..record("tch", "inference", 1.0) };
+        let lines = work(&named(&[flex(), larger, record("tch", "training", 1.0)]));
+        let [inference, training] = &lines[..] else { panic!("{lines:?}") };
+        let same = "16 documents in batches of 4 (4000 tokens, 6000 pairs)";
+        assert_eq!(
+            *inference,
+            format!(
+                "inference: not the same work: {same} of 1 GFLOP by flex; {same} of 2 GFLOP by tch"
+            )
+        );
+        assert_eq!(*training, format!("training: {same}"));
+    }
+
+    #[test]
+    fn every_contender_has_its_conditions() {
+        let card = Record { device: "a card".into(), drivers: String::new(), ..flex() };
+        let training = Record { matmul_peak_flops: 3e9, ..record("flex", "training", 1.0) };
+        let lines = conditions(&named(&[flex(), card, training]));
+        assert_eq!(
+            lines,
+            [
+                "flex, a processor: a processor, library 1.2, 2 threads, 2 and 3 GFLOP/s in a matrix product, docre (0)",
+                "flex, a card: a card, 2 threads, 2 GFLOP/s in a matrix product, docre (0)",
+            ]
+        );
+    }
+}
