@@ -136,11 +136,14 @@ pub fn conditions(records: &[Named]) -> Vec<String> {
             records.iter().filter(|named| named.name == name).map(|named| named.record).collect();
         let Record { device, drivers, threads, .. } = own[0];
         let drivers = if drivers.is_empty() { String::new() } else { format!(", {drivers}") };
+        // A processor's name ends with all its threads.
+        let threads = format!(", {threads} threads");
+        let threads = if device.ends_with(&threads) { "" } else { &threads };
         let mut peaks: Vec<String> =
             own.iter().map(|record| format!("{:.0}", record.matmul_peak_flops / 1e9)).collect();
         peaks.dedup();
         format!(
-            "{name}: {device}{drivers}, {threads} threads, {} GFLOP/s in a matrix product, {}",
+            "{name}: {device}{drivers}{threads}, {} GFLOP/s in a matrix product, {}",
             peaks.join(" and "),
             own[0].build()
         )
@@ -207,12 +210,14 @@ mod tests {
     fn every_contender_has_its_conditions() {
         let card = Record { device: "a card".into(), drivers: String::new(), ..flex() };
         let training = Record { matmul_peak_flops: 3e9, ..record("flex", "training", 1.0) };
-        let lines = conditions(&named(&[flex(), card, training]));
+        let all = Record { device: "AMD, 2 threads".into(), ..record("tch", "inference", 1.0) };
+        let lines = conditions(&named(&[flex(), card, training, all]));
         assert_eq!(
             lines,
             [
                 "flex, a processor: a processor, library 1.2, 2 threads, 2 and 3 GFLOP/s in a matrix product, docre (0)",
                 "flex, a card: a card, 2 threads, 2 GFLOP/s in a matrix product, docre (0)",
+                "tch: AMD, 2 threads, library 1.2, 2 GFLOP/s in a matrix product, docre (0)",
             ]
         );
     }
