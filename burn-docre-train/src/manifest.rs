@@ -88,8 +88,7 @@ impl Manifest {
     /// Notes that the run starts or goes on there, now, by this program.
     pub fn start(&mut self, placement: &Placement) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let found = placement.backend.devices()?;
-        let names = placement.devices.iter().filter_map(|&number| found.get(number));
+        let name = |&number: &usize| Ok(placement.backend.device(number)?.to_string());
         self.starts.push(Start {
             unix_seconds: now.as_secs(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -97,7 +96,7 @@ impl Manifest {
             burn: BURN_VERSION.into(),
             backend: placement.backend.to_string(),
             devices: placement.devices.clone(),
-            device_names: names.map(ToString::to_string).collect(),
+            device_names: placement.devices.iter().map(name).collect::<Result<_>>()?,
         });
         Ok(())
     }

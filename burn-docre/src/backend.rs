@@ -85,6 +85,14 @@ impl BackendKind {
     pub fn devices(self) -> Result<Vec<DeviceInfo>> {
         on_backend(self, FindDevices(self))?
     }
+
+    /// What is known of the device of this number.
+    ///
+    /// # Errors
+    /// If the backend is not compiled in, cannot start here, or has no such device.
+    pub fn device(self, number: usize) -> Result<DeviceInfo> {
+        numbered(self, number, self.devices()?)
+    }
 }
 
 impl fmt::Display for BackendKind {
@@ -155,10 +163,13 @@ pub fn dispatch<T: BackendTask>(
 /// # Errors
 /// If the backend cannot start here, or has no such device.
 pub fn device<B: DocReBackend>(kind: BackendKind, number: usize) -> Result<B::Device> {
-    let found = find_devices::<B>(kind)?;
+    numbered(kind, number, find_devices::<B>(kind)?).map(|(device, _)| device)
+}
+
+/// Number `number` of the devices found, at least one.
+fn numbered<T>(kind: BackendKind, number: usize, found: Vec<T>) -> Result<T> {
     let last = found.len() - 1;
-    let device = found.into_iter().nth(number).map(|(device, _)| device);
-    device.ok_or_else(|| Error::Backend {
+    found.into_iter().nth(number).ok_or_else(|| Error::Backend {
         name: kind.to_string(),
         reason: match last {
             0 => format!("device {number} does not exist; there is only device 0"),
@@ -295,11 +306,11 @@ mod tests {
     #[test]
     fn a_device_that_does_not_exist_is_an_error() {
         let kind = BackendKind::compiled()[0];
-        let error = device::<TestBackend>(kind, 4711).unwrap_err().to_string();
-        assert!(
-            error.starts_with(&format!("backend {kind}: device 4711 does not exist")),
-            "{error}"
-        );
+        let expected = format!("backend {kind}: device 4711 does not exist");
+        for error in [device::<TestBackend>(kind, 4711).err(), kind.device(4711).err()] {
+            let error = error.unwrap().to_string();
+            assert!(error.starts_with(&expected), "{error}");
+        }
     }
 
     #[test]

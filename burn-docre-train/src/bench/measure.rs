@@ -31,10 +31,10 @@ use super::{
 };
 use crate::{
     cli::BenchArgs,
-    config::{LossConfig, StageConfig},
+    config::LossConfig,
     learning::{Objective, Trainee},
     loader::TrainBatch,
-    optim::GroupedAdamW,
+    optim::{GroupConfig, GroupedAdamW, OptimizerConfig},
     stages::Session,
 };
 
@@ -316,7 +316,7 @@ impl<'a, B: DocReBackend> Training<'a, B> {
         let objective =
             Objective::new(config, LossConfig::AflAuthors { gamma: 1.0 }, None, args.precision);
         let trainee = Trainee::new(model, objective);
-        Ok(Self { work, trainee, optimizer: GroupedAdamW::new(&schedule(args.batch_size)) })
+        Ok(Self { work, trainee, optimizer: GroupedAdamW::new(OPTIMIZER) })
     }
 }
 
@@ -338,24 +338,10 @@ impl<B: DocReBackend> Pass<B> for Training<'_, B> {
 }
 
 /// The optimizer of `configs/redocred-minilm.toml` at rates that leave the weights almost as they are.
-fn schedule(batch_size: usize) -> StageConfig {
-    StageConfig {
-        epochs: 1,
-        stop_after_epochs: None,
-        batch_size,
-        accumulation: 1,
-        encoder_lr: 1e-9,
-        head_lr: 1e-9,
-        encoder_weight_decay: 0.01,
-        head_weight_decay: 0.01,
-        warmup_ratio: 0.0,
-        max_grad_norm: 1.0,
-        adam_epsilon: 1e-6,
-        patience: None,
-        checkpoint_every_steps: None,
-        distillation: None,
-    }
-}
+const OPTIMIZER: OptimizerConfig = {
+    let group = GroupConfig { learning_rate: 1e-9, weight_decay: 0.01 };
+    OptimizerConfig { encoder: group, head: group, epsilon: 1e-6, max_grad_norm: 1.0 }
+};
 
 /// Operations a second in the fastest of several square matrix products in `precision`, of a size that takes the device a
 /// while.

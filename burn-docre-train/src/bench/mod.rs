@@ -17,12 +17,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use burn_docre::{
-    atomic_file::write_atomically,
-    backend::{BackendKind, BackendTask, dispatch},
-    ops::DocReBackend,
-    precision::Precision,
-};
+use burn_docre::{atomic_file::write_atomically, backend::BackendKind, precision::Precision};
 
 use self::{contender::Contender, measure::Measure, record::Record, work::Work};
 use crate::{cli::BenchArgs, stages::Session};
@@ -114,8 +109,7 @@ fn measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<()> 
 
 fn try_measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<Record> {
     let kind = session.backend()?;
-    let devices = kind.devices()?;
-    let device = devices.into_iter().nth(session.device()).unwrap_or_default();
+    let device = kind.device(session.device())?;
     let mode = *args.modes.first().context("no mode is given")?;
     session.dispatch(Measure { session, args, mode, record: path, kind, device })
 }
@@ -219,15 +213,14 @@ impl<'a> Left<'a> {
 
 /// Those that have the device, or the one that was asked for.
 fn backends(session: &Session) -> Result<Vec<BackendKind>> {
-    let check = |kind| dispatch(Some(kind), session.device(), IsThere);
     if let Some(kind) = session.chosen_backend() {
-        check(kind)?;
+        kind.device(session.device())?;
         return Ok(vec![kind]);
     }
     let (mut able, mut reasons) = (Vec::new(), Vec::new());
     for kind in BackendKind::compiled() {
-        match check(kind) {
-            Ok(()) => able.push(kind),
+        match kind.device(session.device()) {
+            Ok(_) => able.push(kind),
             Err(error) => reasons.push(error.to_string()),
         }
     }
@@ -236,15 +229,6 @@ fn backends(session: &Session) -> Result<Vec<BackendKind>> {
         session.ui.note(&format!("left out: {reason}"));
     }
     Ok(able)
-}
-
-/// Nothing, on a device that has to be there.
-struct IsThere;
-
-impl BackendTask for IsThere {
-    type Output = ();
-
-    fn run<B: DocReBackend>(self, _device: B::Device) {}
 }
 
 /// How many threads of the processor everybody takes. Without `--threads` our backends are left their own default, but a

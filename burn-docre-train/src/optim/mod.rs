@@ -39,9 +39,7 @@ where
     M: AutodiffModule<B>,
     B: AutodiffBackend<InnerBackend: DocReBackend>,
 {
-    rates: Rates,
-    epsilon: f64,
-    max_grad_norm: f64,
+    config: OptimizerConfig,
     states: States<B>,
     left_out: LeftOut,
     module: PhantomData<M>,
@@ -61,11 +59,38 @@ impl LeftOut {
 /// What AdamW remembers of each parameter, in the form that Burn's recorders write.
 type States<B> = HashMap<ParamId, AdaptorRecord<AdamW, B>>;
 
-/// Learning rates and weight decays by group.
+/// What the optimizer is told.
 #[derive(Clone, Copy, Debug)]
-struct Rates {
-    encoder: (f64, f64),
-    head: (f64, f64),
+pub struct OptimizerConfig {
+    /// Of the text encoder.
+    pub encoder: GroupConfig,
+    /// Of everything else.
+    pub head: GroupConfig,
+    /// Added to the root of AdamW's second moment.
+    pub epsilon: f64,
+    /// The most that the joint norm of all gradients may be; larger ones are scaled down.
+    pub max_grad_norm: f64,
+}
+
+/// Rates of one parameter group.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupConfig {
+    /// The learning rate at the schedule's factor 1.
+    pub learning_rate: f64,
+    /// AdamW's weight decay.
+    pub weight_decay: f64,
+}
+
+impl From<&StageConfig> for OptimizerConfig {
+    fn from(stage: &StageConfig) -> Self {
+        let group = |learning_rate, weight_decay| GroupConfig { learning_rate, weight_decay };
+        Self {
+            encoder: group(stage.encoder_lr, stage.encoder_weight_decay),
+            head: group(stage.head_lr, stage.head_weight_decay),
+            epsilon: stage.adam_epsilon,
+            max_grad_norm: stage.max_grad_norm,
+        }
+    }
 }
 
 impl<M, B> GroupedAdamW<M, B>
@@ -73,20 +98,9 @@ where
     M: AutodiffModule<B>,
     B: AutodiffBackend<InnerBackend: DocReBackend>,
 {
-    /// The optimizer that a stage's configuration describes.
-    pub fn new(config: &StageConfig) -> Self {
-        let rates = Rates {
-            encoder: (config.encoder_lr, config.encoder_weight_decay),
-            head: (config.head_lr, config.head_weight_decay),
-        };
-        Self {
-            rates,
-            epsilon: config.adam_epsilon,
-            max_grad_norm: config.max_grad_norm,
-            states: States::new(),
-            left_out: LeftOut::default(),
-            module: PhantomData,
-        }
+    /// An optimizer that has taken no step.
+    pub fn new(config: OptimizerConfig) -> Self {
+        Self { config, states: States::new(), left_out: LeftOut::default(), module: PhantomData }
     }
 
     /// Counts what it leaves out in `left_out`.
@@ -104,16 +118,18 @@ where
 
     /// One step; `factor` is the schedule's factor of both learning rates. Gradients that are not finite are left out.
     fn step(&mut self, factor: f64, module: M, grads: GradientsParams) -> M {
-        let Some(grad_scale) = clipping_factor(&module, &grads, self.max_grad_norm) else {
+        let Some(grad_scale) = clipping_factor(&module, &grads, self.config.max_grad_norm) else {
             self.left_out.0.fetch_add(1, Ordering::Relaxed);
             return module;
         };
         self.left_out.0.store(0, Ordering::Relaxed);
-        let Self { rates, epsilon, states, .. } = self;
-        let adamw = |(learning_rate, weight_decay)| {
-            (factor * learning_rate, AdamW { epsilon: *epsilon, weight_decay, grad_scale })
+        let Self { config, states, .. } = self;
+        let adamw = |group: GroupConfig| {
+            let GroupConfig { learning_rate, weight_decay } = group;
+            let adamw = AdamW { epsilon: config.epsilon, weight_decay, grad_scale };
+            (factor * learning_rate, adamw)
         };
-        let (encoder, head) = (adamw(rates.encoder), adamw(rates.head));
+        let (encoder, head) = (adamw(config.encoder), adamw(config.head));
         module.map(&mut Step { path: ModulePath::default(), encoder, head, grads, states })
     }
 
@@ -224,24 +240,12 @@ mod tests {
         }
     }
 
-    fn config() -> StageConfig {
-        StageConfig {
-            epochs: 1,
-            stop_after_epochs: None,
-            batch_size: 1,
-            accumulation: 1,
-            encoder_lr: 0.1,
-            head_lr: 0.01,
-            encoder_weight_decay: 0.0,
-            head_weight_decay: 0.5,
-            warmup_ratio: 0.0,
-            max_grad_norm: 1.0,
-            adam_epsilon: 1e-6,
-            patience: None,
-            checkpoint_every_steps: None,
-            distillation: None,
-        }
-    }
+    const CONFIG: OptimizerConfig = OptimizerConfig {
+        encoder: GroupConfig { learning_rate: 0.1, weight_decay: 0.0 },
+        head: GroupConfig { learning_rate: 0.01, weight_decay: 0.5 },
+        epsilon: 1e-6,
+        max_grad_norm: 1.0,
+    };
 
     fn on_a_backend(check: fn(Checks)) {
         struct Task(fn(Checks));
@@ -297,17 +301,17 @@ mod tests {
             let grad = |param: &Param<Tensor<Autodiff<B>, 2>>| {
                 first(grads().get::<B, 2>(param.id).unwrap()).signum()
             };
-            let stepped = |config: &StageConfig| {
+            let stepped = |config: OptimizerConfig| {
                 weights(&GroupedAdamW::new(config).step(1.0, toy.clone(), grads()))
             };
-            let after = stepped(&config());
-            let still = StageConfig {
-                adam_epsilon: 1.0,
+            let after = stepped(CONFIG);
+            let still = OptimizerConfig {
+                head: GroupConfig { weight_decay: 0.0, ..CONFIG.head },
+                epsilon: 1.0,
                 max_grad_norm: 1e-6,
-                head_weight_decay: 0.0,
-                ..config()
+                ..CONFIG
             };
-            let clipped = stepped(&still);
+            let clipped = stepped(still);
             let with_nan = || {
                 let mut with_nan = grads();
                 let id = toy.model.head[0].weight.id;
@@ -316,7 +320,7 @@ mod tests {
                 with_nan
             };
             let left_out = LeftOut::default();
-            let mut optimizer = GroupedAdamW::new(&config()).counting(left_out.clone());
+            let mut optimizer = GroupedAdamW::new(CONFIG).counting(left_out.clone());
             let after_nan = optimizer.step(1.0, toy.clone(), with_nan());
             let after_nan = optimizer.step(1.0, after_nan, with_nan());
             let of_bad = left_out.in_a_row();
@@ -387,13 +391,9 @@ mod tests {
                 linear.weight =
                     linear.weight.map(|_| Tensor::from_data(values, &device).require_grad());
                 // A module of its own is no encoder, and gradients of norm 1.6 are below the limit.
-                let config = StageConfig {
-                    head_lr: 0.1,
-                    head_weight_decay: 0.01,
-                    max_grad_norm: 2.0,
-                    ..config()
-                };
-                let mut optimizer = GroupedAdamW::<Linear<_>, Autodiff<B>>::new(&config);
+                let head = GroupConfig { learning_rate: 0.1, weight_decay: 0.01 };
+                let config = OptimizerConfig { head, max_grad_norm: 2.0, ..CONFIG };
+                let mut optimizer = GroupedAdamW::<Linear<_>, Autodiff<B>>::new(config);
                 for _ in 0..3 {
                     let mut grads = GradientsParams::new();
                     let grad = TensorData::from([[0.5f32, -1.5]]);

@@ -9,7 +9,7 @@ use burn_docre::{
 };
 
 use super::{
-    Session, check_placement,
+    Session, check_devices,
     fit::{fresh_model, learner},
     placement, stage_config,
 };
@@ -32,7 +32,7 @@ const TIMED_DOCUMENTS: usize = 16;
 /// Prints parameters, steps, memory and time of a stage.
 pub fn run(session: &Session, config: RunConfig, stage: StageName) -> Result<()> {
     let placement = placement(session, &config, None)?;
-    check_placement(session, &placement, config.compute.precision)?;
+    check_devices(session, &placement.devices, config.compute.precision)?;
     let corpora = Corpora::load(&config, stage == StageName::Student, session.ui, session.stop)?;
     let n_devices = placement.devices.len();
     let dry_run = DryRun { config: &config, stage, corpora: &corpora, n_devices };

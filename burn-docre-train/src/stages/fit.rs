@@ -164,7 +164,7 @@ pub fn learner<B: DocReBackend>(
     let objective =
         Objective::new(Arc::new(parts.config.clone()), run.loss, config.distillation, precision);
     let schedule = WarmupLinear::new(n_steps, config.warmup_ratio);
-    let optimizer = GroupedAdamW::new(config).counting(left_out.clone());
+    let optimizer = GroupedAdamW::new(config.into()).counting(left_out.clone());
     Learner::new(Trainee::new(model, objective), optimizer, schedule)
 }
 

@@ -110,7 +110,8 @@ impl<'a> Pipeline<'a> {
     ) -> Result<Self> {
         let before = RunDir::placement(args)?;
         let placement = placement(session, &config, before.as_ref())?;
-        check_placement(session, &placement, config.compute.precision)?;
+        let session = Session { backend: Some(placement.backend), ..*session };
+        check_devices(&session, &placement.devices, config.compute.precision)?;
         let run = RunDir::open(args)?;
         let inputs = run.check(&config, &placement)?;
         let corpora = Corpora::load(&config, with_distant, session.ui, session.stop)?;
@@ -121,9 +122,7 @@ impl<'a> Pipeline<'a> {
         run.start(&config, inputs, &placement)?;
         corpora::write_synthetic(&config, &run.root().join("data"))?;
         let resume_command = resume_command(command, args, run.root());
-        let Placement { backend, devices } = placement;
-        let session = Session { backend: Some(backend), ..*session };
-        Ok(Self { session, config, run, corpora, devices, resume_command })
+        Ok(Self { session, config, run, corpora, devices: placement.devices, resume_command })
     }
 
     /// Runs `stages` on the chosen backend and prints the scores so far.
@@ -249,10 +248,9 @@ fn placement(
 }
 
 /// An error if a device is not there or does not compute in the precision.
-fn check_placement(session: &Session, placement: &Placement, precision: Precision) -> Result<()> {
-    let session = Session { backend: Some(placement.backend), ..*session };
-    for &device in &placement.devices {
-        session.dispatch_on(device, IsAble { session: &session, precision })?;
+fn check_devices(session: &Session, devices: &[usize], precision: Precision) -> Result<()> {
+    for &device in devices {
+        session.dispatch_on(device, IsAble { session, precision })?;
     }
     Ok(())
 }
