@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use burn_docre::{backend::BackendKind, precision::Precision, soft_labels::Shard};
+use burn_docre::{backend::BackendKind, io::soft_labels::Shard, nn::precision::Precision};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{bench::Mode, ui::LogFormat};

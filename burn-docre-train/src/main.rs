@@ -2,31 +2,14 @@
 #![recursion_limit = "256"]
 #![expect(unreachable_pub, reason = "in a binary, `pub` says what a module offers the others")]
 
-mod backends;
 mod bench;
-mod checkpoint;
 mod cli;
+mod commands;
 mod config;
-mod corpora;
-mod curves;
-mod dev;
-mod evaluate;
-mod failure;
-mod files;
-mod learning;
-mod loader;
-mod manifest;
 mod memory;
-mod metrics;
-mod optim;
-mod predict;
-mod renderer;
-mod run_dir;
-mod signals;
+mod run;
 mod stages;
-mod strategy;
-mod terminal;
-mod training_state;
+mod train;
 mod ui;
 
 use std::process::ExitCode;
@@ -49,16 +32,16 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: cli::Cli, ui: &Ui) -> anyhow::Result<()> {
-    let stop = signals::listen(terminal::restore)?;
+    let stop = ui::signals::listen(ui::terminal::restore)?;
     ui.never_be_silent();
     let session = Session::new(ui, &stop, &cli.global);
     match cli.command {
         Command::Distill(args) => stages::distill(&session, &args),
         Command::Train(args) => stages::train(&session, &args),
         Command::Label(args) => stages::label::run(&session, &args),
-        Command::Predict(args) => predict::run(&session, &args),
-        Command::Evaluate(args) => evaluate::run(&session, &args),
+        Command::Predict(args) => commands::predict::run(&session, &args),
+        Command::Evaluate(args) => commands::evaluate::run(&session, &args),
         Command::Bench(args) => bench::run(&session, &args),
-        Command::Backends => backends::list(&session),
+        Command::Backends => commands::backends::list(&session),
     }
 }

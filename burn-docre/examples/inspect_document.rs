@@ -10,9 +10,9 @@
 use std::error::Error;
 use std::path::Path;
 
-use burn_docre::corpus::docred::{DocRedReader, Labels};
-use burn_docre::features::EncodedDocument;
-use burn_docre::tokenize::DocumentTokenizer;
+use burn_docre::data::docred::{DocRedReader, Labels};
+use burn_docre::text::encoded::EncodedDocument;
+use burn_docre::text::tokenizer::DocumentTokenizer;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::document::EntityPair;
+use crate::data::document::EntityPair;
 
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

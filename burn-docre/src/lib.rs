@@ -1,16 +1,16 @@
 //! Document-level relation extraction on the Burn framework.
 //!
 //! Given a document with its entities, say which relations hold between every ordered pair of them. The modules in
-//! reading order: a [`document`] comes from a [`corpus`], is [tokenized](tokenize) into [`features`] and [batched](batch);
-//! an [`encoder`] reads it, [`pooling`] makes entities of tokens, [`pair`] makes vectors of pairs, and a [`model`] wires
-//! them; a [`loss`] trains, [`inference`] computes logits, [`mod@predict`] decides, [`eval`] scores.
+//! reading order: a document comes from [`data`], is encoded by [`text`] and [batched](batch); an [`encoder`] reads it,
+//! [`entity`] makes entities of tokens, [`pair`] makes vectors of pairs, and a [`model`] wires them; a [`loss`] trains,
+//! [`inference`] computes logits and decodes them, [`eval`] scores.
 //!
 //! ```no_run
 //! use std::{path::Path, sync::Arc};
 //!
 //! use burn_docre::{
-//!     document::Document, features::EncodedDocument, inference::Inference, model_dir::ModelParts,
-//!     ops::DocReBackend, predict::Prediction,
+//!     data::document::Document, inference::{Inference, decode::Prediction}, io::model_directory::ModelParts,
+//!     ops::DocReBackend, text::encoded::EncodedDocument,
 //! };
 //!
 //! /// The relations of each document, by a model directory, on any backend.
@@ -30,31 +30,20 @@
 //! ```
 #![recursion_limit = "256"]
 
-pub mod atomic_file;
 pub mod backend;
 pub mod batch;
-pub mod corpus;
-pub mod document;
-pub mod dropout;
+pub mod data;
 pub mod encoder;
+pub mod entity;
 pub mod error;
 pub mod eval;
-pub mod features;
 pub mod inference;
+pub mod io;
 pub mod loss;
 pub mod model;
-pub mod model_dir;
-pub mod norm;
+pub mod nn;
 pub mod ops;
-pub mod packing;
 pub mod pair;
-pub mod pooling;
-pub mod precision;
-pub mod predict;
-pub mod relation;
-pub mod soft_labels;
-pub mod submission;
-pub mod tokenize;
-pub mod weights;
+pub mod text;
 
 pub use error::{Error, Result};

@@ -69,14 +69,14 @@ fn only_the_backend_file_asks_which_backend_is_compiled_in() {
     for below in [source(), trainer] {
         // `cfg` itself may stand lines above, in front of `any(`.
         let words = [" feature =", "(feature =", " feature=", "(feature="];
-        let found = lines_with(&words, &below, &["burn-docre/src/backend.rs"]);
+        let found = lines_with(&words, &below, &["src/backend/mod.rs", "src/ops/mod.rs"]);
         assert!(found.is_empty(), "{found:#?}");
     }
 }
 
 #[test]
 fn evaluation_and_documents_know_no_tensors() {
-    for part in ["eval", "corpus"] {
+    for part in ["eval", "data"] {
         let found = lines_with(&["use burn", "burn::"], &source().join(part), &[]);
         assert!(found.is_empty(), "{found:#?}");
     }
@@ -92,7 +92,7 @@ fn the_library_prints_nothing_and_reads_no_environment() {
 #[test]
 fn models_and_losses_never_see_a_document() {
     for part in ["encoder", "loss", "model", "ops", "pair"] {
-        let found = uses_of(&["document", "corpus"], &source().join(part));
+        let found = uses_of(&["data::document", "data::docred"], &source().join(part));
         assert!(found.is_empty(), "{found:#?}");
     }
 }

@@ -14,12 +14,12 @@ use burn::{
 use burn_docre::{
     backend::{BackendTask, dispatch},
     batch::DocReBatch,
-    features::EncodedDocument,
     inference::Inference,
     model::{DocReModel, ModelConfig, ModelKind},
+    nn::precision::{Precision, with_precision},
     ops::DocReBackend,
     pair::PairAttentionKind,
-    precision::{Precision, with_precision},
+    text::encoded::EncodedDocument,
 };
 use common::{config, document, documents};
 
@@ -185,7 +185,7 @@ impl Check for PermutedEntities {
         let after = logits(config, model, &[&permuted], device);
         let (n, r) = (order.len(), config.n_classes);
         let row = |head: usize, tail: usize| {
-            let pair = burn_docre::document::EntityPair { head, tail };
+            let pair = burn_docre::data::document::EntityPair { head, tail };
             pair.off_diagonal_row(n) * r
         };
         for head in 0..n {

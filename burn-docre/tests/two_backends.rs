@@ -13,10 +13,10 @@ use burn_autodiff::Autodiff;
 use burn_docre::{
     backend::{BackendKind, BackendTask, dispatch},
     batch::DocReBatch,
+    io::weights,
     model::{ModelConfig, ModelKind, weight_name},
     ops::DocReBackend,
     pair::PairAttentionKind,
-    weights,
 };
 use common::documents;
 

@@ -17,10 +17,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::record::{self, Record};
-use crate::{
-    signals::StopFlag,
-    ui::{Task, Ui},
-};
+use crate::ui::{Task, Ui, signals::StopFlag};
 
 /// How often a process that says nothing is looked after.
 const PATIENCE: Duration = Duration::from_millis(100);

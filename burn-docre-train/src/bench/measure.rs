@@ -16,11 +16,11 @@ use burn::{
 use burn_docre::{
     backend::{BackendKind, BackendTask, DeviceInfo},
     batch::DocReBatch,
-    features::{EncodedDocument, encode_all},
     inference::{DocumentLogits, Inference},
+    io::soft_labels::{Shard, SoftLabelWriter},
+    nn::precision::Precision,
     ops::DocReBackend,
-    precision::Precision,
-    soft_labels::{Shard, SoftLabelWriter},
+    text::encoded::{EncodedDocument, encode_all},
 };
 
 use super::{
@@ -32,10 +32,12 @@ use super::{
 use crate::{
     cli::BenchArgs,
     config::LossConfig,
-    learning::{Objective, Trainee},
-    loader::TrainBatch,
-    optim::{GroupConfig, GroupedAdamW, OptimizerConfig},
     stages::Session,
+    train::{
+        loader::TrainBatch,
+        objective::{Objective, Trainee},
+        optim::{GroupConfig, GroupedAdamW, OptimizerConfig},
+    },
 };
 
 /// Passes of the warm-up at most.
@@ -180,7 +182,7 @@ impl Measure<'_> {
             drivers: self.device.drivers.clone(),
             feature: format!("{}{spirv}{fused}", self.kind),
             git_hash: option_env!("DOCRE_COMMIT").unwrap_or_default().into(),
-            burn_version: crate::run_dir::BURN_VERSION.into(),
+            burn_version: crate::run::directory::BURN_VERSION.into(),
             name: self.mode.name().into(),
             operation: self.mode.name().into(),
             options: None,

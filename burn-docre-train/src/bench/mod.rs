@@ -17,7 +17,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use burn_docre::{atomic_file::write_atomically, backend::BackendKind, precision::Precision};
+use burn_docre::{
+    backend::BackendKind, io::atomic_file::write_atomically, nn::precision::Precision,
+};
 
 use self::{contender::Contender, measure::Measure, record::Record, work::Work};
 use crate::{cli::BenchArgs, stages::Session};

@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::Path};
 
 use anyhow::{Context, Result};
-use burn_docre::atomic_file::write_atomically;
+use burn_docre::io::atomic_file::write_atomically;
 use resvg::{tiny_skia, usvg};
 
 use super::{

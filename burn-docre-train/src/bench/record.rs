@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use burn_docre::{atomic_file::write_atomically, backend};
+use burn_docre::{backend, io::atomic_file::write_atomically};
 use serde::{Deserialize, Serialize};
 
 /// One mode on one device. Durations are microseconds of one sample: a pass over all documents.

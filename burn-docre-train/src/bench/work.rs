@@ -4,20 +4,22 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use burn_docre::{
-    atomic_file::write_atomically,
-    corpus::docred::{DocRedReader, Labels},
-    document::{Document, Entity, EntityPair, Mention, RelationFact},
+    data::{
+        docred::{DocRedReader, Labels},
+        document::{Document, Entity, EntityPair, Mention, RelationFact},
+        relation::RelationVocab,
+    },
     encoder::{EncoderConfig, EncoderFamily},
-    features::{EncodedDocument, encode_all},
     inference::Inference,
-    model::DocReModel,
-    model::{HeadConfig, ModelConfig, ModelKind},
-    model_dir::ModelParts,
+    io::{atomic_file::write_atomically, model_directory::ModelParts},
+    model::{DocReModel, HeadConfig, ModelConfig, ModelKind},
+    nn::precision::with_precision,
     ops::DocReBackend,
     pair::PairAttentionKind,
-    precision::with_precision,
-    relation::RelationVocab,
-    tokenize::DocumentTokenizer,
+    text::{
+        encoded::{EncodedDocument, encode_all},
+        tokenizer::DocumentTokenizer,
+    },
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

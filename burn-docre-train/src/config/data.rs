@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use burn_docre::corpus::synthetic::SyntheticConfig;
+use burn_docre::data::synthetic::SyntheticConfig;
 use serde::{Deserialize, Serialize};
 
 /// Where the documents come from: the bundled synthetic world, or files.

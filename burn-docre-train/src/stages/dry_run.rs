@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Instant};
 use anyhow::{Result, ensure};
 use burn::{backend::Autodiff, data::dataloader::DataLoader, tensor::backend::Backend};
 use burn_docre::{
-    backend::BackendTask, features::EncodedDocument, inference::Inference, ops::DocReBackend,
+    backend::BackendTask, inference::Inference, ops::DocReBackend, text::encoded::EncodedDocument,
 };
 
 use super::{
@@ -16,11 +16,13 @@ use super::{
 use crate::{
     cli::StageName,
     config::{RunConfig, StageConfig},
-    corpora::Corpora,
-    failure::Failure,
-    loader::{Position, TrainLoader, TrainSet, n_batches},
     memory,
-    optim::{LeftOut, ParameterCount},
+    run::corpora::Corpora,
+    train::{
+        failure::Failure,
+        loader::{Position, TrainLoader, TrainSet, n_batches},
+        optim::{LeftOut, ParameterCount},
+    },
     ui::duration,
 };
 

@@ -12,29 +12,32 @@ use burn::{
     train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy},
 };
 use burn_docre::{
-    encoder::load::load_pretrained,
-    features::EncodedDocument,
+    encoder::pretrained::load_pretrained,
+    io::{
+        model_directory::{self, ModelParts},
+        soft_labels::SoftLabelStore,
+    },
     model::DocReModel,
-    model_dir::{self, ModelParts},
     ops::DocReBackend,
-    soft_labels::SoftLabelStore,
+    text::encoded::EncodedDocument,
 };
 
 use super::Pipeline;
 use crate::{
-    checkpoint::{self, AtomicRecorder, KeepTwo},
     cli::StageName,
     config::{RunConfig, StageConfig},
-    curves::CurveLogger,
-    failure::Failure,
-    learning::{Components, Objective, Trainee},
-    loader::{DevLoader, Position, TrainLoader, TrainSet, mix, n_batches},
-    metrics::{dev_figures, step_figures},
-    optim::{GroupedAdamW, LeftOut, WarmupLinear},
-    renderer::Screen,
-    signals::Stopped,
-    strategy::{Patience, StageEnd, StageStrategy},
-    training_state::TrainingState,
+    train::{
+        checkpoint::{self, AtomicRecorder, KeepTwo},
+        failure::Failure,
+        loader::{DevLoader, Position, TrainLoader, TrainSet, mix, n_batches},
+        metric_log::CurveLogger,
+        metrics::{dev_figures, step_figures},
+        objective::{Components, Objective, Trainee},
+        optim::{GroupedAdamW, LeftOut, WarmupLinear},
+        state::TrainingState,
+        training_loop::{Patience, StageEnd, StageStrategy},
+    },
+    ui::{renderer::Screen, signals::Stopped},
 };
 
 /// What a stage starts from.
@@ -78,7 +81,11 @@ pub fn fit<B: DocReBackend>(
 fn finish(pipeline: &Pipeline, stage: StageName) -> Result<()> {
     let directory = pipeline.run.stage(stage);
     let model = pipeline.run.model(stage);
-    ensure!(model_dir::is_complete(&model), "{}: the finished model is gone", model.display());
+    ensure!(
+        model_directory::is_complete(&model),
+        "{}: the finished model is gone",
+        model.display()
+    );
     let state = TrainingState::load(&directory)?;
     let best =
         state.best().with_context(|| format!("{}: no epoch is recorded", directory.display()))?;
@@ -280,7 +287,7 @@ impl Stage<'_> {
         &self,
         config: &StageConfig,
         shared: &Shared,
-        renderer: crate::renderer::StageRenderer,
+        renderer: crate::ui::renderer::StageRenderer,
         devices: &[B::Device],
         loader: &TrainLoader<Autodiff<B>>,
     ) -> StageStrategy<B> {

@@ -5,14 +5,15 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, Result, bail};
 use burn_docre::{
     backend::BackendTask,
-    corpus::docred::{DocRedReader, Labels},
-    features::EncodedDocument,
+    data::docred::{DocRedReader, Labels},
     inference::{DocumentLogits, Inference},
-    model_dir::{self, ModelParts},
+    io::{
+        model_directory::{self, ModelParts},
+        soft_labels::{Digest, Shard, SoftLabelStore, SoftLabelWriter},
+    },
+    nn::precision::{Precision, with_precision},
     ops::DocReBackend,
-    precision::{Precision, with_precision},
-    soft_labels::{Digest, Shard, SoftLabelStore, SoftLabelWriter},
-    tokenize::DocumentTokenizer,
+    text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
 };
 
 use super::{Pipeline, Session};
@@ -58,7 +59,7 @@ impl BackendTask for Label<'_> {
 pub fn run_stage<B: DocReBackend>(pipeline: &Pipeline, device: &B::Device) -> Result<()> {
     let (session, output) = (&pipeline.session, pipeline.run.labels());
     let directory = pipeline.finished_model(StageName::Teacher)?;
-    let identity = model_dir::identity(&directory)?;
+    let identity = model_directory::identity(&directory)?;
     let n_classes = pipeline.corpora.parts.config.n_classes;
     // Its parts may have been made on several machines.
     if SoftLabelStore::has_begun(&output)? {
@@ -110,7 +111,7 @@ impl<B: DocReBackend> Teacher<B> {
     fn load(directory: &Path, precision: Precision, device: &B::Device) -> Result<Self> {
         let parts = ModelParts::load(directory)?;
         let model = with_precision(parts.load_model(directory, device)?, precision);
-        let identity = model_dir::identity(directory)?;
+        let identity = model_directory::identity(directory)?;
         let inference = Inference::new(model, parts.config, device.clone());
         Ok(Self { inference, tokenizer: parts.tokenizer, identity })
     }

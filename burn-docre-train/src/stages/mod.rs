@@ -12,20 +12,24 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use burn_docre::{
     backend::{self, BackendKind, BackendTask, dispatch},
-    model_dir,
+    io::model_directory,
+    nn::precision::Precision,
     ops::DocReBackend,
-    precision::Precision,
 };
 
 use crate::{
     cli::{DistillArgs, GlobalArgs, RunArgs, StageName, TrainArgs},
     config::{DistillationConfig, RunConfig, StageConfig},
-    corpora::{self, Corpora},
-    dev::DevScores,
-    manifest::Placement,
-    run_dir::RunDir,
-    signals::{StopFlag, Stopped},
-    ui::Ui,
+    run::{
+        corpora::{self, Corpora},
+        directory::RunDir,
+        manifest::Placement,
+    },
+    train::dev_set::DevScores,
+    ui::{
+        Ui,
+        signals::{StopFlag, Stopped},
+    },
 };
 
 /// What every command works with.
@@ -159,7 +163,7 @@ impl<'a> Pipeline<'a> {
     pub fn finished_model(&self, stage: StageName) -> Result<std::path::PathBuf> {
         let directory = self.run.model(stage);
         ensure!(
-            self.is_finished(stage)? && model_dir::is_complete(&directory),
+            self.is_finished(stage)? && model_directory::is_complete(&directory),
             "the stage `{}` is not finished in {}; run it first",
             stage.name(),
             self.run.root().display()
@@ -168,7 +172,7 @@ impl<'a> Pipeline<'a> {
     }
 
     fn is_finished(&self, stage: StageName) -> Result<bool> {
-        Ok(crate::training_state::TrainingState::load(&self.run.stage(stage))?.finished)
+        Ok(crate::train::state::TrainingState::load(&self.run.stage(stage))?.finished)
     }
 }
 

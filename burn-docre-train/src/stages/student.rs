@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use burn_docre::{model_dir, ops::DocReBackend, soft_labels::SoftLabelStore};
+use burn_docre::{
+    io::{model_directory, soft_labels::SoftLabelStore},
+    ops::DocReBackend,
+};
 
 use super::{
     Pipeline,
@@ -25,7 +28,7 @@ pub fn run<B: DocReBackend>(pipeline: &Pipeline, device: &B::Device) -> Result<(
 
 /// The teacher's logits, after checking that no document lacks them.
 fn open_labels(pipeline: &Pipeline) -> Result<SoftLabelStore> {
-    let teacher = model_dir::identity(&pipeline.finished_model(StageName::Teacher)?)?;
+    let teacher = model_directory::identity(&pipeline.finished_model(StageName::Teacher)?)?;
     let n_classes = pipeline.corpora.parts.config.n_classes;
     let store = SoftLabelStore::open(&pipeline.run.labels(), &teacher, n_classes)?;
     let documents = pipeline.corpora.distant.iter().cloned().map(Ok);

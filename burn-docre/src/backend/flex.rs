@@ -6,12 +6,10 @@
 use burn::tensor::TensorData;
 use burn_flex::{Flex, FlexDevice, FlexTensor};
 
-use super::{
-    DeviceInfo,
-    host::{self, HostTensor},
-};
+use super::DeviceInfo;
 use crate::{
-    dropout::DropoutMask,
+    nn::dropout::DropoutMask,
+    ops::cpu::{self as host, HostTensor},
     ops::{AdamWStep, AdamWTensors, DocReBackend, LineAttention},
 };
 

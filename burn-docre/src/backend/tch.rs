@@ -8,13 +8,10 @@ use std::{fs, path::Path, sync::LazyLock};
 use burn::tensor::{DType, FloatDType, TensorMetadata, ops::FloatTensorOps};
 use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
 
-use super::{
-    DeviceInfo,
-    host::{self, HostTensor},
-    nvidia,
-};
+use super::{DeviceInfo, nvidia};
 use crate::{
-    dropout::DropoutMask,
+    nn::dropout::DropoutMask,
+    ops::cpu::{self as host, HostTensor},
     ops::{self, AdamWStep, AdamWTensors, DocReBackend, LineAttention},
 };
 

@@ -8,9 +8,8 @@ use burn::{
 
 use super::{EncoderConfig, TokenGrid};
 use crate::{
-    dropout::Dropout,
+    nn::{dropout::Dropout, precision::linear},
     ops::{self, DocReBackend, LineAttention},
-    precision::linear,
 };
 
 /// `softmax(q k^T / sqrt(d / n_heads)) v`, dropout after the softmax as in BERT.

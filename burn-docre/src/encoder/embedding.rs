@@ -7,7 +7,11 @@ use burn::{
 };
 
 use super::EncoderConfig;
-use crate::{dropout::Dropout, norm::LayerNorm, ops::DocReBackend, packing::float_tensor};
+use crate::{
+    batch::packing::float_tensor,
+    nn::{dropout::Dropout, layer_norm::LayerNorm},
+    ops::DocReBackend,
+};
 
 /// Standard deviation of fresh word and token type embeddings.
 const WORD_STD: f64 = 0.1;

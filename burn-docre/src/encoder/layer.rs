@@ -8,10 +8,8 @@ use burn::{
 
 use super::{EncoderConfig, TokenGrid, attention::SelfAttention};
 use crate::{
-    dropout::Dropout,
-    norm::LayerNorm,
+    nn::{dropout::Dropout, layer_norm::LayerNorm, precision::linear},
     ops::{self, DocReBackend},
-    precision::linear,
 };
 
 /// Attention and feed-forward, each followed by dropout, the residual and layer normalisation.

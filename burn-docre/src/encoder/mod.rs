@@ -7,8 +7,7 @@ mod attention;
 mod config;
 mod embedding;
 mod layer;
-pub mod load;
-pub mod window;
+pub mod pretrained;
 
 use burn::{
     module::Module,
@@ -21,8 +20,8 @@ pub use embedding::EncoderEmbedding;
 pub use layer::{EncoderLayer, LayerOutput};
 
 use crate::{
+    batch::packing::Packing,
     ops::{DocReBackend, Lines},
-    packing::Packing,
 };
 
 /// The tokens of a batch of windows.

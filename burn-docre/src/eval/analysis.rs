@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::gold::GoldCorpus;
 use super::{FactKey, PrecisionRecall, PredictionSet, ratio};
-use crate::document::EntityPair;
+use crate::data::document::EntityPair;
 
 /// Scores of the facts that take part in logical reasoning.
 ///

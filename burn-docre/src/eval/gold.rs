@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::FactKey;
-use crate::document::{Document, Entity, EntityPair, RelationFact};
+use crate::data::document::{Document, Entity, EntityPair, RelationFact};
 
 /// What is known of one gold fact.
 #[derive(Clone, Debug, Default)]

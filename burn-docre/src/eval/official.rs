@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::gold::GoldCorpus;
 use super::{PrecisionRecall, PredictionSet, ratio};
-use crate::document::Document;
+use crate::data::document::Document;
 
 /// What the official DocRED scorer prints, as fractions.
 ///

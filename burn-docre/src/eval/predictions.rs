@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use crate::document::{Document, EntityPair, RelationFact};
-use crate::relation::{RelationVocab, THRESHOLD_CLASS};
-use crate::submission::SubmittedFact;
+use crate::data::document::{Document, EntityPair, RelationFact};
+use crate::data::relation::{RelationVocab, THRESHOLD_CLASS};
+use crate::data::submission::SubmittedFact;
 use crate::{Error, Result};
 
 /// What makes a fact the same fact: its document, its entities in order, and its relation.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     ErrorCounts, InferenceScore, PrecisionRecall, PredictionSet, Scorer, Scores, analysis,
 };
-use crate::relation::RelationVocab;
+use crate::data::relation::RelationVocab;
 
 /// How many relation types count as frequent.
 const N_FREQUENT: usize = 10;

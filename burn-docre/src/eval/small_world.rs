@@ -6,9 +6,9 @@
 //! is 0 –P50→ 1.
 
 use super::{PredictionSet, Scorer};
-use crate::document::{Document, Entity, EntityPair, Mention, RelationFact};
-use crate::relation::{Relation, RelationVocab};
-use crate::submission::SubmittedFact;
+use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact};
+use crate::data::relation::{Relation, RelationVocab};
+use crate::data::submission::SubmittedFact;
 
 pub(super) const P17: usize = 1;
 pub(super) const P131: usize = 2;

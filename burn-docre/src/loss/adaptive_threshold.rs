@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::{Targets, log_softmax, mean_over_pairs};
-use crate::packing::MASKED;
+use crate::batch::packing::MASKED;
 
 /// Pushes the relations that hold above the threshold class TH and all others below it:
 ///

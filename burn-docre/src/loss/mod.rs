@@ -11,7 +11,7 @@ pub use adaptive_focal::{adaptive_focal_loss, reference_adaptive_focal_loss};
 pub use adaptive_threshold::adaptive_threshold_loss;
 pub use distillation::{kl_distillation_loss, mse_distillation_loss};
 
-use crate::{packing::MASKED, relation::THRESHOLD_CLASS};
+use crate::{batch::packing::MASKED, data::relation::THRESHOLD_CLASS};
 
 /// The relation loss of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,7 +88,7 @@ impl<B: Backend> Targets<B> {
         let [_, r] = labels.dims();
         let mut threshold = vec![0.0; r];
         threshold[THRESHOLD_CLASS] = 1.0;
-        let threshold = crate::packing::float_tensor(threshold, [1, r], &labels.device());
+        let threshold = crate::batch::packing::float_tensor(threshold, [1, r], &labels.device());
         Self { positive: labels * (1.0 - threshold.clone()), threshold }
     }
 
@@ -141,7 +141,7 @@ mod testing {
 
     pub(super) fn tensor<B: Backend, const R: usize>(rows: &[[f32; R]]) -> Tensor<B, 2> {
         let values = rows.iter().flatten().copied().collect();
-        crate::packing::float_tensor(values, [rows.len(), R], &Default::default())
+        crate::batch::packing::float_tensor(values, [rows.len(), R], &Default::default())
     }
 
     pub(super) fn value(loss: Tensor<Diff, 1>) -> f64 {

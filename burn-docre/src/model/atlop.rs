@@ -8,9 +8,9 @@ use burn::{
 use super::{ModelConfig, PairIntermediates};
 use crate::{
     batch::PairIndex,
+    entity::{DocumentEncoding, localized_context},
     ops::DocReBackend,
     pair::{GroupBilinear, GroupBilinearConfig, PairExtractor},
-    pooling::{DocumentEncoding, localized_context},
 };
 
 /// Added to the mean over attention heads before dividing by its sum (authors' code).

@@ -9,13 +9,13 @@ use burn::{
 use super::{ModelConfig, PairIntermediates};
 use crate::{
     batch::PairIndex,
+    entity::{DocumentEncoding, localized_context},
+    nn::precision::linear,
     ops::DocReBackend,
     pair::{
         AxialStackConfig, GroupBilinear, GroupBilinearConfig, PairAttention, PairAttentionKind,
         PairExtractor, TwoHopAttention,
     },
-    pooling::{DocumentEncoding, localized_context},
-    precision::linear,
 };
 
 /// Added to the sum of a pair's attention before dividing by it (authors' code).

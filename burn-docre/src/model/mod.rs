@@ -15,10 +15,10 @@ pub use kd_docre::KdDocre;
 
 use crate::{
     batch::DocReBatch,
-    encoder::{Encoder, EncoderConfig, load::hugging_face_name},
+    encoder::{Encoder, EncoderConfig, pretrained::hugging_face_name},
+    entity::DocumentEncoding,
     ops::DocReBackend,
     pair::PairAttentionKind,
-    pooling::DocumentEncoding,
 };
 
 /// The models that can be built.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use super::{DocReBackend, unwrap, wrap};
-use crate::dropout::DropoutMask;
+use crate::nn::dropout::DropoutMask;
 
 /// Rows that attend to each other: `first`, `first + stride`, ..., `len` of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,10 @@ use super::{
     DocReBackend, FloatTensor, LineAttention, OUTER_PRODUCT_ROWS, concatenate, default,
     group_weight, unwrap, wrap,
 };
-use crate::{backend::DeviceInfo, dropout::DropoutMask, precision::matmul};
+use crate::{
+    backend::DeviceInfo,
+    nn::{dropout::DropoutMask, precision::matmul},
+};
 
 impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
     fn find_devices() -> Result<Vec<(B::Device, DeviceInfo)>, String> {
@@ -334,9 +337,9 @@ mod tests {
 
     use crate::{
         backend::TestBackend,
-        dropout::DropoutMask,
+        batch::packing::{float_tensor, index_tensor},
+        nn::dropout::DropoutMask,
         ops::{self, DocReBackend, Line, LineAttention, Lines, OUTER_PRODUCT_ROWS},
-        packing::{float_tensor, index_tensor},
     };
 
     type Diff = Autodiff<TestBackend>;

@@ -6,7 +6,7 @@ use burn::tensor::{
     DType, Distribution, Shape, Tensor, TensorMetadata, activation, backend::Backend,
 };
 
-use crate::{dropout::DropoutMask, precision::matmul};
+use crate::nn::{dropout::DropoutMask, precision::matmul};
 
 use super::{
     AdamWStep, AdamWTensors, DocReBackend, FloatTensor, OUTER_PRODUCT_ROWS, concatenate,

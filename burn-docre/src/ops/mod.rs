@@ -9,6 +9,8 @@
 mod adamw;
 mod attention;
 mod autodiff;
+#[cfg(any(feature = "flex", feature = "tch"))]
+pub(crate) mod cpu;
 pub(crate) mod default;
 
 use burn::tensor::{
@@ -16,7 +18,7 @@ use burn::tensor::{
     backend::{Backend, BackendTypes},
 };
 
-use crate::{backend::DeviceInfo, dropout::DropoutMask};
+use crate::{backend::DeviceInfo, nn::dropout::DropoutMask};
 pub use adamw::{AdamWStep, AdamWTensors, adamw_step, sum_of_squares};
 pub use attention::{Line, LineAttention, Lines, line_attention};
 
@@ -238,7 +240,7 @@ pub fn dropout<B: DocReBackend, const D: usize>(
 /// # Shapes
 /// - `head`, `tail`: `[p, n_groups * g]`
 /// - `weight`: `[n_groups * g * g, d]`, group slowest, then the head index, then the tail index; its type is the
-///   [precision](crate::precision) of the products
+///   [precision](crate::nn::precision) of the products
 /// - output: `[p, d]`
 ///
 /// # Panics

@@ -8,8 +8,8 @@ use burn::{
 
 use crate::{
     batch::PairIndex,
+    nn::precision::matmul,
     ops::{self, DocReBackend},
-    precision::matmul,
 };
 
 /// `z_head = tanh(W_h [entity; context] + b_h)`, `z_tail` in the same manner.

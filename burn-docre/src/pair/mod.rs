@@ -1,9 +1,8 @@
 //! The representation of entity pairs: both sides, their bilinear form, attention over the pair grid.
 
-pub mod axial;
 mod bilinear;
 mod extractor;
-mod two_hop;
+pub mod mixer;
 
 use burn::{
     module::Module,
@@ -11,10 +10,9 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use axial::{AxialAttention, AxialStack, AxialStackConfig};
 pub use bilinear::{GroupBilinear, GroupBilinearConfig};
 pub use extractor::{PairExtractor, PairSides};
-pub use two_hop::TwoHopAttention;
+pub use mixer::{AxialAttention, AxialStack, AxialStackConfig, TwoHopAttention};
 
 use crate::{batch::PairIndex, ops::DocReBackend};
 

@@ -1,10 +1,10 @@
 //! A small model and small documents.
 
 use burn_docre::{
-    document::{EntityPair, RelationFact},
-    features::EncodedDocument,
+    data::document::{EntityPair, RelationFact},
     model::{HeadConfig, ModelConfig, ModelKind},
     pair::PairAttentionKind,
+    text::encoded::EncodedDocument,
 };
 
 /// A model of sixteen numbers a token that reads 24 tokens at a time.

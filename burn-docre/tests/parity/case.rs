@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, path::Path};
 
 use burn_docre::{
-    document::{EntityPair, RelationFact},
+    data::document::{EntityPair, RelationFact},
     encoder::EncoderConfig,
-    features::EncodedDocument,
+    io::weights::{Weight, WeightFile},
     model::{HeadConfig, ModelConfig, ModelKind},
     pair::PairAttentionKind,
-    weights::{Weight, WeightFile},
+    text::encoded::EncodedDocument,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 

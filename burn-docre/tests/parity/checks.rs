@@ -12,14 +12,14 @@ use burn::{
 use burn_autodiff::Autodiff;
 use burn_docre::{
     batch::DocReBatch,
-    encoder::load::hugging_face_name,
-    features::EncodedDocument,
+    encoder::pretrained::hugging_face_name,
+    entity::{DocumentEncoding, pair_attention_weights},
+    inference::decode::predict,
+    io::weights,
     loss::{DistillationLoss, RelationLoss},
     model::{DocReModel, weight_name},
     ops::DocReBackend,
-    pooling::{DocumentEncoding, pair_attention_weights},
-    predict::predict,
-    weights,
+    text::encoded::EncodedDocument,
 };
 
 use crate::case::Case;

@@ -1,0 +1,144 @@
+//! `docre evaluate`: every score of a file of predictions.
+
+mod table;
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::Path,
+};
+
+use anyhow::{Context, Result, bail};
+use burn_docre::{
+    data::{
+        docred::{DocRedReader, Labels},
+        document::Document,
+        relation::RelationVocab,
+        submission::read_submission,
+    },
+    eval::{FrequentRelations, PredictionSet, Report, Scorer},
+};
+
+use crate::{
+    cli::{EvaluateArgs, FrequentSet},
+    stages::Session,
+};
+
+impl From<FrequentSet> for FrequentRelations {
+    fn from(set: FrequentSet) -> Self {
+        match set {
+            FrequentSet::Train => Self::Train,
+            FrequentSet::Redocred => Self::ReDocRed,
+        }
+    }
+}
+
+/// `docre evaluate`.
+pub fn run(session: &Session, args: &EvaluateArgs) -> Result<()> {
+    let text = evaluate(session, args, |message| session.ui.note(message))?;
+    match session.ui.results(&text) {
+        // Whoever reads has seen enough.
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        result => result,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error: Option<&io::Error> = error.downcast_ref();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// What `docre evaluate` prints; `note` hears what the reader should know beside it.
+fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) -> Result<String> {
+    let vocab = read_vocab(args.relations.as_deref())?;
+    let gold = documents(session, &args.gold, &vocab)?.collect::<Result<Vec<_>>>()?;
+    let mut scorer = Scorer::new(&gold, []);
+    if scorer.n_gold_facts() == 0 {
+        bail!(
+            "{}: no document has a label, there is nothing to score against",
+            args.gold.display()
+        );
+    }
+    for document in documents(session, &args.train, &vocab)? {
+        scorer.add_training_document(&document?);
+    }
+    if let Some(distant) = &args.distant {
+        for document in documents(session, distant, &vocab)? {
+            scorer.add_distant_document(&document?);
+        }
+    }
+    let predictions = read_predictions(&args.predictions, &gold, &vocab, &mut note)?;
+    let report = Report::new(&scorer, &predictions, &vocab, args.frequent_relations.into());
+    if args.json {
+        let json = serde_json::to_string_pretty(&report).context("writing the scores as JSON")?;
+        return Ok(json + "\n");
+    }
+    Ok(table::render(&report, &vocab))
+}
+
+/// The built-in relations, or those of a file in either of the two formats.
+fn read_vocab(path: Option<&Path>) -> Result<RelationVocab> {
+    let Some(path) = path else { return Ok(RelationVocab::docred()) };
+    let vocab = match first_byte(path).with_context(|| format!("{}: reading", path.display()))? {
+        Some(b'[') => RelationVocab::load(path)?,
+        _ => RelationVocab::from_rel2id(path, None)?,
+    };
+    Ok(vocab)
+}
+
+/// The first byte that is not white space.
+fn first_byte(path: &Path) -> io::Result<Option<u8>> {
+    let mut reader = BufReader::new(File::open(path)?);
+    loop {
+        let bytes = reader.fill_buf()?;
+        let len = bytes.len();
+        if let Some(byte) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            return Ok(Some(*byte));
+        }
+        if len == 0 {
+            return Ok(None);
+        }
+        reader.consume(len);
+    }
+}
+
+/// The documents of a corpus one by one: the distant corpus need not fit into memory.
+fn documents<'a>(
+    session: &'a Session,
+    path: &Path,
+    vocab: &'a RelationVocab,
+) -> Result<impl Iterator<Item = Result<Document>> + 'a> {
+    let mut task = session.ui.task(&format!("{}: documents", path.display()), None);
+    let documents = DocRedReader::open(path, Labels::Resolve(vocab))?;
+    Ok(documents.map(move |document| {
+        session.stop.check()?;
+        task.advance(1);
+        Ok(document?)
+    }))
+}
+
+fn read_predictions(
+    path: &Path,
+    gold: &[Document],
+    vocab: &RelationVocab,
+    note: &mut impl FnMut(&str),
+) -> Result<PredictionSet> {
+    let submission = read_submission(path)?;
+    let predictions = PredictionSet::from_submission(path, &submission, gold, vocab)?;
+    let path = path.display();
+    if submission.is_empty() {
+        note(&format!("{path}: there are no predictions, every score is 0"));
+    }
+    let n_repeated = submission.len() - predictions.len();
+    if n_repeated > 0 {
+        note(&format!("{path}: {n_repeated} repeated predictions are counted once"));
+    }
+    let n_unknown = predictions.n_unknown_documents();
+    if n_unknown > 0 {
+        note(&format!("{path}: {n_unknown} predictions for unknown titles are counted as wrong"));
+    }
+    Ok(predictions)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! The command on invented files.
+
+use std::path::Path;
+
+use clap::Parser;
+
+use super::*;
+use crate::{
+    cli::GlobalArgs,
+    ui::{LogFormat, Ui, signals::StopFlag},
+};
+
+const GOLD: &str = r#"[
+ {"title":"Anna","sents":[["Anna","lives","in","Tolm","."],["Tolm","lies","in","Veskia","."]],
+  "vertexSet":[[{"name":"Anna","sent_id":0,"pos":[0,1],"type":"PER"}],
+               [{"name":"Tolm","sent_id":0,"pos":[3,4],"type":"LOC"},{"name":"Tolm","sent_id":1,"pos":[0,1],"type":"LOC"}],
+               [{"name":"Veskia","sent_id":1,"pos":[3,4],"type":"LOC"}]],
+  "labels":[{"h":0,"t":1,"r":"P551","evidence":[0]},{"h":1,"t":2,"r":"P17","evidence":[1]},
+            {"h":0,"t":2,"r":"P27","evidence":[0,1]}]}]"#;
+
+const TRAIN: &str = r#"[
+ {"title":"Tolm","sents":[["Tolm",",","Veskia"]],
+  "vertexSet":[[{"name":"Tolm","sent_id":0,"pos":[0,1],"type":"LOC"}],
+               [{"name":"Veskia","sent_id":0,"pos":[2,3],"type":"LOC"}]],
+  "labels":[{"h":0,"t":1,"r":"P17","evidence":[]}]}]"#;
+
+const PREDICTIONS: &str = r#"[
+ {"title":"Anna","h_idx":1,"t_idx":2,"r":"P17","evidence":[1]},
+ {"title":"Anna","h_idx":1,"t_idx":2,"r":"P17","evidence":[0]},
+ {"title":"Anna","h_idx":0,"t_idx":2,"r":"P27"},
+ {"title":"Anna","h_idx":0,"t_idx":1,"r":"P19"},
+ {"title":"Nobody","h_idx":0,"t_idx":1,"r":"P19"}]"#;
+
+/// The arguments as clap reads them.
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    args: EvaluateArgs,
+}
+
+/// Runs the command; the result and the notes.
+fn evaluated(args: &EvaluateArgs) -> Result<(String, Vec<String>)> {
+    let (ui, stop) = (Ui::new(LogFormat::Human), StopFlag::default());
+    let global = GlobalArgs { backend: None, device: None, log_format: LogFormat::Human };
+    let mut notes = Vec::new();
+    let session = Session::new(&ui, &stop, &global);
+    let text = evaluate(&session, args, |note| notes.push(note.to_owned()))?;
+    Ok((text, notes))
+}
+
+/// Runs the command on these predictions; the result and the notes.
+fn run_on(predictions: &str, more: &[&str]) -> Result<(String, Vec<String>)> {
+    let dir = tempfile::tempdir()?;
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let required = [
+        ("--predictions", file("predictions.json", predictions)),
+        ("--gold", file("gold.json", GOLD)),
+        ("--train", file("train.json", TRAIN)),
+    ];
+    file("rel2id.json", r#"{"Na":0,"P17":1,"P27":2,"P551":3,"P19":4}"#);
+    file("narrow.json", r#" [{"id":"Na","name":"no relation"},{"id":"P27","name":"citizen"}]"#);
+    let more = more.iter().map(|arg| arg.replace("DIR", dir.path().to_str().unwrap()));
+    let flags = required.into_iter().flat_map(|(flag, path)| [flag.to_owned(), path]);
+    let args = ["docre".to_owned()].into_iter().chain(flags).chain(more);
+    evaluated(&Command::parse_from(args).args)
+}
+
+fn failure(predictions: &str, more: &[&str]) -> String {
+    format!("{:#}", run_on(predictions, more).unwrap_err())
+}
+
+#[test]
+fn json_holds_the_scores_worked_by_hand() {
+    let (text, notes) = run_on(PREDICTIONS, &["--json"]).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    // 2 correct of 4 different predictions and 3 gold facts; training shows 1 of the 2.
+    assert_eq!(json["precision"], 0.5);
+    assert_eq!(json["recall"], 2.0 / 3.0);
+    assert!((json["ign_f1"].as_f64().unwrap() - 2.0 * (2.0 / 9.0)).abs() < 1e-12);
+    assert!(json["ign_f1_distant"].is_null());
+    assert_eq!(json["errors"]["wrong"], 1);
+    assert_eq!(json["infer"]["recall"], 2.0 / 3.0);
+    assert_eq!(notes.len(), 2);
+    assert!(notes[0].contains("1 repeated") && notes[1].contains("1 predictions for unknown"));
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+#[test]
+fn the_tables_are_aligned_and_name_the_relations() {
+    let (text, _) = run_on(PREDICTIONS, &[]).unwrap();
+    let line = |start: &str| {
+        let found = text.lines().find(|line| line.starts_with(start));
+        found.unwrap_or_else(|| panic!("no line {start:?} in\n{text}"))
+    };
+    assert!(words(line("all facts")).ends_with(&["50.00", "66.67", "57.14"]), "{text}");
+    assert_eq!(line("all facts").len(), line("Ign (annotated)").len());
+    let relation = words(line("P17 country"));
+    assert!(relation.ends_with(&["100.00", "100.00", "100.00", "1"]), "{text}");
+    assert!(!text.contains("distant"), "{text}");
+}
+
+#[test]
+fn distant_documents_give_a_second_ign_score() {
+    let (text, _) = run_on(PREDICTIONS, &["--distant", "DIR/train.json", "--json"]).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["ign_f1_distant"], json["ign_f1"]);
+}
+
+#[test]
+fn no_predictions_score_zero_with_a_note() {
+    let (text, notes) = run_on("[]", &["--json"]).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&json["f1"], &json["ign_f1"]), (&0.0.into(), &0.0.into()));
+    assert!(notes[0].contains("no predictions"));
+}
+
+#[test]
+fn relations_come_from_either_kind_of_file() {
+    let run = |flag: &[&str]| run_on(PREDICTIONS, flag).unwrap().0;
+    let built_in = run(&["--json"]);
+    assert_eq!(run(&["--json", "--relations", "DIR/rel2id.json"]), built_in);
+    let error = failure(PREDICTIONS, &["--relations", "DIR/narrow.json"]);
+    assert!(error.contains("gold.json: document 0") && error.contains("P551"), "{error}");
+    let error = failure(PREDICTIONS, &["--relations", "DIR/none.json"]);
+    assert!(error.contains("none.json"), "{error}");
+}
+
+#[test]
+fn bad_predictions_are_named_by_file_and_record() {
+    let of = |record: &str| failure(&format!("[{record}]"), &[]);
+    for (record, cause) in [
+        (r#"{"title":"Anna","h_idx":0,"t_idx":1,"r":"P9999"}"#, "P9999"),
+        (r#"{"title":"Anna","h_idx":3,"t_idx":1,"r":"P17"}"#, "h_idx is 3"),
+        (r#"{"title":"Anna","h_idx":0,"r":"P17"}"#, "t_idx"),
+    ] {
+        let error = of(record);
+        assert!(error.contains("predictions.json: record 0"), "{error}");
+        assert!(error.contains(cause), "{error}");
+    }
+}
+
+#[test]
+fn gold_without_labels_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = dir.path().join("unlabelled.json");
+    std::fs::write(&empty, "[]").unwrap();
+    let args = EvaluateArgs {
+        predictions: empty.clone(),
+        gold: empty.clone(),
+        train: empty,
+        distant: None,
+        relations: None,
+        frequent_relations: FrequentSet::Train,
+        json: false,
+    };
+    let error = evaluated(&args).unwrap_err().to_string();
+    assert!(error.contains("unlabelled.json: no document has a label"), "{error}");
+}
+
+#[test]
+fn white_space_before_the_json_is_skipped() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.json");
+    let first = |text: &str, path: &Path| {
+        std::fs::write(path, text).unwrap();
+        first_byte(path).unwrap()
+    };
+    assert_eq!(first(&(" ".repeat(10_000) + "\n["), &path), Some(b'['));
+    assert_eq!(first("  ", &path), None);
+}

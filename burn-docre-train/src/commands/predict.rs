@@ -1,0 +1,174 @@
+//! `docre predict`: relations of documents, in the submission format.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    sync::Arc,
+};
+
+use anyhow::Result;
+use burn_docre::{
+    backend::BackendTask,
+    data::{
+        docred::{DocRedReader, Labels},
+        relation::{RelationVocab, THRESHOLD_CLASS},
+        submission::{SubmittedFact, write_json},
+    },
+    inference::{DocumentLogits, Inference, decode::Prediction},
+    io::{atomic_file::write_atomically, model_directory::ModelParts},
+    model::ModelConfig,
+    nn::precision::with_precision,
+    ops::DocReBackend,
+    text::encoded::EncodedDocument,
+};
+use serde_json::json;
+use zip::{ZipWriter, write::SimpleFileOptions};
+
+use crate::{cli::PredictArgs, stages::Session, ui::Task};
+
+/// `docre predict`.
+pub fn run(session: &Session, args: &PredictArgs) -> Result<()> {
+    session.dispatch(Predict { session, args })
+}
+
+struct Predict<'a> {
+    session: &'a Session<'a>,
+    args: &'a PredictArgs,
+}
+
+impl BackendTask for Predict<'_> {
+    type Output = Result<()>;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
+        let Self { session, args } = self;
+        let parts = ModelParts::load(&args.model)?;
+        session.check_precision::<B>(args.precision, &device)?;
+        let model = parts.load_model::<B>(&args.model, &device)?;
+        let model = with_precision(model, args.precision);
+        let inference = Inference::new(model, parts.config.clone(), device);
+        let documents = DocRedReader::open(&args.input, Labels::Ignore)?
+            .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &parts.tokenizer)?)));
+        let mut documents = Predictions {
+            session,
+            config: &parts.config,
+            logits: inference.run(documents),
+            task: session.ui.task("predicting documents", None),
+            error: None,
+        };
+        let extension = args.output.extension().and_then(|extension| extension.to_str());
+        let written = write_atomically(&args.output, |out| {
+            match extension {
+                Some("jsonl") => write_lines(out, &mut documents, &parts.vocab)?,
+                Some("zip") => write_archive(out, &mut documents, &parts.vocab)?,
+                _ => write_json(out, facts(&mut documents, &parts.vocab))?,
+            }
+            match &documents.error {
+                Some(error) => Err(io::Error::other(error.to_string())),
+                None => Ok(()),
+            }
+        });
+        match documents.error {
+            Some(error) => Err(error),
+            None => Ok(written?),
+        }
+    }
+}
+
+/// One document's logits and what follows from them.
+struct Predicted {
+    found: DocumentLogits,
+    predictions: Vec<Prediction>,
+}
+
+/// Predicts document by document; ends at the first error, which it keeps.
+struct Predictions<'a, I> {
+    session: &'a Session<'a>,
+    config: &'a ModelConfig,
+    logits: I,
+    task: Task,
+    error: Option<anyhow::Error>,
+}
+
+impl<I: Iterator<Item = Result<DocumentLogits>>> Predictions<'_, I> {
+    fn predict(&mut self, found: Result<DocumentLogits>) -> Result<Predicted> {
+        self.session.stop.check()?;
+        let found = found?;
+        let predictions = found.predictions(self.config)?;
+        self.task.advance(1);
+        Ok(Predicted { found, predictions })
+    }
+}
+
+impl<I: Iterator<Item = Result<DocumentLogits>>> Iterator for Predictions<'_, I> {
+    type Item = Predicted;
+
+    fn next(&mut self) -> Option<Predicted> {
+        if self.error.is_some() {
+            return None;
+        }
+        let found = self.logits.next()?;
+        self.predict(found).map_err(|error| self.error = Some(error)).ok()
+    }
+}
+
+/// The submission's facts.
+fn facts<'a>(
+    documents: impl Iterator<Item = Predicted> + 'a,
+    vocab: &'a RelationVocab,
+) -> impl Iterator<Item = SubmittedFact> + 'a {
+    documents.flat_map(move |document| {
+        let Predicted { found: DocumentLogits { document, .. }, predictions } = document;
+        predictions.into_iter().map(move |prediction| SubmittedFact {
+            title: document.title.clone(),
+            h_idx: prediction.fact.pair.head,
+            t_idx: prediction.fact.pair.tail,
+            r: vocab.id(prediction.fact.relation).to_string(),
+            evidence: prediction.fact.evidence,
+            score: Some(prediction.score),
+        })
+    })
+}
+
+/// The leaderboard's archive: `result.json` in a zip file.
+fn write_archive(
+    out: &mut BufWriter<&File>,
+    documents: impl Iterator<Item = Predicted>,
+    vocab: &RelationVocab,
+) -> io::Result<()> {
+    let mut archive = ZipWriter::new(out);
+    let options = SimpleFileOptions::default().large_file(true);
+    archive.start_file("result.json", options)?;
+    let mut json = BufWriter::new(&mut archive);
+    write_json(&mut json, facts(documents, vocab))?;
+    json.flush()?;
+    drop(json);
+    archive.finish()?;
+    Ok(())
+}
+
+/// One line a document: each prediction with its logit and the pair's threshold.
+fn write_lines(
+    out: &mut impl Write,
+    documents: impl Iterator<Item = Predicted>,
+    vocab: &RelationVocab,
+) -> io::Result<()> {
+    let n_classes = vocab.n_classes();
+    for Predicted { found: DocumentLogits { document, logits }, predictions } in documents {
+        let n_entities = document.n_entities();
+        let predictions: Vec<_> = predictions
+            .iter()
+            .map(|Prediction { fact, score }| {
+                let row = fact.pair.off_diagonal_row(n_entities) * n_classes;
+                let (logit, threshold) =
+                    (logits[row + fact.relation], logits[row + THRESHOLD_CLASS]);
+                json!({ "h_idx": fact.pair.head, "t_idx": fact.pair.tail,
+                        "r": vocab.id(fact.relation), "logit": logit, "threshold": threshold,
+                        "score": score })
+            })
+            .collect();
+        let line = json!({ "title": document.title, "n_entities": n_entities,
+                           "predictions": predictions });
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! What a run means: the TOML file with the `--set` overrides applied, checked and written back.
+//!
+//! A key that no field knows is an error that names it, wherever it stands, so that a misspelt key never trains
+//! the wrong model. Relative paths start from the directory where `docre` is called.
+
+mod data;
+mod model;
+mod stage;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use burn_docre::nn::precision::Precision;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+pub use self::{
+    data::DataConfig,
+    model::{EncoderConfig, ModelSection},
+    stage::{DistillationConfig, LossConfig, StageConfig, StagesConfig},
+};
+
+/// One experiment: everything that decides its result except the machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Seeds the initialisation, the order of the documents and the dropout.
+    pub seed: u64,
+    /// The documents.
+    pub data: DataConfig,
+    /// The text encoder.
+    pub encoder: EncoderConfig,
+    /// What stands on the encoder.
+    pub model: ModelSection,
+    /// The relation loss of every stage.
+    pub loss: LossConfig,
+    /// What it computes on.
+    #[serde(default, skip_serializing_if = "ComputeConfig::is_default")]
+    pub compute: ComputeConfig,
+    /// How each stage trains.
+    pub stages: StagesConfig,
+}
+
+impl RunConfig {
+    /// Reads `path`, applies the overrides (`a.b=c`) and checks the result.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{}: reading failed", path.display()))?;
+        Self::parse(&text, overrides)
+            .with_context(|| format!("{}: invalid configuration", path.display()))
+    }
+
+    /// Parses the text of a configuration file; see [`load`](Self::load).
+    pub fn parse(text: &str, overrides: &[String]) -> Result<Self> {
+        let mut table: Table = text.parse().map_err(|error| anyhow!("{}", one_line(&error)))?;
+        for item in overrides {
+            apply_override(&mut table, item)?;
+        }
+        let config: Self = table.try_into().map_err(|error| anyhow!("{}", one_line(&error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The resolved configuration as TOML; parsing it again gives the same configuration.
+    pub fn to_toml(&self) -> Result<String> {
+        let table = Table::try_from(self).context("the configuration cannot be written as TOML")?;
+        toml::to_string(&table).context("the configuration cannot be written as TOML")
+    }
+
+    /// The first key whose value differs from `other`'s, with both values.
+    pub fn difference(&self, other: &Self) -> Result<Option<String>> {
+        let ours = Value::Table(Table::try_from(self)?);
+        let theirs = Value::Table(Table::try_from(other)?);
+        Ok(first_difference("", &ours, &theirs))
+    }
+
+    /// Checks what the types cannot.
+    fn check(&self) -> Result<()> {
+        self.data.check()?;
+        self.encoder.check()?;
+        self.model.check()?;
+        self.loss.check()?;
+        ensure!(
+            self.compute.precision != Precision::F16,
+            "`compute.precision` f16 is for inference; gradients need the range of bf16 or f32"
+        );
+        let stages = &self.stages;
+        let named = [
+            ("teacher", &stages.teacher),
+            ("student", &stages.student),
+            ("finetune", &stages.finetune),
+        ];
+        for (name, stage) in named {
+            if let Some(stage) = stage {
+                stage.check(name).with_context(|| format!("stages.{name}"))?;
+            }
+        }
+        ensure!(
+            named.iter().any(|(_, stage)| stage.is_some()),
+            "`stages` has no stage; give `stages.teacher` at least"
+        );
+        Ok(())
+    }
+}
+
+/// What a run computes on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComputeConfig {
+    /// Numbers of the devices that train together, each on batches of its own, whose gradients are averaged; the
+    /// first has the optimizer and does everything but training. `--device` takes the place of them all.
+    #[serde(default)]
+    pub devices: Vec<usize>,
+    /// The precision of the large matrix products: `f32` or `bf16`; weights, their updates and losses stay `f32`.
+    #[serde(default)]
+    pub precision: Precision,
+}
+
+impl ComputeConfig {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A TOML error without the source excerpt's line breaks.
+fn one_line(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join(" ")
+}
+
+/// Sets `a.b` to `c` for an item `a.b=c`; a value that is not TOML is a string.
+fn apply_override(table: &mut Table, item: &str) -> Result<()> {
+    let (key, value) = item
+        .split_once('=')
+        .with_context(|| format!("`--set {item}` has no `=`; write `--set section.key=value`"))?;
+    let value = parse_value(value.trim());
+    let mut path: Vec<&str> = key.trim().split('.').collect();
+    let last = path.pop().filter(|name| !name.is_empty());
+    let last = last.with_context(|| format!("`--set {item}` names no key"))?;
+    let mut section = table;
+    for name in path {
+        let entry = section.entry(name).or_insert_with(|| Value::Table(Table::new()));
+        section = entry
+            .as_table_mut()
+            .with_context(|| format!("`--set {item}`: `{name}` is a value, not a section"))?;
+    }
+    section.insert(last.to_string(), value);
+    Ok(())
+}
+
+fn parse_value(text: &str) -> Value {
+    let parsed = format!("value = {text}").parse::<Table>();
+    parsed
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_string()))
+}
+
+fn first_difference(path: &str, ours: &Value, theirs: &Value) -> Option<String> {
+    let (Some(a), Some(b)) = (ours.as_table(), theirs.as_table()) else {
+        return (ours != theirs).then(|| format!("`{path}` was {theirs} and is now {ours}"));
+    };
+    let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    keys.into_iter().find_map(|key| {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match (a.get(key), b.get(key)) {
+            (Some(a), Some(b)) => first_difference(&path, a, b),
+            (Some(a), None) => Some(format!("`{path}` is now {a} and was not set")),
+            (None, Some(b)) => Some(format!("`{path}` was {b} and is now not set")),
+            (None, None) => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEMO: &str = include_str!("../../../configs/demo.toml");
+
+    fn overridden(items: &[&str]) -> Result<RunConfig> {
+        let items: Vec<String> = items.iter().map(|item| item.to_string()).collect();
+        RunConfig::parse(DEMO, &items)
+    }
+
+    fn refusal(items: &[&str]) -> String {
+        format!("{:#}", overridden(items).expect_err("the configuration should be refused"))
+    }
+
+    #[test]
+    fn every_shipped_configuration_parses() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
+        let files = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
+        let tomls: Vec<_> =
+            files.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+        assert!(tomls.len() >= 2);
+        for path in tomls {
+            RunConfig::load(&path, &[]).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_anywhere_is_named() {
+        for key in [
+            "sed",
+            "data.trian",
+            "data.synthetic.n_tarin",
+            "encoder.scratch.with",
+            "model.emb",
+            "loss.gama",
+            "stages.techer",
+            "stages.teacher.epoch",
+            "stages.student.distillation.temperature",
+        ] {
+            let message = refusal(&[&format!("{key}=1")]);
+            let last = key.rsplit('.').next().unwrap();
+            assert!(message.contains(last), "{key}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_override_replaces_a_value_and_keeps_its_type() {
+        let config = overridden(&["stages.teacher.epochs=3", "loss={ kind = \"atl\" }"]).unwrap();
+        assert_eq!(config.stages.teacher.unwrap().epochs, 3);
+        assert_eq!(config.loss, LossConfig::Atl {});
+        let config = overridden(&["encoder.pretrained=some dir/minilm"]);
+        assert!(config.is_err(), "`scratch` is still there");
+        assert!(refusal(&["seed"]).contains("has no `=`"));
+        assert!(refusal(&["seed.x=1"]).contains("not a section"));
+    }
+
+    #[test]
+    fn the_written_configuration_is_the_same_configuration() {
+        let config = overridden(&["stages.teacher.patience=2"]).unwrap();
+        let again = RunConfig::parse(&config.to_toml().unwrap(), &[]).unwrap();
+        assert_eq!(config, again);
+        assert_eq!(config.difference(&again).unwrap(), None);
+    }
+
+    #[test]
+    fn a_difference_names_its_key() {
+        let (a, b) = (overridden(&["seed=2"]).unwrap(), overridden(&["seed=1"]).unwrap());
+        assert_eq!(a.difference(&b).unwrap().unwrap(), "`seed` was 1 and is now 2");
+        let a = overridden(&["seed=1", "stages.student.patience=2"]).unwrap();
+        assert!(a.difference(&b).unwrap().unwrap().contains("`stages.student.patience`"));
+    }
+
+    #[test]
+    fn values_out_of_range_are_sentences() {
+        for (item, expected) in [
+            ("stages.teacher.epochs=0", "stages.teacher: `epochs` must be at least 1"),
+            ("stages.teacher.stop_after_epochs=99", "epochs of the schedule"),
+            ("stages.teacher.head_lr=-1.0", "`head_lr` must not be negative"),
+            ("stages.finetune.max_grad_norm=0.0", "`max_grad_norm` must be positive"),
+            ("model.group_size=7", "multiple"),
+            ("model.pair_attention=two-hop", "has no effect without"),
+            ("encoder.scratch.heads=3", "multiple of `heads`"),
+            ("data.train=x.json", "replaces all files"),
+            ("stages.teacher.distillation={ kind = \"none\" }", "`stages.student` only"),
+        ] {
+            let message = refusal(&[item]);
+            assert!(message.contains(expected), "{item}: {message}");
+        }
+    }
+}

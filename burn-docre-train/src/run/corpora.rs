@@ -1,0 +1,155 @@
+//! From a configuration to the documents, the tokenizer and the shape of the model.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use anyhow::{Context, Result, ensure};
+use burn_docre::{
+    data::{
+        docred::{DocRedReader, Labels, write_documents},
+        document::Document,
+        relation::RelationVocab,
+        synthetic::SyntheticCorpus,
+    },
+    eval::Scorer,
+    io::model_directory::{ModelParts, pretrained_encoder},
+    text::{
+        encoded::{EncodedDocument, encode_all},
+        tokenizer::DocumentTokenizer,
+    },
+};
+
+use crate::{
+    config::{DataConfig, RunConfig},
+    train::dev_set::DevSet,
+    ui::{Ui, signals::StopFlag},
+};
+
+/// Everything a run reads, encoded.
+pub struct Corpora {
+    /// What a model of this run needs besides its weights.
+    pub parts: ModelParts,
+    /// The human-annotated documents.
+    pub train: Vec<Arc<EncodedDocument>>,
+    /// The dev documents with their scorer.
+    pub dev: Arc<DevSet>,
+    /// The distantly labelled documents; empty where the run has none.
+    pub distant: Vec<Arc<EncodedDocument>>,
+}
+
+/// The documents as they were read.
+struct Documents {
+    vocab: RelationVocab,
+    train: Vec<Document>,
+    dev: Vec<Document>,
+    distant: Vec<Document>,
+}
+
+impl Corpora {
+    /// Reads and encodes what the configuration names, the distant documents only where `with_distant` says so.
+    pub fn load(config: &RunConfig, with_distant: bool, ui: &Ui, stop: &StopFlag) -> Result<Self> {
+        // The vocabulary of an encoder from scratch is the same in every stage.
+        let with_distant = with_distant || config.encoder.scratch.is_some();
+        let documents = Documents::load(&config.data, with_distant, ui, stop)?;
+        let parts = parts(config, &documents)?;
+        let tokenizer = &parts.tokenizer;
+        let encode =
+            |what: &str, documents: &[Document]| encode(what, documents, tokenizer, ui, stop);
+        let train = encode("train", &documents.train)?;
+        let dev = encode("dev", &documents.dev)?;
+        let distant = encode("distant", &documents.distant)?;
+        ui.note(&format!(
+            "{} training, {} dev and {} distant documents, {} relations",
+            train.len(),
+            dev.len(),
+            distant.len(),
+            parts.vocab.n_classes() - 1
+        ));
+        let scorer = Scorer::new(&documents.dev, &documents.train);
+        Ok(Self { train, dev: Arc::new(DevSet::new(dev, scorer)), distant, parts })
+    }
+}
+
+impl Documents {
+    fn load(data: &DataConfig, with_distant: bool, ui: &Ui, stop: &StopFlag) -> Result<Self> {
+        if let Some(synthetic) = &data.synthetic {
+            let SyntheticCorpus { train, dev, distant, vocab } =
+                SyntheticCorpus::generate(&synthetic.resolve());
+            return Ok(Self { vocab, train, dev, distant });
+        }
+        let relations = data.relations.as_deref().context("`data.relations` is missing")?;
+        let vocab = RelationVocab::from_rel2id(relations, data.relation_names.as_deref())?;
+        let read = |path: &Option<std::path::PathBuf>| match path {
+            Some(path) => read(path, &vocab, ui, stop),
+            None => Ok(Vec::new()),
+        };
+        let (train, dev) = (read(&data.train)?, read(&data.dev)?);
+        let distant = if with_distant { read(&data.distant)? } else { Vec::new() };
+        Ok(Self { vocab, train, dev, distant })
+    }
+}
+
+/// Writes the synthetic documents as files, for `docre label`, `docre predict` and `docre evaluate`.
+pub fn write_synthetic(config: &RunConfig, directory: &Path) -> Result<()> {
+    let Some(synthetic) = &config.data.synthetic else { return Ok(()) };
+    let SyntheticCorpus { train, dev, distant, vocab } =
+        SyntheticCorpus::generate(&synthetic.resolve());
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
+    for (name, documents) in [("train", train), ("dev", dev), ("distant", distant)] {
+        let path = directory.join(name).with_extension("json");
+        if !path.exists() {
+            write_documents(&path, &documents, &vocab)?;
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path, vocab: &RelationVocab, ui: &Ui, stop: &StopFlag) -> Result<Vec<Document>> {
+    let mut task = ui.task(&format!("reading {}", path.display()), None);
+    let mut documents = Vec::new();
+    for document in DocRedReader::open(path, Labels::Resolve(vocab))? {
+        documents.push(document?);
+        task.advance(1);
+        stop.check()?;
+    }
+    Ok(documents)
+}
+
+fn encode(
+    what: &str,
+    documents: &[Document],
+    tokenizer: &DocumentTokenizer,
+    ui: &Ui,
+    stop: &StopFlag,
+) -> Result<Vec<Arc<EncodedDocument>>> {
+    let mut task = ui.task(&format!("tokenizing {what} documents"), Some(documents.len()));
+    let mut encoded = Vec::with_capacity(documents.len());
+    for document in encode_all(documents, tokenizer) {
+        encoded.push(Arc::new(document?));
+        task.advance(1);
+        stop.check()?;
+    }
+    Ok(encoded)
+}
+
+/// The tokenizer, the relations and the shape of the run's models.
+fn parts(config: &RunConfig, documents: &Documents) -> Result<ModelParts> {
+    let (encoder, tokenizer) = match (&config.encoder.pretrained, &config.encoder.scratch) {
+        (Some(directory), _) => pretrained_encoder(directory)?,
+        (None, Some(scratch)) => {
+            let corpora = documents.train.iter().chain(&documents.distant);
+            let words: BTreeSet<&str> = corpora
+                .flat_map(|document| document.sentences.iter().flatten())
+                .map(String::as_str)
+                .collect();
+            let tokenizer = DocumentTokenizer::word_level(words)?;
+            (scratch.resolve(tokenizer.vocab_size()), tokenizer)
+        }
+        (None, None) => anyhow::bail!("`encoder` takes exactly one of `pretrained` and `scratch`"),
+    };
+    ensure!(!documents.train.is_empty(), "there are no training documents");
+    ensure!(!documents.dev.is_empty(), "there are no dev documents");
+    let vocab = documents.vocab.clone();
+    let config = config.model.resolve(encoder, vocab.n_classes())?;
+    Ok(ModelParts { config, tokenizer, vocab })
+}

@@ -1,0 +1,123 @@
+//! `OUT/manifest.json`: what a run reads, and what it was computed with each time that it was started.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use burn_docre::backend::BackendKind;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::RunConfig,
+    run::{directory::BURN_VERSION, files},
+};
+
+/// Where a run is computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The backend.
+    pub backend: BackendKind,
+    /// The numbers of the devices that train together, at least one.
+    pub devices: Vec<usize>,
+}
+
+/// SHA-256 of every file that a run reads, by path.
+pub type Inputs = BTreeMap<String, String>;
+
+/// Where a run comes from.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    seed: u64,
+    input_sha256: Inputs,
+    /// The start of the run, then every time that it was resumed.
+    starts: Vec<Start>,
+}
+
+/// One time that a run was started.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Start {
+    unix_seconds: u64,
+    version: String,
+    commit: Option<String>,
+    burn: String,
+    backend: String,
+    devices: Vec<usize>,
+    /// What they are called, and the drivers that lead to them.
+    device_names: Vec<String>,
+}
+
+impl Manifest {
+    /// The manifest of a run that has not been started yet.
+    pub fn new(config: &RunConfig, inputs: Inputs) -> Self {
+        Self { seed: config.seed, input_sha256: inputs, starts: Vec::new() }
+    }
+
+    /// The manifest in a file; `None` where there is no file.
+    pub fn load(path: &Path) -> Result<Option<Self>> {
+        if path.exists() { files::read_json(path).map(Some) } else { Ok(None) }
+    }
+
+    /// Where the run was computed last.
+    pub fn placement(&self) -> Result<Option<Placement>> {
+        let Some(Start { backend, devices, .. }) = self.starts.last() else { return Ok(None) };
+        let backend = backend.parse().map_err(|error| anyhow!("the run's manifest: {error}"))?;
+        Ok(Some(Placement { backend, devices: devices.clone() }))
+    }
+
+    /// An error if the run cannot go on with these files or there.
+    pub fn check(&self, inputs: &Inputs, placement: &Placement) -> Result<()> {
+        for (file, hash) in inputs {
+            ensure!(
+                self.input_sha256.get(file) == Some(hash),
+                "{file} has changed since the run began; choose another `--out`"
+            );
+        }
+        if let Some(before) = self.placement()? {
+            let (before, now) = (before.devices.len(), placement.devices.len());
+            ensure!(
+                before == now,
+                "the run began on {before} devices, and its schedule counts on them; name as many \
+                 instead of {now}, or choose another `--out`"
+            );
+        }
+        Ok(())
+    }
+
+    /// Notes that the run starts or goes on there, now, by this program.
+    pub fn start(&mut self, placement: &Placement) -> Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name = |&number: &usize| Ok(placement.backend.device(number)?.to_string());
+        self.starts.push(Start {
+            unix_seconds: now.as_secs(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            commit: option_env!("DOCRE_COMMIT").map(Into::into),
+            burn: BURN_VERSION.into(),
+            backend: placement.backend.to_string(),
+            devices: placement.devices.clone(),
+            device_names: placement.devices.iter().map(name).collect::<Result<_>>()?,
+        });
+        Ok(())
+    }
+}
+
+/// Reads and hashes every file that a run with this configuration reads.
+pub fn hash_inputs(config: &RunConfig) -> Result<Inputs> {
+    let data = &config.data;
+    let mut paths: Vec<PathBuf> =
+        [&data.train, &data.dev, &data.distant, &data.relations, &data.relation_names]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+    if let Some(encoder) = &config.encoder.pretrained {
+        let names = ["config.json", "tokenizer.json", "model.safetensors", "pytorch_model.bin"];
+        paths.extend(names.map(|name| encoder.join(name)).into_iter().filter(|path| path.exists()));
+    }
+    let hash = |path: &PathBuf| Ok((path.display().to_string(), files::sha256(path)?));
+    paths.iter().map(hash).collect::<Result<_>>().context("an input of the run")
+}

@@ -1,0 +1,6 @@
+//! A run: its directory, manifest and documents.
+
+pub mod corpora;
+pub mod directory;
+pub mod files;
+pub mod manifest;

@@ -1,0 +1,108 @@
+//! The figures of every step and epoch, as Burn's event store hands them on: `metrics.jsonl` in a stage's directory.
+//!
+//! Burn's own file logger panics on a full disk and loses the numbering of epochs when a run is resumed.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use anyhow::{Context, Result};
+use burn::train::{
+    logger::MetricLogger,
+    metric::{
+        MetricDefinition, MetricId, NumericEntry,
+        store::{EpochSummary, MetricsUpdate, Split},
+    },
+};
+use serde_json::{Map, Value};
+
+use crate::train::failure::Failure;
+
+/// Appends the figures to `metrics.jsonl`, one line per step or dev evaluation.
+pub struct CurveLogger {
+    path: PathBuf,
+    file: BufWriter<File>,
+    length: Arc<AtomicU64>,
+    failure: Failure,
+    names: HashMap<MetricId, String>,
+    /// The figures of the latest epoch of each split.
+    latest: HashMap<(String, String), (usize, Vec<NumericEntry>)>,
+}
+
+impl CurveLogger {
+    /// Goes on after the first `length` bytes of the file; `length` is kept up to date.
+    pub fn open(stage: &Path, length: &Arc<AtomicU64>, failure: &Failure) -> Result<Self> {
+        let path = stage.join("metrics.jsonl");
+        let context = || format!("{}: writing failed", path.display());
+        let file = File::options().create(true).append(true).open(&path).with_context(context)?;
+        // A power cut may have taken the end of what the state counts on; never grow the file with nothing.
+        let there = file.metadata().with_context(context)?.len();
+        let kept = length.load(Ordering::Relaxed).min(there);
+        file.set_len(kept).with_context(context)?;
+        length.store(kept, Ordering::Relaxed);
+        Ok(Self {
+            path: path.clone(),
+            file: BufWriter::new(file),
+            length: length.clone(),
+            failure: failure.clone(),
+            names: HashMap::new(),
+            latest: HashMap::new(),
+        })
+    }
+
+    fn write(&mut self, line: &str) {
+        let result = writeln!(self.file, "{line}").and_then(|()| self.file.flush());
+        match result {
+            Ok(()) => {
+                self.length.fetch_add(line.len() as u64 + 1, Ordering::Relaxed);
+            }
+            Err(error) => {
+                self.failure.set(format!("{}: writing failed: {error}", self.path.display()));
+            }
+        }
+    }
+}
+
+impl MetricLogger for CurveLogger {
+    fn log(&mut self, update: MetricsUpdate, epoch: usize, split: &Split) {
+        let mut line = Map::new();
+        line.insert("split".into(), split.to_string().into());
+        line.insert("epoch".into(), epoch.into());
+        for figure in update.entries_numeric {
+            let Some(name) = self.names.get(&figure.entry.metric_id) else { continue };
+            line.insert(name.clone(), Value::from(figure.numeric_entry.current()));
+            let latest = self.latest.entry((name.clone(), split.to_string())).or_default();
+            if latest.0 != epoch {
+                *latest = (epoch, Vec::new());
+            }
+            latest.1.push(figure.numeric_entry);
+        }
+        self.write(&Value::Object(line).to_string());
+    }
+
+    fn read_numeric(
+        &mut self,
+        name: &str,
+        epoch: usize,
+        split: &Split,
+    ) -> Result<Vec<NumericEntry>, String> {
+        let latest = self.latest.get(&(name.to_string(), split.to_string()));
+        Ok(latest
+            .filter(|(of, _)| *of == epoch)
+            .map(|(_, values)| values.clone())
+            .unwrap_or_default())
+    }
+
+    fn log_metric_definition(&mut self, definition: MetricDefinition) {
+        self.names.insert(definition.metric_id, definition.name);
+    }
+
+    fn log_epoch_summary(&mut self, _: EpochSummary) {}
+}

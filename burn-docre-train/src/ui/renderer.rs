@@ -1,0 +1,329 @@
+//! What a stage shows while it trains: Burn's interface on a terminal, otherwise a line every few seconds.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::IsTerminal,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use burn::{
+    data::dataloader::Progress,
+    train::{
+        Interrupter, LearnerSummary,
+        metric::{MetricDefinition, MetricId},
+        renderer::{
+            EvaluationName, EvaluationProgress, MetricState, MetricsRenderer,
+            MetricsRendererEvaluation, MetricsRendererTraining, ProgressType, TrainingProgress,
+            tui::TuiMetricsRendererWrapper,
+        },
+    },
+};
+use serde_json::json;
+
+use crate::ui::{LogFormat, REPORT_INTERVAL, Ui, duration, terminal};
+
+type BoxedRenderer = Box<dyn MetricsRenderer>;
+
+/// The renderer of one stage. Burn's event thread owns one handle, the training loop another, through which it reports
+/// the progress of dev evaluations, for which Burn has no event.
+#[derive(Clone)]
+pub struct StageRenderer(Arc<Mutex<BoxedRenderer>>);
+
+/// Keeps the screen for the stage; gives it back when dropped.
+pub struct Screen {
+    ui: Ui,
+    renderer: Option<StageRenderer>,
+    is_interface: bool,
+}
+
+impl Screen {
+    /// Starts to show `stage`, of which `epochs_done` epochs are behind us.
+    pub fn start(ui: &Ui, stage: &str, interrupter: &Interrupter, epochs_done: usize) -> Self {
+        let is_interface = ui.format() == LogFormat::Human && std::io::stdout().is_terminal();
+        let renderer: BoxedRenderer = if is_interface {
+            ui.take_screen();
+            terminal::before_interface();
+            let resumed_at = (epochs_done > 0).then_some(epochs_done);
+            let interface = TuiMetricsRendererWrapper::new(interrupter.clone(), resumed_at);
+            terminal::after_interface_started();
+            Box::new(interface)
+        } else {
+            Box::new(LineRenderer::new(ui, stage))
+        };
+        let renderer = Some(StageRenderer(Arc::new(Mutex::new(renderer))));
+        Self { ui: ui.clone(), renderer, is_interface }
+    }
+
+    /// A handle on the renderer.
+    pub fn renderer(&self) -> Option<StageRenderer> {
+        self.renderer.clone()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // The last handle closes Burn's interface; the other ones are gone with the training.
+        self.renderer = None;
+        if self.is_interface {
+            terminal::after_interface();
+            self.ui.free_screen();
+        }
+    }
+}
+
+impl StageRenderer {
+    fn inner(&self) -> MutexGuard<'_, BoxedRenderer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `done` of `total` dev documents are evaluated at the end of the epoch.
+    pub fn evaluating(&self, done: usize, total: usize, epoch: &Progress) {
+        let progress = Progress::new(done, total);
+        let indicators = vec![
+            ProgressType::Detailed { tag: "Epoch".into(), progress: epoch.clone() },
+            ProgressType::Detailed { tag: "Dev documents".into(), progress: progress.clone() },
+        ];
+        let item = TrainingProgress {
+            progress: Some(progress),
+            global_progress: epoch.clone(),
+            iteration: None,
+        };
+        self.inner().render_valid(item, indicators);
+    }
+}
+
+impl MetricsRendererTraining for StageRenderer {
+    fn update_train(&mut self, state: MetricState) {
+        self.inner().update_train(state);
+    }
+
+    fn update_valid(&mut self, state: MetricState) {
+        self.inner().update_valid(state);
+    }
+
+    fn render_train(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
+        self.inner().render_train(item, indicators);
+    }
+
+    fn render_valid(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
+        self.inner().render_valid(item, indicators);
+    }
+
+    fn on_train_end(
+        &mut self,
+        summary: Option<LearnerSummary>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        self.inner().on_train_end(summary)
+    }
+}
+
+impl MetricsRendererEvaluation for StageRenderer {
+    fn update_test(&mut self, name: EvaluationName, state: MetricState) {
+        self.inner().update_test(name, state);
+    }
+
+    fn render_test(&mut self, item: EvaluationProgress, indicators: Vec<ProgressType>) {
+        self.inner().render_test(item, indicators);
+    }
+}
+
+impl MetricsRenderer for StageRenderer {
+    fn manual_close(&mut self) {
+        self.inner().manual_close();
+    }
+
+    fn register_metric(&mut self, definition: MetricDefinition) {
+        self.inner().register_metric(definition);
+    }
+}
+
+/// The headless renderer: at most one line every few seconds, and one for each epoch.
+struct LineRenderer {
+    ui: Ui,
+    stage: String,
+    names: HashMap<MetricId, String>,
+    train: BTreeMap<String, f64>,
+    dev: BTreeMap<String, f64>,
+    losses: (f64, usize),
+    reported: Option<Report>,
+    started: Option<(Instant, f64)>,
+}
+
+/// The last line.
+struct Report {
+    at: Instant,
+    documents: usize,
+}
+
+impl LineRenderer {
+    fn new(ui: &Ui, stage: &str) -> Self {
+        Self {
+            ui: ui.clone(),
+            stage: stage.to_string(),
+            names: HashMap::new(),
+            train: BTreeMap::new(),
+            dev: BTreeMap::new(),
+            losses: (0.0, 0),
+            reported: None,
+            started: None,
+        }
+    }
+
+    fn named(&self, state: MetricState) -> Option<(String, f64)> {
+        match state {
+            MetricState::Numeric(entry, value) => {
+                let name = self.names.get(&entry.metric_id)?;
+                Some((key(name), value.current()))
+            }
+            MetricState::Generic(_) => None,
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.reported.as_ref().is_none_or(|report| report.at.elapsed() >= REPORT_INTERVAL)
+    }
+
+    fn report_step(&mut self, item: &TrainingProgress, within: &Progress) {
+        let epoch = &item.global_progress;
+        let documents = (epoch.items_processed - 1) * within.items_total + within.items_processed;
+        let all = (epoch.items_total * within.items_total).max(1);
+        let fraction = documents as f64 / all as f64;
+        let now = Instant::now();
+        let per_second = self.reported.as_ref().map(|report| {
+            let seconds = (now - report.at).as_secs_f64().max(1e-9);
+            documents.saturating_sub(report.documents) as f64 / seconds
+        });
+        let &mut (started, fraction_before) = self.started.get_or_insert((now, fraction));
+        let left = (fraction > fraction_before).then(|| {
+            started.elapsed().as_secs_f64() * (1.0 - fraction) / (fraction - fraction_before)
+        });
+        self.reported = Some(Report { at: now, documents });
+        let mut human = format!(
+            "{} epoch {}/{} document {}/{}",
+            self.stage,
+            epoch.items_processed,
+            epoch.items_total,
+            within.items_processed,
+            within.items_total
+        );
+        if let Some(step) = item.iteration {
+            human += &format!(" step {step}");
+        }
+        if let (Some(per_second), Some(left)) = (per_second, left) {
+            human += &format!(", {per_second:.1} documents/s, {} left", duration(left));
+        }
+        human += &figures(&self.train);
+        self.ui.line(&human, || {
+            json!({ "event": "step", "stage": self.stage, "epoch": epoch.items_processed,
+                    "epochs": epoch.items_total, "document": within.items_processed,
+                    "documents": within.items_total, "step": item.iteration,
+                    "documents_per_second": per_second, "seconds_left": left,
+                    "figures": self.train })
+        });
+    }
+
+    fn report_evaluation(&mut self, item: &TrainingProgress, within: &Progress) {
+        let documents = self.reported.as_ref().map_or(0, |report| report.documents);
+        self.reported = Some(Report { at: Instant::now(), documents });
+        let epoch = &item.global_progress;
+        let (done, total) = (within.items_processed, within.items_total);
+        let human = format!(
+            "{} epoch {}/{} evaluating dev document {done}/{total}",
+            self.stage, epoch.items_processed, epoch.items_total
+        );
+        self.ui.line(&human, || {
+            json!({ "event": "evaluating", "stage": self.stage, "epoch": epoch.items_processed,
+                    "epochs": epoch.items_total, "document": done, "documents": total })
+        });
+    }
+
+    fn report_epoch(&mut self, item: &TrainingProgress) {
+        let epoch = &item.global_progress;
+        let (sum, count) = std::mem::take(&mut self.losses);
+        let loss = (count > 0).then(|| sum / count as f64);
+        let dev = std::mem::take(&mut self.dev);
+        let mean_loss = loss.map(|loss| format!(", mean loss {loss:.4}")).unwrap_or_default();
+        let human = format!(
+            "{} epoch {}/{} done{mean_loss}, dev{}",
+            self.stage,
+            epoch.items_processed,
+            epoch.items_total,
+            figures(&dev).replacen(',', "", 1)
+        );
+        self.ui.line(&human, || {
+            json!({ "event": "epoch", "stage": self.stage, "epoch": epoch.items_processed,
+                    "epochs": epoch.items_total, "mean_loss": loss, "dev": dev })
+        });
+    }
+}
+
+/// `Ign F1` → `ign_f1`.
+fn key(name: &str) -> String {
+    name.to_lowercase().replace(' ', "_")
+}
+
+fn figures(values: &BTreeMap<String, f64>) -> String {
+    let figure = |(name, value): (&String, &f64)| {
+        let name = name.replace('_', " ");
+        match name.as_str() {
+            "learning rate" => format!(", {name} {value:.2e}"),
+            _ if name.ends_with("loss") => format!(", {name} {value:.4}"),
+            _ => format!(", {name} {value:.2}"),
+        }
+    };
+    values.iter().map(figure).collect()
+}
+
+impl MetricsRendererTraining for LineRenderer {
+    fn update_train(&mut self, state: MetricState) {
+        if let Some((name, value)) = self.named(state) {
+            if name == "loss" {
+                self.losses.0 += value;
+                self.losses.1 += 1;
+            }
+            self.train.insert(name, value);
+        }
+    }
+
+    fn update_valid(&mut self, state: MetricState) {
+        if let Some((name, value)) = self.named(state) {
+            self.dev.insert(name, value);
+        }
+    }
+
+    fn render_train(&mut self, item: TrainingProgress, _: Vec<ProgressType>) {
+        if let (true, Some(within)) = (self.is_due(), item.progress.clone()) {
+            self.report_step(&item, &within);
+        }
+    }
+
+    fn render_valid(&mut self, item: TrainingProgress, _: Vec<ProgressType>) {
+        if !self.dev.is_empty() {
+            self.report_epoch(&item);
+        } else if let (true, Some(within)) = (self.is_due(), item.progress.clone()) {
+            self.report_evaluation(&item, &within);
+        }
+    }
+
+    fn on_train_end(
+        &mut self,
+        _: Option<LearnerSummary>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        Ok(())
+    }
+}
+
+impl MetricsRendererEvaluation for LineRenderer {
+    fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
+
+    fn render_test(&mut self, _: EvaluationProgress, _: Vec<ProgressType>) {}
+}
+
+impl MetricsRenderer for LineRenderer {
+    fn manual_close(&mut self) {}
+
+    fn register_metric(&mut self, definition: MetricDefinition) {
+        self.names.insert(definition.metric_id, definition.name);
+    }
+}

@@ -1,0 +1,270 @@
+//! Model directories: `config.json`, `tokenizer.json`, `relations.json`, `model.safetensors`.
+//!
+//! Self-contained and in the manner of Hugging Face; the weights load in Python with `safetensors`. Each file is replaced
+//! atomically; the weights go before another file changes and come last, so that a directory with weights is complete.
+
+use std::{
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::backend::Backend;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Error, Result,
+    data::relation::RelationVocab,
+    encoder::{EncoderConfig, pretrained},
+    io::{
+        atomic_file::{sync_directory_of, write_atomically},
+        weights::{self, WeightFile},
+    },
+    model::{DocReModel, ModelConfig, weight_name},
+    text::tokenizer::DocumentTokenizer,
+};
+
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
+const RELATIONS: &str = "relations.json";
+const WEIGHTS: &str = "model.safetensors";
+
+/// What a model needs besides its weights.
+#[derive(Clone)]
+pub struct ModelParts {
+    /// How to build it.
+    pub config: ModelConfig,
+    /// How to read documents for it.
+    pub tokenizer: DocumentTokenizer,
+    /// What its classes mean.
+    pub vocab: RelationVocab,
+}
+
+impl ModelParts {
+    /// Reads everything but the weights.
+    ///
+    /// # Errors
+    /// If a file is missing or malformed, or the files contradict each other.
+    pub fn load(directory: &Path) -> Result<Self> {
+        let path = directory.join(CONFIG);
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "reading", e))?;
+        let config: ModelConfig = serde_json::from_str(&text)
+            .map_err(|e| Error::format(&path, format!("not a model configuration: {e}")))?;
+        config.validate().map_err(|reason| Error::format(&path, reason))?;
+        let vocab = RelationVocab::load(&directory.join(RELATIONS))?;
+        if vocab.n_classes() != config.n_classes {
+            let reason = format!(
+                "the model has {} classes, {RELATIONS} lists {}",
+                config.n_classes,
+                vocab.n_classes()
+            );
+            return Err(Error::format(&path, reason));
+        }
+        let tokenizer = DocumentTokenizer::from_file(&directory.join(TOKENIZER))?;
+        check_tokenizer(&tokenizer, &config.encoder)?;
+        Ok(Self { config, tokenizer, vocab })
+    }
+
+    /// Writes a complete model directory; equal parts and weights give equal bytes.
+    ///
+    /// Over a model of equal parts only the weights are replaced, all at once. A model of other parts is incomplete from
+    /// the first changed file to the new weights.
+    ///
+    /// # Errors
+    /// If a file cannot be written. The directory then holds the old model, or one that is not
+    /// [complete](is_complete).
+    pub fn save<B: Backend>(&self, directory: &Path, model: &DocReModel<B>) -> Result<()> {
+        std::fs::create_dir_all(directory).map_err(|e| Error::io(directory, "creating", e))?;
+        self.save_parts(directory)?;
+        weights::write_safetensors(&weights_path(directory), &weights::collect(model, weight_name))
+    }
+
+    /// Writes the files beside the weights; old weights, which would not fit a changed one, go first.
+    fn save_parts(&self, directory: &Path) -> Result<()> {
+        let config =
+            serde_json::to_string_pretty(&self.config).map_err(|e| Error::Config(e.to_string()))?;
+        let mut files = vec![
+            (directory.join(CONFIG), config + "\n"),
+            (directory.join(TOKENIZER), self.tokenizer.to_json()?),
+            (directory.join(RELATIONS), self.vocab.to_json()),
+        ];
+        files.retain(|(path, text)| !std::fs::read(path).is_ok_and(|old| old == text.as_bytes()));
+        if !files.is_empty() {
+            remove_weights(directory)?;
+        }
+        for (path, text) in files {
+            write_atomically(&path, |out| out.write_all(text.as_bytes()))?;
+        }
+        Ok(())
+    }
+
+    /// A model of this configuration with the weights of `directory`.
+    ///
+    /// # Errors
+    /// If a weight is missing or has another shape, or the file is truncated.
+    pub fn load_model<B: Backend>(
+        &self,
+        directory: &Path,
+        device: &B::Device,
+    ) -> Result<DocReModel<B>> {
+        let file = WeightFile::open(&weights_path(directory))?;
+        weights::load(self.config.init(device), &file, weight_name)
+    }
+}
+
+/// Whether `directory` is a complete model directory.
+pub fn is_complete(directory: &Path) -> bool {
+    weights_path(directory).is_file()
+}
+
+/// Identifies a model by the content of its files: two directories with equal files are the same model.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn identity(directory: &Path) -> Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    for name in [CONFIG, TOKENIZER, RELATIONS, WEIGHTS] {
+        let path = directory.join(name);
+        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, "reading", e))?;
+        hash.update(Sha256::digest(bytes));
+    }
+    Ok(hash.finalize().into())
+}
+
+/// The encoder of a Hugging Face directory with its tokenizer, weights not yet read.
+///
+/// # Errors
+/// If a file is missing or malformed, or the tokenizer does not fit the encoder.
+pub fn pretrained_encoder(directory: &Path) -> Result<(EncoderConfig, DocumentTokenizer)> {
+    let config = pretrained::pretrained_config(directory)?;
+    let tokenizer = DocumentTokenizer::from_file(&directory.join(TOKENIZER))?;
+    check_tokenizer(&tokenizer, &config)?;
+    Ok((config, tokenizer))
+}
+
+/// Whether the encoder has an embedding for every token, and windows of long documents have their special tokens.
+fn check_tokenizer(tokenizer: &DocumentTokenizer, encoder: &EncoderConfig) -> Result<()> {
+    let (n_tokens, n_embeddings) = (tokenizer.vocab_size(), encoder.vocab_size);
+    let (n_opening, n_closing) = (tokenizer.opening().len(), tokenizer.closing().len());
+    let reason = if n_tokens > n_embeddings {
+        format!(
+            "has the token id {}, but the encoder's vocabulary is {n_embeddings}: the tokenizer does not fit the encoder",
+            n_tokens - 1
+        )
+    } else if n_opening != 1 || n_closing == 0 {
+        format!(
+            "puts {n_opening} special tokens before a text and {n_closing} behind it, but windows of long documents \
+             need one before and at least one behind: give it the encoder's `post_processor`"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::format(tokenizer.path(), reason))
+}
+
+fn remove_weights(directory: &Path) -> Result<()> {
+    let path = weights_path(directory);
+    match std::fs::remove_file(&path) {
+        Ok(()) => sync_directory_of(&path),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(Error::io(&path, "removing", error)),
+    }
+    Ok(())
+}
+
+fn weights_path(directory: &Path) -> PathBuf {
+    directory.join(WEIGHTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const WORD_PIECE: &[u8] = include_bytes!("../../tests/fixtures/tiny_wordpiece.json");
+
+    fn config(n_classes: usize) -> ModelConfig {
+        serde_json::from_value(json!({
+            "kind": "atlop",
+            "encoder": {
+                "model_type": "bert", "vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1,
+                "num_attention_heads": 2, "intermediate_size": 32, "hidden_dropout_prob": 0.1,
+                "attention_probs_dropout_prob": 0.1, "max_position_embeddings": 24,
+                "type_vocab_size": 2, "layer_norm_eps": 1e-12
+            },
+            "head": {
+                "emb_size": 16, "group_size": 4, "pair_attention": "none", "axial_layers": 1,
+                "axial_heads": 2
+            },
+            "n_classes": n_classes,
+            "max_relations_per_pair": 4
+        }))
+        .unwrap()
+    }
+
+    fn parts(n_classes: usize) -> ModelParts {
+        ModelParts {
+            config: config(n_classes),
+            tokenizer: DocumentTokenizer::from_bytes(WORD_PIECE).unwrap(),
+            vocab: RelationVocab::docred(),
+        }
+    }
+
+    /// What is wrong with the tokenizer of the tests after a change.
+    fn refused(change: impl FnOnce(&mut Value)) -> Option<String> {
+        let mut json: Value = serde_json::from_slice(WORD_PIECE).unwrap();
+        change(&mut json);
+        let tokenizer = DocumentTokenizer::from_bytes(json.to_string().as_bytes()).unwrap();
+        check_tokenizer(&tokenizer, &config(97).encoder).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_tokenizer_with_an_id_outside_the_encoder_is_refused_however_few_tokens_it_has() {
+        assert_eq!(refused(|_| ()), None);
+        assert_eq!(refused(|json| json["model"]["vocab"]["new"] = 19.into()), None);
+        let error = refused(|json| json["model"]["vocab"]["new"] = 20.into()).unwrap();
+        assert!(error.contains("token id 20, but the encoder's vocabulary is 20"), "{error}");
+        let sep = "/post_processor/special_tokens/[SEP]/ids/0";
+        let error = refused(|json| *json.pointer_mut(sep).unwrap() = 40.into()).unwrap();
+        assert!(error.contains("tokenizer.json: has the token id 40"), "{error}");
+    }
+
+    #[test]
+    fn a_tokenizer_without_special_tokens_for_windows_is_refused() {
+        let error = refused(|json| json["post_processor"] = Value::Null).unwrap();
+        assert!(error.contains("puts 0 special tokens before a text and 0 behind it"), "{error}");
+        let single = |json: &mut Value| json["post_processor"]["single"].take();
+        let error = refused(|json| {
+            let Value::Array(tokens) = single(json) else { panic!("a template is a list") };
+            json["post_processor"]["single"] = tokens[..2].into();
+        });
+        assert!(error.unwrap().contains("puts 1 special tokens before a text and 0 behind it"));
+        let error = refused(|json| {
+            let Value::Array(mut tokens) = single(json) else { panic!("a template is a list") };
+            tokens.insert(0, tokens[0].clone());
+            json["post_processor"]["single"] = tokens.into();
+        });
+        assert!(error.unwrap().contains("puts 2 special tokens before a text and 1 behind it"));
+        let word_level = DocumentTokenizer::word_level(["Oslo"]).unwrap();
+        assert!(check_tokenizer(&word_level, &config(97).encoder).is_ok());
+    }
+
+    #[test]
+    fn old_weights_stand_beside_equal_parts_and_go_before_other_parts_come() {
+        let directory = tempfile::tempdir().unwrap();
+        parts(97).save_parts(directory.path()).unwrap();
+        assert!(!is_complete(directory.path()));
+        std::fs::write(weights_path(directory.path()), "old").unwrap();
+        parts(97).save_parts(directory.path()).unwrap();
+        assert!(is_complete(directory.path()));
+
+        // The second file cannot be replaced, so that the first, which can, is already another one.
+        let tokenizer = directory.path().join(TOKENIZER);
+        std::fs::remove_file(&tokenizer).unwrap();
+        std::fs::create_dir(&tokenizer).unwrap();
+        assert!(parts(5).save_parts(directory.path()).is_err());
+        let written = std::fs::read_to_string(directory.path().join(CONFIG)).unwrap();
+        assert!(written.contains("\"n_classes\": 5"));
+        assert!(!is_complete(directory.path()));
+    }
+}

@@ -1,0 +1,198 @@
+//! Writing one shard.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use half::f16;
+
+use super::format::{Entry, HEADER_LEN, Header, LOGIT_LEN, payload_checksum};
+use super::{Digest, Shard, short_hex};
+use crate::io::atomic_file::sync_directory_of;
+use crate::{Error, Result};
+
+/// Writes one shard of a store, document by document.
+///
+/// Logits go to disk as they come; memory holds the index alone. The file is called `….bin.partial`
+/// until [`finish`](Self::finish), so an interrupted run leaves no shard behind; the next run
+/// starts that file afresh.
+#[derive(Debug)]
+pub struct SoftLabelWriter {
+    path: PathBuf,
+    partial: PathBuf,
+    shard: Shard,
+    teacher: Digest,
+    n_classes: usize,
+    file: BufWriter<File>,
+    /// Where the next logits go, in bytes from the start of the file.
+    offset: usize,
+    entries: BTreeMap<Digest, Entry>,
+    buffer: Vec<u8>,
+    is_finished: bool,
+}
+
+impl SoftLabelWriter {
+    /// Starts `shard` of the store in `directory`, which is created where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// When the shard or the class count is impossible, another process writes the same shard, or
+    /// the file cannot be made.
+    pub fn create(
+        directory: &Path,
+        shard: Shard,
+        teacher: Digest,
+        n_classes: usize,
+    ) -> Result<Self> {
+        let path = shard.path(directory);
+        if !shard.is_valid() || n_classes == 0 || u32::try_from(n_classes).is_err() {
+            let Shard { index, count } = shard;
+            let reason = format!("there is no shard {index} of {count} with {n_classes} classes");
+            return Err(Error::SoftLabels { path, reason });
+        }
+        let partial = path.with_extension("bin.partial");
+        std::fs::create_dir_all(directory)
+            .map_err(|source| Error::io(directory, "creating", source))?;
+        let file = open_alone(&partial)?;
+        let mut writer = Self {
+            path,
+            partial,
+            shard,
+            teacher,
+            n_classes,
+            file: BufWriter::with_capacity(1 << 20, file),
+            offset: HEADER_LEN,
+            entries: BTreeMap::new(),
+            buffer: Vec::new(),
+            is_finished: false,
+        };
+        writer.write(&[0; HEADER_LEN])?;
+        Ok(writer)
+    }
+
+    /// Adds the logits of one document, `n_pairs` × `n_classes`, pair after pair.
+    ///
+    /// Values beyond the range of half precision are clamped to ±65504. A document whose key was
+    /// pushed before is skipped.
+    ///
+    /// # Errors
+    ///
+    /// On a NaN, on a wrong number of logits, and on a known key with another number of pairs.
+    pub fn push(&mut self, key: Digest, n_pairs: usize, logits: &[f32]) -> Result<()> {
+        if n_pairs.checked_mul(self.n_classes) != Some(logits.len()) {
+            let (n_logits, n_classes) = (logits.len(), self.n_classes);
+            return Err(self.refuse(
+                &key,
+                &format!("{n_logits} logits are not {n_pairs} pairs of {n_classes} classes"),
+            ));
+        }
+        if let Some(earlier) = self.entries.get(&key) {
+            if earlier.n_pairs == n_pairs {
+                return Ok(());
+            }
+            let reason =
+                format!("it came with {} pairs before, now with {n_pairs}", earlier.n_pairs);
+            return Err(self.refuse(&key, &reason));
+        }
+        if let Some(at) = logits.iter().position(|logit| logit.is_nan()) {
+            let (pair, class) = (at / self.n_classes, at % self.n_classes);
+            return Err(self.refuse(&key, &format!("NaN at pair {pair}, class {class}")));
+        }
+        self.encode(logits);
+        let entry =
+            Entry { key, offset: self.offset, n_pairs, checksum: payload_checksum(&self.buffer) };
+        self.write_buffer()?;
+        self.entries.insert(key, entry);
+        Ok(())
+    }
+
+    /// How many documents the shard holds so far.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no document has been pushed yet.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Writes index and header, brings everything to disk and gives the file its name, which is
+    /// returned.
+    pub fn finish(mut self) -> Result<PathBuf> {
+        let index: Vec<u8> = self.entries.values().flat_map(|entry| entry.to_bytes()).collect();
+        let header = Header {
+            n_classes: self.n_classes,
+            shard: self.shard,
+            teacher: self.teacher,
+            n_entries: self.entries.len(),
+            index_offset: self.offset,
+        };
+        self.write(&index)?;
+        self.seal(&header.to_bytes(&index))
+            .map_err(|source| Error::io(&self.partial, "writing", source))?;
+        std::fs::rename(&self.partial, &self.path)
+            .map_err(|source| Error::io(&self.path, "renaming the finished shard to", source))?;
+        self.is_finished = true;
+        sync_directory_of(&self.path);
+        Ok(self.path.clone())
+    }
+
+    fn seal(&mut self, header: &[u8]) -> std::io::Result<()> {
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(header)?;
+        self.file.flush()?;
+        self.file.get_ref().sync_all()
+    }
+
+    /// Puts the logits into the buffer as they stand in the file.
+    fn encode(&mut self, logits: &[f32]) {
+        let (min, max) = (f16::MIN.to_f32(), f16::MAX.to_f32());
+        self.buffer.clear();
+        self.buffer.reserve(logits.len() * LOGIT_LEN);
+        for logit in logits {
+            let half = f16::from_f32(logit.clamp(min, max));
+            self.buffer.extend_from_slice(&half.to_le_bytes());
+        }
+    }
+
+    fn write_buffer(&mut self) -> Result<()> {
+        let buffer = std::mem::take(&mut self.buffer);
+        self.write(&buffer)?;
+        self.offset += buffer.len();
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|source| Error::io(&self.partial, "writing", source))
+    }
+
+    fn refuse(&self, key: &Digest, reason: &str) -> Error {
+        let reason = format!("document {}: {reason}", short_hex(key));
+        Error::SoftLabels { path: self.path.clone(), reason }
+    }
+}
+
+/// An unfinished shard is of no use to anyone.
+impl Drop for SoftLabelWriter {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // Nothing depends on it: the next run overwrites the file.
+            let _ = std::fs::remove_file(&self.partial);
+        }
+    }
+}
+
+/// Opens the file for one writer at a time and empties it.
+fn open_alone(path: &Path) -> Result<File> {
+    let io = |source| Error::io(path, "creating", source);
+    let file = File::options().write(true).create(true).truncate(false).open(path).map_err(io)?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        let reason = "another process is writing this shard".to_owned();
+        return Err(Error::SoftLabels { path: path.to_path_buf(), reason });
+    }
+    // A file system without locks is no reason to refuse.
+    file.set_len(0).map_err(io)?;
+    Ok(file)
+}

@@ -1,0 +1,142 @@
+//! Softmax of rows, with an exponential that vectorises.
+
+use rayon::prelude::*;
+
+use super::PART;
+
+/// Softmax of each row of `scores [n, rows, k]` in place, with the bias `[n, k]` added before.
+pub(crate) fn masked_softmax(scores: &mut [f32], bias: Option<&[f32]>, [rows, k]: [usize; 2]) {
+    let rows_per_part = (PART / k.max(1)).max(1);
+    scores.par_chunks_mut((rows_per_part * k).max(1)).enumerate().for_each(|(part, scores)| {
+        if let Some(bias) = bias {
+            for (i, row) in scores.chunks_exact_mut(k).enumerate() {
+                let n = (part * rows_per_part + i) / rows;
+                row.iter_mut().zip(&bias[n * k..(n + 1) * k]).for_each(|(score, b)| *score += b);
+            }
+        }
+        softmax(scores, k);
+    });
+}
+
+/// Softmax of each row of `k` numbers in place.
+pub(crate) fn softmax(rows: &mut [f32], k: usize) {
+    for row in rows.chunks_exact_mut(k) {
+        let max = fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
+        row.iter_mut().for_each(|value| *value -= max);
+    }
+    // Over all rows at once, since the numbers past a short row's last full vector would be done one by one.
+    rows.iter_mut().for_each(|value| *value = exp(*value));
+    for row in rows.chunks_exact_mut(k) {
+        let scale = 1.0 / sum(row);
+        row.iter_mut().for_each(|value| *value *= scale);
+    }
+}
+
+/// The sum of a row.
+pub(crate) fn sum(row: &[f32]) -> f32 {
+    fold(row, 0.0, |a, b| a + b)
+}
+
+/// The sum of the products of two rows.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += a * b);
+    }
+    let rest = a_rest.iter().zip(b_rest);
+    lanes.iter_mut().zip(rest).for_each(|(lane, (a, b))| *lane += a * b);
+    fold_lanes(lanes, |a, b| a + b)
+}
+
+/// Numbers that are folded side by side; one after the other, each would wait for the one before.
+const LANES: usize = 16;
+
+/// Combines all numbers by an associative operation.
+fn fold(numbers: &[f32], neutral: f32, operation: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
+    let mut lanes = [neutral; LANES];
+    let (blocks, rest) = numbers.as_chunks::<LANES>();
+    for block in blocks {
+        lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane = operation(*lane, *x));
+    }
+    lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane = operation(*lane, *x));
+    fold_lanes(lanes, operation)
+}
+
+/// Combines the halves, the halves of the half, and so on.
+fn fold_lanes(mut lanes: [f32; LANES], operation: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut n = LANES;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            lanes[i] = operation(lanes[i], lanes[i + n]);
+        }
+    }
+    lanes[0]
+}
+
+/// `e^x` for `x <= 0` to two units in the last place, written so that it vectorises: `2^n e^r` with `|r| <= ln 2 / 2`
+/// and the Taylor polynomial of degree 7 for `e^r`.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    /// ln 2 in two parts, so that `x - n ln 2` is exact to single precision.
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    // e^-87 is the smallest power that is a normal number; smaller ones count as 0 beside the row's maximum of 1.
+    let is_tiny = x < -87.0;
+    // Not `max`, which takes NaN for the smaller.
+    let x = if is_tiny { -87.0 } else { x };
+    let n = (x * std::f32::consts::LOG2_E).round_ties_even();
+    let r = x - n * LN2_HIGH - n * LN2_LOW;
+    let mut power = 1.0 / 5040.0;
+    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+        power = power * r + coefficient;
+    }
+    let scaled = power * f32::from_bits(((n as i32 + 127) << 23) as u32);
+    if is_tiny { 0.0 } else { scaled }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_any_width_are_softmaxed_and_multiplied_as_by_the_formula() {
+        for k in [1, 3, 16, 19, 45] {
+            let mut rows: Vec<f32> = (0..4 * k).map(|i| ((i * 37) % 101) as f32 / 10.0).collect();
+            let before = rows.clone();
+            softmax(&mut rows, k);
+            for (row, before) in rows.chunks(k).zip(before.chunks(k)) {
+                let sum: f64 = before.iter().map(|x| f64::from(*x).exp()).sum();
+                for (ours, x) in row.iter().zip(before) {
+                    assert!((f64::from(*ours) - f64::from(*x).exp() / sum).abs() < 1e-6, "{k}");
+                }
+            }
+            let plain: f64 =
+                before.iter().zip(&rows).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+            assert!((f64::from(dot(&before, &rows)) - plain).abs() < 1e-5 * plain, "{k}");
+        }
+    }
+
+    #[test]
+    fn the_exponential_agrees_with_the_standard_library() {
+        for i in 0..=87_000 {
+            let x = -(i as f32) / 1000.0;
+            let (ours, exact) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!((ours - exact).abs() <= 2.5e-7 * exact, "e^{x}: {ours} against {exact}");
+        }
+        assert_eq!(exp(0.0), 1.0);
+        assert_eq!(exp(-1e30), 0.0);
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none() {
+        assert!(exp(f32::NAN).is_nan());
+        for k in [2, 40] {
+            let mut row = vec![1.0; k];
+            row[k / 2] = f32::NAN;
+            softmax(&mut row, k);
+            assert!(row.iter().all(|x| x.is_nan()), "{row:?}");
+        }
+    }
+}

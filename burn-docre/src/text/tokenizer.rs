@@ -1,0 +1,419 @@
+//! Words to word pieces, with a marker around every mention, as ATLOP and KD-DocRE do it.
+//!
+//! Every word is tokenized on its own. A `*` stands before each word that starts a mention and
+//! after each word that ends one; mentions that share a boundary share its marker. The document is
+//! then wrapped in the tokenizer's special tokens, and a mention is found at its opening marker:
+//!
+//! ```text
+//! [CLS] * Anna * lives in * Os ##lo * . [SEP]
+//!       ^ 1               ^ 6
+//! ```
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use tokenizers::models::wordlevel::WordLevel;
+use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
+use tokenizers::processors::bert::BertProcessing;
+use tokenizers::{AddedToken, Tokenizer};
+
+use crate::data::document::Document;
+use crate::{Error, Result};
+
+/// The text that marks the boundaries of mentions.
+const MARKER: &str = "*";
+/// The first ids of a [word-level](DocumentTokenizer::word_level) vocabulary.
+const WORD_LEVEL_SPECIALS: [&str; 4] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];
+/// Words whose pieces are remembered; most text has fewer different ones.
+const MAX_CACHED_WORDS: usize = 1 << 18;
+
+/// A Hugging Face tokenizer, used on documents that are split into words already.
+///
+/// Its own truncation and padding are switched off: documents keep their length.
+#[derive(Clone, Debug)]
+pub struct DocumentTokenizer {
+    tokenizer: Tokenizer,
+    path: PathBuf,
+    marker: Vec<u32>,
+    opening: Vec<u32>,
+    closing: Vec<u32>,
+}
+
+/// A document in word pieces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenizedDocument {
+    /// The pieces of the whole document between the special tokens.
+    pub token_ids: Vec<u32>,
+    /// For each mention of each entity, where in `token_ids` its opening marker stands.
+    pub mentions: Vec<Vec<usize>>,
+}
+
+/// The pieces of words that were met before.
+#[derive(Debug, Default)]
+pub(crate) struct WordCache(HashMap<String, Vec<u32>>);
+
+impl DocumentTokenizer {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the file cannot be read, [`Error::Format`] when it is no tokenizer or
+    /// has no token for the marker `*`.
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
+        Self::parse(&bytes, path)
+    }
+
+    /// Reads a `tokenizer.json` that is in memory already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] under the conditions of [`from_file`](Self::from_file).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::parse(bytes, Path::new("tokenizer.json"))
+    }
+
+    /// A tokenizer that knows whole words only: `vocab` after `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and
+    /// `*`, in the order given; repeated words count once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] when the tokenizer cannot be built.
+    pub fn word_level<'a>(vocab: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        let path = Path::new("word-level tokenizer");
+        let mut seen = HashSet::new();
+        let words = WORD_LEVEL_SPECIALS.into_iter().chain([MARKER]).chain(vocab);
+        let ids = words.filter(|&word| seen.insert(word)).map(str::to_owned).zip(0..).collect();
+        let [_, unknown, opening, closing] = WORD_LEVEL_SPECIALS;
+        let model = WordLevel::builder().vocab(ids).unk_token(unknown.to_owned()).build();
+        let mut tokenizer = Tokenizer::new(model.map_err(|error| Error::format(path, error))?);
+        tokenizer.with_pre_tokenizer(Some(WhitespaceSplit));
+        tokenizer.with_post_processor(Some(BertProcessing::new(
+            (closing.to_owned(), 3),
+            (opening.to_owned(), 2),
+        )));
+        tokenizer.add_special_tokens(&WORD_LEVEL_SPECIALS.map(|word| AddedToken::from(word, true)));
+        Self::prepare(tokenizer, path)
+    }
+
+    /// The tokenizer as a `tokenizer.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] when it has a part that cannot be written.
+    pub fn to_json(&self) -> Result<String> {
+        self.tokenizer.to_string(true).map_err(|error| Error::format(&self.path, error))
+    }
+
+    /// The special tokens before a document: `[CLS]` or `<s>`.
+    pub fn opening(&self) -> &[u32] {
+        &self.opening
+    }
+
+    /// The special tokens after a document: `[SEP]` or `</s>`.
+    pub fn closing(&self) -> &[u32] {
+        &self.closing
+    }
+
+    /// One more than the largest token id, added and special tokens included: how many rows a word embedding needs.
+    /// That is more than the number of tokens where the ids have gaps.
+    pub fn vocab_size(&self) -> usize {
+        let special = self.opening.iter().chain(&self.closing).copied();
+        let ids = self.tokenizer.get_vocab(true).into_values().chain(special);
+        ids.max().map_or(0, |id| id as usize + 1)
+    }
+
+    /// The text of the token `id`, if there is one.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
+    /// The file that the tokenizer came from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tokenizes `document`, whole, with markers and special tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] when the tokenizer fails on a word.
+    ///
+    /// # Panics
+    ///
+    /// When a mention lies outside the text; the readers in [`corpus`](crate::data) never give one.
+    pub fn tokenize(&self, document: &Document) -> Result<TokenizedDocument> {
+        self.tokenize_with(document, &mut WordCache::default())
+    }
+
+    /// [`tokenize`](Self::tokenize) with a cache, which must not be shared between tokenizers.
+    pub(crate) fn tokenize_with(
+        &self,
+        document: &Document,
+        cache: &mut WordCache,
+    ) -> Result<TokenizedDocument> {
+        let boundaries = MentionBoundaries::of(document);
+        let mut token_ids = self.opening.clone();
+        let mut starts = HashMap::new();
+        for (sentence_idx, sentence) in document.sentences.iter().enumerate() {
+            for (word_idx, word) in sentence.iter().enumerate() {
+                let place = (sentence_idx, word_idx);
+                if boundaries.starts.contains(&place) {
+                    starts.insert(place, token_ids.len());
+                    token_ids.extend_from_slice(&self.marker);
+                }
+                self.extend_with_pieces(&mut token_ids, word, cache)?;
+                if boundaries.last_words.contains(&place) {
+                    token_ids.extend_from_slice(&self.marker);
+                }
+            }
+        }
+        token_ids.extend_from_slice(&self.closing);
+        let mentions = document
+            .entities
+            .iter()
+            .map(|entity| entity.mentions.iter().map(|m| starts[&(m.sentence, m.start)]).collect())
+            .collect();
+        Ok(TokenizedDocument { token_ids, mentions })
+    }
+
+    fn extend_with_pieces(
+        &self,
+        token_ids: &mut Vec<u32>,
+        word: &str,
+        cache: &mut WordCache,
+    ) -> Result<()> {
+        if let Some(pieces) = cache.0.get(word) {
+            token_ids.extend_from_slice(pieces);
+            return Ok(());
+        }
+        let pieces = encode(&self.tokenizer, word, false, &self.path)?;
+        token_ids.extend_from_slice(&pieces);
+        if cache.0.len() < MAX_CACHED_WORDS {
+            cache.0.insert(word.to_owned(), pieces);
+        }
+        Ok(())
+    }
+
+    fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| Error::format(path, error))?;
+        Self::prepare(tokenizer, path)
+    }
+
+    fn prepare(mut tokenizer: Tokenizer, path: &Path) -> Result<Self> {
+        tokenizer.with_truncation(None).map_err(|error| Error::format(path, error))?;
+        tokenizer.with_padding(None);
+        let marker = marker_pieces(&tokenizer, path)?;
+        let (opening, closing) = special_tokens(&tokenizer, path)?;
+        Ok(Self { tokenizer, path: path.to_path_buf(), marker, opening, closing })
+    }
+}
+
+/// The words at which mentions start and the words that they end with.
+struct MentionBoundaries {
+    starts: HashSet<(usize, usize)>,
+    last_words: HashSet<(usize, usize)>,
+}
+
+impl MentionBoundaries {
+    fn of(document: &Document) -> Self {
+        let mentions = || document.entities.iter().flat_map(|entity| &entity.mentions);
+        Self {
+            starts: mentions().map(|mention| (mention.sentence, mention.start)).collect(),
+            last_words: mentions().map(|mention| (mention.sentence, mention.end - 1)).collect(),
+        }
+    }
+}
+
+/// The token `*` itself where the vocabulary has it, as in the authors' code; else its pieces.
+fn marker_pieces(tokenizer: &Tokenizer, path: &Path) -> Result<Vec<u32>> {
+    let pieces = match tokenizer.token_to_id(MARKER) {
+        Some(id) => vec![id],
+        None => encode(tokenizer, MARKER, false, path)?,
+    };
+    if pieces.is_empty() {
+        return Err(Error::format(path, format!("no token for the mention marker {MARKER:?}")));
+    }
+    Ok(pieces)
+}
+
+/// What the tokenizer puts before and after a text: whatever surrounds the text `*` when special
+/// tokens are asked for.
+fn special_tokens(tokenizer: &Tokenizer, path: &Path) -> Result<(Vec<u32>, Vec<u32>)> {
+    let bare = encode(tokenizer, MARKER, false, path)?;
+    let wrapped = encode(tokenizer, MARKER, true, path)?;
+    let n_added = wrapped.len().saturating_sub(bare.len());
+    let n_opening = match bare.len() {
+        0 => Some(n_added.div_ceil(2)),
+        n_bare => wrapped.windows(n_bare).position(|window| window == bare),
+    };
+    let n_opening = n_opening
+        .ok_or_else(|| Error::format(path, "its special tokens do not surround the text"))?;
+    Ok((wrapped[..n_opening].to_vec(), wrapped[n_opening + bare.len()..].to_vec()))
+}
+
+fn encode(tokenizer: &Tokenizer, text: &str, special: bool, path: &Path) -> Result<Vec<u32>> {
+    let encoding = tokenizer.encode_fast(text, special).map_err(|error| {
+        Error::format(path, format!("the tokenizer fails on {text:?}: {error}"))
+    })?;
+    Ok(encoding.get_ids().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::document::{Entity, Mention};
+
+    /// A WordPiece tokenizer with lower-casing, truncation to 4 and padding to 4, which must not
+    /// matter. Ids: [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, * 4, anna 5, lives 6, in 7, os 8, ##lo 9,
+    /// . 10, new 11.
+    const WORD_PIECE: &[u8] = include_bytes!("../../tests/fixtures/tiny_wordpiece.json");
+
+    /// A document of the given sentences; a mention is (sentence, start, end).
+    fn document(sentences: &[&[&str]], entities: &[&[(usize, usize, usize)]]) -> Document {
+        let mention = |&(sentence, start, end): &(usize, usize, usize)| Mention {
+            name: String::new(),
+            sentence,
+            start,
+            end,
+        };
+        let entity = |mentions: &&[(usize, usize, usize)]| Entity {
+            kind: String::new(),
+            mentions: mentions.iter().map(mention).collect(),
+        };
+        Document {
+            title: "t".to_owned(),
+            sentences: sentences
+                .iter()
+                .map(|sentence| sentence.iter().map(|&word| word.to_owned()).collect())
+                .collect(),
+            entities: entities.iter().map(entity).collect(),
+            facts: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn assert_tokens(document: &Document, token_ids: &[u32], mentions: &[&[usize]]) {
+        let tokenizer = DocumentTokenizer::from_bytes(WORD_PIECE).unwrap();
+        let tokenized = tokenizer.tokenize(document).unwrap();
+        assert_eq!(tokenized.token_ids, token_ids);
+        assert_eq!(tokenized.mentions, mentions);
+    }
+
+    #[test]
+    fn mentions_are_marked_and_found_at_their_opening_marker() {
+        assert_tokens(
+            &document(&[&["Anna", "lives", "in", "Oslo", "."]], &[&[(0, 3, 4)], &[(0, 0, 1)]]),
+            // [CLS] * anna * lives in * os ##lo * . [SEP]
+            &[2, 4, 5, 4, 6, 7, 4, 8, 9, 4, 10, 3],
+            &[&[6], &[1]],
+        );
+    }
+
+    #[test]
+    fn mentions_that_share_a_boundary_share_its_marker() {
+        assert_tokens(
+            &document(&[&["New", "Oslo", "lives"]], &[&[(0, 0, 2), (0, 0, 1)], &[(0, 1, 2)]]),
+            // "New Oslo", "New" and "Oslo": [CLS] * new * * os ##lo * lives [SEP]
+            &[2, 4, 11, 4, 4, 8, 9, 4, 6, 3],
+            &[&[1, 1], &[4]],
+        );
+        assert_tokens(
+            &document(&[&["Anna"]], &[&[(0, 0, 1)], &[(0, 0, 1)]]),
+            &[2, 4, 5, 4, 3],
+            &[&[1], &[1]],
+        );
+    }
+
+    #[test]
+    fn neighbouring_mentions_have_a_marker_each_even_across_sentences() {
+        assert_tokens(
+            &document(&[&["Anna", "Oslo"], &["Anna"]], &[&[(0, 0, 1), (1, 0, 1)], &[(0, 1, 2)]]),
+            // [CLS] * anna * * os ##lo * * anna * [SEP]
+            &[2, 4, 5, 4, 4, 8, 9, 4, 4, 5, 4, 3],
+            &[&[1, 8], &[4]],
+        );
+    }
+
+    #[test]
+    fn a_word_without_pieces_still_has_its_markers() {
+        for word in ["", " ", "\u{200b}"] {
+            assert_tokens(
+                &document(&[&["in", word, "."]], &[&[(0, 1, 2)], &[(0, 1, 3)]]),
+                // [CLS] in * * . * [SEP]: the second mention ends after the full stop.
+                &[2, 7, 4, 4, 10, 4, 3],
+                &[&[2], &[2]],
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_and_very_long_words_are_one_unknown_piece() {
+        let long = "lo".repeat(5_000);
+        assert_tokens(&document(&[&["Xyz", &long]], &[&[(0, 1, 2)]]), &[2, 1, 4, 1, 4, 3], &[&[2]]);
+    }
+
+    #[test]
+    fn a_document_without_words_is_its_special_tokens() {
+        assert_tokens(&document(&[], &[]), &[2, 3], &[]);
+        assert_tokens(&document(&[&[], &[]], &[]), &[2, 3], &[]);
+    }
+
+    #[test]
+    fn the_files_own_truncation_and_padding_do_not_apply() {
+        let words = ["Anna"; 40];
+        let ids: Vec<u32> = [2].into_iter().chain([5; 40]).chain([3]).collect();
+        assert_tokens(&document(&[&words], &[]), &ids, &[]);
+        assert_tokens(&document(&[&["in"]], &[]), &[2, 7, 3], &[]);
+    }
+
+    #[test]
+    fn special_tokens_are_those_around_a_text() {
+        let tokenizer = DocumentTokenizer::from_bytes(WORD_PIECE).unwrap();
+        assert_eq!((tokenizer.opening(), tokenizer.closing()), (&[2][..], &[3][..]));
+        assert_eq!(tokenizer.vocab_size(), 12);
+        let json = String::from_utf8(WORD_PIECE.to_vec()).unwrap();
+        let mut value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        value["post_processor"] = serde_json::Value::Null;
+        let plain = DocumentTokenizer::from_bytes(value.to_string().as_bytes()).unwrap();
+        assert!(plain.opening().is_empty() && plain.closing().is_empty());
+    }
+
+    #[test]
+    fn a_cache_does_not_change_the_pieces() {
+        let tokenizer = DocumentTokenizer::from_bytes(WORD_PIECE).unwrap();
+        let document = document(&[&["Oslo", "Oslo", "OSLO", ""]], &[&[(0, 1, 3)]]);
+        let mut cache = WordCache::default();
+        let first = tokenizer.tokenize_with(&document, &mut cache).unwrap();
+        assert_eq!(tokenizer.tokenize_with(&document, &mut cache).unwrap(), first);
+        assert_eq!(tokenizer.tokenize(&document).unwrap(), first);
+    }
+
+    #[test]
+    fn a_word_level_tokenizer_is_the_same_after_saving() {
+        let tokenizer = DocumentTokenizer::word_level(["Oslo", "in", "Oslo", "*", "."]).unwrap();
+        assert_eq!(tokenizer.vocab_size(), 8);
+        let document = document(&[&["in", "Oslo", "in", "Bergen", ""]], &[&[(0, 1, 2)]]);
+        let tokenized = tokenizer.tokenize(&document).unwrap();
+        // [CLS] in * Oslo * in [UNK] [SEP]
+        assert_eq!(tokenized.token_ids, [2, 6, 4, 5, 4, 6, 1, 3]);
+        assert_eq!(tokenized.mentions, [[2]]);
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tokenizer.json");
+        std::fs::write(&path, tokenizer.to_json().unwrap()).unwrap();
+        let loaded = DocumentTokenizer::from_file(&path).unwrap();
+        assert_eq!(loaded.tokenize(&document).unwrap(), tokenized);
+        assert_eq!((loaded.opening(), loaded.closing()), (&[2][..], &[3][..]));
+        assert_eq!(loaded.vocab_size(), 8);
+    }
+
+    #[test]
+    fn what_is_no_tokenizer_is_a_format_error() {
+        for bytes in [&b""[..], b"{}", b"[]", b"\xFF", b"{\"model\":7}"] {
+            assert!(matches!(DocumentTokenizer::from_bytes(bytes), Err(Error::Format { .. })));
+        }
+        let missing = Path::new("/nonexistent/tokenizer.json");
+        assert!(matches!(DocumentTokenizer::from_file(missing), Err(Error::Io { .. })));
+    }
+}
