@@ -69,6 +69,7 @@ mod tests {
             title: "Anna".into(),
             token_ids: Vec::new(),
             mentions: vec![Vec::new(); n_entities],
+            sentences: Vec::new(),
             facts: Vec::new(),
         };
         predict(&document, logits, n_classes, 2)

@@ -346,6 +346,7 @@ mod tests {
             title: String::new(),
             token_ids: vec![0; n_tokens],
             mentions: vec![vec![0]; n_entities],
+            sentences: Vec::new(),
             facts: Vec::new(),
         })
     }

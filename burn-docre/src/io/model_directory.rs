@@ -48,7 +48,7 @@ impl ModelParts {
         let path = directory.join(CONFIG);
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "reading", e))?;
         let config: ModelConfig = serde_json::from_str(&text)
-            .map_err(|e| Error::format(&path, format!("not a model configuration: {e}")))?;
+            .map_err(|e| Error::format(&path, "not a model configuration").with_source(e))?;
         config.validate().map_err(|reason| Error::format(&path, reason))?;
         let vocab = RelationVocab::load(&directory.join(RELATIONS))?;
         if vocab.n_classes() != config.n_classes {
@@ -80,8 +80,9 @@ impl ModelParts {
 
     /// Writes the files beside the weights; old weights, which would not fit a changed one, go first.
     fn save_parts(&self, directory: &Path) -> Result<()> {
-        let config =
-            serde_json::to_string_pretty(&self.config).map_err(|e| Error::Config(e.to_string()))?;
+        let config = serde_json::to_string_pretty(&self.config).map_err(|error| {
+            Error::config("the model's configuration cannot be written").with_source(error)
+        })?;
         let mut files = vec![
             (directory.join(CONFIG), config + "\n"),
             (directory.join(TOKENIZER), self.tokenizer.to_json()?),

@@ -145,11 +145,7 @@ impl WeightFile {
     }
 
     fn error(&self, name: &str, reason: impl ToString) -> Error {
-        Error::Weight {
-            path: self.path.clone(),
-            name: name.to_string(),
-            reason: reason.to_string(),
-        }
+        Error::weight(&self.path, name, reason)
     }
 }
 
