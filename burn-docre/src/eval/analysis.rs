@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::gold::GoldCorpus;
-use super::{FactKey, PrecisionRecall, PredictionSet, ratio};
+use super::precision_recall::{PrecisionRecall, ratio};
+use super::predictions::{FactKey, PredictionSet};
 use crate::data::document::EntityPair;
 
 /// Scores of the facts that take part in logical reasoning.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::gold::GoldCorpus;
-use super::{PrecisionRecall, PredictionSet, ratio};
+use super::precision_recall::{PrecisionRecall, ratio};
+use super::predictions::PredictionSet;
 use crate::data::document::Document;
 
 /// What the official DocRED scorer prints, as fractions.

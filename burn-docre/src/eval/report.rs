@@ -1,13 +1,14 @@
-//! All scores of one set of predictions, as `docre evaluate --json` prints them.
+//! All scores of one set of predictions, as one serialisable value.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{
-    ErrorCounts, InferenceScore, PrecisionRecall, PredictionSet, Scorer, Scores, analysis,
-};
+use super::analysis::{self, ErrorCounts, InferenceScore};
+use super::official::{Scorer, Scores};
+use super::precision_recall::PrecisionRecall;
+use super::predictions::PredictionSet;
 use crate::data::relation::RelationVocab;
 
 /// How many relation types count as frequent.
@@ -38,7 +39,7 @@ pub struct RelationScore {
     pub support: usize,
 }
 
-/// Every figure that the papers report; serialises to the keys of `docre evaluate --json`.
+/// All metrics that the papers report; each field serialises under its name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The official scores.

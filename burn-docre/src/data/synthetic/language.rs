@@ -1,6 +1,7 @@
 //! Ways to say things. `{h}` and `{t}` stand for head and tail; common ways come first.
 
-use super::world::{ANAPHORS, Kind, Rel};
+use super::kind::Kind;
+use super::world::{ANAPHORS, Rel};
 
 /// Sentences that state a fact. One that starts with `{h}` can take up the subject of the sentence
 /// before it (“she”, “the firm”).

@@ -9,6 +9,7 @@
 //! knows only a part of what the text says, but also things that the text does not say.
 
 mod dice;
+mod kind;
 mod language;
 mod lexicon;
 mod world;
@@ -379,7 +380,8 @@ mod tests {
         let corpus = corpus();
         for split in [&corpus.train, &corpus.dev, &corpus.distant] {
             let path = directory.path().join("split.json");
-            write_documents(&path, split, &corpus.vocab).unwrap();
+            let mut file = std::fs::File::create(&path).unwrap();
+            write_documents(&mut file, split, &corpus.vocab).unwrap();
             assert_eq!(&read_documents(&path, Labels::Resolve(&corpus.vocab)).unwrap(), split);
         }
     }

@@ -1,32 +1,8 @@
-//! Who and what a document is about, what is true of them, and what follows from it.
+//! The entities of a document, the facts between them, and the facts that follow from others.
 
 use super::dice::Dice;
+use super::kind::Kind;
 use super::lexicon::{Name, NameSource};
-
-/// The kinds of entities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Country,
-    Town,
-    Firm,
-    Person,
-    Book,
-}
-
-impl Kind {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Country, Self::Town, Self::Firm, Self::Person, Self::Book];
-
-    /// The label in DocRED's terms.
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::Country | Self::Town => "LOC",
-            Self::Firm => "ORG",
-            Self::Person => "PER",
-            Self::Book => "MISC",
-        }
-    }
-}
 
 /// The relations of the world; the number is the class index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
