@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::predictions::FactKey;
 use crate::data::document::{Document, Entity, EntityPair, RelationFact};
 
-/// What is known of one gold fact.
+/// The properties of one gold fact.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GoldFact {
     pub(super) evidence: BTreeSet<usize>,

@@ -79,17 +79,17 @@ impl PredictionSet {
         Ok(set)
     }
 
-    /// How many different facts are predicted, those about unknown documents included.
+    /// Number of different predicted facts, those about unknown documents included.
     pub fn len(&self) -> usize {
         self.facts.len() + self.unknown.len()
     }
 
-    /// Whether nothing is predicted.
+    /// True if the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many facts are about documents that the gold corpus does not have.
+    /// Number of facts about documents that the gold corpus does not have.
     pub fn n_unknown_documents(&self) -> usize {
         self.unknown.len()
     }

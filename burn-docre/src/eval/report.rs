@@ -11,14 +11,14 @@ use super::precision_recall::PrecisionRecall;
 use super::predictions::PredictionSet;
 use crate::data::relation::RelationVocab;
 
-/// How many relation types count as frequent.
+/// The number of relation types that count as frequent.
 const N_FREQUENT: usize = 10;
 
 /// The ten most frequent relation types of Re-DocRED, the fixed list of its own scorer.
 const RE_DOCRED_FREQUENT: [&str; N_FREQUENT] =
     ["P17", "P131", "P27", "P150", "P175", "P577", "P463", "P527", "P495", "P361"];
 
-/// Which relation types are frequent; all others are the long tail.
+/// The frequent relation types; all others are the long tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FrequentRelations {
     /// The ten with the most facts in the annotated training documents, as in KD-DocRE; of equals,

@@ -34,7 +34,7 @@ const TITLE_NOUNS: [&str; 12] = [
     "Shadow", "Clock", "Island",
 ];
 
-/// What an entity is called.
+/// The name of an entity.
 #[derive(Clone, Debug)]
 pub(super) struct Name {
     pub(super) full: [String; 2],

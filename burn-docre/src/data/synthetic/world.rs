@@ -55,12 +55,12 @@ pub(super) struct Fact {
     pub(super) tail: usize,
 }
 
-/// Somebody or something.
+/// An entity.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) kind: Kind,
     pub(super) name: Name,
-    /// What to call it where it was the subject a moment ago.
+    /// The pronoun or noun for it right after a sentence about it.
     pub(super) anaphor: &'static str,
 }
 
@@ -76,7 +76,7 @@ pub(super) const ANAPHORS: [(Kind, &[&str]); 4] = [
 #[derive(Debug, Default)]
 pub(super) struct Cast {
     pub(super) members: Vec<Member>,
-    /// What a text can state; the rest follows by [`closure`].
+    /// The facts that a text can state; [`closure`] derives the others.
     pub(super) facts: Vec<Fact>,
 }
 
