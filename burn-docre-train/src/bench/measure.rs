@@ -265,7 +265,7 @@ impl<'a, B: DocReBackend> Predict<'a, B> {
 impl<B: DocReBackend> Pass<B> for Predict<'_, B> {
     fn pass(&mut self, _: &B::Device, step: &mut Step) -> Result<()> {
         for found in self.inference.run(self.work.encoded_documents()) {
-            let _predictions = found?.predictions(self.inference.config())?;
+            let _predictions = found?.predictions()?;
             step(1)?;
         }
         Ok(())
@@ -295,7 +295,7 @@ impl<B: DocReBackend> Pass<B> for Label<'_, B> {
         let directory = self.directory.join(self.n_passes.to_string());
         let mut writer = SoftLabelWriter::create(&directory, Shard::WHOLE, [0; 32], n_classes)?;
         for found in self.inference.run(self.work.encoded_documents()) {
-            let DocumentLogits { document, logits } = found?;
+            let DocumentLogits { document, logits, .. } = found?;
             writer.push(document.key().0, document.n_pairs(), &logits)?;
             step(1)?;
         }

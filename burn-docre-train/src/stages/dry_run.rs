@@ -1,6 +1,6 @@
 //! `docre train --dry-run`: what a stage will cost, from a few real batches.
 
-use std::{convert::Infallible, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use anyhow::{Result, ensure};
 use burn::{backend::Autodiff, data::dataloader::DataLoader, tensor::backend::Backend};
@@ -155,7 +155,7 @@ impl DryRun<'_> {
         let started = Instant::now();
         let inference =
             Inference::<B>::new(model, self.corpora.parts.config.clone(), device.clone());
-        let _logits = inference.run(sample.iter().cloned().map(Ok::<_, Infallible>)).count();
+        let _logits = inference.run(sample.iter().cloned().map(Ok::<_, burn_docre::Error>)).count();
         started.elapsed().as_secs_f64() * documents.len() as f64 / sample.len().max(1) as f64
     }
 }

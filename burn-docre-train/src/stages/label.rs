@@ -129,7 +129,7 @@ impl<B: DocReBackend> Teacher<B> {
         let mut writer = SoftLabelWriter::create(output, shard, self.identity, n_classes)?;
         let mut task = session.ui.task("labelling distant documents", total);
         for found in self.inference.run(documents) {
-            let DocumentLogits { document, logits } = found?;
+            let DocumentLogits { document, logits, .. } = found?;
             if document.n_pairs() > 0 {
                 writer
                     .push(document.key().0, document.n_pairs(), &logits)

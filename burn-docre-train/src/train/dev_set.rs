@@ -1,9 +1,9 @@
 //! The dev scores of a model.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use burn_docre::{
-    Result,
+    Error, Result,
     data::document::RelationFact,
     eval::{PredictionSet, Scorer},
     inference::Inference,
@@ -57,10 +57,10 @@ impl DevSet {
         inference: &Inference<B>,
         mut go_on: impl FnMut(usize) -> bool,
     ) -> Result<Option<DevScores>> {
-        let documents = self.documents.iter().cloned().map(Ok::<_, Infallible>);
+        let documents = self.documents.iter().cloned().map(Ok::<_, Error>);
         let mut facts: Vec<(usize, RelationFact)> = Vec::new();
-        for (index, Ok(found)) in inference.run(documents).enumerate() {
-            let predictions = found.predictions(inference.config())?;
+        for (index, found) in inference.run(documents).enumerate() {
+            let predictions = found?.predictions()?;
             facts.extend(predictions.into_iter().map(|prediction| (index, prediction.fact)));
             if !go_on(index + 1) {
                 return Ok(None);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::data::document::{Document, EntityPair, RelationFact};
-use crate::data::relation::{RelationVocab, THRESHOLD_CLASS};
+use crate::data::relation::RelationVocab;
 use crate::data::submission::SubmittedFact;
 use crate::{Error, Result};
 
@@ -57,8 +57,8 @@ impl PredictionSet {
             let refuse = |reason: String| {
                 Error::format(path, format!("record {index} ({:?}): {reason}", fact.title))
             };
-            let relation = relation_of(fact, vocab).map_err(refuse)?;
-            let pair = EntityPair { head: fact.h_idx, tail: fact.t_idx };
+            let relation = vocab.relation_index(&fact.r).map_err(refuse)?;
+            let pair = fact.pair();
             match titles.find(&fact.title).map_err(refuse)? {
                 Some(document) => {
                     check_entities(pair, gold[document].entities.len()).map_err(refuse)?;
@@ -112,16 +112,6 @@ impl<'a> Titles<'a> {
             Some([document]) => Ok(Some(*document)),
             Some(several) => Err(format!("{} gold documents bear this title", several.len())),
         }
-    }
-}
-
-fn relation_of(fact: &SubmittedFact, vocab: &RelationVocab) -> Result<usize, String> {
-    match vocab.index_of(&fact.r) {
-        Some(THRESHOLD_CLASS) => {
-            Err(format!("{:?} means that no relation holds: it cannot be predicted", fact.r))
-        }
-        Some(relation) => Ok(relation),
-        None => Err(format!("relation {:?} is not in the vocabulary", fact.r)),
     }
 }
 

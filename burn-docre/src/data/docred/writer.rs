@@ -6,28 +6,22 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::Result;
 use crate::data::document::{Document, Entity, Mention, RelationFact};
-use crate::data::relation::{RelationVocab, THRESHOLD_CLASS};
+use crate::data::relation::RelationVocab;
 use crate::io::atomic_file::write_atomically;
-use crate::{Error, Result};
 
 /// Writes `documents` as a DocRED file, one document a line; it appears whole or not at all.
 ///
 /// # Errors
 ///
-/// [`Error::Document`] when a fact has a class outside `vocab` or the threshold class;
-/// [`Error::Io`] when the file cannot be written.
+/// [`Error::Document`](crate::Error::Document) when a document is not [valid](Document::validate) or a fact has a class outside `vocab`;
+/// [`Error::Io`](crate::Error::Io) when the file cannot be written.
 pub fn write_documents(path: &Path, documents: &[Document], vocab: &RelationVocab) -> Result<()> {
     for (index, document) in documents.iter().enumerate() {
-        let valid = THRESHOLD_CLASS + 1..vocab.n_classes();
-        if let Some(fact) = document.facts.iter().find(|fact| !valid.contains(&fact.relation)) {
-            return Err(Error::Document {
-                path: path.to_path_buf(),
-                index,
-                title: Some(document.title.clone()),
-                reason: format!("a fact has class {}, which is no relation", fact.relation),
-            });
-        }
+        let valid =
+            document.validate().and_then(|()| document.validate_relations(vocab.n_classes()));
+        valid.map_err(|error| error.at_index(index).in_file(path))?;
     }
     write_atomically(path, |out| write_array(out, documents, vocab))
 }
@@ -100,8 +94,10 @@ impl<'a> OutputDocument<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use crate::data::docred::sample::{ANNA, vocab};
     use crate::data::docred::{Labels, read_documents};
+    use crate::data::relation::THRESHOLD_CLASS;
 
     /// [`ANNA`] and the same at a place whose name has to be escaped.
     fn documents() -> Vec<Document> {
@@ -130,7 +126,7 @@ mod tests {
         for class in [THRESHOLD_CLASS, 3] {
             documents[0].facts[0].relation = class;
             let error = write_documents(&path, &documents, &vocab());
-            assert!(matches!(error, Err(Error::Document { index: 0, .. })));
+            assert!(matches!(error, Err(Error::Document { index: Some(0), .. })));
             assert!(!path.exists());
         }
     }
