@@ -101,4 +101,9 @@ impl Error {
     pub fn format(path: &Path, reason: impl ToString) -> Self {
         Self::Format { path: path.to_path_buf(), reason: reason.to_string() }
     }
+
+    /// An error of a configuration value.
+    pub fn config(reason: impl ToString) -> Self {
+        Self::Config(reason.to_string())
+    }
 }

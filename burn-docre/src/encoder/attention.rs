@@ -6,8 +6,9 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
-use super::{EncoderConfig, TokenGrid};
+use super::EncoderConfig;
 use crate::{
+    batch::TokenGrid,
     nn::{dropout::Dropout, precision::linear},
     ops::{self, DocReBackend, LineAttention},
 };
@@ -56,11 +57,11 @@ impl<B: DocReBackend> SelfAttention<B> {
         if !B::has_host_loops(&device) {
             return self.forward_with_probabilities(rows, grid).rows;
         }
-        let head_width = rows.dims()[1] / self.n_heads;
+        let head_dim = rows.dims()[1] / self.n_heads;
         let attention = LineAttention {
-            lines: grid.lines.clone(),
+            lines: grid.segments.clone(),
             n_heads: self.n_heads,
-            scale: 1.0 / (head_width as f64).sqrt(),
+            scale: 1.0 / (head_dim as f64).sqrt(),
             dropout: self.dropout.draw::<B>(&device),
         };
         let query = linear(&self.query, rows.clone());
@@ -80,17 +81,14 @@ impl<B: DocReBackend> SelfAttention<B> {
     ) -> AttentionOutput<B> {
         let d = rows.dims()[1];
         let [windows, l] = grid.shape;
-        let head_width = d / self.n_heads;
+        let head_dim = d / self.n_heads;
         let split = |rows: Tensor<B, 2>| {
-            grid.packing
-                .to_grid(rows)
-                .reshape([windows, l, self.n_heads, head_width])
-                .swap_dims(1, 2)
+            grid.packing.to_grid(rows).reshape([windows, l, self.n_heads, head_dim]).swap_dims(1, 2)
         };
         let [query, key, value] =
             [&self.query, &self.key, &self.value].map(|layer| split(linear(layer, rows.clone())));
 
-        let scores = query.matmul(key.swap_dims(2, 3)) / (head_width as f64).sqrt();
+        let scores = query.matmul(key.swap_dims(2, 3)) / (head_dim as f64).sqrt();
         let probabilities = ops::masked_softmax(scores, grid.key_bias.clone());
         let probabilities = self.dropout.forward(probabilities);
 

@@ -6,8 +6,9 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
-use super::{EncoderConfig, TokenGrid, attention::SelfAttention};
+use super::{EncoderConfig, attention::SelfAttention};
 use crate::{
+    batch::TokenGrid,
     nn::{dropout::Dropout, layer_norm::LayerNorm, precision::linear},
     ops::{self, DocReBackend},
 };

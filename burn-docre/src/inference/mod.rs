@@ -60,8 +60,8 @@ impl DocumentLogits {
     /// # Errors
     /// [`Error::NotANumber`](crate::Error::NotANumber) on a logit that is NaN.
     pub fn predictions(&self, config: &ModelConfig) -> Result<Vec<Prediction>> {
-        let ModelConfig { n_classes, max_relations_per_pair, .. } = *config;
-        predict(&self.document, &self.logits, n_classes, max_relations_per_pair)
+        let max_relations_per_pair = config.decoding.max_relations_per_pair;
+        predict(&self.document, &self.logits, config.n_classes, max_relations_per_pair)
     }
 }
 
