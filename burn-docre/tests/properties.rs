@@ -259,7 +259,8 @@ impl Check for Labels {
         let labels = batch.labels(config.n_classes).into_data().convert::<f32>();
         let labels: Vec<f32> = labels.into_vec().expect("floats");
         for (row, labels) in labels.chunks_exact(config.n_classes).enumerate() {
-            // The first pair of each document with pairs holds relation 2; documents have 6, 20 and 12 pairs.
+            // The first pair of each document with pairs holds relation 2; documents have 6, 20 and
+            // 12 pairs.
             let expected = match row {
                 0 | 6 | 26 => [0.0, 0.0, 1.0, 0.0, 0.0],
                 _ => [1.0, 0.0, 0.0, 0.0, 0.0],

@@ -1,7 +1,8 @@
-//! The configuration of a run: the TOML file with the `--set` overrides applied, checked and written back.
+//! The configuration of a run: the TOML file with the `--set` overrides applied, checked and
+//! written back.
 //!
-//! A key that no field knows is an error that names it, wherever it stands, so that a misspelt key never trains
-//! the wrong model. Relative paths start from the directory where `docre` is called.
+//! A key that no field knows is an error that names it, wherever it stands, so that a misspelt key
+//! never trains the wrong model. Relative paths start from the directory where `docre` is called.
 
 mod data;
 mod encoder;
@@ -44,7 +45,7 @@ pub struct RunConfig {
     /// The devices and the precision.
     #[serde(default, skip_serializing_if = "ComputeConfig::is_default")]
     pub compute: ComputeConfig,
-    /// How each stage trains.
+    /// The schedule of each stage.
     pub stages: StagesConfig,
 }
 
@@ -115,11 +116,13 @@ impl RunConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComputeConfig {
-    /// Numbers of the devices that train together, each on batches of its own, whose gradients are averaged; the
-    /// first has the optimizer and does everything but training. `--device` takes the place of them all.
+    /// Numbers of the devices that train together, each on batches of its own, whose gradients are
+    /// averaged; the first has the optimizer and does everything but training. `--device` takes the
+    /// place of them all.
     #[serde(default)]
     pub devices: Vec<usize>,
-    /// The precision of the large matrix products: `f32` or `bf16`; weights, their updates and losses stay `f32`.
+    /// The precision of the large matrix products: `f32` or `bf16`; weights, their updates and
+    /// losses stay `f32`.
     #[serde(default)]
     pub precision: Precision,
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 use burn_docre::loss::Distillation;
 use serde::{Deserialize, Serialize};
 
-/// How each stage trains.
+/// The schedule of each stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StagesConfig {

@@ -12,8 +12,8 @@ use super::{
 pub struct DocumentIndex<B: Backend> {
     /// The number of documents and the longest document's length, `[b, l]`.
     pub shape: [usize; 2],
-    /// The window rows of each token, `[b * l]`, the second with the weight 1/2. `None` if every document is one
-    /// window: then the token grid is the document grid.
+    /// The window rows of each token, `[b * l]`, the second with the weight 1/2. `None` if every
+    /// document is one window: then the token grid is the document grid.
     pub merge: Option<Sources<B>>,
 }
 

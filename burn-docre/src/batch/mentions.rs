@@ -22,10 +22,11 @@ pub struct MentionIndex<B: Backend> {
     pub of_entity_bias: Tensor<B, 2>,
     /// The matrix that averages mentions into the entity grid, `[b * e, m]`.
     pub average: Tensor<B, 2>,
-    /// Rows of the last attention, seen as `[windows * n_heads * l, l]`, for each appearance of a mention in a window,
-    /// `[appearances * n_heads]`.
+    /// Rows of the last attention, seen as `[windows * n_heads * l, l]`, for each appearance of a
+    /// mention in a window, `[appearances * n_heads]`.
     pub attention_rows: Tensor<B, 1, Int>,
-    /// The correspondence of appearances in windows and mentions; `None` if every document is one window.
+    /// The correspondence of appearances in windows and mentions; `None` if every document is one
+    /// window.
     pub merge: Option<AppearanceMerge<B>>,
 }
 
@@ -36,7 +37,8 @@ pub struct AppearanceMerge<B: Backend> {
     pub windows: Vec<WindowAppearances>,
     /// The appearances of each mention, `[m]`, the second with the weight 1.
     pub sources: Sources<B>,
-    /// 1 for mentions of documents of several windows, whose attention is normalised again, else 0, `[m, 1]`.
+    /// 1 for mentions of documents of several windows, whose attention is normalised again, else 0,
+    /// `[m, 1]`.
     pub is_windowed: Tensor<B, 2>,
 }
 
@@ -238,7 +240,8 @@ mod tests {
             0.0, 0.0, 0.0, 0.0, // the second document has no second entity
         ];
         assert_eq!(floats(index.average), average);
-        // Two windows of at most six tokens with two attention heads: row (window * 2 + head) * 6 + position.
+        // Two windows of at most six tokens with two attention heads: row (window * 2 + head) * 6 +
+        // position.
         assert_eq!(indices(index.attention_rows), [1, 7, 2, 8, 4, 10, 14, 20]);
     }
 

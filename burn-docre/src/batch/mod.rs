@@ -1,7 +1,7 @@
 //! Documents as tensors: named index tensors with their masks.
 //!
-//! Each index has a file: [`tokens`], documents, mentions, pairs and labels. All are built on the host. Sizes follow the
-//! batch's own maximum; there is no limit on entities, mentions or tokens.
+//! Each index has a file: [`tokens`], documents, mentions, pairs and labels. All are built on the
+//! host. Sizes follow the batch's own maximum; there is no limit on entities, mentions or tokens.
 
 mod documents;
 mod labels;
@@ -45,7 +45,8 @@ impl EncoderInput {
     pub fn window_rule(&self) -> WindowRule {
         WindowRule {
             max_tokens: self.max_tokens,
-            // A tokenizer that opens a document otherwise, or does not close it, is refused with the model directory.
+            // A tokenizer that opens a document otherwise, or does not close it, is refused with
+            // the model directory.
             n_opening: 1,
             n_closing: self.n_window_end_tokens,
         }
@@ -72,8 +73,8 @@ impl<B: Backend> DocReBatch<B> {
     /// Builds the batch for an encoder, given by its [`EncoderInput`] or its configuration.
     ///
     /// # Panics
-    /// If `documents` is empty, or a document has no token or a mention outside its tokens: encoded documents always
-    /// have their special tokens and mentions within.
+    /// If `documents` is empty, or a document has no token or a mention outside its tokens: encoded
+    /// documents always have their special tokens and mentions within.
     pub fn new(
         documents: &[&EncodedDocument],
         encoder: impl Into<EncoderInput>,
@@ -95,7 +96,8 @@ impl<B: Backend> DocReBatch<B> {
         }
     }
 
-    /// The number of classified pairs of all documents; a batch of none cannot be run through a model.
+    /// The number of classified pairs of all documents; a batch of none cannot be run through a
+    /// model.
     pub fn n_pairs(&self) -> usize {
         self.pairs_per_document.iter().sum()
     }
@@ -105,8 +107,8 @@ impl<B: Backend> DocReBatch<B> {
         &self.pairs_per_document
     }
 
-    /// The labels of the classified pairs: 1 for each relation that holds, and 1 for the threshold class where none
-    /// does.
+    /// The labels of the classified pairs: 1 for each relation that holds, and 1 for the threshold
+    /// class where none does.
     ///
     /// # Shapes
     /// - output: `[p, n_classes]`

@@ -8,7 +8,8 @@ use crate::ops::{Line, Lines};
 /// The pairs of entities of a batch.
 #[derive(Clone, Debug)]
 pub struct PairIndex<B: Backend> {
-    /// The number of documents and the largest number of entities, `[b, e]`; the pair grid is `[b, e, e]`, head first.
+    /// The number of documents and the largest number of entities, `[b, e]`; the pair grid is
+    /// `[b, e, e]`, head first.
     pub shape: [usize; 2],
     /// The correspondence of rows of pairs, the diagonal included, and cells of the pair grid.
     pub packing: Packing<B>,
@@ -20,7 +21,8 @@ pub struct PairIndex<B: Backend> {
     pub row_segments: Lines,
     /// The pairs of one tail: the columns of the grid.
     pub column_segments: Lines,
-    /// The mask of missing entities, `[b, e]`: 0 or hugely negative; `None` if no document has fewer than `e`.
+    /// The mask of missing entities, `[b, e]`: 0 or hugely negative; `None` if no document has
+    /// fewer than `e`.
     pub entity_bias: Option<Tensor<B, 2>>,
     /// The pair rows off the diagonal, in row order: those that are classified, `[p]`.
     pub off_diagonal: Tensor<B, 1, Int>,

@@ -35,7 +35,8 @@ impl SourceList {
         *slot = Some(place as i32);
     }
 
-    /// The tensors; every second place has the weight `second_weight`. An item without a place takes place 0.
+    /// The tensors; every second place has the weight `second_weight`. An item without a place
+    /// takes place 0.
     pub(super) fn tensors<B: Backend>(self, second_weight: f32, device: &B::Device) -> Sources<B> {
         let Self { first, second } = self;
         let n = first.len();

@@ -22,7 +22,8 @@ pub struct TokenGrid<B: Backend> {
     pub packing: Packing<B>,
     /// The rows of each window.
     pub segments: Lines,
-    /// The mask of the padding: 0 for real tokens, hugely negative for padding, `[windows, l]`; `None` without padding.
+    /// The mask of the padding: 0 for real tokens, hugely negative for padding, `[windows, l]`;
+    /// `None` without padding.
     pub key_bias: Option<Tensor<B, 2>>,
 }
 

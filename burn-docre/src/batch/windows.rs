@@ -1,8 +1,8 @@
 //! Documents longer than the encoder: overlapping windows.
 //!
-//! Two windows follow the authors' rule: the first holds the document's beginning, closed by the closing tokens, the
-//! second the opening token and the document's end. Longer documents put evenly spaced windows in between. No token lies
-//! in more than two windows.
+//! Two windows follow the authors' rule: the first holds the document's beginning, closed by the
+//! closing tokens, the second the opening token and the document's end. Longer documents put evenly
+//! spaced windows in between. No token lies in more than two windows.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub struct Window {
     pub closed: bool,
 }
 
-/// How long windows are and what surrounds them.
+/// The length of windows and the number of their special tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowRule {
     /// The longest window in tokens.
@@ -49,13 +49,13 @@ impl WindowRule {
 
     /// Evenly spaced windows strictly between the first and the last.
     fn middle_windows(&self, n_tokens: usize) -> impl Iterator<Item = Window> {
-        let width = self.max_tokens - self.n_opening - self.n_closing;
+        let n_content = self.max_tokens - self.n_opening - self.n_closing;
         let last_start = n_tokens - (self.max_tokens - self.n_opening);
-        let max_stride = width - width / MIN_OVERLAP_DIVISOR;
+        let max_stride = n_content - n_content / MIN_OVERLAP_DIVISOR;
         let n_strides = last_start.div_ceil(max_stride);
         (1..n_strides).map(move |i| {
             let start = i * last_start / n_strides;
-            Window { content: start..start + width, opened: true, closed: true }
+            Window { content: start..start + n_content, opened: true, closed: true }
         })
     }
 }

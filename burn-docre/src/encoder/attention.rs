@@ -24,23 +24,23 @@ pub struct SelfAttention<B: Backend> {
     n_heads: usize,
 }
 
-/// What attention returns.
+/// The output of self-attention.
 pub struct AttentionOutput<B: Backend> {
     /// The projected context, `[rows, d]`.
     pub rows: Tensor<B, 2>,
-    /// The probabilities `[windows, n_heads, l, l]` that were applied: in training those that dropout left, since
-    /// Hugging Face's BERT, and with it the authors' localized context, hands out the same.
+    /// The probabilities that were applied, `[windows, n_heads, l, l]`; in training after dropout,
+    /// as Hugging Face's BERT returns them and the authors' localized context reads them.
     pub probabilities: Tensor<B, 4>,
 }
 
 impl<B: Backend> SelfAttention<B> {
     pub(super) fn new(config: &EncoderConfig, device: &B::Device) -> Self {
-        let fresh = || LinearConfig::new(config.hidden_size, config.hidden_size).init(device);
+        let linear = || LinearConfig::new(config.hidden_size, config.hidden_size).init(device);
         Self {
-            query: fresh(),
-            key: fresh(),
-            value: fresh(),
-            output: fresh(),
+            query: linear(),
+            key: linear(),
+            value: linear(),
+            output: linear(),
             dropout: Dropout::new(config.attention_probs_dropout_prob),
             n_heads: config.num_attention_heads,
         }
@@ -48,7 +48,7 @@ impl<B: Backend> SelfAttention<B> {
 }
 
 impl<B: DocReBackend> SelfAttention<B> {
-    /// The projected context.
+    /// Computes the projected context.
     ///
     /// # Shapes
     /// - `[rows, d]` → `[rows, d]`
@@ -70,7 +70,7 @@ impl<B: DocReBackend> SelfAttention<B> {
         linear(&self.output, ops::line_attention(query, key_value, &attention))
     }
 
-    /// The projected context with its probabilities.
+    /// Computes the projected context with its probabilities.
     ///
     /// # Shapes
     /// - `rows`: `[rows, d]`

@@ -9,7 +9,7 @@ use crate::{Error, Result, batch::EncoderInput};
 /// The shortest input, special tokens included, that an encoder must have room for.
 const MIN_TOKENS: usize = 8;
 
-/// The families of encoders that can be loaded.
+/// The supported families of encoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EncoderFamily {
     /// BERT and its descendants with the same architecture (MiniLM).
@@ -23,7 +23,8 @@ pub enum EncoderFamily {
     XlmRoberta,
 }
 
-/// Sizes and rates of an encoder. Unknown keys of a `config.json` are ignored, as it carries many of other tasks.
+/// Sizes and rates of an encoder. Unknown keys of a `config.json` are ignored, as it carries many
+/// of other tasks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EncoderConfig {
     /// The family.
@@ -54,7 +55,7 @@ pub struct EncoderConfig {
     /// The activation; only `gelu` (exact) is supported.
     #[serde(default = "default_activation")]
     pub hidden_act: String,
-    /// How positions are encoded; only `absolute` is supported.
+    /// The encoding of positions; only `absolute` is supported.
     #[serde(default = "default_positions")]
     pub position_embedding_type: String,
 }
@@ -71,7 +72,8 @@ impl EncoderConfig {
     /// Reads the `config.json` of a Hugging Face directory and checks it.
     ///
     /// # Errors
-    /// If the file cannot be read, lacks a field, or describes an encoder that this crate does not have.
+    /// If the file cannot be read, lacks a field, or describes an encoder that this crate does not
+    /// have.
     pub fn from_file(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "reading", e))?;
         let config: Self = serde_json::from_str(&text)
@@ -133,7 +135,8 @@ impl EncoderConfig {
         Ok(())
     }
 
-    /// The floating-point operations of the matrix products in a forward pass over a document of `n_tokens` tokens.
+    /// The floating-point operations of the matrix products in a forward pass over a document of
+    /// `n_tokens` tokens.
     pub fn forward_flops(&self, n_tokens: usize) -> u64 {
         let (l, d) = (n_tokens as u64, self.hidden_size as u64);
         let inner = self.intermediate_size as u64;
@@ -156,8 +159,8 @@ impl EncoderConfig {
         self.max_position_embeddings - self.position_offset()
     }
 
-    /// How many closing tokens end a window that does not end the document: the authors close a cut RoBERTa window
-    /// with `</s></s>` and a cut BERT window with `[SEP]`.
+    /// The number of closing tokens that end a window inside a document. The authors close a cut
+    /// RoBERTa window with `</s></s>` and a cut BERT window with `[SEP]`.
     pub fn n_window_end_tokens(&self) -> usize {
         match self.model_type {
             EncoderFamily::Bert => 1,
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_that_do_not_divide_the_width_are_refused() {
+    fn heads_that_do_not_divide_the_hidden_size_are_refused() {
         let config = EncoderConfig { num_attention_heads: 5, ..tiny_bert() };
         assert!(config.validate().unwrap_err().to_string().contains("multiple"));
     }

@@ -1,7 +1,7 @@
 //! BERT, RoBERTa and XLM-RoBERTa: hidden states and the last layer's attention.
 //!
-//! Written in plain matrix products and softmax, because Burn's ready-made encoder returns no attention and drops out
-//! scores rather than probabilities.
+//! Written in plain matrix products and softmax, because Burn's ready-made encoder returns no
+//! attention and drops out scores rather than probabilities.
 
 mod attention;
 mod config;

@@ -8,7 +8,8 @@ use crate::{Error, Result};
 /// The shortest window of such an encoder.
 const MIN_WINDOW: usize = 16;
 
-/// The sizes of a BERT that starts from random weights; everything else follows from them and the vocabulary.
+/// The sizes of a BERT that starts from random weights; everything else follows from them and the
+/// vocabulary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScratchEncoderConfig {
@@ -20,7 +21,8 @@ pub struct ScratchEncoderConfig {
     pub heads: usize,
     /// Size inside the feed-forward blocks, at least 1.
     pub intermediate_size: usize,
-    /// Length of the longest window in word pieces, at least 16; longer documents are read in overlapping windows.
+    /// Length of the longest window in word pieces, at least 16; longer documents are read in
+    /// overlapping windows.
     pub max_tokens: usize,
     /// Dropout on hidden states and attention, in `[0, 1)`; by default 0.1.
     #[serde(default = "default_dropout")]

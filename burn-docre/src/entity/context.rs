@@ -38,8 +38,8 @@ impl<B: Backend> PairContext<B> {
 /// Computes for each pair the context that both entities attend to:
 /// `q = sum_h a_head ∘ a_tail`, `c = H^T q / (sum q + epsilon)`.
 ///
-/// The authors' KD-DocRE sums over attention heads with `epsilon` 1e-10. ATLOP averages over them with 1e-5, which is
-/// the same formula with `epsilon = n_heads * 1e-5`.
+/// The authors' KD-DocRE sums over attention heads with `epsilon` 1e-10. ATLOP averages over them
+/// with 1e-5, which is the same formula with `epsilon = n_heads * 1e-5`.
 pub fn localized_context<B: Backend>(
     encoding: &DocumentEncoding<B>,
     epsilon: f64,
@@ -54,7 +54,8 @@ pub fn localized_context<B: Backend>(
     PairContext { weights, divisor, vectors }
 }
 
-/// `q` of [`localized_context`], one small Gram matrix per token: no `[pairs, n_heads, l]` product is ever held.
+/// `q` of [`localized_context`], one small Gram matrix per token: no `[pairs, n_heads, l]` product
+/// is ever held.
 ///
 /// # Shapes
 /// - `entity_attention`: `[b, e, n_heads, l]` → `[b, l, e * e]`
@@ -65,7 +66,8 @@ fn pair_attention<B: Backend>(entity_attention: Tensor<B, 4>) -> Tensor<B, 3> {
     gram.reshape([b, l, e * e])
 }
 
-/// The floating-point operations of the matrix product that makes the context vectors of a document.
+/// The floating-point operations of the matrix product that makes the context vectors of a
+/// document.
 pub fn context_flops(d: usize, n_tokens: usize, n_entities: usize) -> u64 {
     2 * (n_entities * n_entities) as u64 * (n_tokens * d) as u64
 }

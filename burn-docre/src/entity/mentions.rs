@@ -25,7 +25,8 @@ pub fn entity_embeddings<B: Backend>(
 /// Averages the attention of the mentions of each entity.
 ///
 /// # Shapes
-/// - `attention`: `[m, n_heads, l]`; `shape`: documents and the largest number of entities, `[b, e]`
+/// - `attention`: `[m, n_heads, l]`; `shape`: documents and the largest number of entities,
+///   `[b, e]`
 /// - output: `[b, e, n_heads, l]`, 0 for missing entities
 pub fn entity_attention<B: Backend>(
     attention: Tensor<B, 3>,

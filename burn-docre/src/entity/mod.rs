@@ -19,7 +19,8 @@ pub struct DocumentEncoding<B: Backend> {
     pub hidden: Tensor<B, 3>,
     /// Entity embeddings by row, `[entities, d]`.
     pub entities: Tensor<B, 2>,
-    /// Attention of each entity over the document, the mean over its mentions, `[b, e, n_heads, l]`; 0 at padding.
+    /// Attention of each entity over the document, the mean over its mentions,
+    /// `[b, e, n_heads, l]`; 0 at padding.
     pub entity_attention: Tensor<B, 4>,
 }
 

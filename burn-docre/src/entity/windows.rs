@@ -31,8 +31,9 @@ pub fn document_hidden<B: Backend>(
 
 /// Arranges the attention of each mention over its document.
 ///
-/// Where a document was read in several windows, the rows of both windows are added and divided by their sum. The
-/// division makes up for the attention to the special tokens that were added to a window.
+/// Where a document was read in several windows, the rows of both windows are added and divided by
+/// their sum. The division makes up for the attention to the special tokens that were added to a
+/// window.
 ///
 /// # Shapes
 /// - `attention`: `[windows, n_heads, w, w]` → `[m, n_heads, l]`
@@ -41,10 +42,9 @@ pub fn mention_attention<B: Backend>(
     l: usize,
     index: &MentionIndex<B>,
 ) -> Tensor<B, 3> {
-    let [windows, n_heads, width, _] = attention.dims();
-    let rows = attention
-        .reshape([windows * n_heads * width, width])
-        .select(0, index.attention_rows.clone());
+    let [windows, n_heads, w, _] = attention.dims();
+    let rows =
+        attention.reshape([windows * n_heads * w, w]).select(0, index.attention_rows.clone());
     let n_appearances = rows.dims()[0] / n_heads;
     match &index.merge {
         None => rows.reshape([n_appearances, n_heads, l]),
@@ -75,10 +75,12 @@ fn merge_appearances<B: Backend>(
     sum / divisor
 }
 
-/// The attention of one window's appearances, moved to the window's place in a document of `l` tokens.
+/// The attention of one window's appearances, moved to the window's place in a document of `l`
+/// tokens.
 ///
 /// # Shapes
-/// - `rows`: `[appearances * n_heads, w]` of all windows → `[the window's appearances * n_heads, l]`
+/// - `rows`: `[appearances * n_heads, w]` of all windows →
+///   `[the window's appearances * n_heads, l]`
 fn place<B: Backend>(
     rows: Tensor<B, 2>,
     n_heads: usize,
@@ -88,7 +90,7 @@ fn place<B: Backend>(
     let device = rows.device();
     let range = window.appearances.start * n_heads..window.appearances.end * n_heads;
     let n = range.len();
-    let zeros = |width: usize| (width > 0).then(|| Tensor::zeros([n, width], &device));
+    let zeros = |n_tokens: usize| (n_tokens > 0).then(|| Tensor::zeros([n, n_tokens], &device));
     let before = zeros(window.document_start);
     let after = zeros(l - window.document_start - window.content.len());
     let content = rows.slice([range, window.content.clone()]);
@@ -103,7 +105,8 @@ mod tests {
         batch::{DocReBatch, packing::float_tensor, testing},
     };
 
-    /// A document of eleven tokens in two windows of eight: tokens 0 to 6 closed, and 4 to 10 opened.
+    /// A document of eleven tokens in two windows of eight: tokens 0 to 6 closed, and 4 to 10
+    /// opened.
     fn batch() -> DocReBatch<TestBackend> {
         let document = testing::document(11, &[&[1], &[5]]);
         DocReBatch::new(&[&document], testing::INPUT, &Default::default())
@@ -123,7 +126,8 @@ mod tests {
     #[test]
     fn the_attention_of_a_mention_in_two_windows_is_added_and_normalised() {
         let batch = batch();
-        // One attention head; a row of window 0 pays 1/8 everywhere, a row of window 1 pays 1/4 to its first four.
+        // One attention head; a row of window 0 pays 1/8 everywhere, a row of window 1 pays 1/4 to
+        // its first four.
         let mut attention = vec![0.125; 64];
         attention.extend((0..64).map(|i| if i % 8 < 4 { 0.25 } else { 0.0 }));
         let attention = float_tensor(attention, [2, 1, 8, 8], &Default::default());

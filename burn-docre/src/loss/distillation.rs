@@ -1,4 +1,5 @@
-//! Knowledge distillation from stored logits: the choice of a loss, and its weight beside the relation loss.
+//! Knowledge distillation from stored logits: the choice of a loss, and its weight beside the
+//! relation loss.
 
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,8 @@ pub enum DistillationLoss {
     },
 }
 
-/// A distillation loss beside the relation loss: `{ kind = "mse", weight = 1.0, relation_weight = 1.0 }`.
+/// A distillation loss beside the relation loss:
+/// `{ kind = "mse", weight = 1.0, relation_weight = 1.0 }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Distillation {
     /// The loss; its keys stand beside the weights.

@@ -4,10 +4,11 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::log_softmax;
 
-/// `T^2 KL(softmax(teacher / T) || softmax(student / T))`, summed over classes, the mean over pairs.
+/// `T^2 KL(softmax(teacher / T) || softmax(student / T))`, summed over classes, the mean over
+/// pairs.
 ///
-/// `T^2` keeps the size of the gradient when the temperature changes (Hinton et al., 2015); the paper names neither the
-/// formula nor the temperature.
+/// `T^2` keeps the size of the gradient when the temperature changes (Hinton et al., 2015); the
+/// paper names neither the formula nor the temperature.
 ///
 /// # Shapes
 /// - `student`, `teacher`: `[p, r]` → `[1]`; the teacher receives no gradient

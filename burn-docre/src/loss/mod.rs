@@ -1,6 +1,7 @@
 //! Losses: pure functions of logits, labels and hyper-parameters; each the mean over pairs.
 //!
-//! The enums [`RelationLoss`] and [`DistillationLoss`] are the losses as a configuration names them.
+//! The enums [`RelationLoss`] and [`DistillationLoss`] are the losses as a configuration names
+//! them.
 
 mod adaptive_focal;
 mod adaptive_threshold;
@@ -107,8 +108,8 @@ fn log_softmax<B: Backend>(logits: Tensor<B, 2>) -> Tensor<B, 2> {
     shifted - log_sum
 }
 
-/// `log P(r)` and `log (1 - P(r))` of each relation against TH alone, `[p, r]` each (eq. 9 of KD-DocRE):
-/// `P(r) = exp(l_r) / (exp(l_r) + exp(l_TH)) = sigmoid(l_r - l_TH)`.
+/// `log P(r)` and `log (1 - P(r))` of each relation against TH alone, `[p, r]` each (eq. 9 of
+/// KD-DocRE): `P(r) = exp(l_r) / (exp(l_r) + exp(l_TH)) = sigmoid(l_r - l_TH)`.
 fn against_threshold<B: Backend>(
     logits: &Tensor<B, 2>,
     targets: &Targets<B>,

@@ -2,7 +2,8 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Mean squared error of the student's logits against the teacher's, over pairs and all classes with TH (eq. 12).
+/// Mean squared error of the student's logits against the teacher's, over pairs and all classes
+/// with TH (eq. 12).
 ///
 /// # Shapes
 /// - `student`, `teacher`: `[p, r]` → `[1]`; the teacher receives no gradient

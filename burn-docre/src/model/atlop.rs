@@ -1,7 +1,7 @@
 //! ATLOP: the grouped bilinear form straight to the classes.
 //!
-//! Zhou et al., *Document-Level Relation Extraction with Adaptive Thresholding and Localized Context Pooling*,
-//! AAAI 2021.
+//! Zhou et al., *Document-Level Relation Extraction with Adaptive Thresholding and Localized
+//! Context Pooling*, AAAI 2021.
 
 use burn::{module::Module, tensor::backend::Backend};
 use serde::{Deserialize, Serialize};
@@ -96,8 +96,8 @@ impl<B: DocReBackend> Atlop<B> {
     /// Computes the logits.
     ///
     /// The observer sees, by rows unless said otherwise: `hidden [b, l, d]`, `entities`,
-    /// `entity_attention [b, e, n_heads, l]`, `pair_attention [b, e * e, l]`, `context [pairs, d]`, and the two sides
-    /// `head` and `tail`, `[pairs, emb]`.
+    /// `entity_attention [b, e, n_heads, l]`, `pair_attention [b, e * e, l]`, `context [pairs, d]`,
+    /// and the two sides `head` and `tail`, `[pairs, emb]`.
     pub(super) fn forward(
         &self,
         encoded: EncoderOutput<B>,
@@ -106,7 +106,8 @@ impl<B: DocReBackend> Atlop<B> {
     ) -> DocReOutput<B> {
         let encoding = DocumentEncoding::new(encoded, batch);
         observe_encoding(&encoding, observer);
-        // ATLOP divides the mean over attention heads; the sum needs `n_heads` times its epsilon for the same quotient.
+        // ATLOP divides the mean over attention heads; the sum needs `n_heads` times its epsilon
+        // for the same quotient.
         let n_heads = encoding.entity_attention.dims()[2] as f64;
         let context = localized_context(&encoding, n_heads * CONTEXT_EPSILON);
         observer.observe("pair_attention", || context.distribution());

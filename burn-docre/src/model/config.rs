@@ -99,17 +99,19 @@ impl ModelConfig {
 
     /// The floating-point operations of the matrix products in a forward pass over one document.
     ///
-    /// Element-wise operations and padding are not counted. A training step costs three times as much.
+    /// Element-wise operations and padding are not counted. A training step costs three times as
+    /// much.
     pub fn forward_flops(&self, size: DocumentSize) -> u64 {
         let system = self.system.system();
         self.encoder.forward_flops(size.n_tokens)
             + system.flops(&self.encoder, self.n_classes, size)
     }
 
-    /// The name in `model.safetensors` of the parameter at the module path `path` of a [`DocReModel`].
+    /// The name in `model.safetensors` of the parameter at the module path `path` of a
+    /// [`DocReModel`].
     ///
-    /// The encoder stands under Hugging Face's names behind `encoder.`; the relation module stands under the names of
-    /// its paper's modules.
+    /// The encoder stands under Hugging Face's names behind `encoder.`; the relation module stands
+    /// under the names of its paper's modules.
     pub fn weight_name(&self, path: &str) -> String {
         if let Some(path) = path.strip_prefix("encoder.") {
             return format!("encoder.{}", hugging_face_name(path));
@@ -119,7 +121,8 @@ impl ModelConfig {
     }
 }
 
-/// Replaces the first of the table's prefixes that `path` begins with; whole parts of the path are compared.
+/// Replaces the first of the table's prefixes that `path` begins with; whole parts of the path are
+/// compared.
 fn rename_prefix(path: &str, table: &[(&str, &str)]) -> String {
     let renamed = table.iter().find_map(|(prefix, replacement)| {
         let rest = path.strip_prefix(prefix)?.strip_prefix('.')?;

@@ -1,7 +1,7 @@
 //! KD-DocRE: bilinear pair vectors, a pair mixer, a linear classifier.
 //!
-//! Tan et al., *Document-Level Relation Extraction with Adaptive Focal Loss and Knowledge Distillation*, Findings of
-//! ACL 2022.
+//! Tan et al., *Document-Level Relation Extraction with Adaptive Focal Loss and Knowledge
+//! Distillation*, Findings of ACL 2022.
 
 use burn::{
     module::Module,
@@ -52,7 +52,8 @@ impl KdDocreConfig {
     /// Initialises the module for an encoder and `n_classes` classes.
     ///
     /// # Panics
-    /// If `group_size` does not divide `emb_size`, or the mixer does not fit the encoder's hidden size.
+    /// If `group_size` does not divide `emb_size`, or the mixer does not fit the encoder's hidden
+    /// size.
     pub fn init<B: Backend>(
         &self,
         encoder: &EncoderConfig,
@@ -115,9 +116,9 @@ impl<B: DocReBackend> KdDocre<B> {
     /// Computes the logits.
     ///
     /// The observer sees, by rows unless said otherwise: `hidden [b, l, d]`, `entities`,
-    /// `entity_attention [b, e, n_heads, l]`, `pair_attention [b, e * e, l]`, `context [pairs, d]`, the two sides
-    /// `head` and `tail`, `[pairs, emb]`, and the pair vectors before and after the mixer, `pair` and `mixed`,
-    /// `[pairs, d]`.
+    /// `entity_attention [b, e, n_heads, l]`, `pair_attention [b, e * e, l]`, `context [pairs, d]`,
+    /// the two sides `head` and `tail`, `[pairs, emb]`, and the pair vectors before and after the
+    /// mixer, `pair` and `mixed`, `[pairs, d]`.
     pub(super) fn forward(
         &self,
         encoded: EncoderOutput<B>,
@@ -160,7 +161,8 @@ mod tests {
         let system = json!({ "kind": "kd-docre", "emb_size": 4, "group_size": 2, "mixer": mixer });
         let config = with_system(system);
         let size = DocumentSize { n_tokens: 5, n_entities: 3 };
-        // Context 9·5·8, extractor 2·12·8·4, bilinear 9·4·2·8, axial stack 9·9·64 + 4·27·8, classifier 9·8·5.
+        // Context 9·5·8, extractor 2·12·8·4, bilinear 9·4·2·8, axial stack 9·9·64 + 4·27·8,
+        // classifier 9·8·5.
         let expected = 2 * (360 + 768 + 576 + (5184 + 864) + 360);
         assert_eq!(config.forward_flops(size) - config.encoder.forward_flops(5), expected);
     }

@@ -1,7 +1,8 @@
 //! Models: an encoder and a system's relation module on it.
 //!
-//! A system is a paper's way from encoded documents to logits. Its file holds its configuration, initialisation,
-//! forward pass, FLOP count and weight names; [`SystemConfig`] and [`RelationModule`] are the table of all systems.
+//! A system is a paper's way from encoded documents to logits. Its file holds its configuration,
+//! initialisation, forward pass, FLOP count and weight names; [`SystemConfig`] and
+//! [`RelationModule`] are the table of all systems.
 
 mod atlop;
 mod config;

@@ -8,8 +8,8 @@ use crate::entity::DocumentEncoding;
 
 /// Receives the intermediate tensors of a forward pass.
 ///
-/// Every system runs one forward pass, with or without a reader of its intermediates. `()` ignores them: it drops the
-/// closures uncalled, so that inference holds no tensor longer than it needs it.
+/// Every system runs one forward pass, with or without a reader of its intermediates. `()` ignores
+/// them: it drops the closures uncalled, so that inference holds no tensor longer than it needs it.
 pub trait Observer<B: Backend> {
     /// Receives a tensor under the name that the system documents; `tensor` makes it when called.
     fn observe<const D: usize>(

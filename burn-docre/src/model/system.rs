@@ -1,6 +1,7 @@
 //! The table of systems.
 //!
-//! To add a system, write its file and add its variant to [`SystemConfig`] and to [`RelationModule`].
+//! To add a system, write its file and add its variant to [`SystemConfig`] and to
+//! [`RelationModule`].
 
 use burn::{module::Module, tensor::backend::Backend};
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,8 @@ pub(super) trait System {
     /// The floating-point operations of the matrix products of a forward pass behind the encoder.
     fn flops(&self, encoder: &EncoderConfig, n_classes: usize, size: DocumentSize) -> u64;
 
-    /// The names in weight files: prefixes of module paths below the relation module, and their replacements.
+    /// The names in weight files: prefixes of module paths below the relation module, and their
+    /// replacements.
     fn weight_names(&self) -> &'static [(&'static str, &'static str)];
 }
 
@@ -56,8 +58,8 @@ impl SystemConfig {
         }
     }
 
-    /// Checks the system's own sizes; [`ModelConfig::validate`](super::ModelConfig::validate) also checks that they fit
-    /// the encoder.
+    /// Checks the system's own sizes; [`ModelConfig::validate`](super::ModelConfig::validate) also
+    /// checks that they fit the encoder.
     ///
     /// # Errors
     /// If a value is out of its range; the error names the key.
@@ -65,7 +67,8 @@ impl SystemConfig {
         self.system().validate()
     }
 
-    /// Initialises the relation module for an encoder and `n_classes` classes, the threshold class included.
+    /// Initialises the relation module for an encoder and `n_classes` classes, the threshold class
+    /// included.
     ///
     /// # Panics
     /// If the configuration is not valid for this encoder.
@@ -85,7 +88,8 @@ impl SystemConfig {
 }
 
 impl<B: DocReBackend> RelationModule<B> {
-    /// Computes the output of the model from the encoder's output, and shows its intermediate tensors to `observer`.
+    /// Computes the output of the model from the encoder's output, and shows its intermediate
+    /// tensors to `observer`.
     ///
     /// # Panics
     /// If the batch has no pair.

@@ -28,7 +28,8 @@ pub struct GroupBilinearConfig {
 /// `out_i = sum_j z_head_j^T W_ij z_tail_j + b_i` over groups `j`.
 #[derive(Module, Debug)]
 pub struct GroupBilinear<B: Backend> {
-    /// `[n_groups * group_size^2, d_output]`, group slowest, then the head's index, then the tail's.
+    /// `[n_groups * group_size^2, d_output]`, group slowest, then the head's index, then the
+    /// tail's.
     linear: Linear<B>,
     group_size: usize,
 }
@@ -102,7 +103,8 @@ mod tests {
             head: float_tensor(vec![1.0, 2.0, 3.0, 4.0], [1, 4], &device),
             tail: float_tensor(vec![1.0, 0.5, 1.0, 0.5], [1, 4], &device),
         };
-        // Group 0: 1·1·1 + 1·0.5·10 + 2·1·100 + 2·0.5·1000; group 1: 3·1·2 + 3·0.5·20 + 4·1·200 + 4·0.5·2000.
+        // Group 0: 1·1·1 + 1·0.5·10 + 2·1·100 + 2·0.5·1000; group 1: 3·1·2 + 3·0.5·20 + 4·1·200 +
+        // 4·0.5·2000.
         let expected = TensorData::from([[1206.0f32 + 4836.0]]);
         layer.forward(sides).into_data().assert_eq(&expected, false);
         assert_eq!(config.flops(3), 2 * 3 * 8);

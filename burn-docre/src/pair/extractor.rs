@@ -44,7 +44,8 @@ impl PairExtractorConfig {
         PairExtractor { head: linear(), tail: linear() }
     }
 
-    /// The floating-point operations of the matrix products for `n_entities` entities and all their pairs.
+    /// The floating-point operations of the matrix products for `n_entities` entities and all their
+    /// pairs.
     pub fn flops(&self, n_entities: u64) -> u64 {
         let rows = n_entities + n_entities * n_entities;
         2 * 2 * rows * (self.d * self.emb_size) as u64
@@ -70,7 +71,8 @@ impl<B: DocReBackend> PairExtractor<B> {
     }
 }
 
-/// `tanh(W [entity; context] + b)`; the product with an entity is computed once per entity, not once per pair.
+/// `tanh(W [entity; context] + b)`; the product with an entity is computed once per entity, not
+/// once per pair.
 fn one_side<B: DocReBackend>(
     linear: &Linear<B>,
     entities: &Tensor<B, 2>,

@@ -1,4 +1,5 @@
-//! Vectors of entity pairs: the two sides, their grouped bilinear form, and mixers over the pair grid.
+//! Vectors of entity pairs: the two sides, their grouped bilinear form, and mixers over the pair
+//! grid.
 
 mod bilinear;
 mod extractor;

@@ -38,7 +38,8 @@ pub(crate) fn config(system: SystemConfig) -> ModelConfig {
     }
 }
 
-/// A document of `n_tokens` with mentions at these positions, entity by entity, and one fact if it has a pair.
+/// A document of `n_tokens` with mentions at these positions, entity by entity, and one fact if it
+/// has a pair.
 pub(crate) fn document(n_tokens: u32, mentions: &[&[usize]]) -> EncodedDocument {
     let fact =
         RelationFact { pair: EntityPair { head: 0, tail: 1 }, relation: 2, evidence: Vec::new() };

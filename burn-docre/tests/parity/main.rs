@@ -1,9 +1,9 @@
 //! Numbers agree with an independent PyTorch implementation of the papers, case by case.
 //!
 //! Each case is a test, which runs on the first backend compiled in:
-//! `cargo test --release -p burn-docre --no-default-features --features tch --test parity`. Cases are read from
-//! `$PARITY_DIR` (an absolute path) when set, else from `tests/parity/cases`; `--nocapture` shows the largest
-//! differences.
+//! `cargo test --release -p burn-docre --no-default-features --features tch --test parity`. Cases
+//! are read from `$PARITY_DIR` (an absolute path) when set, else from `tests/parity/cases`;
+//! `--nocapture` shows the largest differences.
 
 #![recursion_limit = "256"]
 #![expect(clippy::print_stdout, reason = "a case prints its largest differences")]

@@ -70,22 +70,19 @@ fn attend_on_the_grid<B: DocReBackend>(
     let [n, d] = input.query.dims();
     let [b, e] = pairs.shape;
     let head_dim = d / n_heads;
-    // [b, head entity, tail entity, n_heads, w] → lines of the axis [b * e, n_heads, e, w], and back.
-    let (lines, back) = match axis {
+    // [b, head entity, tail entity, n_heads, head_dim] → segments of the axis [b * e, n_heads, e,
+    // head_dim], and back.
+    let (to, back) = match axis {
         Axis::Row => ([0, 1, 3, 2, 4], [0, 1, 3, 2, 4]),
         Axis::Column => ([0, 2, 3, 1, 4], [0, 3, 1, 2, 4]),
     };
-    let to_lines = |rows: Tensor<B, 2>| {
-        pairs.packing.to_grid(rows).reshape([b, e, e, n_heads, head_dim]).permute(lines).reshape([
-            b * e,
-            n_heads,
-            e,
-            head_dim,
-        ])
+    let to_segments = |rows: Tensor<B, 2>| {
+        let grid = pairs.packing.to_grid(rows).reshape([b, e, e, n_heads, head_dim]);
+        grid.permute(to).reshape([b * e, n_heads, e, head_dim])
     };
-    let key = to_lines(input.key_value.clone().slice([0..n, 0..d]));
-    let value = to_lines(input.key_value.slice([0..n, d..2 * d]));
-    let query = to_lines(input.query);
+    let key = to_segments(input.key_value.clone().slice([0..n, 0..d]));
+    let value = to_segments(input.key_value.slice([0..n, d..2 * d]));
+    let query = to_segments(input.query);
     let bias = pairs
         .entity_bias
         .clone()
@@ -144,10 +141,11 @@ pub struct AxialStackConfig {
     pub heads: usize,
 }
 
-/// The authors' stack: `x ← LayerNorm(W (x + column(x) + row(x)) + b)` in each layer, then the stack's input is added.
+/// The authors' stack: `x ← LayerNorm(W (x + column(x) + row(x)) + b)` in each layer, then the
+/// stack's input is added.
 ///
-/// The two axes are summed in parallel, and the linear layer has neither activation nor residual: so in the authors'
-/// code, see `docs/parity.md`.
+/// The two axes are summed in parallel, and the linear layer has neither activation nor residual:
+/// so in the authors' code, see `docs/parity.md`.
 #[derive(Module, Debug)]
 pub struct AxialStack<B: Backend> {
     col: Vec<AxialAttention<B>>,
@@ -201,7 +199,8 @@ impl AxialStackConfig {
         }
     }
 
-    /// The floating-point operations of the matrix products on the pair grid of `n_entities` entities.
+    /// The floating-point operations of the matrix products on the pair grid of `n_entities`
+    /// entities.
     pub fn flops(&self, d: usize, n_entities: u64) -> u64 {
         let projections = 9 * n_entities * n_entities * (d * d) as u64;
         self.layers as u64 * (2 * projections + axes_flops(d, n_entities))

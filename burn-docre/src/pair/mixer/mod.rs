@@ -1,7 +1,7 @@
 //! Pair mixers: layers in which the pairs of a document attend to each other.
 //!
-//! A mixer's file holds its configuration, initialisation, forward pass and FLOP count. To add one, write the file and
-//! add its variant to [`PairMixerConfig`] and [`PairMixer`].
+//! A mixer's file holds its configuration, initialisation, forward pass and FLOP count. To add one,
+//! write the file and add its variant to [`PairMixerConfig`] and [`PairMixer`].
 
 pub mod axial;
 mod two_hop;
@@ -62,7 +62,8 @@ impl PairMixerConfig {
         }
     }
 
-    /// Initialises the mixer for pair vectors of size `d`; `None` where the configuration says none.
+    /// Initialises the mixer for pair vectors of size `d`; `None` where the configuration says
+    /// none.
     ///
     /// # Panics
     /// If the configuration is not valid [for `d`](Self::validate_for).
@@ -74,7 +75,8 @@ impl PairMixerConfig {
         }
     }
 
-    /// The floating-point operations of the matrix products on the pair grid of `n_entities` entities.
+    /// The floating-point operations of the matrix products on the pair grid of `n_entities`
+    /// entities.
     pub fn flops(&self, d: usize, n_entities: u64) -> u64 {
         match self {
             Self::None {} => 0,
@@ -144,7 +146,8 @@ mod tests {
 
     #[test]
     fn operations_are_counted_by_hand_for_a_tiny_grid() {
-        // Two entities, four pairs, d = 3: a projection is 4·3·3 = 36, attention along both axes is 2·2·4·2·3 = 96.
+        // Two entities, four pairs, d = 3: a projection is 4·3·3 = 36, attention along both axes is
+        // 2·2·4·2·3 = 96.
         let stack = PairMixerConfig::AxialStack(AxialStackConfig { layers: 5, heads: 1 });
         assert_eq!(stack.flops(3, 2), 2 * 5 * (9 * 36 + 96));
         assert_eq!(PairMixerConfig::TwoHop(TwoHopConfig {}).flops(3, 2), 2 * (6 * 36 + 96));

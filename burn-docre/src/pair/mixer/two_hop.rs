@@ -15,8 +15,8 @@ use crate::{batch::PairIndex, nn::precision::linear, ops::DocReBackend};
 #[serde(deny_unknown_fields)]
 pub struct TwoHopConfig {}
 
-/// `r = g + sum_p softmax_p(q_(s,o)^T k_(p,o)) v_(p,o) + sum_p softmax_p(q_(s,o)^T k_(s,p)) v_(s,p)`: one layer, one
-/// attention head, no scale, both axes from `g`.
+/// `r = g + sum_p softmax_p(q_(s,o)^T k_(p,o)) v_(p,o) + sum_p softmax_p(q_(s,o)^T k_(s,p)) v_(s,p)`:
+/// one layer, one attention head, no scale, both axes from `g`.
 #[derive(Module, Debug)]
 pub struct TwoHopAttention<B: Backend> {
     q: Linear<B>,
@@ -31,7 +31,8 @@ impl TwoHopConfig {
         TwoHopAttention { q: linear(), k: linear(), v: linear() }
     }
 
-    /// The floating-point operations of the matrix products on the pair grid of `n_entities` entities.
+    /// The floating-point operations of the matrix products on the pair grid of `n_entities`
+    /// entities.
     pub fn flops(&self, d: usize, n_entities: u64) -> u64 {
         let projections = 6 * n_entities * n_entities * (d * d) as u64;
         2 * projections + axes_flops(d, n_entities)
