@@ -5,6 +5,7 @@
 //! never trains the wrong model. Relative paths start from the directory where `docre` is called.
 
 mod data;
+mod distillation;
 mod encoder;
 mod stage;
 
@@ -21,8 +22,9 @@ use toml::{Table, Value};
 
 pub use self::{
     data::DataConfig,
+    distillation::DistillationConfig,
     encoder::EncoderSource,
-    stage::{DistillationConfig, StageConfig, StagesConfig},
+    stage::{StageConfig, StagesConfig},
 };
 
 /// One experiment: everything that decides its result except the machine.
