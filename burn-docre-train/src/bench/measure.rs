@@ -18,6 +18,7 @@ use burn_docre::{
     batch::DocReBatch,
     inference::{DocumentLogits, Inference},
     io::soft_labels::{Shard, SoftLabelWriter},
+    loss::RelationLoss,
     nn::precision::Precision,
     ops::DocReBackend,
     text::encoded::{EncodedDocument, encode_all},
@@ -31,7 +32,6 @@ use super::{
 };
 use crate::{
     cli::BenchArgs,
-    config::LossConfig,
     stages::Session,
     train::{
         loader::TrainBatch,
@@ -316,7 +316,7 @@ impl<'a, B: DocReBackend> Training<'a, B> {
         let model = work.model::<Autodiff<B>>(args.model.as_deref(), device)?;
         let config = std::sync::Arc::new(work.parts.config.clone());
         let objective =
-            Objective::new(config, LossConfig::AflAuthors { gamma: 1.0 }, None, args.precision);
+            Objective::new(config, RelationLoss::AflAuthors { gamma: 1.0 }, None, args.precision);
         let trainee = Trainee::new(model, objective);
         Ok(Self { work, trainee, optimizer: GroupedAdamW::new(OPTIMIZER) })
     }

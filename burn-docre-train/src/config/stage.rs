@@ -1,49 +1,11 @@
-//! `[loss]` and `[stages]`: how it is trained.
+//! `[stages]`: the training of each stage.
 
 use anyhow::{Result, bail, ensure};
-use burn_docre::loss::{DistillationLoss, RelationLoss};
 use serde::{Deserialize, Serialize};
 
-/// The relation loss.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum LossConfig {
-    /// ATLOP's adaptive thresholding.
-    Atl {},
-    /// Adaptive focal loss as printed in the paper, eqs. (9)–(11).
-    AflPaper {
-        /// Focusing exponent.
-        gamma: f64,
-    },
-    /// Adaptive focal loss as in the authors' code, `1 + (1 - P)^gamma`.
-    AflAuthors {
-        /// Focusing exponent.
-        gamma: f64,
-    },
-}
+use super::DistillationConfig;
 
-impl LossConfig {
-    pub(super) fn check(&self) -> Result<()> {
-        match *self {
-            Self::Atl {} => Ok(()),
-            Self::AflPaper { gamma } | Self::AflAuthors { gamma } => {
-                ensure!(gamma.is_finite() && gamma >= 0.0, "`loss.gamma` must not be negative");
-                Ok(())
-            }
-        }
-    }
-
-    /// The library's loss.
-    pub fn resolve(&self) -> RelationLoss {
-        match *self {
-            Self::Atl {} => RelationLoss::Atl,
-            Self::AflPaper { gamma } => RelationLoss::AflPaper { gamma },
-            Self::AflAuthors { gamma } => RelationLoss::AflAuthors { gamma },
-        }
-    }
-}
-
-/// How each stage trains.
+/// The schedule of each stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StagesConfig {
@@ -138,72 +100,6 @@ impl StageConfig {
             ("student", Some(distillation)) => distillation.check(),
             (_, Some(_)) => bail!("`distillation` belongs to `stages.student` only"),
             (_, None) => Ok(()),
-        }
-    }
-}
-
-/// What the student learns from the teacher.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum DistillationConfig {
-    /// Mean squared error of the logits, eq. (12).
-    Mse {
-        /// Weight of this loss.
-        #[serde(default = "unit")]
-        weight: f64,
-        /// Weight of the relation loss beside it.
-        #[serde(default = "unit")]
-        relation_weight: f64,
-    },
-    /// Kullback–Leibler divergence of the softened class distributions.
-    Kl {
-        /// Divides both logits.
-        temperature: f64,
-        /// Weight of this loss.
-        #[serde(default = "unit")]
-        weight: f64,
-        /// Weight of the relation loss beside it.
-        #[serde(default = "unit")]
-        relation_weight: f64,
-    },
-    /// Naive adaptation: the distant labels alone; no teacher logits are made.
-    None {},
-}
-
-impl DistillationConfig {
-    pub(super) fn check(&self) -> Result<()> {
-        let (weight, relation_weight) = match *self {
-            Self::None {} => return Ok(()),
-            Self::Mse { weight, relation_weight } => (weight, relation_weight),
-            Self::Kl { temperature, weight, relation_weight } => {
-                ensure!(
-                    temperature.is_finite() && temperature > 0.0,
-                    "`distillation.temperature` must be positive"
-                );
-                (weight, relation_weight)
-            }
-        };
-        ensure!(
-            weight.is_finite() && weight > 0.0,
-            "`distillation.weight` must be positive; `kind = \"none\"` trains without the teacher"
-        );
-        ensure!(
-            relation_weight.is_finite() && relation_weight >= 0.0,
-            "`distillation.relation_weight` must not be negative"
-        );
-        Ok(())
-    }
-
-    /// The weight of the relation loss, and the distillation loss with its weight.
-    pub fn resolve(&self) -> (f64, Option<(DistillationLoss, f64)>) {
-        match *self {
-            Self::None {} => (1.0, None),
-            Self::Mse { weight, relation_weight } => {
-                (relation_weight, Some((DistillationLoss::Mse, weight)))
-            }
-            Self::Kl { temperature, weight, relation_weight } => {
-                (relation_weight, Some((DistillationLoss::Kl { temperature }, weight)))
-            }
         }
     }
 }

@@ -12,6 +12,7 @@ use burn_docre::{
     },
     eval::Scorer,
     io::model_directory::{ModelParts, pretrained_encoder},
+    model::ModelConfig,
     text::{
         encoded::{EncodedDocument, encode_all},
         tokenizer::DocumentTokenizer,
@@ -19,7 +20,7 @@ use burn_docre::{
 };
 
 use crate::{
-    config::{DataConfig, RunConfig},
+    config::{DataConfig, EncoderSource, RunConfig},
     train::dev_set::DevSet,
     ui::{Ui, signals::StopFlag},
 };
@@ -48,7 +49,7 @@ impl Corpora {
     /// Reads and encodes what the configuration names, the distant documents only where `with_distant` says so.
     pub fn load(config: &RunConfig, with_distant: bool, ui: &Ui, stop: &StopFlag) -> Result<Self> {
         // The vocabulary of an encoder from scratch is the same in every stage.
-        let with_distant = with_distant || config.encoder.scratch.is_some();
+        let with_distant = with_distant || matches!(config.encoder, EncoderSource::Scratch(_));
         let documents = Documents::load(&config.data, with_distant, ui, stop)?;
         let parts = parts(config, &documents)?;
         let tokenizer = &parts.tokenizer;
@@ -73,7 +74,7 @@ impl Documents {
     fn load(data: &DataConfig, with_distant: bool, ui: &Ui, stop: &StopFlag) -> Result<Self> {
         if let Some(synthetic) = &data.synthetic {
             let SyntheticCorpus { train, dev, distant, vocab } =
-                SyntheticCorpus::generate(&synthetic.resolve());
+                SyntheticCorpus::generate(synthetic);
             return Ok(Self { vocab, train, dev, distant });
         }
         let relations = data.relations.as_deref().context("`data.relations` is missing")?;
@@ -91,8 +92,7 @@ impl Documents {
 /// Writes the synthetic documents as files, for `docre label`, `docre predict` and `docre evaluate`.
 pub fn write_synthetic(config: &RunConfig, directory: &Path) -> Result<()> {
     let Some(synthetic) = &config.data.synthetic else { return Ok(()) };
-    let SyntheticCorpus { train, dev, distant, vocab } =
-        SyntheticCorpus::generate(&synthetic.resolve());
+    let SyntheticCorpus { train, dev, distant, vocab } = SyntheticCorpus::generate(synthetic);
     std::fs::create_dir_all(directory)
         .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
     for (name, documents) in [("train", train), ("dev", dev), ("distant", distant)] {
@@ -134,22 +134,27 @@ fn encode(
 
 /// The tokenizer, the relations and the shape of the run's models.
 fn parts(config: &RunConfig, documents: &Documents) -> Result<ModelParts> {
-    let (encoder, tokenizer) = match (&config.encoder.pretrained, &config.encoder.scratch) {
-        (Some(directory), _) => pretrained_encoder(directory)?,
-        (None, Some(scratch)) => {
+    let (encoder, tokenizer) = match &config.encoder {
+        EncoderSource::Pretrained(directory) => pretrained_encoder(directory)?,
+        EncoderSource::Scratch(scratch) => {
             let corpora = documents.train.iter().chain(&documents.distant);
             let words: BTreeSet<&str> = corpora
                 .flat_map(|document| document.sentences.iter().flatten())
                 .map(String::as_str)
                 .collect();
             let tokenizer = DocumentTokenizer::word_level(words)?;
-            (scratch.resolve(tokenizer.vocab_size()), tokenizer)
+            (scratch.encoder(tokenizer.vocab_size()), tokenizer)
         }
-        (None, None) => anyhow::bail!("`encoder` takes exactly one of `pretrained` and `scratch`"),
     };
     ensure!(!documents.train.is_empty(), "there are no training documents");
     ensure!(!documents.dev.is_empty(), "there are no dev documents");
     let vocab = documents.vocab.clone();
-    let config = config.model.resolve(encoder, vocab.n_classes())?;
+    let config = ModelConfig {
+        encoder,
+        system: config.model.clone(),
+        n_classes: vocab.n_classes(),
+        decoding: config.decoding.clone(),
+    };
+    config.validate()?;
     Ok(ModelParts { config, tokenizer, vocab })
 }

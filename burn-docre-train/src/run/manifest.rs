@@ -11,7 +11,7 @@ use burn_docre::backend::BackendKind;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::RunConfig,
+    config::{EncoderSource, RunConfig},
     run::{directory::BURN_VERSION, files},
 };
 
@@ -114,7 +114,7 @@ pub fn hash_inputs(config: &RunConfig) -> Result<Inputs> {
             .flatten()
             .cloned()
             .collect();
-    if let Some(encoder) = &config.encoder.pretrained {
+    if let EncoderSource::Pretrained(encoder) = &config.encoder {
         let names = ["config.json", "tokenizer.json", "model.safetensors", "pytorch_model.bin"];
         paths.extend(names.map(|name| encoder.join(name)).into_iter().filter(|path| path.exists()));
     }

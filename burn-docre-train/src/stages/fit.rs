@@ -25,7 +25,7 @@ use burn_docre::{
 use super::Pipeline;
 use crate::{
     cli::StageName,
-    config::{RunConfig, StageConfig},
+    config::{DistillationConfig, EncoderSource, RunConfig, StageConfig},
     train::{
         checkpoint::{self, AtomicRecorder, KeepTwo},
         failure::Failure,
@@ -150,11 +150,11 @@ pub fn fresh_model<B: Backend>(
 ) -> Result<DocReModel<B>> {
     B::seed(device, seed);
     let model = parts.config.init::<B>(device);
-    match &config.encoder.pretrained {
-        Some(directory) => {
+    match &config.encoder {
+        EncoderSource::Pretrained(directory) => {
             Ok(model.try_map_encoder(|encoder| load_pretrained(encoder, directory))?)
         }
-        None => Ok(model),
+        EncoderSource::Scratch(_) => Ok(model),
     }
 }
 
@@ -168,8 +168,9 @@ pub fn learner<B: DocReBackend>(
     left_out: &LeftOut,
 ) -> Learner<Components<B>> {
     let precision = run.compute.precision;
+    let distillation = config.distillation.and_then(DistillationConfig::distillation);
     let objective =
-        Objective::new(Arc::new(parts.config.clone()), run.loss, config.distillation, precision);
+        Objective::new(Arc::new(parts.config.clone()), run.loss, distillation, precision);
     let schedule = WarmupLinear::new(n_steps, config.warmup_ratio);
     let optimizer = GroupedAdamW::new(config.into()).counting(left_out.clone());
     Learner::new(Trainee::new(model, objective), optimizer, schedule)

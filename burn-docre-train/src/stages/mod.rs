@@ -13,13 +13,14 @@ use anyhow::{Context, Result, bail, ensure};
 use burn_docre::{
     backend::{self, BackendKind, BackendTask, dispatch},
     io::model_directory,
+    loss::Distillation,
     nn::precision::Precision,
     ops::DocReBackend,
 };
 
 use crate::{
     cli::{DistillArgs, GlobalArgs, RunArgs, StageName, TrainArgs},
-    config::{DistillationConfig, RunConfig, StageConfig},
+    config::{RunConfig, StageConfig},
     run::{
         corpora::{self, Corpora},
         directory::RunDir,
@@ -154,9 +155,8 @@ impl<'a> Pipeline<'a> {
     }
 
     /// What the student learns from the teacher; `None` where it learns nothing from it.
-    pub fn distillation(&self) -> Option<DistillationConfig> {
-        let student = self.config.stages.student.as_ref()?;
-        student.distillation.filter(|kind| !matches!(kind, DistillationConfig::None {}))
+    pub fn distillation(&self) -> Option<Distillation> {
+        self.config.stages.student.as_ref()?.distillation?.distillation()
     }
 
     /// The model directory of an earlier stage.

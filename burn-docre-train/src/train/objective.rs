@@ -10,7 +10,7 @@ use burn::{
 };
 use burn_docre::{
     inference::Inference,
-    loss::{DistillationLoss, RelationLoss},
+    loss::{Distillation, RelationLoss},
     model::{DocReModel, ModelConfig},
     nn::{
         dropout,
@@ -19,13 +19,10 @@ use burn_docre::{
     ops::DocReBackend,
 };
 
-use crate::{
-    config::{DistillationConfig, LossConfig},
-    train::{
-        loader::{DevRequest, TrainBatch},
-        metrics::{DevFigures, StepFigures},
-        optim::{GroupedAdamW, WarmupLinear},
-    },
+use crate::train::{
+    loader::{DevRequest, TrainBatch},
+    metrics::{DevFigures, StepFigures},
+    optim::{GroupedAdamW, WarmupLinear},
 };
 
 /// What a stage minimises.
@@ -35,10 +32,8 @@ pub struct Objective {
     pub model: Arc<ModelConfig>,
     /// The relation loss.
     pub relation: RelationLoss,
-    /// Its weight.
-    pub relation_weight: f64,
-    /// The distillation loss and its weight.
-    pub distillation: Option<(DistillationLoss, f64)>,
+    /// The distillation loss and the weights of both losses.
+    pub distillation: Option<Distillation>,
     /// The precision of forward and backward passes.
     pub precision: Precision,
 }
@@ -47,14 +42,11 @@ impl Objective {
     /// The objective that a stage's configuration describes.
     pub fn new(
         model: Arc<ModelConfig>,
-        loss: LossConfig,
-        distillation: Option<DistillationConfig>,
+        relation: RelationLoss,
+        distillation: Option<Distillation>,
         precision: Precision,
     ) -> Self {
-        let (relation_weight, distillation) =
-            distillation.map_or((1.0, None), |distillation| distillation.resolve());
-        let relation = loss.resolve();
-        Self { model, relation, relation_weight, distillation, precision }
+        Self { model, relation, distillation, precision }
     }
 
     /// The loss of a batch and its parts.
@@ -67,9 +59,10 @@ impl Objective {
         let relation = self.relation.forward(logits.clone(), labels);
         let mut figures =
             StepFigures { relation_loss: scalar(relation.clone()), ..StepFigures::default() };
-        let mut loss = relation.mul_scalar(self.relation_weight);
-        figures.loss = self.relation_weight * figures.relation_loss;
-        if let (Some((distillation, weight)), Some(teacher_logits)) =
+        let relation_weight = self.distillation.map_or(1.0, |d| d.relation_weight);
+        let mut loss = relation.mul_scalar(relation_weight);
+        figures.loss = relation_weight * figures.relation_loss;
+        if let (Some(Distillation { loss: distillation, weight, .. }), Some(teacher_logits)) =
             (self.distillation, teacher_logits)
         {
             let distillation = distillation.forward(logits, teacher_logits);

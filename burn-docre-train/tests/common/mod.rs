@@ -19,9 +19,9 @@ spurious = 0.2
 
 [encoder.scratch]
 layers = 1
-width = 16
+hidden_size = 16
 heads = 2
-intermediate = 32
+intermediate_size = 32
 max_tokens = 192
 dropout = 0.1
 
@@ -29,9 +29,7 @@ dropout = 0.1
 kind = "kd-docre"
 emb_size = 16
 group_size = 8
-pair_attention = "axial-stack"
-axial_layers = 1
-axial_heads = 2
+mixer = { kind = "axial-stack", layers = 1, heads = 2 }
 
 [loss]
 kind = "afl-authors"
