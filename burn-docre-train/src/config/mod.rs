@@ -5,6 +5,7 @@
 
 mod data;
 mod model;
+mod plan;
 mod stage;
 
 use std::path::Path;
@@ -17,6 +18,7 @@ use toml::{Table, Value};
 pub use self::{
     data::DataConfig,
     model::{EncoderConfig, ModelSection},
+    plan::{Column, Corpus, Need, ObjectiveKind, Plan, PlanName, Stage, Start},
     stage::{DistillationConfig, LossConfig, StageConfig, StagesConfig},
 };
 
@@ -37,7 +39,10 @@ pub struct RunConfig {
     /// What it computes on.
     #[serde(default, skip_serializing_if = "ComputeConfig::is_default")]
     pub compute: ComputeConfig,
-    /// How each stage trains.
+    /// The list of stages.
+    #[serde(default, skip_serializing_if = "PlanName::is_default")]
+    pub plan: PlanName,
+    /// The schedule of each stage.
     pub stages: StagesConfig,
 }
 
@@ -84,22 +89,7 @@ impl RunConfig {
             self.compute.precision != Precision::F16,
             "`compute.precision` f16 is for inference; gradients need the range of bf16 or f32"
         );
-        let stages = &self.stages;
-        let named = [
-            ("teacher", &stages.teacher),
-            ("student", &stages.student),
-            ("finetune", &stages.finetune),
-        ];
-        for (name, stage) in named {
-            if let Some(stage) = stage {
-                stage.check(name).with_context(|| format!("stages.{name}"))?;
-            }
-        }
-        ensure!(
-            named.iter().any(|(_, stage)| stage.is_some()),
-            "`stages` has no stage; give `stages.teacher` at least"
-        );
-        Ok(())
+        self.stages.check(self.plan.plan())
     }
 }
 
@@ -212,6 +202,7 @@ mod tests {
             "model.emb",
             "loss.gama",
             "stages.techer",
+            "plam",
             "stages.teacher.epoch",
             "stages.student.distillation.temperature",
         ] {
@@ -224,7 +215,7 @@ mod tests {
     #[test]
     fn an_override_replaces_a_value_and_keeps_its_type() {
         let config = overridden(&["stages.teacher.epochs=3", "loss={ kind = \"atl\" }"]).unwrap();
-        assert_eq!(config.stages.teacher.unwrap().epochs, 3);
+        assert_eq!(config.stages.get("teacher").unwrap().epochs, 3);
         assert_eq!(config.loss, LossConfig::Atl {});
         let config = overridden(&["encoder.pretrained=some dir/minilm"]);
         assert!(config.is_err(), "`scratch` is still there");
@@ -253,7 +244,7 @@ mod tests {
         for (item, expected) in [
             ("stages.teacher.epochs=0", "stages.teacher: `epochs` must be at least 1"),
             ("stages.teacher.stop_after_epochs=99", "epochs of the schedule"),
-            ("stages.teacher.head_lr=-1.0", "`head_lr` must not be negative"),
+            ("stages.teacher.relation_lr=-1.0", "`relation_lr` must not be negative"),
             ("stages.finetune.max_grad_norm=0.0", "`max_grad_norm` must be positive"),
             ("model.group_size=7", "multiple"),
             ("model.pair_attention=two-hop", "has no effect without"),

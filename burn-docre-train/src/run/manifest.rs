@@ -10,10 +10,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use burn_docre::backend::BackendKind;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::RunConfig,
-    run::{directory::BURN_VERSION, files},
-};
+use crate::{config::RunConfig, run::files, version};
 
 /// Where a run is computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,9 +91,9 @@ impl Manifest {
         let name = |&number: &usize| Ok(placement.backend.device(number)?.to_string());
         self.starts.push(Start {
             unix_seconds: now.as_secs(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            commit: option_env!("DOCRE_COMMIT").map(Into::into),
-            burn: BURN_VERSION.into(),
+            version: version::PROGRAM.into(),
+            commit: version::COMMIT.map(Into::into),
+            burn: version::BURN.into(),
             backend: placement.backend.to_string(),
             devices: placement.devices.clone(),
             device_names: placement.devices.iter().map(name).collect::<Result<_>>()?,
