@@ -343,7 +343,7 @@ fn patience_ends_a_stage_early() {
         "--set",
         "stages.teacher.encoder_lr=0.0",
         "--set",
-        "stages.teacher.head_lr=0.0",
+        "stages.teacher.relation_lr=0.0",
     ];
     workshop.succeed(&arguments);
     let state = std::fs::read_to_string(workshop.path("run/teacher/training_state.json")).unwrap();

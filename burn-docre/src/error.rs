@@ -240,9 +240,4 @@ mod tests {
         let placed = Error::document(None, "no").in_file(Path::new("dev.json")).at_index(3);
         assert_eq!(placed.to_string(), "dev.json: document 3: no");
     }
-
-    /// An error of a configuration value.
-    pub fn config(reason: impl ToString) -> Self {
-        Self::Config(reason.to_string())
-    }
 }

@@ -208,7 +208,7 @@ pub fn write(path: &Path, records: &[Record]) -> Result<()> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A record whose median sample takes `seconds`.

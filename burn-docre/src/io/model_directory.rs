@@ -154,7 +154,7 @@ impl ModelParts {
         device: &B::Device,
     ) -> Result<DocReModel<B>> {
         let file = WeightFile::from_bytes(weights.to_vec())?;
-        weights::load(self.config.init(device), &file, weight_name)
+        weights::load(self.config.init(device), &file, |path| self.config.weight_name(path))
     }
 }
 
