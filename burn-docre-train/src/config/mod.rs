@@ -4,6 +4,8 @@
 //! the wrong model. Relative paths start from the directory where `docre` is called.
 
 mod data;
+#[cfg(test)]
+mod documentation;
 mod model;
 mod stage;
 
