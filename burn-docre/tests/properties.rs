@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use burn::{
     backend::Autodiff,
-    module::{Module, ModuleVisitor, Param},
+    module::{AutodiffModule, Module, ModuleVisitor, Param},
     tensor::{Tensor, backend::AutodiffBackend},
 };
 use burn_docre::{
     backend::{BackendTask, dispatch},
     batch::DocReBatch,
+    encoder::EncoderConfig,
     inference::Inference,
     model::{DocReModel, Intermediates, ModelConfig},
     nn::precision::{Precision, with_precision},
@@ -342,4 +343,46 @@ impl Check for HalfPrecision {
 #[test]
 fn half_precision_stays_near_single_and_its_gradients_reach_the_master_weights() {
     run(HalfPrecision);
+}
+
+/// Dropout of a half on attention alone.
+struct AttentionDropout;
+
+impl BackendTask for AttentionDropout {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, device: B::Device) {
+        let encoder: EncoderConfig = serde_json::from_value(serde_json::json!({
+            "model_type": "bert", "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 1,
+            "num_attention_heads": 4, "intermediate_size": 32, "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.5, "max_position_embeddings": 24,
+            "type_vocab_size": 2, "layer_norm_eps": 1e-12
+        }))
+        .expect("a configuration");
+        let document = document(20, &[&[1], &[4]]);
+        B::seed(&device, 3);
+        let model = encoder.init::<Autodiff<B>>(&device);
+
+        let batch = DocReBatch::<B>::new(&[&document], &encoder, &device);
+        let attention = model.valid().forward(&batch.tokens).attention;
+        let evaluated = attention.into_data().convert::<f32>().into_vec::<f32>().expect("floats");
+        let batch = DocReBatch::<Autodiff<B>>::new(&[&document], &encoder, &device);
+        let attention = model.forward(&batch.tokens).attention;
+        let trained = attention.into_data().convert::<f32>().into_vec::<f32>().expect("floats");
+
+        // What dropout leaves is doubled; the rest is 0.
+        let is_dropped = |value: &&f32| **value == 0.0;
+        assert_eq!(evaluated.iter().filter(is_dropped).count(), 0);
+        let share = trained.iter().filter(is_dropped).count() as f64 / trained.len() as f64;
+        assert!((0.4..0.6).contains(&share), "{share} of the attention is dropped");
+        let is_left =
+            |(trained, evaluated): &(&f32, &f32)| (**trained - 2.0 * **evaluated).abs() < 1e-5;
+        let pairs = || trained.iter().zip(&evaluated).filter(|(trained, _)| **trained != 0.0);
+        assert_eq!(pairs().filter(is_left).count(), pairs().count());
+    }
+}
+
+#[test]
+fn pooling_reads_the_attention_after_dropout() {
+    dispatch(None, 0, AttentionDropout).expect("a backend");
 }

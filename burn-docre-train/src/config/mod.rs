@@ -6,6 +6,8 @@
 
 mod data;
 mod distillation;
+#[cfg(test)]
+mod documentation;
 mod encoder;
 mod plan;
 mod stage;

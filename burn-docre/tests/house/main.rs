@@ -136,3 +136,49 @@ fn the_command_line_knows_no_command() {
     let commands = ["commands", "stages", "bench", "train", "run", "session", "plot"];
     assert_imports_none(&trainer(), "cli", &commands);
 }
+
+/// The names in backticks within a cell of a Markdown table that look like a test's.
+fn test_names(cell: &str) -> impl Iterator<Item = &str> {
+    let quoted = cell.split('`').skip(1).step_by(2);
+    quoted.filter(|name| {
+        name.matches('_').count() > 2
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    })
+}
+
+#[test]
+fn every_row_of_the_parity_page_names_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/parity.md")).expect("the page");
+    let folders =
+        ["burn-docre/src", "burn-docre/tests", "burn-docre-train/src", "burn-docre-train/tests"];
+    let files = folders.iter().flat_map(|folder| rust_files(&root.join(folder)));
+    let sources: Vec<String> =
+        files.map(|file| fs::read_to_string(file).expect("readable")).collect();
+    let is_test = |name: &str| {
+        // The second form is an entry of the parity cases' macro.
+        let forms = [format!("fn {name}()"), format!(" {name}: \"")];
+        sources.iter().any(|source| forms.iter().any(|form| source.contains(form)))
+    };
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 20, "the page has its table");
+    let mut wrong = Vec::new();
+    for row in rows {
+        let cell = row.trim_end_matches([' ', '|']).rsplit(" | ").next().expect("a cell");
+        let names: Vec<&str> = test_names(cell).collect();
+        if names.is_empty() || !names.iter().all(|name| is_test(name)) {
+            wrong.push(format!("{:.4}: {names:?}", row));
+        }
+    }
+    assert!(wrong.is_empty(), "rows without a test that exists:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_crate_has_the_licence_of_the_repository() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let licence =
+        |folder: &str| fs::read_to_string(root.join(folder).join("LICENSE-MIT")).expect(folder);
+    for folder in ["burn-docre", "burn-docre-train"] {
+        assert_eq!(licence(folder), licence("."), "{folder}");
+    }
+}
