@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::data::document::EntityPair;
-
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -81,14 +79,16 @@ pub enum Error {
     #[error(
         "document {title:?}: the logit of class {class} for head {} and tail {} is not a number; the model's weights \
          are damaged, or need a finer precision",
-        .pair.head,
-        .pair.tail
+        .head,
+        .tail
     )]
     NotANumber {
         /// The title of the document.
         title: String,
-        /// The pair of entities.
-        pair: EntityPair,
+        /// Index of the head entity.
+        head: usize,
+        /// Index of the tail entity.
+        tail: usize,
         /// The class.
         class: usize,
     },

@@ -45,15 +45,18 @@
 //!
 //! # Modules in reading order
 //!
-//! A document comes from [`data`], is encoded by [`text`] and [batched](batch). An [`encoder`] reads it, [`entity`]
-//! pools tokens into entities, [`pair`] represents pairs of entities, and a [`model`] wires them. A [`loss`] trains,
-//! [`inference`] computes and decodes logits, [`io`] reads and writes files, and [`eval`] scores.
+//! A document comes from [`data`] and is encoded by [`text`]. The [`encoder`] and a [`model`] compute logits, a [`loss`]
+//! trains them, [`inference`] batches documents and decodes logits, [`io`] reads and writes files, and [`eval`] scores.
+//! The modules between encoder and model (`batch`, `entity`, `pair`, `nn`, `ops`) are public for the trainer of this
+//! project and hidden here; they change without notice.
 #![recursion_limit = "256"]
 
 pub mod backend;
+#[doc(hidden)]
 pub mod batch;
 pub mod data;
 pub mod encoder;
+#[doc(hidden)]
 pub mod entity;
 pub mod error;
 pub mod eval;
@@ -61,8 +64,11 @@ pub mod inference;
 pub mod io;
 pub mod loss;
 pub mod model;
+#[doc(hidden)]
 pub mod nn;
+#[doc(hidden)]
 pub mod ops;
+#[doc(hidden)]
 pub mod pair;
 pub mod text;
 

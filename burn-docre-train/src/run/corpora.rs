@@ -11,7 +11,10 @@ use burn_docre::{
         synthetic::SyntheticCorpus,
     },
     eval::Scorer,
-    io::model_directory::{ModelParts, pretrained_encoder},
+    io::{
+        atomic_file::write_atomically,
+        model_directory::{ModelParts, pretrained_encoder},
+    },
     model::ModelConfig,
     text::{
         encoded::{EncodedDocument, encode_all},
@@ -117,7 +120,7 @@ pub fn write_synthetic(config: &RunConfig, directory: &Path) -> Result<()> {
     for (name, documents) in [("train", train), ("dev", dev), ("distant", distant)] {
         let path = directory.join(name).with_extension("json");
         if !path.exists() {
-            write_documents(&path, &documents, &vocab)?;
+            write_atomically(&path, |out| write_documents(out, &documents, &vocab))?;
         }
     }
     Ok(())

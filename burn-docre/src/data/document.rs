@@ -40,7 +40,7 @@ pub struct EntityPair {
 /// A relation that holds between two entities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelationFact {
-    /// Which entities, in which order.
+    /// The head and the tail.
     pub pair: EntityPair,
     /// Class index in the [`RelationVocab`](crate::data::relation::RelationVocab); never the threshold class.
     pub relation: usize,
@@ -66,7 +66,8 @@ impl Document {
     /// pairs are 32 bits wide.
     pub const MAX_ENTITIES: usize = 46_340;
 
-    /// Checks that the document is consistent. Every function of this crate that takes a `Document` calls it.
+    /// Checks that the document is consistent. Readers and writers of files, tokenization and
+    /// [`Extractor`](crate::Extractor) call it.
     ///
     /// Sentences and words may be empty, and a document may have no entity at all.
     ///

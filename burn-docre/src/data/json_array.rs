@@ -9,7 +9,7 @@ const MAX_ELEMENT_BYTES: usize = 64 << 20;
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
-/// Why the next element could not be cut out.
+/// The reason why the next element could not be cut out.
 #[derive(Debug)]
 pub(crate) enum ScanError {
     /// The input could not be read.
@@ -149,7 +149,7 @@ impl<R: BufRead> ArrayScanner<R> {
     }
 }
 
-/// Where in an element the scanner stands.
+/// The scanner's place in an element.
 #[derive(Default)]
 struct Nesting {
     depth: usize,

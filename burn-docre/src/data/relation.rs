@@ -21,7 +21,7 @@ const THRESHOLD_ID: &str = "Na";
 pub struct Relation {
     /// The identifier used in data files, for DocRED a Wikidata property (`P17`).
     pub id: String,
-    /// What people call it (`country`); equal to the id where no name is known.
+    /// Its name, such as `country`; equal to the id where no name is known.
     pub name: String,
 }
 

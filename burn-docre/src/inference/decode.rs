@@ -69,7 +69,8 @@ impl Decoder {
         for (row, logits) in logits.chunks_exact(n_classes).enumerate() {
             let pair = EntityPair::from_off_diagonal_row(row, document.n_entities());
             if let Some(class) = logits.iter().position(|logit| logit.is_nan()) {
-                return Err(Error::NotANumber { title: document.title.clone(), pair, class });
+                let (title, EntityPair { head, tail }) = (document.title.clone(), pair);
+                return Err(Error::NotANumber { title, head, tail, class });
             }
             predictions.extend(self.decode_pair(pair, logits));
         }

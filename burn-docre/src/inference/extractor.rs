@@ -6,13 +6,15 @@ use crate::{
     Error, Result,
     backend::{BackendKind, BackendTask, dispatch},
     data::{document::Document, relation::RelationVocab},
-    inference::{Inference, decode::Prediction},
+    inference::{decode::Prediction, logits::Inference},
     io::model_directory::{ModelBytes, ModelParts},
     model::ModelConfig,
     nn::precision::{Precision, with_precision},
     ops::DocReBackend,
-    text::encoded::{EncodedDocument, encode_all},
-    text::tokenizer::DocumentTokenizer,
+    text::{
+        encoded::{EncodedDocument, encode_all},
+        tokenizer::DocumentTokenizer,
+    },
 };
 
 /// A device of a backend.

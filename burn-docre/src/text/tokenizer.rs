@@ -247,8 +247,7 @@ fn marker_pieces(tokenizer: &Tokenizer, path: &Path) -> Result<Vec<u32>> {
     Ok(pieces)
 }
 
-/// What the tokenizer puts before and after a text: whatever surrounds the text `*` when special
-/// tokens are asked for.
+/// The special tokens before and after a text, found around the text `*`.
 fn special_tokens(tokenizer: &Tokenizer, path: &Path) -> Result<(Vec<u32>, Vec<u32>)> {
     let bare = encode(tokenizer, MARKER, false, path)?;
     let wrapped = encode(tokenizer, MARKER, true, path)?;

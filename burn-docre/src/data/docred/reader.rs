@@ -5,8 +5,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::Labels;
-use super::record::{parse_document, title_of};
+use super::record::{Labels, parse_document, title_of};
 use crate::data::document::Document;
 use crate::data::json_array::{ArrayScanner, ScanError};
 use crate::{Error, Result};

@@ -1,4 +1,4 @@
-//! One document as it stands in a file, and the document that it stands for.
+//! One record of a file and its conversion to a document.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -6,10 +6,19 @@ use std::fmt;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::Labels;
 use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact};
 use crate::data::relation::RelationVocab;
 use crate::{Error, Result};
+
+/// The treatment of the labels of a file.
+#[derive(Clone, Copy, Debug)]
+pub enum Labels<'a> {
+    /// Skip them, whatever they are. Documents come without facts.
+    Ignore,
+    /// Convert them to facts by this vocabulary. A document without labels has no facts; a relation
+    /// outside the vocabulary is an error.
+    Resolve(&'a RelationVocab),
+}
 
 #[derive(Deserialize)]
 struct RawDocument<L> {
