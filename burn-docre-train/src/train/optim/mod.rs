@@ -417,6 +417,61 @@ mod tests {
     }
 
     #[test]
+    fn parameters_that_a_step_does_not_update_stay_as_if_the_step_had_not_been() {
+        /// Updates the encoder or the last layer in turn, or the last layer alone; its weights after that.
+        struct Steps {
+            encoder_too: bool,
+        }
+        impl BackendTask for Steps {
+            type Output = Vec<f32>;
+            fn run<B: DocReBackend>(self, device: B::Device) -> Vec<f32> {
+                let mut toy = Toy::<Autodiff<B>>::new(&device);
+                let mut optimizer = GroupedAdamW::new(CONFIG);
+                let ids_of = |layer: &Linear<Autodiff<B>>| {
+                    let mut ids = ParameterIds::default();
+                    layer.visit(&mut ids);
+                    ids.0
+                };
+                for _ in 0..3 {
+                    let mut turns = vec![ids_of(&toy.relation[1])];
+                    if self.encoder_too {
+                        turns.insert(0, ids_of(&toy.encoder));
+                    }
+                    for updated in turns {
+                        // Ones for all: the gradients do not depend on the weights.
+                        let loss = Ones::sum(&toy);
+                        let grads = GradientsParams::from_grads(loss.backward(), &toy);
+                        let grads = gradients_of(&updated, &toy, grads);
+                        toy = optimizer.step(1.0, toy, grads);
+                    }
+                }
+                toy.relation[1].weight.val().into_data().to_vec().unwrap()
+            }
+        }
+        /// Sums all parameters.
+        struct Ones<B: Backend>(Option<Tensor<B, 1>>);
+        impl<B: Backend> Ones<B> {
+            fn sum(module: &impl Module<B>) -> Tensor<B, 1> {
+                let mut ones = Self(None);
+                module.visit(&mut ones);
+                ones.0.unwrap()
+            }
+        }
+        impl<B: Backend> ModuleVisitor<B> for Ones<B> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+                let sum = param.val().sum();
+                self.0 = Some(match self.0.take() {
+                    Some(before) => before + sum,
+                    None => sum,
+                });
+            }
+        }
+        let alternating = dispatch(None, 0, Steps { encoder_too: true }).unwrap();
+        let alone = dispatch(None, 0, Steps { encoder_too: false }).unwrap();
+        assert_eq!(alternating, alone);
+    }
+
+    #[test]
     fn adamw_matches_torch_over_three_steps() {
         // torch.optim.AdamW([tensor([1.0, -2.0])], lr=0.1, eps=1e-6, weight_decay=0.01), gradient [0.5, -1.5] each step.
         struct Steps;
