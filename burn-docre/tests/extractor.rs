@@ -12,8 +12,6 @@ use burn_docre::{
     dispatch,
     inference::Inference,
     io::model_directory::ModelParts,
-    model::ModelKind,
-    pair::PairAttentionKind,
     text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
 };
 use rand::{Rng, SeedableRng};
@@ -25,7 +23,7 @@ const WORDS: [&str; 6] = ["Anna", "lives", "in", "Oslo", ".", "She"];
 fn parts() -> ModelParts {
     let relation = |id: &str| Relation { id: id.into(), name: format!("name of {id}") };
     ModelParts {
-        config: common::config(ModelKind::KdDocre, PairAttentionKind::AxialStack),
+        config: common::config(common::every_system()[0].clone()),
         tokenizer: DocumentTokenizer::word_level(WORDS).unwrap(),
         vocab: RelationVocab::new(["Na", "P1", "P2", "P3", "P4"].map(relation).to_vec()).unwrap(),
     }

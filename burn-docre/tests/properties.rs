@@ -8,30 +8,20 @@ use std::sync::Arc;
 
 use burn::{
     backend::Autodiff,
-    module::{Module, ModuleVisitor, Param},
+    module::{AutodiffModule, Module, ModuleVisitor, Param},
     tensor::{Tensor, backend::AutodiffBackend},
 };
 use burn_docre::{
     backend::{BackendTask, dispatch},
     batch::DocReBatch,
+    encoder::EncoderConfig,
     inference::Inference,
-    model::{DocReModel, ModelConfig, ModelKind},
+    model::{DocReModel, Intermediates, ModelConfig},
     nn::precision::{Precision, with_precision},
     ops::DocReBackend,
-    pair::PairAttentionKind,
     text::encoded::EncodedDocument,
 };
-use common::{config, document, documents};
-
-/// Every model and every attention over pairs.
-fn all_configs() -> Vec<ModelConfig> {
-    vec![
-        config(ModelKind::KdDocre, PairAttentionKind::AxialStack),
-        config(ModelKind::KdDocre, PairAttentionKind::TwoHop),
-        config(ModelKind::KdDocre, PairAttentionKind::None),
-        config(ModelKind::Atlop, PairAttentionKind::None),
-    ]
-}
+use common::{config, document, documents, every_system};
 
 /// A check that is written once, generic over the backend.
 trait Check {
@@ -49,7 +39,7 @@ impl<C: Check> BackendTask for OnEveryConfig<C> {
     type Output = ();
 
     fn run<B: DocReBackend>(self, device: B::Device) {
-        for config in all_configs() {
+        for config in every_system().into_iter().map(config) {
             B::seed(&device, 3);
             self.0.check(&config, &config.init::<B>(&device), &device);
         }
@@ -94,7 +84,7 @@ impl Check for BatchedIsSingle {
         let together = logits(config, model, &all, device);
         let alone: Vec<f32> =
             all.iter().flat_map(|document| logits(config, model, &[document], device)).collect();
-        assert_close(&together, &alone, &format!("{:?}", config.head.pair_attention));
+        assert_close(&together, &alone, &format!("{:?}", config.system));
         let pairs = DocReBatch::<B>::new(&all, &config.encoder, device);
         assert_eq!(pairs.pairs_per_document(), [6, 0, 20, 0, 12]);
     }
@@ -219,6 +209,42 @@ fn the_order_of_mentions_changes_nothing() {
     run(MentionOrder);
 }
 
+struct Observed;
+
+impl Check for Observed {
+    fn check<B: DocReBackend>(
+        &self,
+        config: &ModelConfig,
+        model: &DocReModel<B>,
+        device: &B::Device,
+    ) {
+        let documents = documents();
+        let all: Vec<&EncodedDocument> = documents.iter().collect();
+        let batch = DocReBatch::new(&all, &config.encoder, device);
+        let mut intermediates = Intermediates::default();
+        let observed = model.forward_observed(&batch, &mut intermediates).logits.into_data();
+        assert_eq!(observed, model.forward(&batch).logits.into_data(), "{:?}", config.system);
+
+        // A distribution over tokens for every pair of entities that exist.
+        let attention = intermediates.get("pair_attention").expect("the localized context");
+        let [b, e] = batch.pairs.shape;
+        assert_eq!(attention.shape[..2], [b, e * e]);
+        let attention: Vec<f32> = attention.iter::<f32>().collect();
+        let sums = attention.chunks_exact(90).map(|tokens| tokens.iter().sum::<f32>());
+        let n_distributions = sums.filter(|sum| (sum - 1.0).abs() < 1e-2).count();
+        assert_eq!(n_distributions, [3, 0, 5, 1, 4].map(|n| n * n).iter().sum::<usize>());
+        for name in ["hidden", "entities", "entity_attention", "context", "head", "tail"] {
+            let tensor = intermediates.get(name).unwrap_or_else(|| panic!("no {name}"));
+            assert!(tensor.iter::<f32>().all(f32::is_finite), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_observer_sees_the_intermediates_and_changes_nothing() {
+    run(Observed);
+}
+
 struct Labels;
 
 impl Check for Labels {
@@ -229,7 +255,8 @@ impl Check for Labels {
         let labels = batch.labels(config.n_classes).into_data().convert::<f32>();
         let labels: Vec<f32> = labels.into_vec().expect("floats");
         for (row, labels) in labels.chunks_exact(config.n_classes).enumerate() {
-            // The first pair of each document with pairs holds relation 2; documents have 6, 20 and 12 pairs.
+            // The first pair of each document with pairs holds relation 2; documents have 6, 20 and
+            // 12 pairs.
             let expected = match row {
                 0 | 6 | 26 => [0.0, 0.0, 1.0, 0.0, 0.0],
                 _ => [1.0, 0.0, 0.0, 0.0, 0.0],
@@ -316,4 +343,46 @@ impl Check for HalfPrecision {
 #[test]
 fn half_precision_stays_near_single_and_its_gradients_reach_the_master_weights() {
     run(HalfPrecision);
+}
+
+/// Dropout of a half on attention alone.
+struct AttentionDropout;
+
+impl BackendTask for AttentionDropout {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, device: B::Device) {
+        let encoder: EncoderConfig = serde_json::from_value(serde_json::json!({
+            "model_type": "bert", "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 1,
+            "num_attention_heads": 4, "intermediate_size": 32, "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.5, "max_position_embeddings": 24,
+            "type_vocab_size": 2, "layer_norm_eps": 1e-12
+        }))
+        .expect("a configuration");
+        let document = document(20, &[&[1], &[4]]);
+        B::seed(&device, 3);
+        let model = encoder.init::<Autodiff<B>>(&device);
+
+        let batch = DocReBatch::<B>::new(&[&document], &encoder, &device);
+        let attention = model.valid().forward(&batch.tokens).attention;
+        let evaluated = attention.into_data().convert::<f32>().into_vec::<f32>().expect("floats");
+        let batch = DocReBatch::<Autodiff<B>>::new(&[&document], &encoder, &device);
+        let attention = model.forward(&batch.tokens).attention;
+        let trained = attention.into_data().convert::<f32>().into_vec::<f32>().expect("floats");
+
+        // What dropout leaves is doubled; the rest is 0.
+        let is_dropped = |value: &&f32| **value == 0.0;
+        assert_eq!(evaluated.iter().filter(is_dropped).count(), 0);
+        let share = trained.iter().filter(is_dropped).count() as f64 / trained.len() as f64;
+        assert!((0.4..0.6).contains(&share), "{share} of the attention is dropped");
+        let is_left =
+            |(trained, evaluated): &(&f32, &f32)| (**trained - 2.0 * **evaluated).abs() < 1e-5;
+        let pairs = || trained.iter().zip(&evaluated).filter(|(trained, _)| **trained != 0.0);
+        assert_eq!(pairs().filter(is_left).count(), pairs().count());
+    }
+}
+
+#[test]
+fn pooling_reads_the_attention_after_dropout() {
+    dispatch(None, 0, AttentionDropout).expect("a backend");
 }

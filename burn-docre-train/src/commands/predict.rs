@@ -23,10 +23,10 @@ use burn_docre::{
 use serde_json::json;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use crate::{cli::PredictArgs, stages::Session, ui::Task};
+use crate::{cli::PredictArgs, session::Session, ui::Task};
 
 /// `docre predict`.
-pub fn run(session: &Session, args: &PredictArgs) -> Result<()> {
+pub(super) fn run(session: &Session, args: &PredictArgs) -> Result<()> {
     session.dispatch(Predict { session, args })
 }
 

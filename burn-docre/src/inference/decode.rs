@@ -46,8 +46,8 @@ pub struct Decoder {
 impl Decoder {
     /// The decoder of a model with this configuration.
     pub fn of(config: &ModelConfig) -> Self {
-        let ModelConfig { n_classes, max_relations_per_pair, .. } = *config;
-        Self { n_classes, max_relations_per_pair }
+        let max_relations_per_pair = config.decoding.max_relations_per_pair;
+        Self { n_classes: config.n_classes, max_relations_per_pair }
     }
 
     /// Decodes the logits of one document; pairs in row order.

@@ -19,7 +19,7 @@ use crate::{
         atomic_file::{sync_directory_of, write_atomically},
         weights::{self, WeightFile},
     },
-    model::{DocReModel, ModelConfig, weight_name},
+    model::{DocReModel, ModelConfig},
     text::tokenizer::DocumentTokenizer,
 };
 
@@ -107,7 +107,8 @@ impl ModelParts {
     pub fn save<B: Backend>(&self, directory: &Path, model: &DocReModel<B>) -> Result<()> {
         std::fs::create_dir_all(directory).map_err(|e| Error::io(directory, "creating", e))?;
         self.save_parts(directory)?;
-        weights::write_safetensors(&weights_path(directory), &weights::collect(model, weight_name))
+        let weights = weights::collect(model, |path| self.config.weight_name(path));
+        weights::write_safetensors(&weights_path(directory), &weights)
     }
 
     /// Writes the files beside the weights; old weights, which would not fit a changed one, go first.
@@ -140,7 +141,7 @@ impl ModelParts {
         device: &B::Device,
     ) -> Result<DocReModel<B>> {
         let file = WeightFile::open(&weights_path(directory))?;
-        weights::load(self.config.init(device), &file, weight_name)
+        weights::load(self.config.init(device), &file, |path| self.config.weight_name(path))
     }
 
     /// Loads a model of this configuration with the weights in the bytes of a `model.safetensors`.
@@ -153,7 +154,7 @@ impl ModelParts {
         device: &B::Device,
     ) -> Result<DocReModel<B>> {
         let file = WeightFile::from_bytes(weights.to_vec())?;
-        weights::load(self.config.init(device), &file, weight_name)
+        weights::load(self.config.init(device), &file, |path| self.config.weight_name(path))
     }
 }
 
@@ -231,19 +232,14 @@ mod tests {
 
     fn config(n_classes: usize) -> ModelConfig {
         serde_json::from_value(json!({
-            "kind": "atlop",
             "encoder": {
                 "model_type": "bert", "vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1,
                 "num_attention_heads": 2, "intermediate_size": 32, "hidden_dropout_prob": 0.1,
                 "attention_probs_dropout_prob": 0.1, "max_position_embeddings": 24,
                 "type_vocab_size": 2, "layer_norm_eps": 1e-12
             },
-            "head": {
-                "emb_size": 16, "group_size": 4, "pair_attention": "none", "axial_layers": 1,
-                "axial_heads": 2
-            },
-            "n_classes": n_classes,
-            "max_relations_per_pair": 4
+            "system": { "kind": "atlop", "emb_size": 16, "group_size": 4 },
+            "n_classes": n_classes
         }))
         .unwrap()
     }

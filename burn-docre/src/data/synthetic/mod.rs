@@ -19,11 +19,13 @@ use std::collections::BTreeSet;
 
 use dice::Dice;
 use language::distractions;
+use serde::{Deserialize, Serialize};
 use world::{Cast, Fact, Rel, Supported, closure};
 use writer::{Writer, capitalized};
 
 use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact};
 use crate::data::relation::{Relation, RelationVocab};
+use crate::{Error, Result};
 
 /// No sentence is begun once a document has this many words.
 const ENOUGH_WORDS: usize = 60;
@@ -31,21 +33,41 @@ const ENOUGH_WORDS: usize = 60;
 const TOLD: f64 = 0.65;
 
 /// The sizes of the corpus and the noise of its distant labels.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SyntheticConfig {
     /// The corpus is a function of the configuration: same seed, same documents, everywhere.
     pub seed: u64,
-    /// Annotated documents to train on.
+    /// Number of annotated documents to train on, at least 1.
     pub n_train: usize,
-    /// Annotated documents to evaluate on.
+    /// Number of annotated documents to evaluate on, at least 1.
     pub n_dev: usize,
-    /// Distantly labelled documents.
+    /// Number of distantly labelled documents.
     pub n_distant: usize,
     /// Share of the true facts whose label is missing from the distant documents, in \[0, 1\];
     /// some relations lose more than others.
     pub dropped: f64,
     /// Share of the labels of the distant documents that the text does not support, in \[0, 1).
     pub spurious: f64,
+}
+
+impl SyntheticConfig {
+    /// Checks the range of every value.
+    ///
+    /// # Errors
+    /// If a value is out of its range; the error names the key.
+    pub fn validate(&self) -> Result<()> {
+        if self.n_train == 0 || self.n_dev == 0 {
+            return Err(Error::config("synthetic: `n_train` and `n_dev` must be at least 1"));
+        }
+        if !(0.0..=1.0).contains(&self.dropped) {
+            return Err(Error::config("synthetic: `dropped` must lie in 0..=1"));
+        }
+        if !(0.0..1.0).contains(&self.spurious) {
+            return Err(Error::config("synthetic: `spurious` must lie in 0..1"));
+        }
+        Ok(())
+    }
 }
 
 /// The invented documents.
