@@ -11,7 +11,7 @@ use std::{
     process::Child,
 };
 
-use common::{Workshop, stderr, stdout};
+use common::{TINY, Workshop, stderr, stdout};
 
 const STAGES: [&str; 3] = ["teacher", "student", "finetune"];
 
@@ -184,7 +184,7 @@ fn a_student_without_its_teachers_logits_is_an_error_before_training() {
     workshop.succeed(&["train", "tiny.toml", "--stage", "teacher", "--out", "run"]);
     let student = ["train", "tiny.toml", "--stage", "student", "--out", "run", "--resume"];
     let message = workshop.fail(1, &student);
-    assert!(message.contains("docre label"), "{message}");
+    assert!(message.contains("label the documents"), "{message}");
     // The logits of other documents do not help.
     let label = [
         "label",
@@ -218,7 +218,7 @@ fn labels_made_in_parts_serve_a_pipeline() {
     workshop.succeed(&[&label[..], &["--shard", "1/2"]].concat());
     let resume = ["distill", "tiny.toml", "--out", "run", "--resume"];
     let message = workshop.fail(1, &resume);
-    assert!(message.contains("docre label --shard 2/2"), "{message}");
+    assert!(message.contains("label the documents of part 2 of 2"), "{message}");
     workshop.succeed(&[&label[..], &["--shard", "2/2"]].concat());
     assert!(stderr(&workshop.succeed(&resume)).contains("label: already finished"));
 }
@@ -343,7 +343,7 @@ fn patience_ends_a_stage_early() {
         "--set",
         "stages.teacher.encoder_lr=0.0",
         "--set",
-        "stages.teacher.head_lr=0.0",
+        "stages.teacher.relation_lr=0.0",
     ];
     workshop.succeed(&arguments);
     let state = std::fs::read_to_string(workshop.path("run/teacher/training_state.json")).unwrap();
@@ -394,4 +394,51 @@ fn a_benchmark_that_is_stopped_stops_its_measuring_process() {
     // Standard error ends only when no process holds it any more.
     let rest = rest.join().unwrap();
     assert!(rest.contains("stopped on request"), "{rest}");
+}
+
+/// A configuration whose dev documents are its annotated documents, and whose distant documents are the same
+/// without labels.
+fn train_on_dev(workshop: &Workshop) {
+    let run = ["train", "tiny.toml", "--stage", "teacher", "--out", "corpus"];
+    workshop.succeed(&run);
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(workshop.path(name)).unwrap()).unwrap()
+    };
+    let relations = read("corpus/teacher/model/relations.json");
+    let relations = relations.as_array().unwrap().iter().enumerate();
+    let rel2id: serde_json::Map<_, _> =
+        relations.map(|(class, r)| (r["id"].as_str().unwrap().to_owned(), class.into())).collect();
+    workshop.write("rel2id.json", serde_json::to_string(&rel2id).unwrap());
+    let mut documents = read("corpus/data/train.json");
+    for document in documents.as_array_mut().unwrap() {
+        document["labels"] = serde_json::json!([]);
+    }
+    workshop.write("unlabelled.json", documents.to_string());
+    let rest = &TINY[TINY.find("[encoder").unwrap()..];
+    let data = "seed = 7\n[data]\ntrain = \"corpus/data/train.json\"\ndev = \"corpus/data/train.json\"\n\
+        distant = \"unlabelled.json\"\nrelations = \"rel2id.json\"\n";
+    workshop.write("same.toml", format!("{data}{rest}"));
+}
+
+#[test]
+fn ign_f1_of_every_stage_ignores_the_annotated_facts() {
+    let workshop = Workshop::new();
+    train_on_dev(&workshop);
+    let mut arguments = vec!["distill", "same.toml", "--out", "run"];
+    for setting in [
+        "stages.teacher.epochs=40",
+        "stages.student.epochs=40",
+        "stages.student.batch_size=2",
+        "stages.student.distillation={ kind = \"mse\", relation_weight = 0.0 }",
+    ] {
+        arguments.extend(["--set", setting]);
+    }
+    workshop.succeed(&arguments);
+    let results = std::fs::read_to_string(workshop.path("run/results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    for stage in STAGES {
+        // Every fact is annotated; the distant documents have none.
+        assert!(results[stage]["f1"].as_f64().unwrap() > 0.0, "{stage}: {results}");
+        assert_eq!(results[stage]["ign_f1"], 0.0, "{stage}");
+    }
 }

@@ -6,7 +6,10 @@
 
 mod data;
 mod distillation;
+#[cfg(test)]
+mod documentation;
 mod encoder;
+mod plan;
 mod stage;
 
 use std::path::Path;
@@ -24,6 +27,7 @@ pub use self::{
     data::DataConfig,
     distillation::DistillationConfig,
     encoder::EncoderSource,
+    plan::{Column, Corpus, Need, ObjectiveKind, Plan, PlanName, Stage, Start},
     stage::{StageConfig, StagesConfig},
 };
 
@@ -47,6 +51,9 @@ pub struct RunConfig {
     /// The devices and the precision.
     #[serde(default, skip_serializing_if = "ComputeConfig::is_default")]
     pub compute: ComputeConfig,
+    /// The list of stages.
+    #[serde(default, skip_serializing_if = "PlanName::is_default")]
+    pub plan: PlanName,
     /// The schedule of each stage.
     pub stages: StagesConfig,
 }
@@ -95,22 +102,7 @@ impl RunConfig {
             self.compute.precision != Precision::F16,
             "`compute.precision` f16 is for inference; gradients need the range of bf16 or f32"
         );
-        let stages = &self.stages;
-        let named = [
-            ("teacher", &stages.teacher),
-            ("student", &stages.student),
-            ("finetune", &stages.finetune),
-        ];
-        for (name, stage) in named {
-            if let Some(stage) = stage {
-                stage.check(name).with_context(|| format!("stages.{name}"))?;
-            }
-        }
-        ensure!(
-            named.iter().any(|(_, stage)| stage.is_some()),
-            "`stages` has no stage; give `stages.teacher` at least"
-        );
-        Ok(())
+        self.stages.check(self.plan.plan())
     }
 }
 
@@ -227,6 +219,7 @@ mod tests {
             "decoding.max",
             "loss.gama",
             "stages.techer",
+            "plam",
             "stages.teacher.epoch",
             "stages.student.distillation.temperature",
         ] {
@@ -239,7 +232,7 @@ mod tests {
     #[test]
     fn an_override_replaces_a_value_and_keeps_its_type() {
         let config = overridden(&["stages.teacher.epochs=3", "loss={ kind = \"atl\" }"]).unwrap();
-        assert_eq!(config.stages.teacher.unwrap().epochs, 3);
+        assert_eq!(config.stages.get("teacher").unwrap().epochs, 3);
         assert_eq!(config.loss, RelationLoss::Atl {});
         let pretrained = &["encoder={ pretrained = \"some dir/minilm\" }"];
         let encoder = EncoderSource::Pretrained("some dir/minilm".into());
@@ -279,7 +272,7 @@ mod tests {
         for (item, expected) in [
             ("stages.teacher.epochs=0", "stages.teacher: `epochs` must be at least 1"),
             ("stages.teacher.stop_after_epochs=99", "epochs of the schedule"),
-            ("stages.teacher.head_lr=-1.0", "`head_lr` must not be negative"),
+            ("stages.teacher.relation_lr=-1.0", "`relation_lr` must not be negative"),
             ("stages.finetune.max_grad_norm=0.0", "`max_grad_norm` must be positive"),
             ("model.group_size=7", "multiple of `group_size` 7"),
             ("model.mixer.heads=0", "`mixer.heads` must be at least 1"),

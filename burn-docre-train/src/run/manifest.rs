@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{EncoderSource, RunConfig},
-    run::{directory::BURN_VERSION, files},
+    run::files,
+    version,
 };
 
 /// Where a run is computed.
@@ -94,9 +95,9 @@ impl Manifest {
         let name = |&number: &usize| Ok(placement.backend.device(number)?.to_string());
         self.starts.push(Start {
             unix_seconds: now.as_secs(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            commit: option_env!("DOCRE_COMMIT").map(Into::into),
-            burn: BURN_VERSION.into(),
+            version: version::PROGRAM.into(),
+            commit: version::COMMIT.map(Into::into),
+            burn: version::BURN.into(),
             backend: placement.backend.to_string(),
             devices: placement.devices.clone(),
             device_names: placement.devices.iter().map(name).collect::<Result<_>>()?,

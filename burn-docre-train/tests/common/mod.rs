@@ -40,17 +40,17 @@ epochs = 3
 batch_size = 2
 accumulation = 2
 encoder_lr = 3e-3
-head_lr = 3e-3
+relation_lr = 3e-3
 encoder_weight_decay = 0.01
-head_weight_decay = 0.01
+relation_weight_decay = 0.01
 
 [stages.student]
 epochs = 2
 batch_size = 4
 encoder_lr = 3e-3
-head_lr = 3e-3
+relation_lr = 3e-3
 encoder_weight_decay = 0.0
-head_weight_decay = 0.0
+relation_weight_decay = 0.0
 checkpoint_every_steps = 1
 distillation = { kind = "mse" }
 
@@ -58,9 +58,9 @@ distillation = { kind = "mse" }
 epochs = 1
 batch_size = 4
 encoder_lr = 1e-3
-head_lr = 1e-3
+relation_lr = 1e-3
 encoder_weight_decay = 0.0
-head_weight_decay = 0.0
+relation_weight_decay = 0.0
 "#;
 
 /// A directory of its own for a test, with the tiny configuration in it.

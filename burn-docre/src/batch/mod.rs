@@ -138,6 +138,7 @@ pub(crate) mod testing {
         EncodedDocument {
             title: format!("{n_tokens} tokens"),
             token_ids: (0..n_tokens).collect(),
+            sentences: Vec::new(),
             mentions: mentions.iter().map(|positions| positions.to_vec()).collect(),
             facts: Vec::new(),
         }

@@ -77,7 +77,7 @@ impl EncoderConfig {
     pub fn from_file(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "reading", e))?;
         let config: Self = serde_json::from_str(&text)
-            .map_err(|e| Error::format(path, format!("not an encoder configuration: {e}")))?;
+            .map_err(|e| Error::format(path, "not an encoder configuration").with_source(e))?;
         config.validate().map_err(|reason| Error::format(path, reason))?;
         Ok(config)
     }

@@ -47,6 +47,7 @@ pub(crate) fn document(n_tokens: u32, mentions: &[&[usize]]) -> EncodedDocument 
         title: format!("{n_tokens} tokens"),
         token_ids: (0..n_tokens).map(|i| 3 + i * 7 % 40).collect(),
         mentions: mentions.iter().map(|positions| positions.to_vec()).collect(),
+        sentences: Vec::new(),
         facts: if mentions.len() > 1 { vec![fact] } else { Vec::new() },
     }
 }

@@ -125,6 +125,7 @@ impl Case {
                     title: format!("doc{i}"),
                     token_ids: input.input_ids.clone(),
                     mentions: input.mentions.clone(),
+                    sentences: Vec::new(),
                     facts: facts(&tensors.read(&format!("doc{i}.labels")).expect("labels")),
                 }
             })

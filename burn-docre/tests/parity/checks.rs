@@ -14,7 +14,7 @@ use burn_docre::{
     batch::DocReBatch,
     encoder::pretrained::hugging_face_name,
     entity::DocumentEncoding,
-    inference::decode::predict,
+    inference::decode::Decoder,
     io::weights,
     loss::{DistillationLoss, RelationLoss},
     model::{DocReModel, Observer},
@@ -184,13 +184,7 @@ fn check_losses<B: DocReBackend>(
         &values,
         &expected_logits(case, document),
     );
-    let predictions = predict(
-        encoded,
-        &values,
-        case.config.n_classes,
-        case.config.decoding.max_relations_per_pair,
-    )
-    .expect("numbers");
+    let predictions = Decoder::of(&case.config).decode(encoded, &values).expect("numbers");
     let mut predicted: Vec<_> =
         predictions.iter().map(|p| [p.fact.pair.head, p.fact.pair.tail, p.fact.relation]).collect();
     predicted.sort();

@@ -1,0 +1,184 @@
+//! Rules of this repository that the compiler does not check. They read the sources of both crates.
+
+mod modules;
+mod tokens;
+
+use modules::Crate;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Every Rust file below `directory`.
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).expect("a source directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn trainer_source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../burn-docre-train/src")
+}
+
+/// Lines of the library that contain one of `words`, outside the files named in `but`.
+fn lines_with(words: &[&str], below: &Path, but: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in rust_files(below) {
+        if but.iter().any(|name| file.ends_with(name)) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("a readable file");
+        for (number, line) in text.lines().enumerate() {
+            if words.iter().any(|word| line.contains(word)) {
+                found.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+/// The library's modules.
+fn library() -> Crate {
+    Crate::read(&source())
+}
+
+/// The trainer's modules.
+fn trainer() -> Crate {
+    Crate::read(&trainer_source())
+}
+
+#[test]
+fn only_the_backend_file_asks_which_backend_is_compiled_in() {
+    for below in [source(), trainer_source()] {
+        // `cfg` itself may stand lines above, in front of `any(`.
+        let words = [" feature =", "(feature =", " feature=", "(feature="];
+        let found = lines_with(&words, &below, &["src/backend/mod.rs", "src/ops/mod.rs"]);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+}
+
+#[test]
+fn evaluation_and_documents_know_no_tensors() {
+    for part in ["eval", "data"] {
+        let found = lines_with(&["use burn", "burn::"], &source().join(part), &[]);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+}
+
+#[test]
+fn the_library_prints_nothing_and_reads_no_environment() {
+    let words = ["println!", "eprintln!", "print!(", "std::env", "env::var"];
+    let found = lines_with(&words, &source(), &[]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Fails if `from` imports one of the modules `to`, whose paths start at the crate's root.
+#[track_caller]
+fn assert_imports_none(modules: &Crate, from: &str, to: &[&str]) {
+    assert!(modules.has(from), "there is no module {from}");
+    let found: Vec<String> = to.iter().flat_map(|to| modules.between(from, to)).collect();
+    assert!(found.is_empty(), "{from} may not import {to:?}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn no_modules_of_the_library_import_each_other() {
+    let cycles = library().cycles();
+    assert!(cycles.is_empty(), "{} cycles\n{}", cycles.len(), cycles.join("\n"));
+}
+
+#[test]
+fn no_modules_of_the_trainer_import_each_other() {
+    let cycles = trainer().cycles();
+    assert!(cycles.is_empty(), "{} cycles\n{}", cycles.len(), cycles.join("\n"));
+}
+
+#[test]
+fn models_and_losses_never_see_a_document() {
+    for part in ["nn", "ops", "encoder", "entity", "pair", "model", "loss"] {
+        assert_imports_none(&library(), part, &["data::document", "data::docred"]);
+    }
+}
+
+#[test]
+fn backends_know_no_operation_and_no_model() {
+    let above = ["nn", "batch", "encoder", "entity", "pair", "mention_pair", "loss", "model"];
+    assert_imports_none(&library(), "backend", &above);
+    assert_imports_none(&library(), "backend", &["ops", "inference", "io", "eval", "data", "text"]);
+}
+
+#[test]
+fn operations_know_no_backend_and_no_model() {
+    let above = ["backend", "nn", "batch", "encoder", "entity", "pair", "mention_pair", "loss"];
+    assert_imports_none(&library(), "ops", &above);
+    assert_imports_none(&library(), "ops", &["model", "inference", "io", "eval", "data", "text"]);
+}
+
+#[test]
+fn evaluation_sees_data_only() {
+    let imported = library().imported_by("eval");
+    assert!(imported.contains("data"), "{imported:?}");
+    assert!(imported.iter().all(|name| name == "data" || name == "error"), "{imported:?}");
+}
+
+#[test]
+fn the_command_line_knows_no_command() {
+    let commands = ["commands", "stages", "bench", "train", "run", "session", "plot"];
+    assert_imports_none(&trainer(), "cli", &commands);
+}
+
+/// The names in backticks within a cell of a Markdown table that look like a test's.
+fn test_names(cell: &str) -> impl Iterator<Item = &str> {
+    let quoted = cell.split('`').skip(1).step_by(2);
+    quoted.filter(|name| {
+        name.matches('_').count() > 2
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    })
+}
+
+#[test]
+fn every_row_of_the_parity_page_names_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/parity.md")).expect("the page");
+    let folders =
+        ["burn-docre/src", "burn-docre/tests", "burn-docre-train/src", "burn-docre-train/tests"];
+    let files = folders.iter().flat_map(|folder| rust_files(&root.join(folder)));
+    let sources: Vec<String> =
+        files.map(|file| fs::read_to_string(file).expect("readable")).collect();
+    let is_test = |name: &str| {
+        // The second form is an entry of the parity cases' macro.
+        let forms = [format!("fn {name}()"), format!(" {name}: \"")];
+        sources.iter().any(|source| forms.iter().any(|form| source.contains(form)))
+    };
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 20, "the page has its table");
+    let mut wrong = Vec::new();
+    for row in rows {
+        let cell = row.trim_end_matches([' ', '|']).rsplit(" | ").next().expect("a cell");
+        let names: Vec<&str> = test_names(cell).collect();
+        if names.is_empty() || !names.iter().all(|name| is_test(name)) {
+            wrong.push(format!("{:.4}: {names:?}", row));
+        }
+    }
+    assert!(wrong.is_empty(), "rows without a test that exists:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_crate_has_the_licence_of_the_repository() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let licence =
+        |folder: &str| fs::read_to_string(root.join(folder).join("LICENSE-MIT")).expect(folder);
+    for folder in ["burn-docre", "burn-docre-train"] {
+        assert_eq!(licence(folder), licence("."), "{folder}");
+    }
+}

@@ -1,0 +1,91 @@
+//! Tasks of this repository: `cargo xtask NAME`.
+
+#![expect(clippy::print_stderr, reason = "a task reports its progress")]
+
+use std::{
+    env,
+    process::{Command, ExitCode},
+    time::Instant,
+};
+
+/// A cargo command and the environment that it runs in.
+struct Step {
+    name: &'static str,
+    cargo: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+}
+
+impl Step {
+    const fn new(name: &'static str, cargo: &'static [&'static str]) -> Self {
+        Self { name, cargo, environment: &[] }
+    }
+}
+
+/// The checks of a change on the default backend. `.ci/run` has the other backends and the slow tests.
+const CHECK: &[Step] = &[
+    Step::new("format", &["fmt", "--all", "--check"]),
+    Step::new(
+        "clippy",
+        &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"],
+    ),
+    Step::new(
+        "unit tests, parity, rules of the repository",
+        &[
+            "test",
+            "--release",
+            "--workspace",
+            "--lib",
+            "--bins",
+            "--test",
+            "parity",
+            "--test",
+            "properties",
+            "--test",
+            "house",
+        ],
+    ),
+    Step {
+        environment: &[("RUSTDOCFLAGS", "-D warnings")],
+        ..Step::new("documentation", &["doc", "--release", "--workspace", "--no-deps"])
+    },
+];
+
+/// What publishing needs: both crates compile from their packages.
+const PACKAGE: &[Step] =
+    &[Step::new("package", &["package", "--workspace", "--exclude", "xtask", "--allow-dirty"])];
+
+/// The tasks by name.
+const TASKS: &[(&str, &str, &[Step])] = &[
+    ("check", "the checks of a change, on the default backend", CHECK),
+    ("package", "the packages of both crates, compiled", PACKAGE),
+];
+
+fn main() -> ExitCode {
+    let name = env::args().nth(1).unwrap_or_default();
+    let Some((_, _, steps)) = TASKS.iter().find(|(task, ..)| *task == name) else {
+        for (task, description, _) in TASKS {
+            eprintln!("cargo xtask {task:10} {description}");
+        }
+        return ExitCode::from(2);
+    };
+    let start = Instant::now();
+    for step in *steps {
+        if !run(step) {
+            eprintln!("xtask: {} failed: cargo {}", step.name, step.cargo.join(" "));
+            return ExitCode::FAILURE;
+        }
+    }
+    eprintln!("xtask: {name} passed in {} s", start.elapsed().as_secs());
+    ExitCode::SUCCESS
+}
+
+/// Runs a step and reports its time; false if it fails.
+fn run(step: &Step) -> bool {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let start = Instant::now();
+    let mut command = Command::new(cargo);
+    command.args(step.cargo).envs(step.environment.iter().copied());
+    let succeeded = command.status().is_ok_and(|status| status.success());
+    eprintln!("xtask: {}: {} s", step.name, start.elapsed().as_secs());
+    succeeded
+}
