@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use burn::{backend::Autodiff, tensor::backend::Backend};
 use burn_docre::{
     encoder::pretrained::load_pretrained,
@@ -12,7 +12,10 @@ use burn_docre::{
     text::encoded::EncodedDocument,
 };
 
-use super::{Run, label::open_labels, stage_config};
+use super::{
+    context::{Context, stage_config},
+    label::open_labels,
+};
 use crate::{
     config::{Need, RunConfig, Stage, Start},
     run::corpora::Corpora,
@@ -29,16 +32,20 @@ use crate::{
 };
 
 /// Trains `stage`, or continues it, unless it is finished.
-pub(super) fn fit<B: DocReBackend>(run: &Run, stage: &Stage, device: &B::Device) -> Result<()> {
-    let directory = run.directory.stage(stage.name);
+pub(super) fn fit<B: DocReBackend>(
+    context: &Context,
+    stage: &Stage,
+    device: &B::Device,
+) -> Result<()> {
+    let directory = context.directory.stage(stage.name);
     if TrainingState::load(&directory)?.finished {
-        run.session.ui.note(&format!("{}: already finished", stage.name));
-        return finish(run, stage);
+        context.session.ui.note(&format!("{}: already finished", stage.name));
+        return finish(context, stage);
     }
-    let config = stage_config(&run.config, stage)?;
-    let needs = Needs::check(run, stage)?;
-    let relation = relation_objective(&run.config, &run.corpora);
-    let fit = Fit { run, stage, directory };
+    let config = stage_config(&context.config, stage)?;
+    let needs = Needs::check(context, stage)?;
+    let relation = relation_objective(&context.config, &context.corpora);
+    let fit = Fit { context, stage, directory };
     let end = match (config.distillation().map(|kind| kind.resolve()), needs.teacher) {
         (Some((relation_weight, Some((distillation, weight)))), Some(teacher)) => {
             let objective = DistillationObjective {
@@ -53,7 +60,7 @@ pub(super) fn fit<B: DocReBackend>(run: &Run, stage: &Stage, device: &B::Device)
         _ => fit.train::<B, _>(relation, device)?,
     };
     match end {
-        StageEnd::Finished => finish(run, stage),
+        StageEnd::Finished => finish(context, stage),
         StageEnd::Interrupted => Err(Stopped.into()),
     }
 }
@@ -74,16 +81,16 @@ struct Needs {
 }
 
 impl Needs {
-    fn check(run: &Run, stage: &Stage) -> Result<Self> {
-        let distils = stage_config(&run.config, stage)?.distillation().is_some();
+    fn check(context: &Context, stage: &Stage) -> Result<Self> {
+        let distils = stage_config(&context.config, stage)?.distillation().is_some();
         let mut teacher_labels = None;
         for need in stage.needs {
             match need {
                 Need::Stage(name) => {
-                    run.finished_model(name)?;
+                    context.finished_model(name)?;
                 }
                 Need::SoftLabels { teacher } if distils => {
-                    teacher_labels = Some(open_labels(run, teacher)?);
+                    teacher_labels = Some(open_labels(context, teacher)?);
                 }
                 Need::SoftLabels { .. } => {}
             }
@@ -93,9 +100,9 @@ impl Needs {
 }
 
 /// Records the dev metrics of a finished stage and removes its checkpoints.
-fn finish(run: &Run, stage: &Stage) -> Result<()> {
-    let directory = run.directory.stage(stage.name);
-    let model = run.directory.model(stage.name);
+fn finish(context: &Context, stage: &Stage) -> Result<()> {
+    let directory = context.directory.stage(stage.name);
+    let model = context.directory.model(stage.name);
     ensure!(
         model_directory::is_complete(&model),
         "{}: the finished model is gone",
@@ -104,13 +111,13 @@ fn finish(run: &Run, stage: &Stage) -> Result<()> {
     let state = TrainingState::load(&directory)?;
     let best =
         state.best().with_context(|| format!("{}: no epoch is recorded", directory.display()))?;
-    run.directory.record(stage.name, best.dev.clone())?;
+    context.directory.record(stage.name, best.dev.clone())?;
     checkpoint::remove_all(&directory)
 }
 
 /// A stage that is not finished.
 struct Fit<'a> {
-    run: &'a Run<'a>,
+    context: &'a Context<'a>,
     stage: &'a Stage,
     directory: PathBuf,
 }
@@ -121,20 +128,20 @@ impl Fit<'_> {
         B: DocReBackend,
         O: Objective<B, Model = DocReModel<Autodiff<B>>, Example = Arc<EncodedDocument>>,
     {
-        let Self { run, stage, directory } = self;
+        let Self { context, stage, directory } = self;
         std::fs::create_dir_all(&directory)
             .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
-        let examples: Arc<[_]> = documents(run, stage)?.into();
-        let devices = run.devices::<B>(device)?;
-        let model = initial_model::<Autodiff<B>>(run, stage, &devices[0])?;
+        let examples: Arc<[_]> = documents(context, stage)?.into();
+        let devices = context.devices::<B>(device)?;
+        let model = initial_model::<Autodiff<B>>(context, stage, &devices[0])?;
         let training = Training::<B, O> {
             name: stage.name,
-            ui: run.session.ui,
-            stop: run.session.stop,
+            ui: context.session.ui,
+            stop: context.session.stop,
             directory,
-            model_directory: run.directory.model(stage.name),
-            config: stage_config(&run.config, stage)?.clone(),
-            seed: stage_seed(&run.config, stage),
+            model_directory: context.directory.model(stage.name),
+            config: stage_config(&context.config, stage)?.clone(),
+            seed: stage_seed(&context.config, stage),
             devices,
             objective,
             examples,
@@ -144,12 +151,12 @@ impl Fit<'_> {
 }
 
 /// The documents of a stage that have pairs.
-fn documents(run: &Run, stage: &Stage) -> Result<Vec<Arc<EncodedDocument>>> {
-    let all = run.corpora.documents(stage.documents);
+fn documents(context: &Context, stage: &Stage) -> Result<Vec<Arc<EncodedDocument>>> {
+    let all = context.corpora.documents(stage.documents);
     let kept = with_pairs(stage, all)?;
     let n_skipped = all.len() - kept.len();
     if n_skipped > 0 {
-        run.session.ui.note(&format!(
+        context.session.ui.note(&format!(
             "{}: {n_skipped} documents with fewer than two entities are skipped",
             stage.name
         ));
@@ -174,19 +181,22 @@ fn stage_seed(config: &RunConfig, stage: &Stage) -> u64 {
 }
 
 fn initial_model<B: Backend>(
-    run: &Run,
+    context: &Context,
     stage: &Stage,
     device: &B::Device,
 ) -> Result<DocReModel<B>> {
     match stage.start {
-        Start::Fresh => {
-            fresh_model(&run.config, &run.corpora.parts, stage_seed(&run.config, stage), device)
-        }
+        Start::Fresh => fresh_model(
+            &context.config,
+            &context.corpora.parts,
+            stage_seed(&context.config, stage),
+            device,
+        ),
         Start::Stage(name) => {
-            let directory = run.finished_model(name)?;
+            let directory = context.finished_model(name)?;
             let parts = ModelParts::load(&directory)?;
             ensure!(
-                parts.config == run.corpora.parts.config,
+                parts.config == context.corpora.parts.config,
                 "{}: the model has another shape than the configuration says",
                 directory.display()
             );

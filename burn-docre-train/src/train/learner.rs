@@ -7,7 +7,7 @@
 //! | It numbers the epochs after a resume from 1 (#5116) | [`StageLearner::restore`] ends the last epoch once more |
 //! | Its store answers before the metrics have arrived (#5320) | [`StageLearner::settle`] waits for them |
 //! | Its checkpointer does not wait, and panics at a damaged file | [`KeepTwo`], [`checkpoint::load`] |
-//! | A strategy cannot return an error | `end` in [`Strategy`] |
+//! | A strategy returns no result | [`Strategy`] keeps it |
 
 use std::{
     fmt::Debug,
@@ -45,7 +45,6 @@ use super::{
         GroupedAdamW, OptimizerConfig, ParameterGroups, ParameterIds, SkippedSteps, WarmupLinear,
         gradients_of,
     },
-    training_loop::{StageEnd, TrainingLoop},
 };
 
 /// A model with its objective, as Burn's `Learner` trains it.
@@ -129,18 +128,18 @@ pub fn learner<B: DocReBackend, O: Objective<B>>(
     Learner::new(ModuleOf::<B, O>::new(model, objective), optimizer, schedule)
 }
 
-/// The training loop as a strategy of Burn's training.
-pub(super) struct Strategy<B: DocReBackend, O: Objective<B>> {
-    /// The loop at its start.
-    pub(super) start: TrainingLoop<B, O>,
+/// A training loop as a strategy of Burn's training; `R` is its result.
+pub(super) struct Strategy<B: DocReBackend, O: Objective<B>, R> {
+    /// The loop.
+    pub(super) train: Box<dyn Fn(&mut StageLearner<B, O>) -> R>,
     /// The devices; the first one has the optimizer.
     pub(super) devices: Vec<B::Device>,
-    /// Receives the result of the loop.
-    pub(super) end: Arc<Mutex<Option<Result<StageEnd>>>>,
+    /// Receives the result of the loop, which Burn has no place for.
+    pub(super) result: Arc<Mutex<Option<R>>>,
 }
 
-impl<B: DocReBackend, O: Objective<B>> SupervisedLearningStrategy<Components<B, O>>
-    for Strategy<B, O>
+impl<B: DocReBackend, O: Objective<B>, R> SupervisedLearningStrategy<Components<B, O>>
+    for Strategy<B, O, R>
 {
     fn fit(
         &self,
@@ -162,8 +161,8 @@ impl<B: DocReBackend, O: Objective<B>> SupervisedLearningStrategy<Components<B, 
             store: components.event_store,
             valid,
         };
-        let end = self.start.clone().run(&mut learner);
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+        let result = (self.train)(&mut learner);
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         (learner.learner.model(), learner.processor)
     }
 }
