@@ -221,3 +221,116 @@ pub(super) fn fresh_model<B: Backend>(
         None => Ok(model),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        module::{Module, ModuleVisitor, Param, ParamId},
+        optim::{GradientsParams, Optimizer},
+        tensor::Tensor,
+    };
+    use burn_docre::backend::{BackendTask, dispatch};
+    use hashbrown::HashMap;
+
+    use super::*;
+    use crate::{
+        cli::LogFormat,
+        train::{
+            learner::ModuleOf,
+            optim::{GroupConfig, GroupedAdamW, OptimizerConfig, ParameterCount},
+        },
+        ui::{Ui, signals::StopFlag},
+    };
+
+    /// The values of every parameter.
+    #[derive(Default)]
+    struct Values(HashMap<ParamId, Vec<f32>>);
+
+    impl Values {
+        fn of<B: Backend>(module: &impl Module<B>) -> HashMap<ParamId, Vec<f32>> {
+            let mut values = Self::default();
+            module.visit(&mut values);
+            values.0
+        }
+    }
+
+    impl<B: Backend> ModuleVisitor<B> for Values {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            let values = param.val().into_data().to_vec().unwrap();
+            assert!(self.0.insert(param.id, values).is_none(), "a parameter is visited twice");
+        }
+    }
+
+    /// A gradient of ones for every parameter.
+    struct Ones(GradientsParams);
+
+    impl<B: DocReBackend> ModuleVisitor<Autodiff<B>> for Ones {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Autodiff<B>, D>>) {
+            self.0.register::<B, D>(param.id, param.val().inner().ones_like());
+        }
+    }
+
+    /// Takes one step of both groups at different rates and compares every parameter with the encoder's number of them.
+    struct StepOfBothGroups(RunConfig);
+
+    impl BackendTask for StepOfBothGroups {
+        type Output = ();
+
+        fn run<B: DocReBackend>(self, device: B::Device) {
+            let config = self.0;
+            let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
+            let corpora = Corpora::load(&config, &[], &ui, &stop).unwrap();
+            let parts = &corpora.parts;
+            let model = fresh_model::<Autodiff<B>>(&config, parts, 1, &device).unwrap();
+            let encoder = parts.config.encoder.init::<B>(&device);
+            let n_encoder: usize = Values::of(&encoder).values().map(Vec::len).sum();
+            let module = ModuleOf::<B, _>::new(model, relation_objective(&config, &corpora));
+            let before = Values::of(&module);
+            let n_all: usize = before.values().map(Vec::len).sum();
+            let count = ParameterCount { encoder: n_encoder, relation: n_all - n_encoder };
+            assert_eq!(ParameterCount::of(&module), count);
+            let mut grads = Ones(GradientsParams::new());
+            module.visit(&mut grads);
+            let group = |learning_rate| GroupConfig { learning_rate, weight_decay: 0.0 };
+            let mut optimizer = GroupedAdamW::new(OptimizerConfig {
+                encoder: group(0.5),
+                relation: group(0.125),
+                epsilon: 1e-12,
+                max_grad_norm: f64::MAX,
+            });
+            let after = Values::of(&optimizer.step(1.0, module, grads.0));
+            // The first step of Adam moves every value by the learning rate.
+            let mut moved = ParameterCount::default();
+            for (id, before) in before {
+                for (before, after) in before.iter().zip(&after[&id]) {
+                    match before - after {
+                        change if (change - 0.5).abs() < 1e-3 => moved.encoder += 1,
+                        change if (change - 0.125).abs() < 1e-3 => moved.relation += 1,
+                        change => panic!("a value moved by {change}"),
+                    }
+                }
+            }
+            assert_eq!(moved, count);
+        }
+    }
+
+    fn check(overrides: &[&str]) {
+        let demo = include_str!("../../../configs/demo.toml");
+        let small =
+            ["data.synthetic.n_train=2", "data.synthetic.n_dev=1", "data.synthetic.n_distant=1"];
+        let overrides: Vec<String> =
+            small.iter().chain(overrides).map(|item| item.to_string()).collect();
+        let config = RunConfig::parse(demo, &overrides).unwrap();
+        dispatch(None, 0, StepOfBothGroups(config)).unwrap();
+    }
+
+    #[test]
+    fn every_parameter_of_kd_docre_is_in_exactly_one_group() {
+        check(&[]);
+    }
+
+    #[test]
+    fn every_parameter_of_atlop_is_in_exactly_one_group() {
+        check(&["model={ kind = \"atlop\", emb_size = 64, group_size = 16 }"]);
+    }
+}

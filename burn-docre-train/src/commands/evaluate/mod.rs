@@ -37,7 +37,7 @@ impl From<FrequentSet> for FrequentRelations {
 pub(super) fn run(session: &Session, args: &EvaluateArgs) -> Result<()> {
     let text = evaluate(session, args, |message| session.ui.note(message))?;
     match session.ui.results(&text) {
-        // Whoever reads has seen enough.
+        // The reader of the pipe has closed it.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         result => result,
     }
