@@ -110,7 +110,7 @@ pub struct StageConfig {
     pub patience: Option<usize>,
     /// Write a checkpoint every so many optimizer steps, not only at each epoch's end.
     pub checkpoint_every_steps: Option<usize>,
-    /// What the student learns from the teacher; only the student has it.
+    /// The loss on the teacher's logits; required in a stage that distils, refused in others.
     pub distillation: Option<DistillationConfig>,
 }
 
@@ -177,7 +177,7 @@ impl StageConfig {
     }
 }
 
-/// What the student learns from the teacher.
+/// The loss on the teacher's logits.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DistillationConfig {
