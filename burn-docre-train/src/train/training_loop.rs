@@ -338,15 +338,12 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
         let metrics = self.objective.dev_metrics();
         let dev = by_key(&metrics, values);
         let deciding = metrics.first().context("the objective has no dev metric")?;
-        let score = |record: &EpochRecord| record.dev.get(&metric_key(deciding.name)).copied();
-        let before = self.state.best().and_then(score);
-        let now = values.first().context("the dev evaluation has no metric")?;
-        let is_best = before.is_none_or(|before| *now > before);
-        if is_best {
+        let deciding = metric_key(deciding.name);
+        if self.state.is_best(&dev, &deciding) {
             let pending = pending_model(&self.directory, epoch);
             self.objective.save(&learner.model(), &pending)?;
         }
-        self.state.end_epoch(epoch, dev, is_best);
+        self.state.end_epoch(epoch, dev, &deciding);
         self.save(learner)?;
         self.state.publish(&self.directory, &self.model_directory)?;
         Ok(learner.is_out_of_patience(epoch))
