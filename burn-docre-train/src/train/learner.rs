@@ -2,12 +2,12 @@
 //!
 //! | Burn 0.21 | Here |
 //! |---|---|
-//! | Its loop steps the schedule per batch, drops the tail of an accumulation and cannot stop within an epoch | [`Strategy`] replaces the loop; metrics, checkpoints, early stopping and interruption stay Burn's |
-//! | It averages F1 over batches (upstream #5218) | The dev evaluation is one item of [`DevLoader`] |
-//! | It numbers the epochs after a resume from 1 (#5116) | [`StageLearner::restore`] ends the last epoch once more |
-//! | Its store answers before the metrics have arrived (#5320) | [`StageLearner::settle`] waits for them |
-//! | Its checkpointer does not wait, and panics at a damaged file | [`KeepTwo`], [`checkpoint::load`] |
-//! | A strategy returns no result | [`Strategy`] keeps it |
+//! | Its loop steps the schedule per batch, drops the tail of an accumulation and cannot stop within an epoch | `Strategy` replaces the loop; metrics, checkpoints, early stopping and interruption stay Burn's |
+//! | It averages F1 over batches (upstream #5218) | The dev evaluation is one item of `DevLoader` |
+//! | It numbers the epochs after a resume from 1 (#5116) | `StageLearner::restore` ends the last epoch once more |
+//! | Its store answers before the metrics have arrived (#5320) | `StageLearner::settle` waits for them |
+//! | Its checkpointer does not wait, and panics at a damaged file | `KeepTwo`, `checkpoint::load` |
+//! | A strategy returns no result | `Strategy` keeps it |
 
 use std::{
     fmt::Debug,
