@@ -304,16 +304,21 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
         &mut self,
         epoch: &Progress,
         failure: &Failure,
-        go_on: Box<dyn FnMut(Progress) -> bool + Send>,
+        mut go_on: Box<dyn FnMut(Progress) -> bool + Send>,
     ) -> Result<Option<Vec<f64>>> {
         let module = self.learner.model().valid();
-        let mut requests = self.valid.iter();
-        let request = requests.next().context("the dev set is missing")?;
+        let request = self.valid.iter().next().context("the dev set is missing")?;
+        let evaluated = Arc::new(Mutex::new(Progress::new(0, 0)));
+        let seen = evaluated.clone();
+        let go_on = Box::new(move |progress: Progress| {
+            *seen.lock().unwrap_or_else(PoisonError::into_inner) = progress.clone();
+            go_on(progress)
+        });
         let item = module.step(DevRequest { go_on, ..request });
         failure.check()?;
         if item.0.is_some() {
-            let done =
-                TrainingItem::new(item.clone(), requests.progress(), epoch.clone(), None, None);
+            let evaluated = evaluated.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let done = TrainingItem::new(item.clone(), evaluated, epoch.clone(), None, None);
             self.processor.process_valid(LearnerEvent::ProcessedItem(done));
             self.processor.process_valid(LearnerEvent::EndEpoch(epoch.items_processed));
         }
