@@ -1,11 +1,9 @@
-//! What was typed. What it means is decided by the module of each command.
+//! The command line as typed values; the module of each command in [`commands`](crate::commands) interprets them.
 
 use std::path::PathBuf;
 
 use burn_docre::{backend::BackendKind, io::soft_labels::Shard, nn::precision::Precision};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
-use crate::{bench::Mode, ui::LogFormat};
 
 /// Trains, distils, evaluates and runs document-level relation extraction models.
 ///
@@ -36,10 +34,19 @@ pub struct GlobalArgs {
     pub log_format: LogFormat,
 }
 
+/// The form of the lines on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Sentences.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the whole pipeline: teacher, soft labels, student, fine-tuning.
+    /// Run all stages of the configuration's plan: teacher, soft labels, student, fine-tuning.
     Distill(DistillArgs),
     /// Run one training stage.
     Train(TrainArgs),
@@ -86,9 +93,9 @@ pub struct TrainArgs {
     /// Configuration and directory.
     #[command(flatten)]
     pub run: RunArgs,
-    /// The stage; the stages before it must be finished in the same directory.
-    #[arg(long, value_enum)]
-    pub stage: StageName,
+    /// A stage of the configuration's plan; the stages that it needs must be finished in the same directory.
+    #[arg(long, value_name = "NAME")]
+    pub stage: String,
     /// Print parameters, steps, memory and time, and train nothing.
     #[arg(long, conflicts_with_all = ["resume", "out"])]
     pub dry_run: bool,
@@ -172,7 +179,7 @@ pub enum FrequentSet {
 pub struct BenchArgs {
     /// What to time.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["inference", "training"])]
-    pub modes: Vec<Mode>,
+    pub modes: Vec<BenchMode>,
     /// Model directory [default: a model of MiniLM's size with random weights].
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
@@ -212,7 +219,32 @@ pub struct BenchArgs {
     pub record: Option<PathBuf>,
 }
 
-/// What means nothing to `docre bench --merge`.
+/// The modes of `docre bench`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchMode {
+    /// Words to index tensors on the device.
+    Preprocess,
+    /// Token ids to predictions.
+    Inference,
+    /// Forward and backward pass and optimizer step, dropout included.
+    Training,
+    /// Token ids to a teacher's logits on disk.
+    Label,
+}
+
+impl BenchMode {
+    /// The name on the command line and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Preprocess => "preprocess",
+            Self::Inference => "inference",
+            Self::Training => "training",
+            Self::Label => "label",
+        }
+    }
+}
+
+/// Options that `docre bench --merge` refuses.
 const NOT_TO_MERGE: [&str; 13] = [
     "backend",
     "device",
@@ -228,31 +260,9 @@ const NOT_TO_MERGE: [&str; 13] = [
     "dump_inputs",
     "record",
 ];
-/// What means nothing to `docre bench --dump-inputs`.
+/// Options that `docre bench --dump-inputs` refuses.
 const NOT_TO_DUMP: [&str; 9] =
     ["backend", "device", "modes", "samples", "precision", "threads", "peer", "output", "record"];
-
-/// The training stages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StageName {
-    /// On the human-annotated documents.
-    Teacher,
-    /// On the distant documents, with the teacher's logits.
-    Student,
-    /// The student, continued on the human-annotated documents.
-    Finetune,
-}
-
-impl StageName {
-    /// The stage's directory in a run, and its section in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Teacher => "teacher",
-            Self::Student => "student",
-            Self::Finetune => "finetune",
-        }
-    }
-}
 
 /// Reads a number from 1.
 fn positive(text: &str) -> Result<usize, String> {

@@ -1,4 +1,4 @@
-//! The process's memory: how much it took, and what the C library's allocator does with what is free again.
+//! The memory of this process: its peak, and how the C library's allocator reuses freed memory.
 
 /// Lets the process keep freed memory instead of returning large buffers to the system at once.
 ///
@@ -16,10 +16,15 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// The most bytes that this process has held, where the system says.
+/// The peak resident memory of this process in bytes, if the system reports it.
 pub fn peak() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
+}
+
+/// `bytes` in GiB with one decimal, as in `1.5 GiB`.
+pub fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
 }

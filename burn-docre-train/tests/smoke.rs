@@ -184,7 +184,7 @@ fn a_student_without_its_teachers_logits_is_an_error_before_training() {
     workshop.succeed(&["train", "tiny.toml", "--stage", "teacher", "--out", "run"]);
     let student = ["train", "tiny.toml", "--stage", "student", "--out", "run", "--resume"];
     let message = workshop.fail(1, &student);
-    assert!(message.contains("docre label"), "{message}");
+    assert!(message.contains("label the documents"), "{message}");
     // The logits of other documents do not help.
     let label = [
         "label",
@@ -218,7 +218,7 @@ fn labels_made_in_parts_serve_a_pipeline() {
     workshop.succeed(&[&label[..], &["--shard", "1/2"]].concat());
     let resume = ["distill", "tiny.toml", "--out", "run", "--resume"];
     let message = workshop.fail(1, &resume);
-    assert!(message.contains("docre label --shard 2/2"), "{message}");
+    assert!(message.contains("label the documents of part 2 of 2"), "{message}");
     workshop.succeed(&[&label[..], &["--shard", "2/2"]].concat());
     assert!(stderr(&workshop.succeed(&resume)).contains("label: already finished"));
 }
@@ -343,7 +343,7 @@ fn patience_ends_a_stage_early() {
         "--set",
         "stages.teacher.encoder_lr=0.0",
         "--set",
-        "stages.teacher.head_lr=0.0",
+        "stages.teacher.relation_lr=0.0",
     ];
     workshop.succeed(&arguments);
     let state = std::fs::read_to_string(workshop.path("run/teacher/training_state.json")).unwrap();

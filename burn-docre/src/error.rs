@@ -1,13 +1,17 @@
-//! The one error type of the library.
+//! The error type of the library.
 
 use std::path::{Path, PathBuf};
-
-use crate::data::document::EntityPair;
 
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong in the library, by what the caller can do about it.
+/// The error that caused another one, as [`std::error::Error::source`] returns it.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// The errors of the library, by what a caller can do about them.
+///
+/// [`Display`](std::fmt::Display) writes one error without its cause. The cause is the
+/// [`source`](std::error::Error::source); print the whole chain to see both, as `anyhow` does with `{:#}`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,79 +20,98 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was attempted: `"reading"`, `"writing"`, ….
+        /// The attempted action: `"reading"`, `"writing"`, ….
         action: &'static str,
-        /// The system's reason.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file as a whole is not in the expected format.
     #[error("{}: {reason}", .path.display())]
+    #[non_exhaustive]
     Format {
-        /// The file.
+        /// The file, or the name of what was read from memory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
+        /// The parser's error.
+        source: Option<Cause>,
     },
-    /// One document of a corpus is unusable.
-    #[error("{}: document {index}{}: {reason}", .path.display(), title_suffix(.title))]
+    /// A document is unusable: it contradicts itself, or it cannot be read or encoded.
+    #[error("{}: {reason}", document_place(.path, .index, .title))]
+    #[non_exhaustive]
     Document {
-        /// The corpus.
-        path: PathBuf,
-        /// Position of the document in the corpus, from 0.
-        index: usize,
-        /// Its title, where that much could be read.
+        /// The file of the corpus; `None` for a document in memory.
+        path: Option<PathBuf>,
+        /// Position of the document in its file or list, from 0, where there is one.
+        index: Option<usize>,
+        /// Its title, where the title could be read.
         title: Option<String>,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
+        /// The error of the parser or tokenizer.
+        source: Option<Cause>,
     },
     /// A weight file does not fit the model.
     #[error("{}: weight `{name}`: {reason}", .path.display())]
+    #[non_exhaustive]
     Weight {
         /// The weight file.
         path: PathBuf,
         /// The name of the weight in the file.
         name: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
+        /// The reader's error.
+        source: Option<Cause>,
     },
     /// A soft-label store does not fit the documents, the teacher or the class count.
     #[error("{}: soft labels: {reason}", .path.display())]
+    #[non_exhaustive]
     SoftLabels {
         /// The store's directory or file.
         path: PathBuf,
-        /// What does not fit, and what to do.
+        /// The mismatch, and how to mend it.
         reason: String,
+        /// The reader's error.
+        source: Option<Cause>,
     },
     /// A model computed a logit that is not a number.
     #[error(
         "document {title:?}: the logit of class {class} for head {} and tail {} is not a number; the model's weights \
          are damaged, or need a finer precision",
-        .pair.head,
-        .pair.tail
+        .head,
+        .tail
     )]
     NotANumber {
         /// The title of the document.
         title: String,
-        /// The pair of entities.
-        pair: EntityPair,
+        /// Index of the head entity.
+        head: usize,
+        /// Index of the tail entity.
+        tail: usize,
         /// The class.
         class: usize,
     },
     /// A configuration value is out of its range or contradicts another.
-    #[error("configuration: {0}")]
-    Config(String),
+    #[error("configuration: {reason}")]
+    #[non_exhaustive]
+    Config {
+        /// The offending value, its range, and how to mend it.
+        reason: String,
+        /// The error of the parser or writer.
+        source: Option<Cause>,
+    },
     /// A backend is not compiled in or cannot start here.
     #[error("backend {name}: {reason}")]
+    #[non_exhaustive]
     Backend {
-        /// The backend's name on the command line.
+        /// The backend's [name](crate::backend::BackendKind::name).
         name: String,
-        /// Why, and what to do.
+        /// The reason, and how to mend it.
         reason: String,
+        /// The error of the backend.
+        source: Option<Cause>,
     },
-}
-
-fn title_suffix(title: &Option<String>) -> String {
-    title.as_ref().map(|title| format!(" ({title:?})")).unwrap_or_default()
 }
 
 impl Error {
@@ -97,8 +120,124 @@ impl Error {
         Self::Io { path: path.to_path_buf(), action, source }
     }
 
-    /// A format error of the file `path`.
+    /// A format error of the file `path`. A cause is [added](Self::with_source), not written into `reason`.
     pub fn format(path: &Path, reason: impl ToString) -> Self {
-        Self::Format { path: path.to_path_buf(), reason: reason.to_string() }
+        Self::Format { path: path.to_path_buf(), reason: reason.to_string(), source: None }
+    }
+
+    /// An error of the document with this title; [`in_file`](Self::in_file) and [`at_index`](Self::at_index) place it.
+    pub fn document(title: impl Into<Option<String>>, reason: impl ToString) -> Self {
+        let reason = reason.to_string();
+        Self::Document { path: None, index: None, title: title.into(), reason, source: None }
+    }
+
+    /// An error of the weight `name` in the file `path`.
+    pub fn weight(path: &Path, name: impl Into<String>, reason: impl ToString) -> Self {
+        let (path, name, reason) = (path.to_path_buf(), name.into(), reason.to_string());
+        Self::Weight { path, name, reason, source: None }
+    }
+
+    /// An error of the soft labels in `path`.
+    pub fn soft_labels(path: &Path, reason: impl ToString) -> Self {
+        Self::SoftLabels { path: path.to_path_buf(), reason: reason.to_string(), source: None }
+    }
+
+    /// An error of a configuration value.
+    pub fn config(reason: impl ToString) -> Self {
+        Self::Config { reason: reason.to_string(), source: None }
+    }
+
+    /// An error of the backend with this name.
+    pub fn backend(name: impl ToString, reason: impl ToString) -> Self {
+        Self::Backend { name: name.to_string(), reason: reason.to_string(), source: None }
+    }
+
+    /// Sets the cause. [`Error::Io`] takes only its own kind of cause at construction, and [`Error::NotANumber`] has
+    /// none: both stay as they are.
+    pub fn with_source(mut self, cause: impl Into<Cause>) -> Self {
+        match &mut self {
+            Self::Format { source, .. }
+            | Self::Document { source, .. }
+            | Self::Weight { source, .. }
+            | Self::SoftLabels { source, .. }
+            | Self::Config { source, .. }
+            | Self::Backend { source, .. } => *source = Some(cause.into()),
+            Self::Io { .. } | Self::NotANumber { .. } => {}
+        }
+        self
+    }
+
+    /// Places a document's error in the file `path`; other errors stay as they are.
+    pub fn in_file(mut self, file: &Path) -> Self {
+        if let Self::Document { path, .. } = &mut self {
+            *path = Some(file.to_path_buf());
+        }
+        self
+    }
+
+    /// Places a document's error at a position in its file or list; other errors stay as they are.
+    pub fn at_index(mut self, position: usize) -> Self {
+        if let Self::Document { index, .. } = &mut self {
+            *index = Some(position);
+        }
+        self
+    }
+}
+
+/// `FILE: document 3 ("Anna")`, without the parts that are not known.
+fn document_place(path: &Option<PathBuf>, index: &Option<usize>, title: &Option<String>) -> String {
+    let file = path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default();
+    match (index, title) {
+        (Some(index), Some(title)) => format!("{file}document {index} ({title:?})"),
+        (Some(index), None) => format!("{file}document {index}"),
+        (None, Some(title)) => format!("{file}document {title:?}"),
+        (None, None) => format!("{file}document"),
+    }
+}
+
+/// The messages of an error and its causes, for the tests.
+#[cfg(test)]
+pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken_json() -> serde_json::Error {
+        serde_json::from_str::<bool>("nul").unwrap_err()
+    }
+
+    #[test]
+    fn a_cause_is_the_source_and_no_part_of_the_message() {
+        let path = Path::new("model.json");
+        for error in [
+            Error::format(path, "not a model"),
+            Error::document("Anna".to_owned(), "not a model"),
+            Error::weight(path, "classifier.weight", "not a model"),
+            Error::soft_labels(path, "not a model"),
+            Error::config("not a model"),
+            Error::backend("flex", "not a model"),
+        ] {
+            let message = error.to_string();
+            assert!(message.ends_with("not a model"), "{message}");
+            assert!(std::error::Error::source(&error).is_none());
+            let error = error.with_source(broken_json());
+            assert_eq!(error.to_string(), message);
+            assert_eq!(chain_of(&error), format!("{message}: {}", broken_json()));
+        }
+    }
+
+    #[test]
+    fn a_document_is_named_by_all_that_is_known_of_it() {
+        let titled = || Error::document("Anna".to_owned(), "no");
+        assert_eq!(titled().to_string(), "document \"Anna\": no");
+        assert_eq!(titled().at_index(3).to_string(), "document 3 (\"Anna\"): no");
+        let placed = Error::document(None, "no").in_file(Path::new("dev.json")).at_index(3);
+        assert_eq!(placed.to_string(), "dev.json: document 3: no");
     }
 }

@@ -1,39 +1,62 @@
-//! Document-level relation extraction on the Burn framework.
+//! Document-level relation extraction on the Burn framework: the relations between all entities of a document.
 //!
-//! Given a document with its entities, say which relations hold between every ordered pair of them. The modules in
-//! reading order: a document comes from [`data`], is encoded by [`text`] and [batched](batch); an [`encoder`] reads it,
-//! [`entity`] makes entities of tokens, [`pair`] makes vectors of pairs, and a [`model`] wires them; a [`loss`] trains,
-//! [`inference`] computes logits and decodes them, [`eval`] scores.
+//! [`Extractor`] opens a model directory on a backend and device chosen at run time and extracts relations from
+//! [`Document`]s. A model directory is the result of training, for example with the command `docre` of the crate
+//! `burn-docre-train`.
 //!
 //! ```no_run
-//! use std::{path::Path, sync::Arc};
+//! use std::path::Path;
 //!
-//! use burn_docre::{
-//!     data::document::Document, inference::{Inference, decode::Prediction}, io::model_directory::ModelParts,
-//!     ops::DocReBackend, text::encoded::EncodedDocument,
-//! };
+//! use burn_docre::{Device, Document, Entity, Extractor, Mention};
 //!
-//! /// The relations of each document, by a model directory, on any backend.
-//! fn extract<B: DocReBackend>(
-//!     documents: &[Document],
-//!     directory: &Path,
-//!     device: B::Device,
-//! ) -> burn_docre::Result<Vec<Vec<Prediction>>> {
-//!     let parts = ModelParts::load(directory)?;
-//!     let (model, config) = (parts.load_model::<B>(directory, &device)?, parts.config);
-//!     let encoded = documents
-//!         .iter()
-//!         .map(|document| Ok(Arc::new(EncodedDocument::encode(document, &parts.tokenizer)?)));
-//!     let inference = Inference::new(model, config.clone(), device);
-//!     inference.run(encoded).map(|found| found?.predictions(&config)).collect()
+//! /// An entity that is mentioned once, in one word of the first sentence.
+//! fn entity(name: &str, word: usize) -> Entity {
+//!     let mention = Mention { name: name.into(), sentence: 0, start: word, end: word + 1 };
+//!     Entity { kind: String::new(), mentions: vec![mention] }
+//! }
+//!
+//! fn main() -> burn_docre::Result<()> {
+//!     let document = Document {
+//!         title: "Anna".into(),
+//!         sentences: vec![["Anna", "lives", "in", "Oslo", "."].map(String::from).to_vec()],
+//!         entities: vec![entity("Anna", 0), entity("Oslo", 3)],
+//!         facts: Vec::new(),
+//!     };
+//!     let extractor = Extractor::open(Path::new("model"), Device::default())?;
+//!     for relation in extractor.extract(&[document])?.remove(0) {
+//!         let (head, tail) = (relation.head, relation.tail);
+//!         println!("entity {head} | {} | entity {tail} | {:.2}", relation.name, relation.score);
+//!     }
+//!     Ok(())
 //! }
 //! ```
+//!
+//! # Backends
+//!
+//! Each cargo feature compiles a backend in: `flex` (default; pure Rust on the processor), `tch` (libtorch), `cuda`,
+//! `vulkan`, `metal` and `wgpu`. [`BackendKind::compiled`] lists those of the build, [`BackendKind::devices`] their
+//! devices, and [`dispatch`] runs generic code on one of them.
+//!
+//! Models are generic over [`DocReBackend`], which this crate implements for the backends above. A crate outside can
+//! implement it for a type of its own that is a Burn [`Backend`](burn::tensor::backend::Backend); the methods have
+//! default bodies. It cannot implement it for a backend of a third crate, such as NdArray or Candle, because of the
+//! orphan rule: neither the trait nor the type is its own. Such a backend needs a feature in this crate. `Extractor`
+//! and `dispatch` reach only the backends of this crate; a backend of one's own is used through [`Inference`].
+//!
+//! # Modules in reading order
+//!
+//! A document comes from [`data`] and is encoded by [`text`]. The [`encoder`] and a [`model`] compute logits, a [`loss`]
+//! trains them, [`inference`] batches documents and decodes logits, [`io`] reads and writes files, and [`eval`] scores.
+//! The modules between encoder and model (`batch`, `entity`, `pair`, `nn`, `ops`) are public for the trainer of this
+//! project and hidden here; they change without notice.
 #![recursion_limit = "256"]
 
 pub mod backend;
+#[doc(hidden)]
 pub mod batch;
 pub mod data;
 pub mod encoder;
+#[doc(hidden)]
 pub mod entity;
 pub mod error;
 pub mod eval;
@@ -41,9 +64,24 @@ pub mod inference;
 pub mod io;
 pub mod loss;
 pub mod model;
+#[doc(hidden)]
 pub mod nn;
+#[doc(hidden)]
 pub mod ops;
+#[doc(hidden)]
 pub mod pair;
 pub mod text;
 
+pub use backend::{BackendKind, BackendTask, dispatch};
+pub use data::document::{Document, Entity, EntityPair, Mention, RelationFact};
+pub use data::relation::RelationVocab;
 pub use error::{Error, Result};
+pub use inference::{Device, ExtractedRelation, Extractor, Inference};
+pub use io::model_directory::ModelBytes;
+pub use nn::precision::Precision;
+pub use ops::DocReBackend;
+
+/// Compiles the Rust code of the project's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -14,14 +14,13 @@ use burn_docre::{
     backend::{BackendKind, BackendTask, dispatch},
     batch::DocReBatch,
     io::weights,
-    model::{ModelConfig, ModelKind, weight_name},
+    model::ModelConfig,
     ops::DocReBackend,
-    pair::PairAttentionKind,
 };
 use common::documents;
 
 fn config() -> ModelConfig {
-    common::config(ModelKind::KdDocre, PairAttentionKind::AxialStack)
+    common::config(common::every_system().swap_remove(0))
 }
 
 struct Save<'a>(&'a Path);
@@ -31,7 +30,8 @@ impl BackendTask for Save<'_> {
 
     fn run<B: DocReBackend>(self, device: B::Device) {
         B::seed(&device, 5);
-        let weights = weights::collect(&config().init::<B>(&device), weight_name);
+        let weights =
+            weights::collect(&config().init::<B>(&device), |path| config().weight_name(path));
         weights::write_safetensors(self.0, &weights).expect("written");
     }
 }
@@ -45,7 +45,7 @@ impl BackendTask for Logits<'_> {
     fn run<B: DocReBackend>(self, device: B::Device) -> [Vec<f32>; 2] {
         let file = weights::WeightFile::open(self.0).expect("weights");
         let model = config().init::<Autodiff<B>>(&device);
-        let model = weights::load(model, &file, weight_name).expect("loaded");
+        let model = weights::load(model, &file, |path| config().weight_name(path)).expect("loaded");
         let inner = model.valid();
         assert_eq!(inner.num_params(), model.num_params());
         let documents = documents();

@@ -53,14 +53,15 @@ class Config:
     axial_heads: int
 
     @staticmethod
-    def new(encoder: dict, head: dict, n_classes: int) -> Config:
-        """From the encoder's configuration in Hugging Face's names and the head's in ours."""
+    def new(encoder: dict, system: dict, n_classes: int) -> Config:
+        """From the encoder's configuration in Hugging Face's names and the system's in ours."""
         known = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
         for key, value in known.items():
             if encoder.get(key, value) != value:
                 raise ValueError(f"{key} is {encoder[key]!r}, only {value!r} is known here")
-        if head["pair_attention"] != "axial-stack":
-            raise ValueError("only pair_attention = 'axial-stack' is known here")
+        mixer = system["mixer"]
+        if mixer["kind"] != "axial-stack":
+            raise ValueError("only the pair mixer 'axial-stack' is known here")
         return Config(
             n_classes=n_classes,
             encoder_layers=encoder["num_hidden_layers"],
@@ -69,9 +70,9 @@ class Config:
             hidden_dropout=encoder["hidden_dropout_prob"],
             attention_dropout=encoder["attention_probs_dropout_prob"],
             max_tokens=encoder["max_position_embeddings"],
-            group_size=head["group_size"],
-            axial_layers=head["axial_layers"],
-            axial_heads=head["axial_heads"],
+            group_size=system["group_size"],
+            axial_layers=mixer["layers"],
+            axial_heads=mixer["heads"],
         )
 
 
@@ -389,9 +390,9 @@ def adaptive_focal_loss(logits: Tensor, batch: Batch) -> Tensor:
 def load_model(directory: Path) -> tuple[KdDocre, Config]:
     """A model directory of ours."""
     stored = json.loads((directory / "config.json").read_text())
-    if stored["kind"] != "kd-docre":
+    if stored["system"]["kind"] != "kd-docre":
         raise ValueError(f"{directory}: only the kind 'kd-docre' is known here")
-    config = Config.new(stored["encoder"], stored["head"], stored["n_classes"])
+    config = Config.new(stored["encoder"], stored["system"], stored["n_classes"])
     return KdDocre(load_file(directory / "model.safetensors"), config), config
 
 

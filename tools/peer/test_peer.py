@@ -71,7 +71,8 @@ def check_case(directory: Path, logits_name: str) -> dict[str, tuple[float, floa
     """Each check's difference and tolerance."""
     case = json.loads((directory / "case.json").read_text())
     encoder = json.loads((directory / "config.json").read_text())
-    config = Config.new(encoder, case, case["n_classes"])
+    mixer = {"kind": case["pair_attention"], "layers": case["axial_layers"], "heads": case["axial_heads"]}
+    config = Config.new(encoder, case | {"mixer": mixer}, case["n_classes"])
     config = dataclasses.replace(config, hidden_dropout=0.0, attention_dropout=0.0)
     expected = load_file(directory / "expected.safetensors")
     model = KdDocre(case_weights(directory), config).eval()

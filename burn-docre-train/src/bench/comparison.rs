@@ -1,8 +1,8 @@
-//! Records side by side: what each is called, what it worked on, under which conditions.
+//! Records side by side: their names, work and conditions.
 
 use super::record::Record;
 
-/// What a name is made longer by where it belongs to several contenders, the first that tells them apart.
+/// Suffixes of a name that several processes share; the first one that differs between them is taken.
 const QUALIFIERS: [fn(&Record) -> String; 4] = [
     |record| record.device.clone(),
     Record::build,
@@ -10,16 +10,16 @@ const QUALIFIERS: [fn(&Record) -> String; 4] = [
     |record| format!("{} threads", record.threads),
 ];
 
-/// A record and what it is called, in all modes alike and as no other contender.
-pub struct Named<'a> {
-    /// What was measured.
+/// A record and its name: the same in all modes, and different from every other process's.
+pub(super) struct Named<'a> {
+    /// The record.
     pub record: &'a Record,
-    /// The name of its contender.
+    /// The name of the process that made it.
     pub name: String,
 }
 
 /// Names every record.
-pub fn named(records: &[Record]) -> Vec<Named<'_>> {
+pub(super) fn named(records: &[Record]) -> Vec<Named<'_>> {
     let names: Vec<String> = records.iter().map(Record::label).collect();
     let names =
         QUALIFIERS.iter().fold(names, |names, qualifier| qualified(records, &names, qualifier));
@@ -37,29 +37,29 @@ fn qualified(
     let values: Vec<String> = records.iter().map(qualifier).collect();
     let longer = |(name, value): (&String, &String)| {
         let mut alike = names.iter().zip(&values).filter(|(other, _)| *other == name);
-        match alike.any(|(_, other)| other != value) && !value.is_empty() {
-            true => format!("{name}, {value}"),
-            false => name.clone(),
+        if alike.any(|(_, other)| other != value) && !value.is_empty() {
+            format!("{name}, {value}")
+        } else {
+            name.clone()
         }
     };
     names.iter().zip(&values).map(longer).collect()
 }
 
-/// What tells the records apart whose name a mode has several times; empty for the others.
+/// Numbers the records whose name appears several times in a mode; empty for the others.
 fn numbers(records: &[Record], names: &[String]) -> Vec<String> {
     let keys: Vec<_> =
         records.iter().zip(names).map(|(record, name)| (&record.name, name)).collect();
     let earlier = |i: usize| keys[..i].iter().filter(|key| **key == keys[i]).count();
     let is_repeated = |name: &String| (0..keys.len()).any(|i| keys[i].1 == name && earlier(i) > 0);
-    let number = |i: usize| match is_repeated(keys[i].1) {
-        true => format!(" #{}", earlier(i) + 1),
-        false => String::new(),
+    let number = |i: usize| {
+        if is_repeated(keys[i].1) { format!(" #{}", earlier(i) + 1) } else { String::new() }
     };
     (0..keys.len()).map(number).collect()
 }
 
 /// The names, each once.
-pub fn names<'a>(records: &'a [Named]) -> Vec<&'a str> {
+pub(super) fn names<'a>(records: &'a [Named]) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
     for Named { name, .. } in records {
         if !names.contains(&name.as_str()) {
@@ -70,7 +70,7 @@ pub fn names<'a>(records: &'a [Named]) -> Vec<&'a str> {
 }
 
 /// The records of each mode, in the order of the modes' first appearance, the fastest first.
-pub fn by_mode<'a>(records: &'a [Named]) -> Vec<(&'a str, Vec<&'a Named<'a>>)> {
+pub(super) fn by_mode<'a>(records: &'a [Named]) -> Vec<(&'a str, Vec<&'a Named<'a>>)> {
     let mut modes: Vec<(&str, Vec<&Named>)> = Vec::new();
     for named in records {
         match modes.iter_mut().find(|(mode, _)| *mode == named.record.name) {
@@ -85,8 +85,8 @@ pub fn by_mode<'a>(records: &'a [Named]) -> Vec<(&'a str, Vec<&'a Named<'a>>)> {
     modes
 }
 
-/// What was worked on: a line, or one a mode where the modes differ.
-pub fn work(records: &[Named]) -> Vec<String> {
+/// The work: one line, or one line for each mode if the modes differ.
+pub(super) fn work(records: &[Named]) -> Vec<String> {
     let modes = by_mode(records);
     let mut lines: Vec<String> = modes.iter().map(|(_, of_mode)| work_of_mode(of_mode)).collect();
     if lines.iter().all(|line| *line == lines[0]) {
@@ -129,8 +129,8 @@ fn work_of(record: &Record) -> String {
     format!("{documents} documents in batches of {batch} ({tokens} tokens, {pairs} pairs)")
 }
 
-/// Where and how each contender was measured, a line each.
-pub fn conditions(records: &[Named]) -> Vec<String> {
+/// The device, drivers, threads, speed and build of each process, one line each.
+pub(super) fn conditions(records: &[Named]) -> Vec<String> {
     let line = |name: &str| {
         let own: Vec<&Record> =
             records.iter().filter(|named| named.name == name).map(|named| named.record).collect();

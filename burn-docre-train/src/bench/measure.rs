@@ -3,6 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -16,28 +17,32 @@ use burn::{
 use burn_docre::{
     backend::{BackendKind, BackendTask, DeviceInfo},
     batch::DocReBatch,
+    eval::Scorer,
     inference::{DocumentLogits, Inference},
     io::soft_labels::{Shard, SoftLabelWriter},
+    loss::RelationLoss,
     nn::precision::Precision,
     ops::DocReBackend,
     text::encoded::{EncodedDocument, encode_all},
 };
 
 use super::{
-    Mode,
-    contender::{Word, wait_for_turn},
+    process::{Message, wait_for_turn},
     record::{Record, Statistics, SystemInfo},
     work::Work,
 };
 use crate::{
-    cli::BenchArgs,
-    config::LossConfig,
-    stages::Session,
+    cli::{BenchArgs, BenchMode},
+    session::Session,
     train::{
-        loader::TrainBatch,
-        objective::{Objective, Trainee},
+        dev_set::DevSet,
+        learner::ModuleOf,
+        loader::StepBatch,
+        objective::Step as OptimizerStep,
+        objectives::RelationObjective,
         optim::{GroupConfig, GroupedAdamW, OptimizerConfig},
     },
+    version,
 };
 
 /// Passes of the warm-up at most.
@@ -46,13 +51,13 @@ const MAX_WARMUP: usize = 8;
 const STEADY: f64 = 0.93;
 
 /// Measures a mode.
-pub struct Measure<'a> {
+pub(super) struct Measure<'a> {
     /// When to stop.
     pub session: &'a Session<'a>,
     /// The command line.
     pub args: &'a BenchArgs,
     /// The mode.
-    pub mode: Mode,
+    pub mode: BenchMode,
     /// The file that the record will go to.
     pub record: &'a Path,
     /// The backend that this runs on.
@@ -69,14 +74,14 @@ impl BackendTask for Measure<'_> {
         let work = Work::load(self.args)?;
         let n = work.encoded.len();
         let timing = match self.mode {
-            Mode::Preprocess => self.time::<B>(&device, n, Preprocess(&work))?,
-            Mode::Inference => {
+            BenchMode::Preprocess => self.time::<B>(&device, n, Preprocess(&work))?,
+            BenchMode::Inference => {
                 self.time::<B>(&device, n, Predict::new(&work, self.args, &device)?)?
             }
-            Mode::Training => {
+            BenchMode::Training => {
                 self.time::<B>(&device, n, Training::new(&work, self.args, &device)?)?
             }
-            Mode::Label => {
+            BenchMode::Label => {
                 let labels = Label::new(&work, self.args, self.record, &device)?;
                 self.time::<B>(&device, n, labels)?
             }
@@ -115,7 +120,7 @@ impl Measure<'_> {
         let begun = Instant::now();
         let passes = self.warm_up(device, &mut work)?;
         let warmup = begun.elapsed().as_secs_f64();
-        Word::Warm { seconds: warmup, documents }.say()?;
+        Message::Warm { seconds: warmup, documents }.send()?;
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (mut samples, mut peaks, mut memory) = (Vec::new(), Vec::new(), None);
         for turn in 0..self.args.samples {
@@ -126,7 +131,7 @@ impl Measure<'_> {
                 memory = memory_held::<B>(device);
             }
             peaks.push(matmul_peak::<B>(device, self.args.precision)?);
-            Word::Sample.say()?;
+            Message::Sample.send()?;
         }
         peaks.sort_by(f64::total_cmp);
         Ok(Timing {
@@ -165,7 +170,7 @@ impl Measure<'_> {
         synchronize::<B>(device)?;
         let started = Instant::now();
         work.pass(device, &mut |n| {
-            Word::Documents(n).say()?;
+            Message::Documents(n).send()?;
             self.session.stop.check()
         })?;
         synchronize::<B>(device)?;
@@ -181,8 +186,8 @@ impl Measure<'_> {
             device: self.device.name.clone(),
             drivers: self.device.drivers.clone(),
             feature: format!("{}{spirv}{fused}", self.kind),
-            git_hash: option_env!("DOCRE_COMMIT").unwrap_or_default().into(),
-            burn_version: crate::run::directory::BURN_VERSION.into(),
+            git_hash: version::COMMIT.unwrap_or_default().into(),
+            burn_version: version::BURN.into(),
             name: self.mode.name().into(),
             operation: self.mode.name().into(),
             options: None,
@@ -197,9 +202,9 @@ impl Measure<'_> {
             system_info: SystemInfo::of_this_machine(&self.device.name),
             timestamp: timing.started,
             flops: match self.mode {
-                Mode::Preprocess => None,
-                Mode::Inference | Mode::Label => Some(work.forward_flops()),
-                Mode::Training => Some(3 * work.forward_flops()),
+                BenchMode::Preprocess => None,
+                BenchMode::Inference | BenchMode::Label => Some(work.forward_flops()),
+                BenchMode::Training => Some(3 * work.forward_flops()),
             },
             documents: work.encoded.len(),
             tokens: work.n_tokens(),
@@ -209,7 +214,7 @@ impl Measure<'_> {
             peak_memory_bytes: timing.peak_memory_bytes,
             threads: timing.threads,
             precision: self.args.precision.to_string(),
-            version: format!("docre {}", env!("CARGO_PKG_VERSION")),
+            version: format!("docre {}", version::PROGRAM),
             matmul_peak_flops: timing.matmul_peak_flops,
         }
     }
@@ -265,7 +270,7 @@ impl<'a, B: DocReBackend> Predict<'a, B> {
 impl<B: DocReBackend> Pass<B> for Predict<'_, B> {
     fn pass(&mut self, _: &B::Device, step: &mut Step) -> Result<()> {
         for found in self.inference.run(self.work.encoded_documents()) {
-            let _predictions = found?.predictions(self.inference.config())?;
+            let _predictions = found?.predictions()?;
             step(1)?;
         }
         Ok(())
@@ -295,7 +300,7 @@ impl<B: DocReBackend> Pass<B> for Label<'_, B> {
         let directory = self.directory.join(self.n_passes.to_string());
         let mut writer = SoftLabelWriter::create(&directory, Shard::WHOLE, [0; 32], n_classes)?;
         for found in self.inference.run(self.work.encoded_documents()) {
-            let DocumentLogits { document, logits } = found?;
+            let DocumentLogits { document, logits, .. } = found?;
             writer.push(document.key().0, document.n_pairs(), &logits)?;
             step(1)?;
         }
@@ -307,32 +312,38 @@ impl<B: DocReBackend> Pass<B> for Label<'_, B> {
 /// Token ids to changed weights.
 struct Training<'a, B: DocReBackend> {
     work: &'a Work,
-    trainee: Trainee<Autodiff<B>>,
-    optimizer: GroupedAdamW<Trainee<Autodiff<B>>, Autodiff<B>>,
+    objective: RelationObjective,
+    module: ModuleOf<B, RelationObjective>,
+    optimizer: GroupedAdamW<ModuleOf<B, RelationObjective>, Autodiff<B>>,
 }
 
 impl<'a, B: DocReBackend> Training<'a, B> {
     fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
         let model = work.model::<Autodiff<B>>(args.model.as_deref(), device)?;
-        let config = std::sync::Arc::new(work.parts.config.clone());
-        let objective =
-            Objective::new(config, LossConfig::AflAuthors { gamma: 1.0 }, None, args.precision);
-        let trainee = Trainee::new(model, objective);
-        Ok(Self { work, trainee, optimizer: GroupedAdamW::new(OPTIMIZER) })
+        let no_documents = DevSet::new(Vec::new(), Arc::new(Scorer::new(&[], [])));
+        let objective = RelationObjective {
+            loss: RelationLoss::AflAuthors { gamma: 1.0 },
+            precision: args.precision,
+            parts: Arc::new(work.parts.clone()),
+            dev: Arc::new(no_documents),
+        };
+        let module = ModuleOf::<B, _>::new(model, objective.clone());
+        Ok(Self { work, objective, module, optimizer: GroupedAdamW::new(OPTIMIZER) })
     }
 }
 
 impl<B: DocReBackend> Pass<B> for Training<'_, B> {
     fn pass(&mut self, device: &B::Device, step: &mut Step) -> Result<()> {
-        let config = &self.work.parts.config;
         for documents in self.work.batches() {
             let documents: Vec<&EncodedDocument> = documents.iter().map(AsRef::as_ref).collect();
-            let inputs = DocReBatch::<Autodiff<B>>::new(&documents, &config.encoder, device);
-            let labels = inputs.labels(config.n_classes);
-            let batch =
-                TrainBatch { inputs, labels, teacher_logits: None, weight: 1.0, dropout_seed: 0 };
-            let grads: GradientsParams = self.trainee.step(batch).grads;
-            self.trainee = self.optimizer.step(1.0, self.trainee.clone(), grads);
+            let batch = StepBatch {
+                batch: self.objective.labelled::<B>(&documents, device),
+                weight: 1.0,
+                step: OptimizerStep { number: 1, epoch: 1 },
+                dropout_seed: 0,
+            };
+            let grads: GradientsParams = self.module.step(batch).grads;
+            self.module = self.optimizer.step(1.0, self.module.clone(), grads);
             step(documents.len())?;
         }
         Ok(())
@@ -342,7 +353,7 @@ impl<B: DocReBackend> Pass<B> for Training<'_, B> {
 /// The optimizer of `configs/redocred-minilm.toml` at rates that leave the weights almost as they are.
 const OPTIMIZER: OptimizerConfig = {
     let group = GroupConfig { learning_rate: 1e-9, weight_decay: 0.01 };
-    OptimizerConfig { encoder: group, head: group, epsilon: 1e-6, max_grad_norm: 1.0 }
+    OptimizerConfig { encoder: group, relation: group, epsilon: 1e-6, max_grad_norm: 1.0 }
 };
 
 /// Operations a second in the fastest of several square matrix products in `precision`, of a size that takes the device a

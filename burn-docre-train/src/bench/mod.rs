@@ -4,12 +4,12 @@
 //! too; this process lets them take their samples in turn, collects their records and draws the comparison.
 
 mod comparison;
-mod contender;
 mod measure;
 mod plot;
+mod process;
 pub mod record;
-mod table;
-mod work;
+pub mod table;
+pub mod work;
 
 use std::{
     path::{Path, PathBuf},
@@ -17,79 +17,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use burn_docre::{
-    backend::BackendKind, io::atomic_file::write_atomically, nn::precision::Precision,
+use burn_docre::{backend::BackendKind, io::atomic_file::write_atomically};
+
+use self::{measure::Measure, process::BenchmarkProcess, record::Record, work::Work};
+use crate::{
+    cli::{BenchArgs, BenchMode},
+    session::Session,
 };
 
-use self::{contender::Contender, measure::Measure, record::Record, work::Work};
-use crate::{cli::BenchArgs, stages::Session};
-
-/// What is timed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Mode {
-    /// Words to index tensors on the device.
-    Preprocess,
-    /// Token ids to predictions.
-    Inference,
-    /// Forward and backward pass and optimizer step, dropout included.
-    Training,
-    /// Token ids to a teacher's logits on disk.
-    Label,
-}
-
-impl Mode {
-    /// The name on the command line and in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Preprocess => "preprocess",
-            Self::Inference => "inference",
-            Self::Training => "training",
-            Self::Label => "label",
-        }
-    }
-}
-
-/// `docre bench`.
-pub fn run(session: &Session, args: &BenchArgs) -> Result<()> {
-    check(args)?;
-    if let Some(path) = &args.record {
-        return measure_here(session, args, path);
-    }
-    if let Some(path) = &args.dump_inputs {
-        return Work::load(args)?.dump(path);
-    }
-    let records = if args.merge.is_empty() {
-        measure_all(session, args)?
-    } else {
-        let files = args.merge.iter().map(|path| record::read(path));
-        files.collect::<Result<Vec<_>>>()?.concat()
-    };
-    session.ui.results(&table::table(&records))?;
-    if args.merge.is_empty() {
-        session.ui.results(&table::turns(&records))?;
-    }
-    if let Some(directory) = &args.output {
-        write(directory, &records)?;
-        session.ui.note(&format!("written to {}", directory.display()));
-    }
-    Ok(())
-}
-
-/// Refuses what cannot be computed in the precision.
-fn check(args: &BenchArgs) -> Result<()> {
-    ensure!(
-        args.precision == Precision::F32 || args.peer.is_empty(),
-        "a peer computes in f32; leave --precision out"
-    );
-    ensure!(
-        args.precision != Precision::F16 || !args.modes.contains(&Mode::Training),
-        "`--precision` f16 is for inference; gradients need the range of bf16 or f32; give `--modes` without training"
-    );
-    Ok(())
-}
-
-/// JSON, SVG and PNG.
-fn write(directory: &Path, records: &[Record]) -> Result<()> {
+/// Writes `bench.json`, `bench.svg` and `bench.png` into `directory`.
+pub fn write(directory: &Path, records: &[Record]) -> Result<()> {
     std::fs::create_dir_all(directory)
         .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
     record::write(&directory.join("bench.json"), records)?;
@@ -100,8 +37,8 @@ fn write(directory: &Path, records: &[Record]) -> Result<()> {
     plot::write_png(&picture, &directory.join("bench.png"))
 }
 
-/// Measures the one mode of this process, by turns, and writes its record.
-fn measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<()> {
+/// Measures the one mode of this process, sample by sample when it is asked to, and writes its record to `path`.
+pub fn measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<()> {
     // Whoever asked for it tells people how far it is.
     session.ui.take_screen();
     let measured = try_measure_here(session, args, path);
@@ -110,14 +47,14 @@ fn measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<()> 
 }
 
 fn try_measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<Record> {
-    let kind = session.backend()?;
-    let device = kind.device(session.device())?;
+    let kind = session.backend_kind()?;
+    let device = kind.device(session.device_number())?;
     let mode = *args.modes.first().context("no mode is given")?;
     session.dispatch(Measure { session, args, mode, record: path, kind, device })
 }
 
-/// Every mode on every backend that can start here, or on the one that was asked for, and by the peer.
-fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
+/// Measures every mode on every backend that can start here, or on the requested one, and by the peer.
+pub fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
     let directory = tempfile::tempdir().context("a folder for the records cannot be made")?;
     let inputs = directory.path().join("inputs.json");
     if !args.peer.is_empty() {
@@ -149,39 +86,39 @@ fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
 fn take_turns(
     session: &Session,
     args: &BenchArgs,
-    mode: Mode,
+    mode: BenchMode,
     commands: Vec<(&str, Command, PathBuf)>,
 ) -> Result<Vec<Record>> {
-    let mut left = Left { session, contenders: Vec::new() };
+    let mut left = Left { session, processes: Vec::new() };
     let mut n_documents = 0;
     for (who, command, path) in commands {
         let what = format!("{} on {who}", mode.name());
-        let contender = Contender::start(what, command, &path, session.stop);
-        let warm = contender.and_then(|mut contender| {
-            n_documents += contender.warm_up(session.ui)?;
-            Ok(contender)
+        let process = BenchmarkProcess::start(what, command, &path, session.stop);
+        let warm = process.and_then(|mut process| {
+            n_documents += process.warm_up(session.ui)?;
+            Ok(process)
         });
         left.keep(warm)?;
     }
     let what = format!("{}, samples in turn: documents", mode.name());
     let mut task = session.ui.task(&what, Some(n_documents * args.samples));
     for round in 0..args.samples {
-        let mut contenders = std::mem::take(&mut left.contenders);
+        let mut processes = std::mem::take(&mut left.processes);
         // Nobody always follows the same one.
         if round % 2 == 1 {
-            contenders.reverse();
+            processes.reverse();
         }
-        for mut contender in contenders {
-            left.keep(contender.sample(&mut task).map(|()| contender))?;
+        for mut process in processes {
+            left.keep(process.sample(&mut task).map(|()| process))?;
         }
         if round % 2 == 1 {
-            left.contenders.reverse();
+            left.processes.reverse();
         }
     }
     drop(task);
     let mut records = Vec::new();
-    for contender in std::mem::take(&mut left.contenders) {
-        match contender.finish() {
+    for process in std::mem::take(&mut left.processes) {
+        match process.finish() {
             Ok(record) => records.extend(record),
             Err(error) => left.leave_out(error)?,
         }
@@ -190,16 +127,16 @@ fn take_turns(
     Ok(records)
 }
 
-/// The contenders that have not failed.
+/// The processes that have not failed.
 struct Left<'a> {
     session: &'a Session<'a>,
-    contenders: Vec<Contender<'a>>,
+    processes: Vec<BenchmarkProcess<'a>>,
 }
 
 impl<'a> Left<'a> {
-    fn keep(&mut self, contender: Result<Contender<'a>>) -> Result<()> {
-        match contender {
-            Ok(contender) => self.contenders.push(contender),
+    fn keep(&mut self, process: Result<BenchmarkProcess<'a>>) -> Result<()> {
+        match process {
+            Ok(process) => self.processes.push(process),
             Err(error) => self.leave_out(error)?,
         }
         Ok(())
@@ -215,13 +152,13 @@ impl<'a> Left<'a> {
 
 /// Those that have the device, or the one that was asked for.
 fn backends(session: &Session) -> Result<Vec<BackendKind>> {
-    if let Some(kind) = session.chosen_backend() {
-        kind.device(session.device())?;
+    if let Some(kind) = session.backend {
+        kind.device(session.device_number())?;
         return Ok(vec![kind]);
     }
     let (mut able, mut reasons) = (Vec::new(), Vec::new());
     for kind in BackendKind::compiled() {
-        match kind.device(session.device()) {
+        match kind.device(session.device_number()) {
             Ok(_) => able.push(kind),
             Err(error) => reasons.push(error.to_string()),
         }
@@ -245,14 +182,14 @@ fn ours(
     session: &Session,
     args: &BenchArgs,
     kind: BackendKind,
-    mode: Mode,
+    mode: BenchMode,
     record: &Path,
 ) -> Result<Command> {
     let program = std::env::current_exe().context("this program's own file is not found")?;
     let mut command = Command::new(program);
     command
         .args(["bench", "--backend", kind.name(), "--modes", mode.name()])
-        .args(["--device", &session.device().to_string()])
+        .args(["--device", &session.device_number().to_string()])
         .args(["--documents", &args.documents.to_string()])
         .args(["--batch-size", &args.batch_size.to_string()])
         .args(["--samples", &args.samples.to_string()])
@@ -273,10 +210,10 @@ fn ours(
 }
 
 /// The peer, measuring a mode on our batches; `None` where none is given, or the mode is none of its.
-fn peer(args: &BenchArgs, mode: Mode, inputs: &Path, record: &Path) -> Option<Command> {
+fn peer(args: &BenchArgs, mode: BenchMode, inputs: &Path, record: &Path) -> Option<Command> {
     let (program, arguments) = args.peer.split_first()?;
     let model = args.model.as_ref()?;
-    if !matches!(mode, Mode::Inference | Mode::Training) {
+    if !matches!(mode, BenchMode::Inference | BenchMode::Training) {
         return None;
     }
     let mut command = Command::new(program);

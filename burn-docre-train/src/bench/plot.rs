@@ -1,4 +1,4 @@
-//! The comparison as a picture: documents a second by mode, one bar a contender. SVG, and PNG drawn from it.
+//! The comparison as a picture: documents a second by mode, one bar a process. SVG, and PNG drawn from it.
 
 use std::{fmt::Write, path::Path};
 
@@ -23,7 +23,7 @@ const PANEL_HEAD: f64 = 34.0;
 const PANEL_FOOT: f64 = 12.0;
 /// Pixels of the PNG to one unit of the drawing.
 const SCALE: f32 = 2.0;
-/// Okabe and Ito's colours, which colour-blind readers can tell apart; a contender keeps its own in every panel.
+/// Okabe and Ito's colours, which colour-blind readers can tell apart; a process keeps its own in every panel.
 const COLOURS: [&str; 7] =
     ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f"];
 const REGULAR: &[u8] = include_bytes!("../../assets/DejaVuSans-subset.ttf");
@@ -51,7 +51,7 @@ impl Style {
 }
 
 /// The picture as SVG.
-pub fn svg(records: &[Record]) -> String {
+pub(super) fn svg(records: &[Record]) -> String {
     let records = named(records);
     let longest = records.iter().map(|named| named.name.chars().count()).max().unwrap_or(0);
     let left = MIN_LEFT.max(MARGIN + NAME.room(longest) + 12.0);
@@ -163,7 +163,7 @@ impl Drawing {
 }
 
 /// Draws `svg` as a PNG file, with the fonts that the program carries.
-pub fn write_png(svg: &str, path: &Path) -> Result<()> {
+pub(super) fn write_png(svg: &str, path: &Path) -> Result<()> {
     let mut options = usvg::Options { font_family: "DejaVu Sans".into(), ..Default::default() };
     let fonts = options.fontdb_mut();
     fonts.load_font_data(REGULAR.to_vec());

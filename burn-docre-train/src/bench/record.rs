@@ -208,11 +208,11 @@ pub fn write(path: &Path, records: &[Record]) -> Result<()> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A record whose median sample takes `seconds`.
-    pub fn record(backend: &str, mode: &str, seconds: f64) -> Record {
+    pub(crate) fn record(backend: &str, mode: &str, seconds: f64) -> Record {
         let samples =
             [0.9, 1.0, 1.2].map(|factor| Duration::from_secs_f64(factor * seconds)).to_vec();
         let Statistics { max, mean, median, min, variance } = Statistics::of(&samples);

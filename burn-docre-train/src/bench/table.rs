@@ -35,9 +35,7 @@ fn row(named: &Named, fastest: &Record, width: usize) -> String {
         || ("-".into(), "-".into()),
         |(rate, share)| (figure(rate / 1e9), format!("{:.0} %", 100.0 * share)),
     );
-    let memory = record
-        .peak_memory_bytes
-        .map_or("-".into(), |bytes| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64));
+    let memory = record.peak_memory_bytes.map_or("-".into(), crate::memory::gib);
     format!(
         "{name:<width$}  {:>9}  {:<BAR$}  {:>4.0}%  {:>8}  {:>9}  {flops:>8}  {share:>9}  {memory:>7}  {:>8}\n",
         figure(rate),

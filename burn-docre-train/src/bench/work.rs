@@ -12,10 +12,10 @@ use burn_docre::{
     encoder::{EncoderConfig, EncoderFamily},
     inference::Inference,
     io::{atomic_file::write_atomically, model_directory::ModelParts},
-    model::{DocReModel, HeadConfig, ModelConfig, ModelKind},
+    model::{DecodingConfig, DocReModel, DocumentSize, KdDocreConfig, ModelConfig, SystemConfig},
     nn::precision::with_precision,
     ops::DocReBackend,
-    pair::PairAttentionKind,
+    pair::{PairMixerConfig, mixer::AxialStackConfig},
     text::{
         encoded::{EncodedDocument, encode_all},
         tokenizer::DocumentTokenizer,
@@ -109,7 +109,8 @@ impl Work {
     /// Operations of a forward pass over all documents.
     pub fn forward_flops(&self) -> u64 {
         let flops = |document: &Arc<EncodedDocument>| {
-            self.parts.config.forward_flops(document.token_ids.len(), document.n_entities())
+            let (n_tokens, n_entities) = (document.token_ids.len(), document.n_entities());
+            self.parts.config.forward_flops(DocumentSize { n_tokens, n_entities })
         };
         self.encoded.iter().map(flops).sum()
     }
@@ -159,7 +160,6 @@ fn minilm_size(vocabulary: &[String]) -> Result<ModelParts> {
     let tokenizer = DocumentTokenizer::word_level(vocabulary.iter().map(String::as_str))?;
     let vocab = RelationVocab::docred();
     let config = ModelConfig {
-        kind: ModelKind::KdDocre,
         encoder: EncoderConfig {
             model_type: EncoderFamily::Bert,
             vocab_size: tokenizer.vocab_size(),
@@ -176,17 +176,15 @@ fn minilm_size(vocabulary: &[String]) -> Result<ModelParts> {
             hidden_act: "gelu".into(),
             position_embedding_type: "absolute".into(),
         },
-        head: HeadConfig {
+        system: SystemConfig::KdDocre(KdDocreConfig {
             emb_size: 768,
             group_size: 64,
-            pair_attention: PairAttentionKind::AxialStack,
-            axial_layers: 6,
-            axial_heads: 8,
-        },
+            mixer: PairMixerConfig::AxialStack(AxialStackConfig { layers: 6, heads: 8 }),
+        }),
         n_classes: vocab.n_classes(),
-        max_relations_per_pair: 4,
+        decoding: DecodingConfig::default(),
     };
-    config.validate().map_err(anyhow::Error::msg).context("the built-in model")?;
+    config.validate().context("the built-in model")?;
     Ok(ModelParts { config, tokenizer, vocab })
 }
 

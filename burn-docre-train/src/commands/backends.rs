@@ -1,14 +1,14 @@
-//! `docre backends`: what this build can compute on, and why not.
+//! `docre backends`: lists the backends of this build, their devices, and why a backend cannot start.
 
 use std::fmt::Write;
 
 use anyhow::Result;
 use burn_docre::{Error, backend::BackendKind};
 
-use crate::stages::Session;
+use crate::{memory::gib, session::Session};
 
 /// Lists the backends that the project knows, each with its devices or the reason that it has none.
-pub fn list(session: &Session) -> Result<()> {
+pub(super) fn run(session: &Session) -> Result<()> {
     let mut text = String::new();
     for kind in BackendKind::ALL {
         let fused = if kind.is_fused() { ", fusion" } else { "" };
@@ -29,8 +29,4 @@ pub fn list(session: &Session) -> Result<()> {
         }
     }
     session.ui.results(&text)
-}
-
-fn gib(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
 }

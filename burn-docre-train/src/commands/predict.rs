@@ -11,12 +11,11 @@ use burn_docre::{
     backend::BackendTask,
     data::{
         docred::{DocRedReader, Labels},
-        relation::{RelationVocab, THRESHOLD_CLASS},
+        relation::RelationVocab,
         submission::{SubmittedFact, write_json},
     },
     inference::{DocumentLogits, Inference, decode::Prediction},
     io::{atomic_file::write_atomically, model_directory::ModelParts},
-    model::ModelConfig,
     nn::precision::with_precision,
     ops::DocReBackend,
     text::encoded::EncodedDocument,
@@ -24,10 +23,10 @@ use burn_docre::{
 use serde_json::json;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use crate::{cli::PredictArgs, stages::Session, ui::Task};
+use crate::{cli::PredictArgs, session::Session, ui::Task};
 
 /// `docre predict`.
-pub fn run(session: &Session, args: &PredictArgs) -> Result<()> {
+pub(super) fn run(session: &Session, args: &PredictArgs) -> Result<()> {
     session.dispatch(Predict { session, args })
 }
 
@@ -50,7 +49,6 @@ impl BackendTask for Predict<'_> {
             .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &parts.tokenizer)?)));
         let mut documents = Predictions {
             session,
-            config: &parts.config,
             logits: inference.run(documents),
             task: session.ui.task("predicting documents", None),
             error: None,
@@ -83,7 +81,6 @@ struct Predicted {
 /// Predicts document by document; ends at the first error, which it keeps.
 struct Predictions<'a, I> {
     session: &'a Session<'a>,
-    config: &'a ModelConfig,
     logits: I,
     task: Task,
     error: Option<anyhow::Error>,
@@ -93,7 +90,7 @@ impl<I: Iterator<Item = Result<DocumentLogits>>> Predictions<'_, I> {
     fn predict(&mut self, found: Result<DocumentLogits>) -> Result<Predicted> {
         self.session.stop.check()?;
         let found = found?;
-        let predictions = found.predictions(self.config)?;
+        let predictions = found.predictions()?;
         self.task.advance(1);
         Ok(Predicted { found, predictions })
     }
@@ -118,14 +115,7 @@ fn facts<'a>(
 ) -> impl Iterator<Item = SubmittedFact> + 'a {
     documents.flat_map(move |document| {
         let Predicted { found: DocumentLogits { document, .. }, predictions } = document;
-        predictions.into_iter().map(move |prediction| SubmittedFact {
-            title: document.title.clone(),
-            h_idx: prediction.fact.pair.head,
-            t_idx: prediction.fact.pair.tail,
-            r: vocab.id(prediction.fact.relation).to_string(),
-            evidence: prediction.fact.evidence,
-            score: Some(prediction.score),
-        })
+        predictions.into_iter().map(move |prediction| prediction.submitted(&document.title, vocab))
     })
 }
 
@@ -153,14 +143,13 @@ fn write_lines(
     vocab: &RelationVocab,
 ) -> io::Result<()> {
     let n_classes = vocab.n_classes();
-    for Predicted { found: DocumentLogits { document, logits }, predictions } in documents {
+    for Predicted { found: DocumentLogits { document, logits, .. }, predictions } in documents {
         let n_entities = document.n_entities();
         let predictions: Vec<_> = predictions
             .iter()
-            .map(|Prediction { fact, score }| {
+            .map(|Prediction { fact, score, threshold }| {
                 let row = fact.pair.off_diagonal_row(n_entities) * n_classes;
-                let (logit, threshold) =
-                    (logits[row + fact.relation], logits[row + THRESHOLD_CLASS]);
+                let logit = logits[row + fact.relation];
                 json!({ "h_idx": fact.pair.head, "t_idx": fact.pair.tail,
                         "r": vocab.id(fact.relation), "logit": logit, "threshold": threshold,
                         "score": score })

@@ -1,25 +1,34 @@
-//! What a run means: the TOML file with the `--set` overrides applied, checked and written back.
+//! The configuration of a run: the TOML file with the `--set` overrides applied, checked and
+//! written back.
 //!
-//! A key that no field knows is an error that names it, wherever it stands, so that a misspelt key never trains
-//! the wrong model. Relative paths start from the directory where `docre` is called.
+//! A key that no field knows is an error that names it, wherever it stands, so that a misspelt key
+//! never trains the wrong model. Relative paths start from the directory where `docre` is called.
 
 mod data;
+mod distillation;
 #[cfg(test)]
 mod documentation;
-mod model;
+mod encoder;
+mod plan;
 mod stage;
 
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use burn_docre::nn::precision::Precision;
+use burn_docre::{
+    loss::RelationLoss,
+    model::{DecodingConfig, SystemConfig},
+    nn::precision::Precision,
+};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use self::{
     data::DataConfig,
-    model::{EncoderConfig, ModelSection},
-    stage::{DistillationConfig, LossConfig, StageConfig, StagesConfig},
+    distillation::DistillationConfig,
+    encoder::EncoderSource,
+    plan::{Column, Corpus, Need, ObjectiveKind, Plan, PlanName, Stage, Start},
+    stage::{StageConfig, StagesConfig},
 };
 
 /// One experiment: everything that decides its result except the machine.
@@ -31,15 +40,21 @@ pub struct RunConfig {
     /// The documents.
     pub data: DataConfig,
     /// The text encoder.
-    pub encoder: EncoderConfig,
-    /// What stands on the encoder.
-    pub model: ModelSection,
+    pub encoder: EncoderSource,
+    /// The system on the encoder.
+    pub model: SystemConfig,
+    /// The way from logits to relations.
+    #[serde(default)]
+    pub decoding: DecodingConfig,
     /// The relation loss of every stage.
-    pub loss: LossConfig,
-    /// What it computes on.
+    pub loss: RelationLoss,
+    /// The devices and the precision.
     #[serde(default, skip_serializing_if = "ComputeConfig::is_default")]
     pub compute: ComputeConfig,
-    /// How each stage trains.
+    /// The list of stages.
+    #[serde(default, skip_serializing_if = "PlanName::is_default")]
+    pub plan: PlanName,
+    /// The schedule of each stage.
     pub stages: StagesConfig,
 }
 
@@ -80,40 +95,28 @@ impl RunConfig {
     fn check(&self) -> Result<()> {
         self.data.check()?;
         self.encoder.check()?;
-        self.model.check()?;
-        self.loss.check()?;
+        self.model.validate()?;
+        self.decoding.validate()?;
+        self.loss.validate()?;
         ensure!(
             self.compute.precision != Precision::F16,
             "`compute.precision` f16 is for inference; gradients need the range of bf16 or f32"
         );
-        let stages = &self.stages;
-        let named = [
-            ("teacher", &stages.teacher),
-            ("student", &stages.student),
-            ("finetune", &stages.finetune),
-        ];
-        for (name, stage) in named {
-            if let Some(stage) = stage {
-                stage.check(name).with_context(|| format!("stages.{name}"))?;
-            }
-        }
-        ensure!(
-            named.iter().any(|(_, stage)| stage.is_some()),
-            "`stages` has no stage; give `stages.teacher` at least"
-        );
-        Ok(())
+        self.stages.check(self.plan.plan())
     }
 }
 
-/// What a run computes on.
+/// The devices and the precision of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComputeConfig {
-    /// Numbers of the devices that train together, each on batches of its own, whose gradients are averaged; the
-    /// first has the optimizer and does everything but training. `--device` takes the place of them all.
+    /// Numbers of the devices that train together, each on batches of its own, whose gradients are
+    /// averaged; the first has the optimizer and does everything but training. `--device` takes the
+    /// place of them all.
     #[serde(default)]
     pub devices: Vec<usize>,
-    /// The precision of the large matrix products: `f32` or `bf16`; weights, their updates and losses stay `f32`.
+    /// The precision of the large matrix products: `f32` or `bf16`; weights, their updates and
+    /// losses stay `f32`.
     #[serde(default)]
     pub precision: Precision,
 }
@@ -212,8 +215,11 @@ mod tests {
             "data.synthetic.n_tarin",
             "encoder.scratch.with",
             "model.emb",
+            "model.mixer.layer",
+            "decoding.max",
             "loss.gama",
             "stages.techer",
+            "plam",
             "stages.teacher.epoch",
             "stages.student.distillation.temperature",
         ] {
@@ -226,20 +232,31 @@ mod tests {
     #[test]
     fn an_override_replaces_a_value_and_keeps_its_type() {
         let config = overridden(&["stages.teacher.epochs=3", "loss={ kind = \"atl\" }"]).unwrap();
-        assert_eq!(config.stages.teacher.unwrap().epochs, 3);
-        assert_eq!(config.loss, LossConfig::Atl {});
-        let config = overridden(&["encoder.pretrained=some dir/minilm"]);
-        assert!(config.is_err(), "`scratch` is still there");
+        assert_eq!(config.stages.get("teacher").unwrap().epochs, 3);
+        assert_eq!(config.loss, RelationLoss::Atl {});
+        let pretrained = &["encoder={ pretrained = \"some dir/minilm\" }"];
+        let encoder = EncoderSource::Pretrained("some dir/minilm".into());
+        assert_eq!(overridden(pretrained).unwrap().encoder, encoder);
         assert!(refusal(&["seed"]).contains("has no `=`"));
         assert!(refusal(&["seed.x=1"]).contains("not a section"));
     }
 
     #[test]
     fn the_written_configuration_is_the_same_configuration() {
-        let config = overridden(&["stages.teacher.patience=2"]).unwrap();
-        let again = RunConfig::parse(&config.to_toml().unwrap(), &[]).unwrap();
-        assert_eq!(config, again);
-        assert_eq!(config.difference(&again).unwrap(), None);
+        for item in [
+            "stages.teacher.patience=2",
+            "model={ kind = \"atlop\", emb_size = 64, group_size = 16 }",
+            "model.mixer={ kind = \"none\" }",
+            "encoder={ pretrained = \"some dir/minilm\" }",
+            "decoding.max_relations_per_pair=3",
+            "stages.student.distillation={ kind = \"none\" }",
+            "stages.student.distillation={ kind = \"kl\", temperature = 2.0 }",
+        ] {
+            let config = overridden(&[item]).unwrap();
+            let again = RunConfig::parse(&config.to_toml().unwrap(), &[]).unwrap();
+            assert_eq!(config, again, "{item}");
+            assert_eq!(config.difference(&again).unwrap(), None, "{item}");
+        }
     }
 
     #[test]
@@ -255,11 +272,18 @@ mod tests {
         for (item, expected) in [
             ("stages.teacher.epochs=0", "stages.teacher: `epochs` must be at least 1"),
             ("stages.teacher.stop_after_epochs=99", "epochs of the schedule"),
-            ("stages.teacher.head_lr=-1.0", "`head_lr` must not be negative"),
+            ("stages.teacher.relation_lr=-1.0", "`relation_lr` must not be negative"),
             ("stages.finetune.max_grad_norm=0.0", "`max_grad_norm` must be positive"),
-            ("model.group_size=7", "multiple"),
-            ("model.pair_attention=two-hop", "has no effect without"),
+            ("model.group_size=7", "multiple of `group_size` 7"),
+            ("model.mixer.heads=0", "`mixer.heads` must be at least 1"),
+            ("model.mixer={ kind = \"two-hop\", layers = 2 }", "`layers`"),
+            ("model.kind=atlop", "`mixer`"),
+            ("decoding.max_relations_per_pair=0", "`max_relations_per_pair`"),
+            ("loss.gamma=-1.0", "`loss.gamma` must not be negative"),
             ("encoder.scratch.heads=3", "multiple of `heads`"),
+            ("encoder.pretrained=some dir/minilm", "exactly one of `pretrained` and `scratch`"),
+            ("stages.student.distillation.weight=0.0", "`distillation.weight` must be positive"),
+            ("stages.student.distillation.kind=none", "`weight`"),
             ("data.train=x.json", "replaces all files"),
             ("stages.teacher.distillation={ kind = \"none\" }", "`stages.student` only"),
         ] {

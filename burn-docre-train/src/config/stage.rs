@@ -1,58 +1,43 @@
-//! `[loss]` and `[stages]`: how it is trained.
+//! `[stages]`: the training of each stage.
 
-use anyhow::{Result, bail, ensure};
-use burn_docre::loss::{DistillationLoss, RelationLoss};
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail, ensure};
+use burn_docre::loss::Distillation;
 use serde::{Deserialize, Serialize};
 
-/// The relation loss.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum LossConfig {
-    /// ATLOP's adaptive thresholding.
-    Atl {},
-    /// Adaptive focal loss as printed in the paper, eqs. (9)–(11).
-    AflPaper {
-        /// Focusing exponent.
-        gamma: f64,
-    },
-    /// Adaptive focal loss as in the authors' code, `1 + (1 - P)^gamma`.
-    AflAuthors {
-        /// Focusing exponent.
-        gamma: f64,
-    },
-}
+use super::{
+    DistillationConfig,
+    plan::{ObjectiveKind, Plan, Stage},
+};
 
-impl LossConfig {
-    pub(super) fn check(&self) -> Result<()> {
-        match *self {
-            Self::Atl {} => Ok(()),
-            Self::AflPaper { gamma } | Self::AflAuthors { gamma } => {
-                ensure!(gamma.is_finite() && gamma >= 0.0, "`loss.gamma` must not be negative");
-                Ok(())
-            }
-        }
-    }
-
-    /// The library's loss.
-    pub fn resolve(&self) -> RelationLoss {
-        match *self {
-            Self::Atl {} => RelationLoss::Atl,
-            Self::AflPaper { gamma } => RelationLoss::AflPaper { gamma },
-            Self::AflAuthors { gamma } => RelationLoss::AflAuthors { gamma },
-        }
-    }
-}
-
-/// How each stage trains.
+/// The schedule of each stage, by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StagesConfig {
-    /// On the human-annotated documents, from the start.
-    pub teacher: Option<StageConfig>,
-    /// On the distant documents, from the start, with the teacher's logits.
-    pub student: Option<StageConfig>,
-    /// The student, continued on the human-annotated documents.
-    pub finetune: Option<StageConfig>,
+#[serde(transparent)]
+pub struct StagesConfig(BTreeMap<String, StageConfig>);
+
+impl StagesConfig {
+    /// The schedule of the stage of this name.
+    pub fn get(&self, name: &str) -> Option<&StageConfig> {
+        self.0.get(name)
+    }
+
+    /// Checks that every section names a stage of `plan`, and that every schedule is valid.
+    pub(super) fn check(&self, plan: &Plan) -> Result<()> {
+        let Some(first) = plan.stages.first() else { bail!("the plan has no stage") };
+        ensure!(!self.0.is_empty(), "`stages` has no stage; give `stages.{}` at least", first.name);
+        for (name, config) in &self.0 {
+            let stage = plan.stage(name).with_context(|| {
+                format!(
+                    "`stages.{name}` is no stage of the plan `{}`; its stages are {}",
+                    plan.name,
+                    plan.stage_names()
+                )
+            })?;
+            config.check(stage, plan).with_context(|| format!("stages.{name}"))?;
+        }
+        Ok(())
+    }
 }
 
 /// The schedule of one training stage.
@@ -70,12 +55,12 @@ pub struct StageConfig {
     pub accumulation: usize,
     /// Peak learning rate of the encoder.
     pub encoder_lr: f64,
-    /// Peak learning rate of everything else.
-    pub head_lr: f64,
+    /// Peak learning rate of all other parameters: the relation module.
+    pub relation_lr: f64,
     /// Weight decay of the encoder.
     pub encoder_weight_decay: f64,
-    /// Weight decay of everything else.
-    pub head_weight_decay: f64,
+    /// Weight decay of all other parameters: the relation module.
+    pub relation_weight_decay: f64,
     /// Share of the steps over which the learning rate rises from 0.
     #[serde(default = "paper_warmup")]
     pub warmup_ratio: f64,
@@ -94,12 +79,17 @@ pub struct StageConfig {
 }
 
 impl StageConfig {
-    /// The epochs that will really run.
+    /// The number of epochs that run: the schedule's, or fewer by `stop_after_epochs`.
     pub fn epochs_to_run(&self) -> usize {
         self.stop_after_epochs.unwrap_or(self.epochs)
     }
 
-    pub(super) fn check(&self, name: &str) -> Result<()> {
+    /// The distillation; `None` if the stage does not distil.
+    pub fn distillation(&self) -> Option<Distillation> {
+        self.distillation.and_then(DistillationConfig::distillation)
+    }
+
+    fn check(&self, stage: &Stage, plan: &Plan) -> Result<()> {
         for (key, value) in [
             ("epochs", Some(self.epochs)),
             ("batch_size", Some(self.batch_size)),
@@ -117,9 +107,9 @@ impl StageConfig {
         );
         for (key, value) in [
             ("encoder_lr", self.encoder_lr),
-            ("head_lr", self.head_lr),
+            ("relation_lr", self.relation_lr),
             ("encoder_weight_decay", self.encoder_weight_decay),
-            ("head_weight_decay", self.head_weight_decay),
+            ("relation_weight_decay", self.relation_weight_decay),
         ] {
             ensure!(value.is_finite() && value >= 0.0, "`{key}` must not be negative");
         }
@@ -129,80 +119,23 @@ impl StageConfig {
             ensure!(value.is_finite() && value > 0.0, "`{key}` must be positive");
         }
         ensure!((0.0..=1.0).contains(&self.warmup_ratio), "`warmup_ratio` must lie in 0..=1");
-        match (name, self.distillation) {
-            ("student", None) => {
+        match (stage.objective, self.distillation) {
+            (ObjectiveKind::Distillation, None) => {
                 bail!(
                     "`distillation` is missing; `{{ kind = \"none\" }}` trains without the teacher"
                 )
             }
-            ("student", Some(distillation)) => distillation.check(),
-            (_, Some(_)) => bail!("`distillation` belongs to `stages.student` only"),
-            (_, None) => Ok(()),
-        }
-    }
-}
-
-/// What the student learns from the teacher.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum DistillationConfig {
-    /// Mean squared error of the logits, eq. (12).
-    Mse {
-        /// Weight of this loss.
-        #[serde(default = "unit")]
-        weight: f64,
-        /// Weight of the relation loss beside it.
-        #[serde(default = "unit")]
-        relation_weight: f64,
-    },
-    /// Kullback–Leibler divergence of the softened class distributions.
-    Kl {
-        /// Divides both logits.
-        temperature: f64,
-        /// Weight of this loss.
-        #[serde(default = "unit")]
-        weight: f64,
-        /// Weight of the relation loss beside it.
-        #[serde(default = "unit")]
-        relation_weight: f64,
-    },
-    /// Naive adaptation: the distant labels alone; no teacher logits are made.
-    None {},
-}
-
-impl DistillationConfig {
-    pub(super) fn check(&self) -> Result<()> {
-        let (weight, relation_weight) = match *self {
-            Self::None {} => return Ok(()),
-            Self::Mse { weight, relation_weight } => (weight, relation_weight),
-            Self::Kl { temperature, weight, relation_weight } => {
-                ensure!(
-                    temperature.is_finite() && temperature > 0.0,
-                    "`distillation.temperature` must be positive"
-                );
-                (weight, relation_weight)
-            }
-        };
-        ensure!(
-            weight.is_finite() && weight > 0.0,
-            "`distillation.weight` must be positive; `kind = \"none\"` trains without the teacher"
-        );
-        ensure!(
-            relation_weight.is_finite() && relation_weight >= 0.0,
-            "`distillation.relation_weight` must not be negative"
-        );
-        Ok(())
-    }
-
-    /// The weight of the relation loss, and the distillation loss with its weight.
-    pub fn resolve(&self) -> (f64, Option<(DistillationLoss, f64)>) {
-        match *self {
-            Self::None {} => (1.0, None),
-            Self::Mse { weight, relation_weight } => {
-                (relation_weight, Some((DistillationLoss::Mse, weight)))
-            }
-            Self::Kl { temperature, weight, relation_weight } => {
-                (relation_weight, Some((DistillationLoss::Kl { temperature }, weight)))
+            (ObjectiveKind::Distillation, Some(distillation)) => distillation.check(),
+            (ObjectiveKind::Relation, None) => Ok(()),
+            (ObjectiveKind::Relation, Some(_)) => {
+                let distils = |stage: &&Stage| stage.objective == ObjectiveKind::Distillation;
+                let names: Vec<String> = plan
+                    .stages
+                    .iter()
+                    .filter(distils)
+                    .map(|stage| format!("`stages.{}`", stage.name))
+                    .collect();
+                bail!("`distillation` belongs to {} only", names.join(" and "))
             }
         }
     }

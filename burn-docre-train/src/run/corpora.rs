@@ -11,7 +11,11 @@ use burn_docre::{
         synthetic::SyntheticCorpus,
     },
     eval::Scorer,
-    io::model_directory::{ModelParts, pretrained_encoder},
+    io::{
+        atomic_file::write_atomically,
+        model_directory::{ModelParts, pretrained_encoder},
+    },
+    model::ModelConfig,
     text::{
         encoded::{EncodedDocument, encode_all},
         tokenizer::DocumentTokenizer,
@@ -19,8 +23,7 @@ use burn_docre::{
 };
 
 use crate::{
-    config::{DataConfig, RunConfig},
-    train::dev_set::DevSet,
+    config::{Corpus, DataConfig, EncoderSource, RunConfig},
     ui::{Ui, signals::StopFlag},
 };
 
@@ -30,8 +33,10 @@ pub struct Corpora {
     pub parts: ModelParts,
     /// The human-annotated documents.
     pub train: Vec<Arc<EncodedDocument>>,
-    /// The dev documents with their scorer.
-    pub dev: Arc<DevSet>,
+    /// The dev documents.
+    pub dev: Vec<Arc<EncodedDocument>>,
+    /// Scores predictions on the dev documents.
+    pub scorer: Arc<Scorer>,
     /// The distantly labelled documents; empty where the run has none.
     pub distant: Vec<Arc<EncodedDocument>>,
 }
@@ -45,11 +50,18 @@ struct Documents {
 }
 
 impl Corpora {
-    /// Reads and encodes what the configuration names, the distant documents only where `with_distant` says so.
-    pub fn load(config: &RunConfig, with_distant: bool, ui: &Ui, stop: &StopFlag) -> Result<Self> {
+    /// Reads and encodes the training and dev documents, and the other corpora that `needed` names.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or a needed corpus has no documents.
+    pub fn load(config: &RunConfig, needed: &[Corpus], ui: &Ui, stop: &StopFlag) -> Result<Self> {
+        let needs_distant = needed.contains(&Corpus::Distant);
+        let mut data = config.data.clone();
         // The vocabulary of an encoder from scratch is the same in every stage.
-        let with_distant = with_distant || config.encoder.scratch.is_some();
-        let documents = Documents::load(&config.data, with_distant, ui, stop)?;
+        if !needs_distant && !matches!(config.encoder, EncoderSource::Scratch(_)) {
+            data.distant = None;
+        }
+        let documents = Documents::load(&data, ui, stop)?;
         let parts = parts(config, &documents)?;
         let tokenizer = &parts.tokenizer;
         let encode =
@@ -64,16 +76,28 @@ impl Corpora {
             distant.len(),
             parts.vocab.n_classes() - 1
         ));
-        let scorer = Scorer::new(&documents.dev, &documents.train);
-        Ok(Self { train, dev: Arc::new(DevSet::new(dev, scorer)), distant, parts })
+        ensure!(
+            !needs_distant || !distant.is_empty(),
+            "there are no distant documents; give `data.distant`"
+        );
+        let scorer = Arc::new(Scorer::new(&documents.dev, &documents.train));
+        Ok(Self { train, dev, scorer, distant, parts })
+    }
+
+    /// The documents of a corpus.
+    pub fn documents(&self, corpus: Corpus) -> &[Arc<EncodedDocument>] {
+        match corpus {
+            Corpus::Train => &self.train,
+            Corpus::Distant => &self.distant,
+        }
     }
 }
 
 impl Documents {
-    fn load(data: &DataConfig, with_distant: bool, ui: &Ui, stop: &StopFlag) -> Result<Self> {
+    fn load(data: &DataConfig, ui: &Ui, stop: &StopFlag) -> Result<Self> {
         if let Some(synthetic) = &data.synthetic {
             let SyntheticCorpus { train, dev, distant, vocab } =
-                SyntheticCorpus::generate(&synthetic.resolve());
+                SyntheticCorpus::generate(synthetic);
             return Ok(Self { vocab, train, dev, distant });
         }
         let relations = data.relations.as_deref().context("`data.relations` is missing")?;
@@ -82,8 +106,7 @@ impl Documents {
             Some(path) => read(path, &vocab, ui, stop),
             None => Ok(Vec::new()),
         };
-        let (train, dev) = (read(&data.train)?, read(&data.dev)?);
-        let distant = if with_distant { read(&data.distant)? } else { Vec::new() };
+        let (train, dev, distant) = (read(&data.train)?, read(&data.dev)?, read(&data.distant)?);
         Ok(Self { vocab, train, dev, distant })
     }
 }
@@ -91,14 +114,13 @@ impl Documents {
 /// Writes the synthetic documents as files, for `docre label`, `docre predict` and `docre evaluate`.
 pub fn write_synthetic(config: &RunConfig, directory: &Path) -> Result<()> {
     let Some(synthetic) = &config.data.synthetic else { return Ok(()) };
-    let SyntheticCorpus { train, dev, distant, vocab } =
-        SyntheticCorpus::generate(&synthetic.resolve());
+    let SyntheticCorpus { train, dev, distant, vocab } = SyntheticCorpus::generate(synthetic);
     std::fs::create_dir_all(directory)
         .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
     for (name, documents) in [("train", train), ("dev", dev), ("distant", distant)] {
         let path = directory.join(name).with_extension("json");
         if !path.exists() {
-            write_documents(&path, &documents, &vocab)?;
+            write_atomically(&path, |out| write_documents(out, &documents, &vocab))?;
         }
     }
     Ok(())
@@ -134,22 +156,27 @@ fn encode(
 
 /// The tokenizer, the relations and the shape of the run's models.
 fn parts(config: &RunConfig, documents: &Documents) -> Result<ModelParts> {
-    let (encoder, tokenizer) = match (&config.encoder.pretrained, &config.encoder.scratch) {
-        (Some(directory), _) => pretrained_encoder(directory)?,
-        (None, Some(scratch)) => {
+    let (encoder, tokenizer) = match &config.encoder {
+        EncoderSource::Pretrained(directory) => pretrained_encoder(directory)?,
+        EncoderSource::Scratch(scratch) => {
             let corpora = documents.train.iter().chain(&documents.distant);
             let words: BTreeSet<&str> = corpora
                 .flat_map(|document| document.sentences.iter().flatten())
                 .map(String::as_str)
                 .collect();
             let tokenizer = DocumentTokenizer::word_level(words)?;
-            (scratch.resolve(tokenizer.vocab_size()), tokenizer)
+            (scratch.encoder(tokenizer.vocab_size()), tokenizer)
         }
-        (None, None) => anyhow::bail!("`encoder` takes exactly one of `pretrained` and `scratch`"),
     };
     ensure!(!documents.train.is_empty(), "there are no training documents");
     ensure!(!documents.dev.is_empty(), "there are no dev documents");
     let vocab = documents.vocab.clone();
-    let config = config.model.resolve(encoder, vocab.n_classes())?;
+    let config = ModelConfig {
+        encoder,
+        system: config.model.clone(),
+        n_classes: vocab.n_classes(),
+        decoding: config.decoding.clone(),
+    };
+    config.validate()?;
     Ok(ModelParts { config, tokenizer, vocab })
 }

@@ -22,13 +22,11 @@ use anyhow::{Context, Result, bail, ensure};
 use burn_docre::io::atomic_file::write_atomically;
 
 use crate::{
-    cli::{RunArgs, StageName},
     config::RunConfig,
     run::{
         files,
         manifest::{Inputs, Manifest, Placement, hash_inputs},
     },
-    train::dev_set::DevScores,
 };
 
 const CONFIG: &str = "config.toml";
@@ -36,8 +34,14 @@ const MANIFEST: &str = "manifest.json";
 const RESULTS: &str = "results.json";
 const LOCK: &str = ".lock";
 
-/// The version of Burn that the workspace pins.
-pub const BURN_VERSION: &str = "0.21.0";
+/// Whether a run is new or continued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The directory must be new or empty.
+    New,
+    /// Continues the run in the directory; starts one in an empty directory.
+    Resume,
+}
 
 /// The directory of one run, locked as long as this value lives.
 pub struct RunDir {
@@ -45,20 +49,24 @@ pub struct RunDir {
     _lock: File,
 }
 
-/// Dev scores by stage.
-pub type Results = BTreeMap<String, DevScores>;
+/// Dev metrics by key, as in `ign_f1`; scores are fractions.
+pub type DevMetrics = BTreeMap<String, f64>;
+
+/// Dev metrics by stage.
+pub type Results = BTreeMap<String, DevMetrics>;
 
 impl RunDir {
-    /// Locks the directory that `args` name and looks what is there. Writes nothing: a run whose inputs turn out to be bad
-    /// leaves the directory empty.
-    pub fn open(args: &RunArgs) -> Result<Self> {
-        let root = root(args)?;
-        std::fs::create_dir_all(&root)
+    /// Locks the directory `root`. Writes nothing: a run whose inputs turn out to be bad leaves the directory empty.
+    ///
+    /// # Errors
+    /// If another process holds the lock, a [new](Mode::New) run's directory is not empty, or the directory is no run's.
+    pub fn open(root: &Path, mode: Mode) -> Result<Self> {
+        std::fs::create_dir_all(root)
             .with_context(|| format!("{}: the directory cannot be made", root.display()))?;
-        let run = Self { _lock: lock(&root)?, root };
+        let run = Self { _lock: lock(root)?, root: root.into() };
         let is_started = !run.is_empty()?;
         ensure!(
-            !is_started || args.resume,
+            !is_started || mode == Mode::Resume,
             "{} is not empty; go on with the run in it by `--resume`, or choose another `--out`",
             run.root.display()
         );
@@ -70,11 +78,14 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Where the run that is to be resumed was computed last; `None` where none is.
-    pub fn placement(args: &RunArgs) -> Result<Option<Placement>> {
-        let manifest = match args.resume {
-            true => Manifest::load(&root(args)?.join(MANIFEST))?,
-            false => None,
+    /// The backend and devices of the last start of the run that is to be resumed; `None` if there is no such run.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn placement(root: &Path, mode: Mode) -> Result<Option<Placement>> {
+        let manifest = match mode {
+            Mode::Resume => Manifest::load(&root.join(MANIFEST))?,
+            Mode::New => None,
         };
         manifest.map_or(Ok(None), |manifest| manifest.placement())
     }
@@ -111,12 +122,12 @@ impl RunDir {
     }
 
     /// The directory of a stage.
-    pub fn stage(&self, stage: StageName) -> PathBuf {
-        self.root.join(stage.name())
+    pub fn stage(&self, stage: &str) -> PathBuf {
+        self.root.join(stage)
     }
 
     /// The model directory of a stage.
-    pub fn model(&self, stage: StageName) -> PathBuf {
+    pub fn model(&self, stage: &str) -> PathBuf {
         self.stage(stage).join("model")
     }
 
@@ -131,10 +142,10 @@ impl RunDir {
         if path.exists() { files::read_json(&path) } else { Ok(Results::new()) }
     }
 
-    /// Adds the scores of a finished stage.
-    pub fn record(&self, stage: StageName, scores: DevScores) -> Result<()> {
+    /// Adds the dev metrics of a finished stage.
+    pub fn record(&self, stage: &str, metrics: DevMetrics) -> Result<()> {
         let mut results = self.results()?;
-        results.insert(stage.name().to_string(), scores);
+        results.insert(stage.to_string(), metrics);
         files::write_json(&self.root.join(RESULTS), &results)
     }
 
@@ -168,21 +179,6 @@ impl RunDir {
         }
         Ok(())
     }
-}
-
-fn root(args: &RunArgs) -> Result<PathBuf> {
-    match &args.out {
-        Some(out) => Ok(out.clone()),
-        None => default_root(&args.config),
-    }
-}
-
-/// `artifacts/NAME` for `configs/NAME.toml`.
-fn default_root(config: &Path) -> Result<PathBuf> {
-    let name = config.file_stem().with_context(|| {
-        format!("{} has no name to call the run by; give `--out`", config.display())
-    })?;
-    Ok(Path::new("artifacts").join(name))
 }
 
 fn lock(root: &Path) -> Result<File> {

@@ -11,8 +11,9 @@ use burn_docre::backend::BackendKind;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::RunConfig,
-    run::{directory::BURN_VERSION, files},
+    config::{EncoderSource, RunConfig},
+    run::files,
+    version,
 };
 
 /// Where a run is computed.
@@ -94,9 +95,9 @@ impl Manifest {
         let name = |&number: &usize| Ok(placement.backend.device(number)?.to_string());
         self.starts.push(Start {
             unix_seconds: now.as_secs(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            commit: option_env!("DOCRE_COMMIT").map(Into::into),
-            burn: BURN_VERSION.into(),
+            version: version::PROGRAM.into(),
+            commit: version::COMMIT.map(Into::into),
+            burn: version::BURN.into(),
             backend: placement.backend.to_string(),
             devices: placement.devices.clone(),
             device_names: placement.devices.iter().map(name).collect::<Result<_>>()?,
@@ -114,7 +115,7 @@ pub fn hash_inputs(config: &RunConfig) -> Result<Inputs> {
             .flatten()
             .cloned()
             .collect();
-    if let Some(encoder) = &config.encoder.pretrained {
+    if let EncoderSource::Pretrained(encoder) = &config.encoder {
         let names = ["config.json", "tokenizer.json", "model.safetensors", "pytorch_model.bin"];
         paths.extend(names.map(|name| encoder.join(name)).into_iter().filter(|path| path.exists()));
     }

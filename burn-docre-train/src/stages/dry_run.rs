@@ -1,27 +1,32 @@
-//! `docre train --dry-run`: what a stage will cost, from a few real batches.
+//! `docre train --dry-run`: estimates the cost of a stage from a few real batches.
 
-use std::{convert::Infallible, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
-use anyhow::{Result, ensure};
-use burn::{backend::Autodiff, data::dataloader::DataLoader, tensor::backend::Backend};
-use burn_docre::{
-    backend::BackendTask, inference::Inference, ops::DocReBackend, text::encoded::EncodedDocument,
+use anyhow::{Context, Result, anyhow};
+use burn::{
+    backend::Autodiff,
+    data::dataloader::{DataLoader, Progress},
+    module::AutodiffModule,
 };
+use burn_docre::{backend::BackendTask, ops::DocReBackend, text::encoded::EncodedDocument};
 
 use super::{
-    Session, check_devices,
-    fit::{fresh_model, learner},
-    placement, stage_config,
+    check_devices,
+    fit::{fresh_model, relation_objective, with_pairs},
+    named_stage, placement, stage_config,
 };
 use crate::{
-    cli::StageName,
-    config::{RunConfig, StageConfig},
-    memory,
+    config::{RunConfig, Stage, StageConfig},
+    memory::{self, gib},
     run::corpora::Corpora,
+    session::Session,
     train::{
-        failure::Failure,
-        loader::{Position, TrainLoader, TrainSet, n_batches},
-        optim::{LeftOut, ParameterCount},
+        dev_set::DevSet,
+        learner::{Components, learner},
+        loader::{BatchSizes, Position, StepBatch, TrainLoader},
+        objective::{Objective, Step},
+        objectives::RelationObjective,
+        optim::{ParameterCount, SkippedSteps, WarmupLinear},
     },
     ui::duration,
 };
@@ -31,20 +36,26 @@ const TIMED_BATCHES: usize = 4;
 /// Dev documents that are timed.
 const TIMED_DOCUMENTS: usize = 16;
 
-/// Prints parameters, steps, memory and time of a stage.
-pub fn run(session: &Session, config: RunConfig, stage: StageName) -> Result<()> {
-    let placement = placement(session, &config, None)?;
+/// The parameters, steps, memory and time of the stage of this name.
+///
+/// Trains a few batches by the relation loss alone: a teacher's logits need not exist.
+///
+/// # Errors
+/// If the plan has no such stage, or an input cannot be read.
+pub fn report(session: &Session, config: &RunConfig, stage: &str) -> Result<String> {
+    let stage = named_stage(config, stage)?;
+    stage_config(config, stage)?;
+    let placement = placement(session, config, None)?;
     check_devices(session, &placement.devices, config.compute.precision)?;
-    let corpora = Corpora::load(&config, stage == StageName::Student, session.ui, session.stop)?;
+    let corpora = Corpora::load(config, &[stage.documents], session.ui, session.stop)?;
     let n_devices = placement.devices.len();
-    let dry_run = DryRun { config: &config, stage, corpora: &corpora, n_devices };
-    let report = session.dispatch_on(placement.devices[0], dry_run)?;
-    session.ui.results(&report)
+    let dry_run = DryRun { config, stage, corpora: &corpora, n_devices };
+    session.dispatch_on(placement.devices[0], dry_run)
 }
 
 struct DryRun<'a> {
     config: &'a RunConfig,
-    stage: StageName,
+    stage: &'a Stage,
     corpora: &'a Corpora,
     n_devices: usize,
 }
@@ -54,32 +65,33 @@ impl BackendTask for DryRun<'_> {
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<String> {
         let stage = stage_config(self.config, self.stage)?;
-        let documents = match self.stage {
-            StageName::Student => &self.corpora.distant,
-            StageName::Teacher | StageName::Finetune => &self.corpora.train,
+        let documents = with_pairs(self.stage, self.corpora.documents(self.stage.documents))?;
+        let sizes = BatchSizes {
+            examples_per_batch: stage.batch_size,
+            batches_per_step: stage.accumulation * self.n_devices,
         };
-        let documents: Vec<Arc<EncodedDocument>> =
-            documents.iter().filter(|document| document.n_pairs() > 0).cloned().collect();
-        ensure!(!documents.is_empty(), "{}: no document has two entities", self.stage.name());
-        let n_batches = n_batches(documents.len(), stage.batch_size);
-        let steps_per_epoch = n_batches.div_ceil(stage.accumulation * self.n_devices);
+        let n_batches = sizes.batches_per_epoch(documents.len());
+        let steps_per_epoch = sizes.steps_per_epoch(documents.len());
         let timing = self.time::<B>(stage, documents, steps_per_epoch, &device)?;
         let n_epochs = stage.epochs_to_run();
-        // Each device takes every other batch at the same time.
+        // Each device computes every n-th batch at the same time.
         let epoch = timing.batch * n_batches as f64 / self.n_devices as f64 + timing.dev;
         let devices = match self.n_devices {
             1 => String::new(),
             n => format!(", if {n} devices share it evenly"),
         };
         let memory = memory::peak().map_or("unknown on this system".into(), |bytes| {
-            format!("{:.1} GiB resident at most", bytes as f64 / (1u64 << 30) as f64)
+            format!("{} resident at most", gib(bytes))
         });
-        let ParameterCount { encoder, head } = timing.parameters;
+        let ParameterCount { encoder, relation } = timing.parameters;
         Ok(format!(
-            "stage       {}\nparameters  {} (encoder {encoder}, head {head})\nsteps       {} in {n_epochs} epochs, \
-             {steps_per_epoch} an epoch\nmemory      {memory}\ntime        {} an epoch, {} in all, dev evaluation included{devices}\n",
-            self.stage.name(),
-            encoder + head,
+            "stage       {}\n\
+             parameters  {} (encoder {encoder}, relation module {relation})\n\
+             steps       {} in {n_epochs} epochs, {steps_per_epoch} an epoch\n\
+             memory      {memory}\n\
+             time        {} an epoch, {} in all, dev evaluation included{devices}\n",
+            self.stage.name,
+            encoder + relation,
             steps_per_epoch * n_epochs,
             duration(epoch),
             duration(epoch * n_epochs as f64),
@@ -89,9 +101,9 @@ impl BackendTask for DryRun<'_> {
 
 struct Timing {
     parameters: ParameterCount,
-    /// Seconds a training batch.
+    /// Seconds of a training batch.
     batch: f64,
-    /// Seconds a dev evaluation.
+    /// Seconds of a dev evaluation.
     dev: f64,
 }
 
@@ -105,31 +117,41 @@ impl DryRun<'_> {
     ) -> Result<Timing> {
         let parts = &self.corpora.parts;
         let model = fresh_model::<Autodiff<B>>(self.config, parts, self.config.seed, device)?;
-        let n_steps = stage.epochs * steps_per_epoch;
-        let mut learner =
-            learner::<B>(self.config, parts, stage, n_steps, model, &LeftOut::default());
+        let objective = relation_objective(self.config, self.corpora);
+        let schedule = WarmupLinear::new(stage.epochs * steps_per_epoch, stage.warmup_ratio);
+        let mut learner: burn::train::Learner<Components<B, RelationObjective>> =
+            learner(model, objective.clone(), stage.into(), schedule, &SkippedSteps::default());
         let parameters = ParameterCount::of(&learner.model());
         // The heaviest documents first: the first batch sets the peak of memory and warms up, the others are typical.
         documents.sort_by_key(|document| {
             std::cmp::Reverse(document.n_pairs() + document.token_ids.len())
         });
         let heaviest: Vec<usize> = (0..stage.batch_size.min(documents.len())).collect();
+        let sizes = BatchSizes {
+            examples_per_batch: stage.batch_size,
+            batches_per_step: stage.accumulation,
+        };
         let position = Arc::new(Position::default());
-        let loader = TrainLoader::<Autodiff<B>>::new(
-            Arc::new(TrainSet { documents, teacher: None, failure: Failure::default() }),
-            Arc::new(parts.config.clone()),
-            (stage.batch_size, stage.accumulation),
-            self.config.seed,
-            position.clone(),
-            device.clone(),
-        );
         position.set(1, 0);
+        let seed = self.config.seed;
+        let loader = TrainLoader::<B, _>::new(
+            objective.clone(),
+            documents.into(),
+            sizes,
+            seed,
+            device.clone(),
+        )
+        .with_handles(&position, &Default::default());
         let typical: Vec<_> = loader.iter().take(TIMED_BATCHES).collect();
         let n_timed = typical.len().max(1) as f64;
+        let heaviest = StepBatch {
+            batch: loader.batch(&heaviest)?,
+            weight: 1.0,
+            step: Step { number: 1, epoch: 1 },
+            dropout_seed: 0,
+        };
         let mut started = Instant::now();
-        for (index, batch) in
-            std::iter::once(loader.batch(&heaviest, 1.0, 0)).chain(typical).enumerate()
-        {
+        for (index, batch) in std::iter::once(heaviest).chain(typical).enumerate() {
             learner.lr_step();
             let output = learner.train_step(batch);
             learner.optimizer_step(output.grads);
@@ -140,26 +162,31 @@ impl DryRun<'_> {
         }
         synchronize::<B>(device)?;
         let batch = started.elapsed().as_secs_f64() / n_timed;
-        let dev = self.time_dev::<B>(&learner.model().model, device);
+        let model = learner.model().valid().model;
+        let dev = self.time_dev::<B>(objective, &model, device)?;
         Ok(Timing { parameters, batch, dev })
     }
 
+    /// Estimates the seconds of a dev evaluation from its first documents.
     fn time_dev<B: DocReBackend>(
         &self,
-        model: &burn_docre::model::DocReModel<Autodiff<B>>,
+        objective: RelationObjective,
+        model: &<RelationObjective as Objective<B>>::InnerModel,
         device: &B::Device,
-    ) -> f64 {
-        let model = burn::module::AutodiffModule::valid(model);
-        let documents = self.corpora.dev.documents();
-        let sample = &documents[..documents.len().min(TIMED_DOCUMENTS)];
+    ) -> Result<f64> {
+        let documents = &self.corpora.dev;
+        let sample = documents[..documents.len().min(TIMED_DOCUMENTS)].to_vec();
+        let n_timed = sample.len().max(1) as f64;
+        let dev = Arc::new(DevSet::new(sample, self.corpora.scorer.clone()));
+        let objective = RelationObjective { dev, ..objective };
         let started = Instant::now();
-        let inference =
-            Inference::<B>::new(model, self.corpora.parts.config.clone(), device.clone());
-        let _logits = inference.run(sample.iter().cloned().map(Ok::<_, Infallible>)).count();
-        started.elapsed().as_secs_f64() * documents.len() as f64 / sample.len().max(1) as f64
+        objective
+            .evaluate(model, device, &mut |_: Progress| true)?
+            .context("the dev evaluation was interrupted")?;
+        Ok(started.elapsed().as_secs_f64() * documents.len() as f64 / n_timed)
     }
 }
 
 fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
-    <B as Backend>::sync(device).map_err(|error| anyhow::anyhow!("the device failed: {error:?}"))
+    B::sync(device).map_err(|error| anyhow!("the device failed: {error:?}"))
 }

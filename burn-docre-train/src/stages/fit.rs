@@ -1,86 +1,96 @@
-//! One training stage: the wiring of Burn's `Learner`.
+//! One stage of a run: its documents, initial model and objective.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
-};
+use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context, Result, bail, ensure};
-use burn::{
-    backend::Autodiff,
-    tensor::backend::Backend,
-    train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy},
-};
+use anyhow::{Context, Result, ensure};
+use burn::{backend::Autodiff, tensor::backend::Backend};
 use burn_docre::{
     encoder::pretrained::load_pretrained,
-    io::{
-        model_directory::{self, ModelParts},
-        soft_labels::SoftLabelStore,
-    },
+    io::model_directory::{self, ModelParts},
     model::DocReModel,
     ops::DocReBackend,
     text::encoded::EncodedDocument,
 };
 
-use super::Pipeline;
+use super::{Run, label::open_labels, stage_config};
 use crate::{
-    cli::StageName,
-    config::{RunConfig, StageConfig},
+    config::{EncoderSource, Need, RunConfig, Stage, Start},
+    run::corpora::Corpora,
     train::{
-        checkpoint::{self, AtomicRecorder, KeepTwo},
-        failure::Failure,
-        loader::{DevLoader, Position, TrainLoader, TrainSet, mix, n_batches},
-        metric_log::CurveLogger,
-        metrics::{dev_figures, step_figures},
-        objective::{Components, Objective, Trainee},
-        optim::{GroupedAdamW, LeftOut, WarmupLinear},
+        checkpoint,
+        dev_set::DevSet,
+        loader::mix,
+        objective::Objective,
+        objectives::{DistillationObjective, RelationObjective},
         state::TrainingState,
-        training_loop::{Patience, StageEnd, StageStrategy},
+        training_loop::{StageEnd, Training},
     },
-    ui::{renderer::Screen, signals::Stopped},
+    ui::signals::Stopped,
 };
 
-/// What a stage starts from.
-pub enum Start {
-    /// A new model; its encoder is the pretrained one, where there is one.
-    Fresh,
-    /// The model in this directory.
-    Model(PathBuf),
-}
-
-/// Trains `stage` on `documents`, or goes on with it, unless it is finished.
-pub fn fit<B: DocReBackend>(
-    pipeline: &Pipeline,
-    stage: StageName,
-    documents: &[Arc<EncodedDocument>],
-    teacher: Option<Arc<SoftLabelStore>>,
-    start: Start,
-    device: &B::Device,
-) -> Result<()> {
-    let directory = pipeline.run.stage(stage);
-    std::fs::create_dir_all(&directory)
-        .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
-    let state = TrainingState::load(&directory)?;
-    if state.finished {
-        pipeline.session.ui.note(&format!("{}: already finished", stage.name()));
-        return finish(pipeline, stage);
+/// Trains `stage`, or continues it, unless it is finished.
+pub(super) fn fit<B: DocReBackend>(run: &Run, stage: &Stage, device: &B::Device) -> Result<()> {
+    let directory = run.directory.stage(stage.name);
+    if TrainingState::load(&directory)?.finished {
+        run.session.ui.note(&format!("{}: already finished", stage.name));
+        return finish(run, stage);
     }
-    let documents = with_pairs(pipeline, stage, documents)?;
-    let devices = pipeline.devices::<B>(device)?;
-    let device = &devices[0];
-    let model = initial_model::<Autodiff<B>>(pipeline, stage, &start, device)?;
-    let end =
-        Stage { pipeline, stage, directory, state, documents, teacher }.train(model, &devices)?;
+    let config = stage_config(&run.config, stage)?;
+    let needs = Needs::check(run, stage)?;
+    let relation = relation_objective(&run.config, &run.corpora);
+    let fit = Fit { run, stage, directory };
+    let end = match (config.distillation(), needs.teacher) {
+        (Some(distillation), Some(teacher)) => {
+            let objective =
+                DistillationObjective { relation, distillation, teacher: Arc::new(teacher) };
+            fit.train::<B, _>(objective, device)?
+        }
+        _ => fit.train::<B, _>(relation, device)?,
+    };
     match end {
-        StageEnd::Finished => finish(pipeline, stage),
+        StageEnd::Finished => finish(run, stage),
         StageEnd::Interrupted => Err(Stopped.into()),
     }
 }
 
-/// Notes the scores of a finished stage and frees the space of its checkpoints.
-fn finish(pipeline: &Pipeline, stage: StageName) -> Result<()> {
-    let directory = pipeline.run.stage(stage);
-    let model = pipeline.run.model(stage);
+/// The relation objective of a run.
+pub(super) fn relation_objective(config: &RunConfig, corpora: &Corpora) -> RelationObjective {
+    RelationObjective {
+        loss: config.loss,
+        precision: config.compute.precision,
+        parts: Arc::new(corpora.parts.clone()),
+        dev: Arc::new(DevSet::new(corpora.dev.clone(), corpora.scorer.clone())),
+    }
+}
+
+/// The results of earlier stages that a stage reads.
+struct Needs {
+    teacher: Option<burn_docre::io::soft_labels::SoftLabelStore>,
+}
+
+impl Needs {
+    fn check(run: &Run, stage: &Stage) -> Result<Self> {
+        let distils = stage_config(&run.config, stage)?.distillation().is_some();
+        let mut teacher_labels = None;
+        for need in stage.needs {
+            match need {
+                Need::Stage(name) => {
+                    run.finished_model(name)?;
+                }
+                Need::SoftLabels { teacher } if distils => {
+                    teacher_labels = Some(open_labels(run, teacher)?);
+                }
+                Need::SoftLabels { .. } => {}
+            }
+        }
+        Ok(Self { teacher: teacher_labels })
+    }
+}
+
+/// Records the dev metrics of a finished stage and removes its checkpoints.
+fn finish(run: &Run, stage: &Stage) -> Result<()> {
+    let directory = run.directory.stage(stage.name);
+    let model = run.directory.model(stage.name);
     ensure!(
         model_directory::is_complete(&model),
         "{}: the finished model is gone",
@@ -89,60 +99,99 @@ fn finish(pipeline: &Pipeline, stage: StageName) -> Result<()> {
     let state = TrainingState::load(&directory)?;
     let best =
         state.best().with_context(|| format!("{}: no epoch is recorded", directory.display()))?;
-    pipeline.run.record(stage, best.dev)?;
+    run.directory.record(stage.name, best.dev.clone())?;
     checkpoint::remove_all(&directory)
 }
 
-fn with_pairs(
-    pipeline: &Pipeline,
-    stage: StageName,
+/// A stage that is not finished.
+struct Fit<'a> {
+    run: &'a Run<'a>,
+    stage: &'a Stage,
+    directory: PathBuf,
+}
+
+impl Fit<'_> {
+    fn train<B, O>(self, objective: O, device: &B::Device) -> Result<StageEnd>
+    where
+        B: DocReBackend,
+        O: Objective<B, Model = DocReModel<Autodiff<B>>, Example = Arc<EncodedDocument>>,
+    {
+        let Self { run, stage, directory } = self;
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
+        let examples: Arc<[_]> = documents(run, stage)?.into();
+        let devices = run.devices::<B>(device)?;
+        let model = initial_model::<Autodiff<B>>(run, stage, &devices[0])?;
+        let training = Training::<B, O> {
+            name: stage.name,
+            ui: run.session.ui,
+            stop: run.session.stop,
+            directory,
+            model_directory: run.directory.model(stage.name),
+            config: stage_config(&run.config, stage)?.clone(),
+            seed: stage_seed(&run.config, stage),
+            devices,
+            objective,
+            examples,
+        };
+        training.run(model)
+    }
+}
+
+/// The documents of a stage that have pairs.
+fn documents(run: &Run, stage: &Stage) -> Result<Vec<Arc<EncodedDocument>>> {
+    let all = run.corpora.documents(stage.documents);
+    let kept = with_pairs(stage, all)?;
+    let n_skipped = all.len() - kept.len();
+    if n_skipped > 0 {
+        run.session.ui.note(&format!(
+            "{}: {n_skipped} documents with fewer than two entities are skipped",
+            stage.name
+        ));
+    }
+    Ok(kept)
+}
+
+/// The documents that have pairs, at least one.
+pub(super) fn with_pairs(
+    stage: &Stage,
     documents: &[Arc<EncodedDocument>],
 ) -> Result<Vec<Arc<EncodedDocument>>> {
     let kept: Vec<_> =
         documents.iter().filter(|document| document.n_pairs() > 0).cloned().collect();
-    let n_skipped = documents.len() - kept.len();
-    if n_skipped > 0 {
-        pipeline.session.ui.note(&format!(
-            "{}: {n_skipped} documents with fewer than two entities are skipped",
-            stage.name()
-        ));
-    }
-    ensure!(!kept.is_empty(), "{}: no document has two entities", stage.name());
+    ensure!(!kept.is_empty(), "{}: no document has two entities", stage.name);
     Ok(kept)
 }
 
 /// The seed of everything random in a stage.
-fn stage_seed(config: &RunConfig, stage: StageName) -> u64 {
-    mix(config.seed, stage as u64)
+fn stage_seed(config: &RunConfig, stage: &Stage) -> u64 {
+    mix(config.seed, config.plan.plan().position(stage) as u64)
 }
 
 fn initial_model<B: Backend>(
-    pipeline: &Pipeline,
-    stage: StageName,
-    start: &Start,
+    run: &Run,
+    stage: &Stage,
     device: &B::Device,
 ) -> Result<DocReModel<B>> {
-    match start {
-        Start::Fresh => fresh_model(
-            &pipeline.config,
-            &pipeline.corpora.parts,
-            stage_seed(&pipeline.config, stage),
-            device,
-        ),
-        Start::Model(directory) => {
-            let parts = ModelParts::load(directory)?;
+    match stage.start {
+        Start::Fresh => {
+            fresh_model(&run.config, &run.corpora.parts, stage_seed(&run.config, stage), device)
+        }
+        Start::Stage(name) => {
+            let directory = run.finished_model(name)?;
+            let parts = ModelParts::load(&directory)?;
             ensure!(
-                parts.config == pipeline.corpora.parts.config,
+                parts.config == run.corpora.parts.config,
                 "{}: the model has another shape than the configuration says",
                 directory.display()
             );
-            Ok(parts.load_model(directory, device)?)
+            Ok(parts.load_model(&directory, device)?)
         }
     }
 }
 
-/// A new model whose weights are drawn from `seed`, but for a pretrained encoder.
-pub fn fresh_model<B: Backend>(
+/// A new model whose weights are drawn from `seed`; the encoder is the pretrained one, if the configuration names one.
+pub(super) fn fresh_model<B: Backend>(
     config: &RunConfig,
     parts: &ModelParts,
     seed: u64,
@@ -150,172 +199,10 @@ pub fn fresh_model<B: Backend>(
 ) -> Result<DocReModel<B>> {
     B::seed(device, seed);
     let model = parts.config.init::<B>(device);
-    match &config.encoder.pretrained {
-        Some(directory) => {
+    match &config.encoder {
+        EncoderSource::Pretrained(directory) => {
             Ok(model.try_map_encoder(|encoder| load_pretrained(encoder, directory))?)
         }
-        None => Ok(model),
-    }
-}
-
-/// Burn's learner for a stage whose schedule has `n_steps` steps.
-pub fn learner<B: DocReBackend>(
-    run: &RunConfig,
-    parts: &ModelParts,
-    config: &StageConfig,
-    n_steps: usize,
-    model: DocReModel<Autodiff<B>>,
-    left_out: &LeftOut,
-) -> Learner<Components<B>> {
-    let precision = run.compute.precision;
-    let objective =
-        Objective::new(Arc::new(parts.config.clone()), run.loss, config.distillation, precision);
-    let schedule = WarmupLinear::new(n_steps, config.warmup_ratio);
-    let optimizer = GroupedAdamW::new(config.into()).counting(left_out.clone());
-    Learner::new(Trainee::new(model, objective), optimizer, schedule)
-}
-
-/// A stage about to train.
-struct Stage<'a> {
-    pipeline: &'a Pipeline<'a>,
-    stage: StageName,
-    directory: PathBuf,
-    state: TrainingState,
-    documents: Vec<Arc<EncodedDocument>>,
-    teacher: Option<Arc<SoftLabelStore>>,
-}
-
-/// What the parts of a training share.
-struct Shared {
-    failure: Failure,
-    left_out: LeftOut,
-    position: Arc<Position>,
-    curve_bytes: Arc<AtomicU64>,
-    end: Arc<Mutex<Option<Result<StageEnd>>>>,
-}
-
-impl Stage<'_> {
-    fn train<B: DocReBackend>(
-        self,
-        model: DocReModel<Autodiff<B>>,
-        devices: &[B::Device],
-    ) -> Result<StageEnd> {
-        let config = self.pipeline.stage_config(self.stage)?.clone();
-        let interrupter = Interrupter::new();
-        let shared = Shared {
-            failure: Failure::default(),
-            left_out: LeftOut::default(),
-            position: Arc::default(),
-            curve_bytes: Arc::new(AtomicU64::new(self.state.metrics_bytes)),
-            end: Arc::default(),
-        };
-        let batches_per_step = config.accumulation * devices.len();
-        let n_steps = config.epochs * self.n_batches(&config).div_ceil(batches_per_step);
-        let parts = &self.pipeline.corpora.parts;
-        let learner =
-            learner(&self.pipeline.config, parts, &config, n_steps, model, &shared.left_out);
-        let curves = CurveLogger::open(&self.directory, &shared.curve_bytes, &shared.failure)?;
-        let (ui, epochs_done) = (self.pipeline.session.ui, self.state.epochs_done);
-        let screen = Screen::start(ui, self.stage.name(), &interrupter, epochs_done);
-        let Some(renderer) = screen.renderer() else { bail!("the screen is closed") };
-        let loader = self.loader::<B>(&config, &shared, devices);
-        let strategy = self.strategy::<B>(&config, &shared, renderer.clone(), devices, &loader);
-        let mut training = self
-            .training::<B>(&config, loader, &shared, &devices[0])
-            .with_metric_logger(curves)
-            .with_checkpointing_strategy(KeepTwo::after(self.state.checkpoint))
-            .with_file_checkpointer(AtomicRecorder::new(&shared.failure))
-            .with_interrupter(interrupter)
-            .renderer(renderer)
-            .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
-        if let Some(n_epochs) = config.patience {
-            training = training.early_stopping(Patience::after(&self.state.history, n_epochs));
-        }
-        drop(training.launch(learner));
-        drop(screen);
-        let end = shared.end.lock().unwrap_or_else(PoisonError::into_inner).take();
-        end.context("the training ended without a result")?
-    }
-
-    fn loader<B: DocReBackend>(
-        &self,
-        config: &StageConfig,
-        shared: &Shared,
-        devices: &[B::Device],
-    ) -> TrainLoader<Autodiff<B>> {
-        let set = TrainSet {
-            documents: self.documents.clone(),
-            teacher: self.teacher.clone(),
-            failure: shared.failure.clone(),
-        };
-        TrainLoader::new(
-            Arc::new(set),
-            Arc::new(self.pipeline.corpora.parts.config.clone()),
-            (config.batch_size, config.accumulation * devices.len()),
-            self.seed(),
-            shared.position.clone(),
-            devices[0].clone(),
-        )
-    }
-
-    /// Burn's training with its data and metrics.
-    fn training<B: DocReBackend>(
-        &self,
-        config: &StageConfig,
-        train: TrainLoader<Autodiff<B>>,
-        shared: &Shared,
-        device: &B::Device,
-    ) -> SupervisedTraining<Components<B>> {
-        let dev = DevLoader::<B> {
-            dev: self.pipeline.corpora.dev.clone(),
-            device: device.clone(),
-            failure: shared.failure.clone(),
-        };
-        let mut training = SupervisedTraining::new(&self.directory, Arc::new(train), Arc::new(dev))
-            .num_epochs(config.epochs_to_run())
-            .with_application_logger(None);
-        for figure in step_figures(self.teacher.is_some()) {
-            training = training.metric_train_numeric(figure);
-        }
-        for figure in dev_figures() {
-            training = training.metric_valid_numeric(figure);
-        }
-        training
-    }
-
-    fn strategy<B: DocReBackend>(
-        &self,
-        config: &StageConfig,
-        shared: &Shared,
-        renderer: crate::ui::renderer::StageRenderer,
-        devices: &[B::Device],
-        loader: &TrainLoader<Autodiff<B>>,
-    ) -> StageStrategy<B> {
-        let parts = self.pipeline.corpora.parts.clone();
-        StageStrategy {
-            directory: self.directory.clone(),
-            config: config.clone(),
-            n_batches: self.n_batches(config),
-            devices: devices.to_vec(),
-            loaders: loader.split(devices),
-            state: self.state.clone(),
-            position: shared.position.clone(),
-            renderer,
-            save_model: Box::new(move |model, directory| Ok(parts.save(directory, model)?)),
-            model: self.pipeline.run.model(self.stage),
-            stop: self.pipeline.session.stop.clone(),
-            failure: shared.failure.clone(),
-            left_out: shared.left_out.clone(),
-            curve_bytes: shared.curve_bytes.clone(),
-            end: shared.end.clone(),
-        }
-    }
-
-    fn n_batches(&self, config: &StageConfig) -> usize {
-        n_batches(self.documents.len(), config.batch_size)
-    }
-
-    fn seed(&self) -> u64 {
-        stage_seed(&self.pipeline.config, self.stage)
+        EncoderSource::Scratch(_) => Ok(model),
     }
 }

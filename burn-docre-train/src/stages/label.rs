@@ -1,11 +1,9 @@
-//! The soft labels: a teacher's logits for documents without reliable labels.
+//! Soft labels: a teacher's logits for documents without reliable labels.
 
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use burn_docre::{
-    backend::BackendTask,
-    data::docred::{DocRedReader, Labels},
     inference::{DocumentLogits, Inference},
     io::{
         model_directory::{self, ModelParts},
@@ -16,67 +14,48 @@ use burn_docre::{
     text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
 };
 
-use super::{Pipeline, Session};
-use crate::cli::{LabelArgs, StageName};
+use super::Run;
+use crate::ui::{Task, signals::StopFlag};
 
-/// `docre label`.
-pub fn run(session: &Session, args: &LabelArgs) -> Result<()> {
-    session.dispatch(Label { session, args })
-}
-
-struct Label<'a> {
-    session: &'a Session<'a>,
-    args: &'a LabelArgs,
-}
-
-impl BackendTask for Label<'_> {
-    type Output = Result<()>;
-
-    fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
-        let Self { session, args } = self;
-        session.check_precision::<B>(args.precision, &device)?;
-        let teacher = Teacher::<B>::load(&args.model, args.precision, &device)?;
-        let n_classes = teacher.inference.config().n_classes;
-        let tokenizer = &teacher.tokenizer;
-        let Shard { index, count } = args.shard;
-        let documents = DocRedReader::open(&args.input, Labels::Ignore)?
-            .enumerate()
-            .filter(|(position, document)| document.is_err() || position % count == index)
-            .map(|(_, document)| Ok(Arc::new(EncodedDocument::encode(&document?, tokenizer)?)));
-        let (output, identity) = (&args.output, &teacher.identity);
-        if let Some(store) = SoftLabelStore::open_shard(output, args.shard, identity, n_classes)? {
-            check_documents(&store, &args.shard.path(output), documents)?;
-            session.ui.note("these documents are labelled already; nothing to do");
-            return Ok(());
-        }
-        let n_labelled = teacher.label(session, documents, None, &args.output, args.shard)?;
-        session.ui.note(&format!("{n_labelled} documents labelled in {}", args.output.display()));
-        Ok(())
-    }
-}
-
-/// The label stage of a run, unless it is finished.
-pub fn run_stage<B: DocReBackend>(pipeline: &Pipeline, device: &B::Device) -> Result<()> {
-    let (session, output) = (&pipeline.session, pipeline.run.labels());
-    let directory = pipeline.finished_model(StageName::Teacher)?;
-    let identity = model_directory::identity(&directory)?;
-    let n_classes = pipeline.corpora.parts.config.n_classes;
-    // Its parts may have been made on several machines.
+/// Writes the logits of the stage `teacher` for the run's distant documents, unless they exist.
+pub(super) fn make_labels<B: DocReBackend>(
+    run: &Run,
+    teacher: &str,
+    device: &B::Device,
+) -> Result<()> {
+    let output = run.directory.labels();
+    // Its shards may have been made on several machines.
     if SoftLabelStore::has_begun(&output)? {
-        let store = SoftLabelStore::open(&output, &identity, n_classes)?;
-        check_documents(&store, &output, pipeline.corpora.distant.iter().cloned().map(Ok))?;
-        session.ui.note("label: already finished");
+        open_labels(run, teacher)?;
+        run.session.ui.note("label: already finished");
         return Ok(());
     }
-    let teacher = Teacher::<B>::load(&directory, pipeline.config.compute.precision, device)?;
-    let documents = &pipeline.corpora.distant;
-    let total = Some(documents.len());
-    let documents = documents.iter().cloned().map(Ok);
-    teacher.label(session, documents, total, &output, Shard::WHOLE)?;
+    let model = run.finished_model(teacher)?;
+    let teacher = Teacher::<B>::load(&model, run.config.compute.precision, device)?;
+    let documents = run.corpora.distant.iter().cloned().map(Ok);
+    let n_documents = run.corpora.distant.len();
+    let mut task = run.session.ui.task("labelling distant documents", Some(n_documents));
+    teacher.label(documents, &output, Shard::WHOLE, &mut task, run.session.stop)?;
     Ok(())
 }
 
-/// An error if a document with pairs has no logits in the store, which lies at `path`.
+/// Opens the logits of the stage `teacher` for the run's distant documents.
+///
+/// # Errors
+/// If the teacher is not finished, or a document with pairs has no logits.
+pub(super) fn open_labels(run: &Run, teacher: &str) -> Result<SoftLabelStore> {
+    let identity = model_directory::identity(&run.finished_model(teacher)?)?;
+    let n_classes = run.corpora.parts.config.n_classes;
+    let path = run.directory.labels();
+    let store = SoftLabelStore::open(&path, &identity, n_classes)?;
+    check_documents(&store, &path, run.corpora.distant.iter().cloned().map(Ok))?;
+    Ok(store)
+}
+
+/// Checks that every document with pairs has logits in `store`, which lies at `path`.
+///
+/// # Errors
+/// If one has none.
 pub fn check_documents(
     store: &SoftLabelStore,
     path: &Path,
@@ -101,14 +80,19 @@ pub fn check_documents(
     Ok(())
 }
 
-struct Teacher<B: DocReBackend> {
+/// A model that labels documents.
+pub struct Teacher<B: DocReBackend> {
     inference: Inference<B>,
     tokenizer: DocumentTokenizer,
     identity: Digest,
 }
 
 impl<B: DocReBackend> Teacher<B> {
-    fn load(directory: &Path, precision: Precision, device: &B::Device) -> Result<Self> {
+    /// Loads the teacher from a model directory.
+    ///
+    /// # Errors
+    /// If a file of the directory is missing or damaged.
+    pub fn load(directory: &Path, precision: Precision, device: &B::Device) -> Result<Self> {
         let parts = ModelParts::load(directory)?;
         let model = with_precision(parts.load_model(directory, device)?, precision);
         let identity = model_directory::identity(directory)?;
@@ -116,27 +100,43 @@ impl<B: DocReBackend> Teacher<B> {
         Ok(Self { inference, tokenizer: parts.tokenizer, identity })
     }
 
-    /// Writes the logits of all documents that have pairs; says how many these are.
-    fn label(
+    /// The tokenizer of the model directory.
+    pub fn tokenizer(&self) -> &DocumentTokenizer {
+        &self.tokenizer
+    }
+
+    /// The digest of the weights, by which soft labels name their teacher.
+    pub fn identity(&self) -> &Digest {
+        &self.identity
+    }
+
+    /// The number of classes, TH included.
+    pub fn n_classes(&self) -> usize {
+        self.inference.config().n_classes
+    }
+
+    /// Writes the logits of all documents that have pairs into `output`; returns their number.
+    ///
+    /// # Errors
+    /// If a document cannot be read, the logits cannot be written, or `stop` is set.
+    pub fn label(
         &self,
-        session: &Session,
         documents: impl Iterator<Item = Result<Arc<EncodedDocument>>>,
-        total: Option<usize>,
         output: &Path,
         shard: Shard,
+        task: &mut Task,
+        stop: &StopFlag,
     ) -> Result<usize> {
-        let n_classes = self.inference.config().n_classes;
-        let mut writer = SoftLabelWriter::create(output, shard, self.identity, n_classes)?;
-        let mut task = session.ui.task("labelling distant documents", total);
+        let mut writer = SoftLabelWriter::create(output, shard, self.identity, self.n_classes())?;
         for found in self.inference.run(documents) {
-            let DocumentLogits { document, logits } = found?;
+            let DocumentLogits { document, logits, .. } = found?;
             if document.n_pairs() > 0 {
                 writer
                     .push(document.key().0, document.n_pairs(), &logits)
                     .with_context(|| format!("document {:?}", document.title))?;
             }
             task.advance(1);
-            session.stop.check()?;
+            stop.check()?;
         }
         let n_labelled = writer.len();
         writer.finish()?;

@@ -1,6 +1,5 @@
-//! What Burn's checkpointer writes of a stage: the model, the optimizer and the schedule, numbered by optimizer step, each
-//! in a file that appears whole or not at all. The [`TrainingState`](crate::train::state::TrainingState) names the
-//! checkpoint that counts.
+//! Checkpoints of a stage: the model, the optimizer and the schedule, numbered by optimizer step. Each file appears whole
+//! or not at all. The [`TrainingState`](crate::train::state::TrainingState) names the valid checkpoint.
 
 use std::{
     collections::VecDeque,
@@ -37,7 +36,7 @@ impl AtomicRecorder {
 
     fn fail(&self, error: anyhow::Error) -> RecorderError {
         let message = format!("{error:#}");
-        self.failure.set(message.clone());
+        self.failure.set(error);
         RecorderError::Unknown(message)
     }
 }

@@ -1,24 +1,23 @@
-//! The dev scores of a model.
+//! The dev documents and the relation scores of a model on them.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
+use burn::data::dataloader::Progress;
 use burn_docre::{
-    Result,
+    Error, Result,
     data::document::RelationFact,
     eval::{PredictionSet, Scorer},
     inference::Inference,
     ops::DocReBackend,
     text::encoded::EncodedDocument,
 };
-use serde::{Deserialize, Serialize};
 
-/// Dev scores, as fractions.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Relation scores, as fractions.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DevScores {
     /// F1.
     pub f1: f64,
-    /// F1 without credit for facts of the annotated training documents.
+    /// F1 without the facts of the annotated training documents.
     pub ign_f1: f64,
     /// Precision.
     pub precision: f64,
@@ -29,40 +28,30 @@ pub struct DevScores {
 /// The dev documents with their gold facts.
 pub struct DevSet {
     documents: Vec<Arc<EncodedDocument>>,
-    scorer: Scorer,
+    scorer: Arc<Scorer>,
 }
 
 impl DevSet {
-    /// `documents` in the order of the scorer's gold corpus.
-    pub fn new(documents: Vec<Arc<EncodedDocument>>, scorer: Scorer) -> Self {
+    /// A dev set of `documents`, which stand in the order of the scorer's gold corpus.
+    pub fn new(documents: Vec<Arc<EncodedDocument>>, scorer: Arc<Scorer>) -> Self {
         Self { documents, scorer }
     }
 
-    /// Number of documents.
-    pub fn len(&self) -> usize {
-        self.documents.len()
-    }
-
-    /// The documents.
-    pub fn documents(&self) -> &[Arc<EncodedDocument>] {
-        &self.documents
-    }
-
-    /// The scores of a model; `None` when `go_on`, told the number of documents done, says no.
+    /// The scores of a model; `None` as soon as `go_on`, called after each document, returns false.
     ///
     /// # Errors
-    /// If a logit is not a number.
+    /// If a logit is NaN.
     pub fn score<B: DocReBackend>(
         &self,
         inference: &Inference<B>,
-        mut go_on: impl FnMut(usize) -> bool,
+        go_on: &mut dyn FnMut(Progress) -> bool,
     ) -> Result<Option<DevScores>> {
-        let documents = self.documents.iter().cloned().map(Ok::<_, Infallible>);
+        let documents = self.documents.iter().cloned().map(Ok::<_, Error>);
         let mut facts: Vec<(usize, RelationFact)> = Vec::new();
-        for (index, Ok(found)) in inference.run(documents).enumerate() {
-            let predictions = found.predictions(inference.config())?;
+        for (index, found) in inference.run(documents).enumerate() {
+            let predictions = found?.predictions()?;
             facts.extend(predictions.into_iter().map(|prediction| (index, prediction.fact)));
-            if !go_on(index + 1) {
+            if !go_on(Progress::new(index + 1, self.documents.len())) {
                 return Ok(None);
             }
         }

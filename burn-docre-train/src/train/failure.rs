@@ -1,24 +1,24 @@
-//! What goes wrong on threads that cannot return an error.
+//! Errors of threads that cannot return them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 
-/// The first thing that went wrong on one of Burn's threads, which can only log it.
+/// The first error on one of Burn's threads, which can only log it.
 #[derive(Clone, Debug, Default)]
-pub struct Failure(Arc<Mutex<Option<String>>>);
+pub struct Failure(Arc<Mutex<Option<anyhow::Error>>>);
 
 impl Failure {
-    /// Keeps `message`, unless something went wrong before.
-    pub fn set(&self, message: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
+    /// Keeps `error`, unless an earlier one is kept.
+    pub fn set(&self, error: anyhow::Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
-    /// An error if something went wrong.
+    /// Returns the kept error, if any.
+    ///
+    /// # Errors
+    /// The kept error, once.
     pub fn check(&self) -> Result<()> {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(message) => Err(anyhow::anyhow!("{message}")),
-            None => Ok(()),
-        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 }

@@ -1,4 +1,4 @@
-//! The data loaders of a stage: shuffled training batches, and the dev set as one item.
+//! The data loaders of a stage: shuffled training batches, and the dev evaluation as one item.
 
 use std::sync::{
     Arc,
@@ -6,62 +6,32 @@ use std::sync::{
 };
 
 use burn::{
+    backend::Autodiff,
     data::dataloader::{DataLoader, DataLoaderIterator, Progress},
-    tensor::{Tensor, TensorData, backend::Backend},
+    tensor::backend::Backend,
 };
-use burn_docre::{
-    batch::DocReBatch, io::soft_labels::SoftLabelStore, model::ModelConfig,
-    text::encoded::EncodedDocument,
-};
+use burn_docre::ops::DocReBackend;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::train::{dev_set::DevSet, failure::Failure};
+use crate::train::{
+    failure::Failure,
+    objective::{Objective, Step},
+};
 
-/// What a stage trains on: documents with pairs and, for the student, the teacher's logits.
-#[derive(Clone)]
-pub struct TrainSet {
-    /// The documents; each has at least one pair.
-    pub documents: Vec<Arc<EncodedDocument>>,
-    /// The teacher's logits; that every document has some was checked before.
-    pub teacher: Option<Arc<SoftLabelStore>>,
-    /// Told when the logits on disk turn out to be damaged.
-    pub failure: Failure,
-}
-
-impl TrainSet {
-    fn teacher_logits(
-        &self,
-        store: &SoftLabelStore,
-        documents: &[&EncodedDocument],
-        n_classes: usize,
-    ) -> Vec<f32> {
-        let logits = |document: &&EncodedDocument| {
-            let n_pairs = document.n_pairs();
-            store.get(&document.key().0, n_pairs).unwrap_or_else(|error| {
-                self.failure.set(error.to_string());
-                vec![0.0; n_pairs * n_classes]
-            })
-        };
-        documents.iter().flat_map(logits).collect()
-    }
-}
-
-/// One forward and backward pass.
-pub struct TrainBatch<B: Backend> {
-    /// The model's input.
-    pub inputs: DocReBatch<B>,
-    /// The labels `[p, r]`.
-    pub labels: Tensor<B, 2>,
-    /// The teacher's logits `[p, r]`.
-    pub teacher_logits: Option<Tensor<B, 2>>,
+/// The input of one forward and backward pass.
+pub struct StepBatch<T> {
+    /// The objective's batch.
+    pub batch: T,
     /// One over the number of batches of the optimizer step.
     pub weight: f64,
-    /// Seeds dropout: a resumed run drops what an uninterrupted one does.
+    /// The optimizer step that the batch belongs to.
+    pub step: Step,
+    /// The seed of dropout; a resumed run drops the same values as an uninterrupted one.
     pub dropout_seed: u64,
 }
 
-/// The point of the epoch that the next iteration starts from.
+/// The batch from which the next iteration starts.
 #[derive(Debug, Default)]
 pub struct Position {
     epoch: AtomicUsize,
@@ -69,84 +39,126 @@ pub struct Position {
 }
 
 impl Position {
-    /// Starts the next iteration at this batch of this epoch.
+    /// Starts the next iteration at batch `batch`, from 0, of epoch `epoch`, from 1.
     pub fn set(&self, epoch: usize, batch: usize) {
         self.epoch.store(epoch, Ordering::Relaxed);
         self.batch.store(batch, Ordering::Relaxed);
     }
 }
 
-/// Training batches, shuffled anew each epoch by a generator that depends on the seed and the epoch alone.
-#[derive(Clone)]
-pub struct TrainLoader<B: Backend> {
-    set: Arc<TrainSet>,
-    config: Arc<ModelConfig>,
-    batch_size: usize,
+/// The sizes of a batch and of an optimizer step.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchSizes {
+    /// Examples of a batch.
+    pub examples_per_batch: usize,
     /// Batches of an optimizer step, over all devices.
-    batches_per_step: usize,
+    pub batches_per_step: usize,
+}
+
+impl BatchSizes {
+    /// Batches of an epoch.
+    pub fn batches_per_epoch(&self, n_examples: usize) -> usize {
+        n_examples.div_ceil(self.examples_per_batch)
+    }
+
+    /// Optimizer steps of an epoch.
+    pub fn steps_per_epoch(&self, n_examples: usize) -> usize {
+        self.batches_per_epoch(n_examples).div_ceil(self.batches_per_step)
+    }
+}
+
+/// The share of the batches that a loader reads: worker `index` of `count` reads batches `index`, `index + count`, …
+#[derive(Clone, Copy, Debug)]
+struct Worker {
+    index: usize,
+    count: usize,
+}
+
+/// Training batches, shuffled anew each epoch by a generator that depends on the seed and the epoch alone.
+pub struct TrainLoader<B: DocReBackend, O: Objective<B>> {
+    objective: O,
+    examples: Arc<[O::Example]>,
+    sizes: BatchSizes,
     seed: u64,
     position: Arc<Position>,
+    failure: Failure,
     device: B::Device,
-    /// Which of how many workers this loader feeds; each takes every so manieth batch.
-    worker: (usize, usize),
+    worker: Worker,
 }
 
-impl<B: Backend> TrainLoader<B> {
-    /// A loader of all batches, on `device`; `position` says where each iteration starts.
+impl<B: DocReBackend, O: Objective<B>> Clone for TrainLoader<B, O> {
+    fn clone(&self) -> Self {
+        Self {
+            objective: self.objective.clone(),
+            examples: self.examples.clone(),
+            position: self.position.clone(),
+            failure: self.failure.clone(),
+            device: self.device.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<B: DocReBackend, O: Objective<B>> TrainLoader<B, O> {
+    /// A loader of all batches of `examples` on `device`.
     pub fn new(
-        set: Arc<TrainSet>,
-        config: Arc<ModelConfig>,
-        (batch_size, batches_per_step): (usize, usize),
+        objective: O,
+        examples: Arc<[O::Example]>,
+        sizes: BatchSizes,
         seed: u64,
-        position: Arc<Position>,
         device: B::Device,
     ) -> Self {
-        let worker = (0, 1);
-        Self { set, config, batch_size, batches_per_step, seed, position, device, worker }
+        Self {
+            objective,
+            examples,
+            sizes,
+            seed,
+            position: Arc::default(),
+            failure: Failure::default(),
+            device,
+            worker: Worker { index: 0, count: 1 },
+        }
     }
 
-    /// One loader for each of `devices`, which take the batches in turn.
+    /// Reads the start of each iteration from `position` and reports batches that cannot be built to `failure`.
+    pub fn with_handles(self, position: &Arc<Position>, failure: &Failure) -> Self {
+        Self { position: position.clone(), failure: failure.clone(), ..self }
+    }
+
+    /// One loader for each of `devices`, which read the batches in turn.
     pub fn split(&self, devices: &[B::Device]) -> Vec<Self> {
-        let n_workers = devices.len();
+        let count = devices.len();
         let workers = devices.iter().cloned().enumerate();
-        workers.map(|(i, device)| Self { device, worker: (i, n_workers), ..self.clone() }).collect()
+        workers
+            .map(|(index, device)| Self { device, worker: Worker { index, count }, ..self.clone() })
+            .collect()
     }
 
-    /// The batch of these documents.
-    pub fn batch(&self, indices: &[usize], weight: f64, dropout_seed: u64) -> TrainBatch<B> {
-        let documents: Vec<&EncodedDocument> =
-            indices.iter().map(|&index| self.set.documents[index].as_ref()).collect();
-        let inputs = DocReBatch::new(&documents, &self.config.encoder, &self.device);
-        let labels = inputs.labels(self.config.n_classes);
-        let n_classes = self.config.n_classes;
-        let teacher_logits = self.set.teacher.as_ref().map(|store| {
-            let logits = self.set.teacher_logits(store, &documents, n_classes);
-            let shape = [logits.len() / n_classes, n_classes];
-            Tensor::from_data(TensorData::new(logits, shape), &self.device)
-        });
-        TrainBatch { inputs, labels, teacher_logits, weight, dropout_seed }
+    /// The batch of the examples at `indices`.
+    ///
+    /// # Errors
+    /// As [`Objective::batch`].
+    pub fn batch(&self, indices: &[usize]) -> anyhow::Result<O::Batch> {
+        let examples: Vec<&O::Example> =
+            indices.iter().map(|&index| &self.examples[index]).collect();
+        self.objective.batch(&examples, &self.device)
     }
 }
 
-/// The order of the documents in an epoch with this seed.
-fn order(n_documents: usize, seed: u64) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..n_documents).collect();
+/// The order of the examples in an epoch with this seed.
+fn order(n_examples: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n_examples).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     order
 }
 
 /// The share of a batch in its optimizer step; the last step of an epoch may have fewer batches.
-fn share(batch: usize, n_batches: usize, accumulation: usize) -> f64 {
-    let first = batch - batch % accumulation;
-    1.0 / accumulation.min(n_batches - first) as f64
+fn share(batch: usize, n_batches: usize, batches_per_step: usize) -> f64 {
+    let first = batch - batch % batches_per_step;
+    1.0 / batches_per_step.min(n_batches - first) as f64
 }
 
-/// Batches of an epoch.
-pub fn n_batches(n_documents: usize, batch_size: usize) -> usize {
-    n_documents.div_ceil(batch_size)
-}
-
-/// A hash of two numbers whose bits all depend on all of theirs (SplitMix64's finaliser).
+/// Hashes two numbers; each bit of the result depends on all of theirs (SplitMix64's finaliser).
 pub fn mix(a: u64, b: u64) -> u64 {
     let mut x = a.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ b.wrapping_add(0xD1B5_4A32_D192_ED03);
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -154,122 +166,133 @@ pub fn mix(a: u64, b: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-struct TrainIterator<'a, B: Backend> {
-    loader: &'a TrainLoader<B>,
-    /// The epoch's.
+struct TrainIterator<'a, B: DocReBackend, O: Objective<B>> {
+    loader: &'a TrainLoader<B, O>,
+    epoch: usize,
+    /// The epoch's seed.
     seed: u64,
     order: Vec<usize>,
     next: usize,
 }
 
-impl<B: Backend> Iterator for TrainIterator<'_, B> {
-    type Item = TrainBatch<B>;
+impl<B: DocReBackend, O: Objective<B>> Iterator for TrainIterator<'_, B, O> {
+    type Item = StepBatch<O::Batch>;
 
-    fn next(&mut self) -> Option<TrainBatch<B>> {
-        let loader = self.loader;
-        let batch = self.order.chunks(loader.batch_size).nth(self.next)?;
-        let n_batches = n_batches(self.order.len(), loader.batch_size);
-        let weight = share(self.next, n_batches, loader.batches_per_step);
-        let dropout_seed = mix(self.seed, self.next as u64);
-        self.next += loader.worker.1;
-        Some(loader.batch(batch, weight, dropout_seed))
+    /// Ends early if a batch cannot be built; the loop finds the error in [`Failure`].
+    fn next(&mut self) -> Option<StepBatch<O::Batch>> {
+        let TrainLoader { sizes, worker, failure, .. } = self.loader;
+        let indices = self.order.chunks(sizes.examples_per_batch).nth(self.next)?;
+        let batch = match self.loader.batch(indices) {
+            Ok(batch) => batch,
+            Err(error) => {
+                failure.set(error);
+                return None;
+            }
+        };
+        let n_batches = sizes.batches_per_epoch(self.order.len());
+        let steps_before = self.epoch.saturating_sub(1) * sizes.steps_per_epoch(self.order.len());
+        let step_in_epoch = self.next / sizes.batches_per_step;
+        let index = self.next;
+        self.next += worker.count;
+        Some(StepBatch {
+            batch,
+            weight: share(index, n_batches, sizes.batches_per_step),
+            step: Step { number: steps_before + step_in_epoch + 1, epoch: self.epoch },
+            dropout_seed: mix(self.seed, index as u64),
+        })
     }
 }
 
-impl<B: Backend> DataLoaderIterator<TrainBatch<B>> for TrainIterator<'_, B> {
+impl<B: DocReBackend, O: Objective<B>> DataLoaderIterator<StepBatch<O::Batch>>
+    for TrainIterator<'_, B, O>
+{
     fn progress(&self) -> Progress {
-        let n_documents = self.order.len();
-        Progress::new((self.next * self.loader.batch_size).min(n_documents), n_documents)
+        let n_examples = self.order.len();
+        let n_done = self.next * self.loader.sizes.examples_per_batch;
+        Progress::new(n_done.min(n_examples), n_examples)
     }
 }
 
-impl<B: Backend> DataLoader<B, TrainBatch<B>> for TrainLoader<B> {
-    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<TrainBatch<B>> + 'a> {
+impl<B: DocReBackend, O: Objective<B>> DataLoader<Autodiff<B>, StepBatch<O::Batch>>
+    for TrainLoader<B, O>
+{
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<StepBatch<O::Batch>> + 'a> {
         let epoch = self.position.epoch.load(Ordering::Relaxed);
         let seed = mix(self.seed, epoch as u64);
-        let order = order(self.set.documents.len(), seed);
-        let next = self.position.batch.load(Ordering::Relaxed) + self.worker.0;
-        Box::new(TrainIterator { loader: self, seed, order, next })
+        let order = order(self.examples.len(), seed);
+        let next = self.position.batch.load(Ordering::Relaxed) + self.worker.index;
+        Box::new(TrainIterator { loader: self, epoch, seed, order, next })
     }
 
     fn num_items(&self) -> usize {
-        self.set.documents.len()
+        self.examples.len()
     }
 
-    fn to_device(&self, device: &B::Device) -> Arc<dyn DataLoader<B, TrainBatch<B>>> {
+    fn to_device(
+        &self,
+        device: &B::Device,
+    ) -> Arc<dyn DataLoader<Autodiff<B>, StepBatch<O::Batch>>> {
         Arc::new(Self { device: device.clone(), ..self.clone() })
     }
 
-    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<B, TrainBatch<B>>> {
-        let set =
-            TrainSet { documents: self.set.documents[start..end].to_vec(), ..(*self.set).clone() };
-        Arc::new(Self { set: Arc::new(set), ..self.clone() })
+    /// The loop splits batches by [`split`](Self::split); a slice is the whole.
+    fn slice(&self, _: usize, _: usize) -> Arc<dyn DataLoader<Autodiff<B>, StepBatch<O::Batch>>> {
+        Arc::new(self.clone())
     }
 }
 
-/// The dev set and where to evaluate it.
+/// A dev evaluation to be done.
 pub struct DevRequest<B: Backend> {
-    /// The documents.
-    pub dev: Arc<DevSet>,
     /// The device.
     pub device: B::Device,
-    /// Told the number of documents done; the evaluation stops when it says no.
-    pub go_on: Box<dyn FnMut(usize) -> bool + Send>,
-    /// Told what goes wrong.
+    /// Receives the progress; the evaluation stops when it returns false.
+    pub go_on: Box<dyn FnMut(Progress) -> bool + Send>,
+    /// Receives the error of a failed evaluation.
     pub failure: Failure,
 }
 
-/// Gives the dev set as one item: the scores of a corpus are not the mean of its batches' scores.
+/// Gives one item: a corpus is evaluated as a whole, because its F1 is not the mean of its batches' F1.
 #[derive(Clone)]
 pub struct DevLoader<B: Backend> {
-    /// The documents.
-    pub dev: Arc<DevSet>,
     /// The device.
     pub device: B::Device,
-    /// Told what goes wrong.
+    /// Receives the error of a failed evaluation.
     pub failure: Failure,
 }
 
-struct Once<B: Backend> {
-    item: Option<DevRequest<B>>,
-    n_documents: usize,
-}
+struct Once<B: Backend>(Option<DevRequest<B>>);
 
 impl<B: Backend> Iterator for Once<B> {
     type Item = DevRequest<B>;
 
     fn next(&mut self) -> Option<DevRequest<B>> {
-        self.item.take()
+        self.0.take()
     }
 }
 
 impl<B: Backend> DataLoaderIterator<DevRequest<B>> for Once<B> {
     fn progress(&self) -> Progress {
-        let done = if self.item.is_none() { self.n_documents } else { 0 };
-        Progress::new(done, self.n_documents)
+        Progress::new(usize::from(self.0.is_none()), 1)
     }
 }
 
 impl<B: Backend> DataLoader<B, DevRequest<B>> for DevLoader<B> {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<DevRequest<B>> + 'a> {
-        let item = DevRequest {
-            dev: self.dev.clone(),
+        Box::new(Once(Some(DevRequest {
             device: self.device.clone(),
             go_on: Box::new(|_| true),
             failure: self.failure.clone(),
-        };
-        Box::new(Once { item: Some(item), n_documents: self.dev.len() })
+        })))
     }
 
     fn num_items(&self) -> usize {
-        self.dev.len()
+        1
     }
 
     fn to_device(&self, device: &B::Device) -> Arc<dyn DataLoader<B, DevRequest<B>>> {
         Arc::new(Self { device: device.clone(), ..self.clone() })
     }
 
-    /// The dev set is scored as a whole, so a part of it is the whole.
     fn slice(&self, _: usize, _: usize) -> Arc<dyn DataLoader<B, DevRequest<B>>> {
         Arc::new(self.clone())
     }
@@ -295,5 +318,12 @@ mod tests {
         assert_eq!(shares, [0.5, 0.5, 0.5, 0.5, 1.0]);
         assert_eq!(share(2, 5, 1), 1.0);
         assert_eq!(share(3, 5, 8), 0.2);
+    }
+
+    #[test]
+    fn an_epoch_has_a_step_for_its_last_batches_too() {
+        let sizes = BatchSizes { examples_per_batch: 2, batches_per_step: 2 };
+        assert_eq!(sizes.batches_per_epoch(9), 5);
+        assert_eq!(sizes.steps_per_epoch(9), 3);
     }
 }

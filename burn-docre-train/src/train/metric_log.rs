@@ -1,4 +1,4 @@
-//! The figures of every step and epoch, as Burn's event store hands them on: `metrics.jsonl` in a stage's directory.
+//! The metrics of every step and epoch, as Burn's event store hands them on: `metrics.jsonl` in a stage's directory.
 //!
 //! Burn's own file logger panics on a full disk and loses the numbering of epochs when a run is resumed.
 
@@ -25,19 +25,22 @@ use serde_json::{Map, Value};
 
 use crate::train::failure::Failure;
 
-/// Appends the figures to `metrics.jsonl`, one line per step or dev evaluation.
-pub struct CurveLogger {
+/// Appends the metrics to `metrics.jsonl`, one line per step or dev evaluation.
+pub struct MetricLog {
     path: PathBuf,
     file: BufWriter<File>,
     length: Arc<AtomicU64>,
     failure: Failure,
     names: HashMap<MetricId, String>,
-    /// The figures of the latest epoch of each split.
+    /// The values of the latest epoch, by name and split.
     latest: HashMap<(String, String), (usize, Vec<NumericEntry>)>,
 }
 
-impl CurveLogger {
-    /// Goes on after the first `length` bytes of the file; `length` is kept up to date.
+impl MetricLog {
+    /// Opens the log of `stage` and truncates it to `length` bytes; keeps `length` up to date.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn open(stage: &Path, length: &Arc<AtomicU64>, failure: &Failure) -> Result<Self> {
         let path = stage.join("metrics.jsonl");
         let context = || format!("{}: writing failed", path.display());
@@ -64,25 +67,30 @@ impl CurveLogger {
                 self.length.fetch_add(line.len() as u64 + 1, Ordering::Relaxed);
             }
             Err(error) => {
-                self.failure.set(format!("{}: writing failed: {error}", self.path.display()));
+                let context = format!("{}: writing failed", self.path.display());
+                self.failure.set(anyhow::Error::new(error).context(context));
             }
         }
     }
 }
 
-impl MetricLogger for CurveLogger {
+impl MetricLogger for MetricLog {
     fn log(&mut self, update: MetricsUpdate, epoch: usize, split: &Split) {
         let mut line = Map::new();
         line.insert("split".into(), split.to_string().into());
         line.insert("epoch".into(), epoch.into());
-        for figure in update.entries_numeric {
-            let Some(name) = self.names.get(&figure.entry.metric_id) else { continue };
-            line.insert(name.clone(), Value::from(figure.numeric_entry.current()));
+        for metric in update.entries_numeric {
+            let Some(name) = self.names.get(&metric.entry.metric_id) else { continue };
+            // A step without this part of the loss.
+            if metric.numeric_entry.current().is_nan() {
+                continue;
+            }
+            line.insert(name.clone(), Value::from(metric.numeric_entry.current()));
             let latest = self.latest.entry((name.clone(), split.to_string())).or_default();
             if latest.0 != epoch {
                 *latest = (epoch, Vec::new());
             }
-            latest.1.push(figure.numeric_entry);
+            latest.1.push(metric.numeric_entry);
         }
         self.write(&Value::Object(line).to_string());
     }

@@ -1,4 +1,4 @@
-//! The figures of a training run as Burn metrics.
+//! The losses of training steps and the dev metrics, as Burn metrics. Their names come from the objective.
 
 use std::sync::Arc;
 
@@ -10,22 +10,44 @@ use burn::train::{
     },
 };
 
-use crate::train::dev_set::DevScores;
+use crate::{train::objective::DevMetric, ui::metric_key};
 
-/// The figures of one optimizer step.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct StepFigures {
-    /// What is minimised.
+/// The name of the total loss.
+pub const LOSS: &str = "Loss";
+
+/// The losses of one batch or one optimizer step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepMetrics {
+    /// The minimised sum.
     pub loss: f64,
-    /// The relation loss, unweighted.
-    pub relation_loss: f64,
-    /// The distillation loss, unweighted; 0 without distillation.
-    pub distillation_loss: f64,
+    /// The parts of the loss that the step computes, without their weights, by name.
+    pub parts: Vec<(&'static str, f64)>,
     /// The encoder's learning rate.
     pub learning_rate: f64,
 }
 
-impl ItemLazy for StepFigures {
+impl StepMetrics {
+    /// The metrics of an optimizer step: the means over its batches.
+    pub fn mean(batches: &[Self]) -> Self {
+        let n = batches.len().max(1) as f64;
+        let mean = |pick: &dyn Fn(&Self) -> f64| batches.iter().map(pick).sum::<f64>() / n;
+        let names = batches.first().into_iter().flat_map(|batch| &batch.parts);
+        Self {
+            loss: mean(&|batch| batch.loss),
+            parts: names
+                .map(|&(name, _)| (name, mean(&|batch| batch.part(name).unwrap_or(f64::NAN))))
+                .collect(),
+            learning_rate: mean(&|batch| batch.learning_rate),
+        }
+    }
+
+    /// The part of this name, if the step computes it.
+    fn part(&self, name: &str) -> Option<f64> {
+        self.parts.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+    }
+}
+
+impl ItemLazy for StepMetrics {
     type ItemSync = Self;
 
     fn sync(self) -> Self {
@@ -33,11 +55,17 @@ impl ItemLazy for StepFigures {
     }
 }
 
-/// The dev scores at the end of an epoch; `None` when the evaluation was interrupted.
-#[derive(Clone, Copy, Debug)]
-pub struct DevFigures(pub Option<DevScores>);
+impl Adaptor<StepMetrics> for StepMetrics {
+    fn adapt(&self) -> StepMetrics {
+        self.clone()
+    }
+}
 
-impl ItemLazy for DevFigures {
+/// The dev metrics at the end of an epoch, in the objective's order; `None` if the evaluation was interrupted.
+#[derive(Clone, Debug)]
+pub struct DevItem(pub Option<Vec<f64>>);
+
+impl ItemLazy for DevItem {
     type ItemSync = Self;
 
     fn sync(self) -> Self {
@@ -45,71 +73,71 @@ impl ItemLazy for DevFigures {
     }
 }
 
-impl Adaptor<StepFigures> for StepFigures {
-    fn adapt(&self) -> StepFigures {
-        *self
+impl Adaptor<DevItem> for DevItem {
+    fn adapt(&self) -> DevItem {
+        self.clone()
     }
 }
 
-impl Adaptor<DevFigures> for DevFigures {
-    fn adapt(&self) -> DevFigures {
-        *self
-    }
-}
+/// Picks a number out of an item; `None` if the item lacks it.
+type Pick<T> = Arc<dyn Fn(&T) -> Option<f64> + Send + Sync>;
 
-/// One number out of the items that training produces.
-pub struct Figure<T> {
+/// One number of the items that training produces. Items without it leave it NaN, which no display shows.
+#[derive(Clone)]
+pub struct ItemMetric<T> {
     name: MetricName,
-    pick: fn(&T) -> f64,
-    higher_is_better: bool,
+    pick: Pick<T>,
+    attributes: NumericAttributes,
     value: f64,
     sum: f64,
     count: usize,
 }
 
-impl<T> Clone for Figure<T> {
-    fn clone(&self) -> Self {
-        Self { name: self.name.clone(), ..*self }
-    }
-}
-
-impl<T> Figure<T> {
-    fn new(name: &str, higher_is_better: bool, pick: fn(&T) -> f64) -> Self {
+impl<T> ItemMetric<T> {
+    fn new(
+        name: &str,
+        attributes: NumericAttributes,
+        pick: impl Fn(&T) -> Option<f64> + Send + Sync + 'static,
+    ) -> Self {
         let name = Arc::new(name.to_string());
-        Self { name, pick, higher_is_better, value: f64::NAN, sum: 0.0, count: 0 }
+        Self { name, pick: Arc::new(pick), attributes, value: f64::NAN, sum: 0.0, count: 0 }
     }
 }
 
-/// The figures of training steps.
-pub fn step_figures(with_distillation: bool) -> Vec<Figure<StepFigures>> {
-    let mut figures = vec![
-        Figure::new("Loss", false, |step: &StepFigures| step.loss),
-        Figure::new("Learning Rate", false, |step: &StepFigures| step.learning_rate),
+/// The metrics of training steps: the loss, the learning rate and, if there are several, the parts of the loss.
+pub fn step_metrics(parts: &[&'static str]) -> Vec<ItemMetric<StepMetrics>> {
+    let lower = || NumericAttributes { unit: None, higher_is_better: false };
+    let mut metrics = vec![
+        ItemMetric::new(LOSS, lower(), |step: &StepMetrics| Some(step.loss)),
+        ItemMetric::new("Learning Rate", lower(), |step: &StepMetrics| Some(step.learning_rate)),
     ];
-    if with_distillation {
-        figures.push(Figure::new("Relation Loss", false, |step| step.relation_loss));
-        figures.push(Figure::new("Distillation Loss", false, |step| step.distillation_loss));
+    if parts.len() > 1 {
+        let part =
+            |&name| ItemMetric::new(name, lower(), move |step: &StepMetrics| step.part(name));
+        metrics.extend(parts.iter().map(part));
     }
-    figures
+    metrics
 }
 
-/// The name of the figure that picks the best model and stops early.
-pub const DEV_F1: &str = "F1";
-
-/// The figures of dev evaluations, in per cent.
-pub fn dev_figures() -> Vec<Figure<DevFigures>> {
-    fn percent(figures: &DevFigures, pick: fn(&DevScores) -> f64) -> f64 {
-        figures.0.as_ref().map_or(f64::NAN, |scores| 100.0 * pick(scores))
-    }
-    vec![
-        Figure::new(DEV_F1, true, |figures| percent(figures, |scores| scores.f1)),
-        Figure::new("Ign F1", true, |figures| percent(figures, |scores| scores.ign_f1)),
-        Figure::new("Precision", true, |figures| percent(figures, |scores| scores.precision)),
-        Figure::new("Recall", true, |figures| percent(figures, |scores| scores.recall)),
-    ]
+/// The metrics of dev evaluations, scaled for display.
+pub fn dev_metrics(metrics: &[DevMetric]) -> Vec<ItemMetric<DevItem>> {
+    let metric = |(index, &DevMetric { name, scale }): (usize, &DevMetric)| {
+        let attributes = NumericAttributes { unit: None, higher_is_better: true };
+        let pick = move |item: &DevItem| Some(scale * item.0.as_ref()?.get(index)?);
+        ItemMetric::new(name, attributes, pick)
+    };
+    metrics.iter().enumerate().map(metric).collect()
 }
 
-impl<T: 'static> Metric for Figure<T> {
+/// Dev metrics by key, as `results.json` and the training state have them.
+pub fn by_key(metrics: &[DevMetric], values: &[f64]) -> crate::run::directory::DevMetrics {
+    metrics.iter().zip(values).map(|(metric, &value)| (metric_key(metric.name), value)).collect()
+}
+
+impl<T: 'static> Metric for ItemMetric<T>
+where
+    T: Clone,
+{
     type Input = T;
 
     fn name(&self) -> MetricName {
@@ -117,15 +145,17 @@ impl<T: 'static> Metric for Figure<T> {
     }
 
     fn attributes(&self) -> MetricAttributes {
-        NumericAttributes { unit: None, higher_is_better: self.higher_is_better }.into()
+        self.attributes.clone().into()
     }
 
     fn update(&mut self, item: &T, _: &MetricMetadata) -> SerializedEntry {
-        self.value = (self.pick)(item);
-        self.sum += self.value;
-        self.count += 1;
+        self.value = (self.pick)(item).unwrap_or(f64::NAN);
+        if !self.value.is_nan() {
+            self.sum += self.value;
+            self.count += 1;
+        }
         let mean = self.sum / self.count as f64;
-        let formatted = if self.count == 1 {
+        let formatted = if self.count <= 1 {
             format_float(self.value, 4)
         } else {
             format!("epoch {} - step {}", format_float(mean, 4), format_float(self.value, 4))
@@ -138,7 +168,7 @@ impl<T: 'static> Metric for Figure<T> {
     }
 }
 
-impl<T> Numeric for Figure<T> {
+impl<T> Numeric for ItemMetric<T> {
     fn value(&self) -> NumericEntry {
         NumericEntry::Value(self.value)
     }
@@ -148,16 +178,27 @@ impl<T> Numeric for Figure<T> {
     }
 }
 
-impl StepFigures {
-    /// The figures of an optimizer step from those of its batches.
-    pub fn mean(batches: &[Self]) -> Self {
-        let n = batches.len().max(1) as f64;
-        let mean = |pick: fn(&Self) -> f64| batches.iter().map(pick).sum::<f64>() / n;
-        Self {
-            loss: mean(|batch| batch.loss),
-            relation_loss: mean(|batch| batch.relation_loss),
-            distillation_loss: mean(|batch| batch.distillation_loss),
-            learning_rate: mean(|batch| batch.learning_rate),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_the_mean_of_each_part_over_its_batches() {
+        let batch = |loss, part| StepMetrics {
+            loss,
+            parts: vec![("Relation Loss", part)],
+            learning_rate: 0.0,
+        };
+        let step = StepMetrics::mean(&[batch(1.0, 2.0), batch(2.0, 4.0)]);
+        assert_eq!(step, batch(1.5, 3.0));
+    }
+
+    #[test]
+    fn a_single_part_of_the_loss_is_not_shown_beside_it() {
+        let names = |parts: &[&'static str]| -> Vec<String> {
+            step_metrics(parts).iter().map(|metric| metric.name.to_string()).collect()
+        };
+        assert_eq!(names(&["A"]), ["Loss", "Learning Rate"]);
+        assert_eq!(names(&["A", "B"]), ["Loss", "Learning Rate", "A", "B"]);
     }
 }

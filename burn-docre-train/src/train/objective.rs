@@ -1,140 +1,135 @@
-//! The model as Burn's `Learner` sees it: what one batch contributes, and what a dev evaluation is.
+//! The objective of a stage: the model that it trains, the batches that it reads, the loss that it minimises, and its
+//! dev evaluation.
+//!
+//! The training loop, the optimizer, checkpoints, metrics and the terminal interface know nothing else of a stage. Two
+//! objectives exist: [`RelationObjective`](super::objectives::RelationObjective) and
+//! [`DistillationObjective`](super::objectives::DistillationObjective).
 
-use std::sync::Arc;
+use std::{fmt::Debug, path::Path};
 
+use anyhow::Result;
 use burn::{
     backend::Autodiff,
-    module::Module,
+    data::dataloader::Progress,
+    module::{AutodiffModule, Module, ModuleDisplay, ModuleVisitor},
     tensor::{ElementConversion, Tensor, backend::Backend},
-    train::{InferenceStep, LearningComponentsMarker, TrainOutput, TrainStep},
 };
-use burn_docre::{
-    inference::Inference,
-    loss::{DistillationLoss, RelationLoss},
-    model::{DocReModel, ModelConfig},
-    nn::{
-        dropout,
-        precision::{Precision, with_precision},
-    },
-    ops::DocReBackend,
-};
+use burn_docre::ops::DocReBackend;
 
-use crate::{
-    config::{DistillationConfig, LossConfig},
-    train::{
-        loader::{DevRequest, TrainBatch},
-        metrics::{DevFigures, StepFigures},
-        optim::{GroupedAdamW, WarmupLinear},
-    },
-};
+/// Everything that a stage minimises and measures.
+///
+/// An objective may hold data, such as documents or soft labels; clones should share it.
+pub trait Objective<B: DocReBackend>: Clone + Debug + Send + Sync + 'static {
+    /// The module that is trained. It may hold several models, of which each step updates one.
+    type Model: AutodiffModule<Autodiff<B>, InnerModule = Self::InnerModel>
+        + ModuleDisplay
+        + 'static;
+    /// The same module without gradients.
+    type InnerModel: Module<B> + ModuleDisplay + 'static;
+    /// An item of the training set, such as a document.
+    type Example: Send + Sync + 'static;
+    /// The tensors of one forward and backward pass.
+    type Batch: Send + 'static;
 
-/// What a stage minimises.
-#[derive(Clone, Debug)]
-pub struct Objective {
-    /// The model's configuration.
-    pub model: Arc<ModelConfig>,
-    /// The relation loss.
-    pub relation: RelationLoss,
-    /// Its weight.
-    pub relation_weight: f64,
-    /// The distillation loss and its weight.
-    pub distillation: Option<(DistillationLoss, f64)>,
-    /// The precision of forward and backward passes.
-    pub precision: Precision,
-}
+    /// Builds the batch of `examples` on `device`.
+    ///
+    /// # Errors
+    /// If data that belongs to the examples cannot be read.
+    fn batch(&self, examples: &[&Self::Example], device: &B::Device) -> Result<Self::Batch>;
 
-impl Objective {
-    /// The objective that a stage's configuration describes.
-    pub fn new(
-        model: Arc<ModelConfig>,
-        loss: LossConfig,
-        distillation: Option<DistillationConfig>,
-        precision: Precision,
-    ) -> Self {
-        let (relation_weight, distillation) =
-            distillation.map_or((1.0, None), |distillation| distillation.resolve());
-        let relation = loss.resolve();
-        Self { model, relation, relation_weight, distillation, precision }
+    /// The names of all loss parts, as in `Relation Loss`.
+    fn loss_parts(&self) -> Vec<&'static str>;
+
+    /// The loss of a batch in optimizer step `step`, with some or all of [`loss_parts`](Self::loss_parts).
+    fn loss(&self, model: &Self::Model, batch: Self::Batch, step: Step) -> Loss<Autodiff<B>>;
+
+    /// Visits the modules that optimizer step `step` updates; all of them unless overridden.
+    ///
+    /// The other parameters get no gradient step, no weight decay and no decay of their moments, even if the loss depends
+    /// on them.
+    fn visit_updated<V>(&self, model: &Self::Model, _step: Step, visitor: &mut V)
+    where
+        V: ModuleVisitor<Autodiff<B>>,
+    {
+        model.visit(visitor);
     }
 
-    /// The loss of a batch and its parts.
-    fn loss<B: Backend>(
+    /// Visits the encoders of the model; their parameters train at the encoder's rates.
+    fn visit_encoders<V>(&self, model: &Self::Model, visitor: &mut V)
+    where
+        V: ModuleVisitor<Autodiff<B>>;
+
+    /// The metrics of a dev evaluation. The first one decides which epoch is the best.
+    fn dev_metrics(&self) -> Vec<DevMetric>;
+
+    /// The dev metrics of `model`, in the order of [`dev_metrics`](Self::dev_metrics).
+    ///
+    /// Reports the number of evaluated documents to `go_on`; returns `None` as soon as `go_on` returns false.
+    ///
+    /// # Errors
+    /// If a logit is NaN.
+    fn evaluate(
         &self,
-        logits: Tensor<B, 2>,
-        labels: Tensor<B, 2>,
-        teacher_logits: Option<Tensor<B, 2>>,
-    ) -> (Tensor<B, 1>, StepFigures) {
-        let relation = self.relation.forward(logits.clone(), labels);
-        let mut figures =
-            StepFigures { relation_loss: scalar(relation.clone()), ..StepFigures::default() };
-        let mut loss = relation.mul_scalar(self.relation_weight);
-        figures.loss = self.relation_weight * figures.relation_loss;
-        if let (Some((distillation, weight)), Some(teacher_logits)) =
-            (self.distillation, teacher_logits)
-        {
-            let distillation = distillation.forward(logits, teacher_logits);
-            figures.distillation_loss = scalar(distillation.clone());
-            figures.loss += weight * figures.distillation_loss;
-            loss = loss + distillation.mul_scalar(weight);
+        model: &Self::InnerModel,
+        device: &B::Device,
+        go_on: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<Option<Vec<f64>>>;
+
+    /// Writes `model` to `directory`.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    fn save(&self, model: &Self::InnerModel, directory: &Path) -> Result<()>;
+}
+
+/// The position of an optimizer step in its stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The number of the step in the stage, from 1.
+    pub number: usize,
+    /// The number of its epoch, from 1.
+    pub epoch: usize,
+}
+
+/// A metric of the dev evaluation; higher is better.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DevMetric {
+    /// The name, as in `Ign F1`.
+    pub name: &'static str,
+    /// The factor of the displayed value: 100 for a fraction that is shown in per cent.
+    pub scale: f64,
+}
+
+impl DevMetric {
+    /// A fraction that is shown in per cent.
+    pub const fn percent(name: &'static str) -> Self {
+        Self { name, scale: 100.0 }
+    }
+}
+
+/// The loss of a batch: a weighted sum of named parts.
+pub struct Loss<B: Backend> {
+    pub(super) tensor: Tensor<B, 1>,
+    /// The value of the sum.
+    pub(super) value: f64,
+    /// The parts without their weights.
+    pub(super) parts: Vec<(&'static str, f64)>,
+}
+
+impl<B: Backend> Loss<B> {
+    /// `weight · part`.
+    pub fn part(name: &'static str, part: Tensor<B, 1>, weight: f64) -> Self {
+        let value: f64 = part.clone().into_scalar().elem();
+        Self { tensor: part.mul_scalar(weight), value: weight * value, parts: vec![(name, value)] }
+    }
+
+    /// The sum of both losses.
+    pub fn plus(mut self, other: Self) -> Self {
+        self.parts.extend(other.parts);
+        Self {
+            tensor: self.tensor + other.tensor,
+            value: self.value + other.value,
+            parts: self.parts,
         }
-        (loss, figures)
     }
 }
-
-/// A model in training.
-#[derive(Module, Debug)]
-pub struct Trainee<B: Backend> {
-    /// The model.
-    pub model: DocReModel<B>,
-    #[module(skip)]
-    objective: Objective,
-}
-
-impl<B: Backend> Trainee<B> {
-    /// Trains `model` towards `objective`.
-    pub fn new(model: DocReModel<B>, objective: Objective) -> Self {
-        Self { model, objective }
-    }
-}
-
-impl<B: DocReBackend> TrainStep for Trainee<Autodiff<B>> {
-    type Input = TrainBatch<Autodiff<B>>;
-    type Output = StepFigures;
-
-    fn step(&self, batch: TrainBatch<Autodiff<B>>) -> TrainOutput<StepFigures> {
-        dropout::seed(batch.dropout_seed);
-        let model = with_precision(self.model.clone(), self.objective.precision);
-        let logits = model.forward(&batch.inputs).logits;
-        let (loss, figures) = self.objective.loss(logits, batch.labels, batch.teacher_logits);
-        let grads = loss.mul_scalar(batch.weight).backward();
-        TrainOutput::new(self, grads, figures)
-    }
-}
-
-impl<B: DocReBackend> InferenceStep for Trainee<B> {
-    type Input = DevRequest<B>;
-    type Output = DevFigures;
-
-    fn step(&self, request: DevRequest<B>) -> DevFigures {
-        let model = with_precision(self.model.clone(), self.objective.precision);
-        let inference = Inference::new(model, self.objective.model.clone(), request.device);
-        let scores = request.dev.score(&inference, request.go_on).unwrap_or_else(|error| {
-            request.failure.set(format!("dev evaluation: {error}"));
-            None
-        });
-        DevFigures(scores)
-    }
-}
-
-/// A scalar tensor's value.
-fn scalar<B: Backend>(tensor: Tensor<B, 1>) -> f64 {
-    tensor.into_scalar().elem()
-}
-
-/// The types of a training run on `B`.
-pub type Components<B> = LearningComponentsMarker<
-    Autodiff<B>,
-    WarmupLinear,
-    Trainee<Autodiff<B>>,
-    GroupedAdamW<Trainee<Autodiff<B>>, Autodiff<B>>,
->;

@@ -1,25 +1,53 @@
-//! Where a stage stands. The file is the commit: it names the checkpoint and the epochs that count, and what it does not
-//! name does not exist.
+//! The progress of a stage. The file is the commit: it names the checkpoint and the epochs that count, and what it does
+//! not name does not exist.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{run::files, train::dev_set::DevScores};
+use crate::{
+    run::{directory::DevMetrics, files},
+    train::metrics::{LOSS, StepMetrics},
+    ui::metric_key,
+};
 
 /// The result of one epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Mean training loss of its optimizer steps.
     pub loss: f64,
-    /// Dev scores at its end.
-    pub dev: DevScores,
+    /// Mean of each part of the loss, by key, if there are several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, f64>,
+    /// Dev metrics at its end.
+    pub dev: DevMetrics,
 }
 
-/// Where a stage stands: the commit point of its checkpoints.
+/// A sum of values and their number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sum {
+    total: f64,
+    count: usize,
+}
+
+impl Sum {
+    fn add(&mut self, value: f64) {
+        self.total += value;
+        self.count += 1;
+    }
+
+    fn mean(self) -> f64 {
+        self.total / self.count.max(1) as f64
+    }
+}
+
+/// The progress of a stage: the commit point of its checkpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingState {
@@ -31,50 +59,81 @@ pub struct TrainingState {
     pub step: usize,
     /// Epochs completed, dev evaluation included.
     pub epochs_done: usize,
-    /// Batches of the epoch in progress that are behind us.
+    /// Batches of the epoch in progress that are done.
     pub batches_done: usize,
-    /// Sum of the losses of the epoch in progress.
-    pub loss_sum: f64,
-    /// Number of the losses in the sum.
-    pub loss_count: usize,
+    /// The loss and its parts over the steps of the epoch in progress, by key.
+    pub losses: BTreeMap<String, Sum>,
     /// Bytes of `metrics.jsonl` that belong to this state.
     pub metrics_bytes: u64,
+    /// The epoch with the best deciding metric, the first of equals.
+    pub best_epoch: Option<usize>,
     /// The completed epochs.
     pub history: Vec<EpochRecord>,
 }
 
 impl TrainingState {
-    /// The state in a stage's directory; a new one where there is none.
+    /// The state in a stage's directory; a new one if there is none.
+    ///
+    /// # Errors
+    /// If the file is damaged.
     pub fn load(directory: &Path) -> Result<Self> {
         let path = Self::path(directory);
         if path.exists() { files::read_json(&path) } else { Ok(Self::default()) }
     }
 
     /// Writes the state; from now on a resumed run starts here.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn commit(&self, directory: &Path) -> Result<()> {
         files::write_json(&Self::path(directory), self)
     }
 
-    /// The epoch with the best dev F1, the first of equals.
-    pub fn best(&self) -> Option<EpochRecord> {
-        self.history.iter().copied().reduce(
-            |best, next| {
-                if next.dev.f1 > best.dev.f1 { next } else { best }
-            },
-        )
+    /// Counts an optimizer step.
+    pub fn add_step(&mut self, step: &StepMetrics) {
+        self.step += 1;
+        self.losses.entry(metric_key(LOSS)).or_default().add(step.loss);
+        for (name, value) in &step.parts {
+            self.losses.entry(metric_key(name)).or_default().add(*value);
+        }
     }
 
-    /// Makes the best epoch's model, if it waits in `stage`, the model directory `model`, and removes what waits besides.
+    /// Ends the epoch in progress; `is_best` marks it as the best so far.
+    pub fn end_epoch(&mut self, epoch: usize, dev: DevMetrics, is_best: bool) {
+        let mut means: BTreeMap<String, f64> = std::mem::take(&mut self.losses)
+            .into_iter()
+            .map(|(name, sum)| (name, sum.mean()))
+            .collect();
+        let loss = means.remove(&metric_key(LOSS)).unwrap_or(0.0);
+        let parts = if means.len() > 1 { means } else { BTreeMap::new() };
+        self.history.push(EpochRecord { epoch, loss, parts, dev });
+        if is_best {
+            self.best_epoch = Some(epoch);
+        }
+        self.epochs_done = epoch;
+        self.batches_done = 0;
+    }
+
+    /// The record of the best epoch.
+    pub fn best(&self) -> Option<&EpochRecord> {
+        self.history.iter().find(|record| Some(record.epoch) == self.best_epoch)
+    }
+
+    /// Moves the best epoch's pending model, if there is one in `stage`, to the model directory `model`, and removes all
+    /// other pending models.
     ///
-    /// A model waits until the state that names its epoch is on disk: else a kill in between could leave the weights of
-    /// an epoch that never was.
+    /// A model is pending until the state that names its epoch is on disk: otherwise a kill in between could leave the
+    /// weights of an epoch that never was.
+    ///
+    /// # Errors
+    /// If a directory cannot be read, moved or removed.
     pub fn publish(&self, stage: &Path, model: &Path) -> Result<()> {
-        let best = self.best().map(|best| waiting_model(stage, best.epoch));
+        let best = self.best_epoch.map(|epoch| pending_model(stage, epoch));
         let context = || format!("{}: its models cannot be moved", stage.display());
         for entry in std::fs::read_dir(stage).with_context(context)? {
             let path = entry.with_context(context)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if !name.starts_with(WAITING_MODEL) {
+            if !name.starts_with(PENDING_MODEL) {
                 continue;
             }
             let is_best = best.as_ref() == Some(&path);
@@ -94,31 +153,41 @@ impl TrainingState {
     }
 }
 
-const WAITING_MODEL: &str = "model.epoch-";
+const PENDING_MODEL: &str = "model.epoch-";
 
-/// Where the model of an epoch waits until the state names the epoch.
-pub fn waiting_model(stage: &Path, epoch: usize) -> PathBuf {
-    stage.join(format!("{WAITING_MODEL}{epoch}"))
+/// The directory of an epoch's model until the state names the epoch.
+pub fn pending_model(stage: &Path, epoch: usize) -> PathBuf {
+    stage.join(format!("{PENDING_MODEL}{epoch}"))
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
 
-    /// The record of an epoch that scored `f1`.
-    pub fn record(epoch: usize, f1: f64) -> EpochRecord {
-        let dev = DevScores { f1, ign_f1: f1, precision: f1, recall: f1 };
-        EpochRecord { epoch, loss: 0.0, dev }
-    }
-
+    /// The state after epochs with these values of the deciding metric.
     fn after(f1_by_epoch: &[f64]) -> TrainingState {
-        let history = f1_by_epoch.iter().enumerate().map(|(i, &f1)| record(i + 1, f1)).collect();
-        TrainingState { history, ..TrainingState::default() }
+        let mut state = TrainingState::default();
+        let mut best = f64::NEG_INFINITY;
+        for (i, &f1) in f1_by_epoch.iter().enumerate() {
+            state.end_epoch(i + 1, DevMetrics::from([("f1".into(), f1)]), f1 > best);
+            best = best.max(f1);
+        }
+        state
     }
 
     #[test]
-    fn the_first_of_equal_epochs_is_the_best() {
-        assert_eq!(after(&[0.2, 0.5, 0.5]).best().map(|best| best.epoch), Some(2));
+    fn the_history_has_the_means_of_the_loss_and_of_several_parts() {
+        let mut state = TrainingState::default();
+        // The parts alternate.
+        for (loss, part) in [(1.0, ("E Step", 4.0)), (2.0, ("M Step", 6.0)), (3.0, ("E Step", 5.0))]
+        {
+            state.add_step(&StepMetrics { loss, parts: vec![part], learning_rate: 0.1 });
+        }
+        state.end_epoch(1, DevMetrics::new(), true);
+        let record = state.best().unwrap();
+        assert_eq!(record.loss, 2.0);
+        assert_eq!(record.parts, BTreeMap::from([("e_step".into(), 4.5), ("m_step".into(), 6.0)]));
+        assert_eq!((state.step, state.losses.len()), (3, 0));
     }
 
     #[test]
@@ -127,9 +196,9 @@ pub mod tests {
         let model = stage.path().join("model");
         let weights = || std::fs::read_to_string(model.join("weights")).ok();
         let save = |epoch: usize| {
-            let waiting = waiting_model(stage.path(), epoch);
-            std::fs::create_dir(&waiting).unwrap();
-            std::fs::write(waiting.join("weights"), epoch.to_string()).unwrap();
+            let pending = pending_model(stage.path(), epoch);
+            std::fs::create_dir(&pending).unwrap();
+            std::fs::write(pending.join("weights"), epoch.to_string()).unwrap();
         };
         let publish = |state: &TrainingState| state.publish(stage.path(), &model).unwrap();
         save(1);

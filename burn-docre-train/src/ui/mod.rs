@@ -4,6 +4,7 @@
 
 pub mod renderer;
 pub mod signals;
+pub mod table;
 pub mod terminal;
 
 use std::{
@@ -16,19 +17,12 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
+use crate::cli::LogFormat;
+
 /// How often a long task says where it stands when there is no terminal.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// After so much silence the program says that it is still at work.
 const SILENCE: Duration = Duration::from_secs(9);
-
-/// The form of the lines on standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// Sentences.
-    Human,
-    /// One JSON object a line.
-    Json,
-}
 
 /// The program's voice; clones speak for the same program.
 #[derive(Clone)]
@@ -55,7 +49,7 @@ impl Ui {
     }
 
     /// From now on breaks any silence of ten seconds, whatever the program is at.
-    pub fn never_be_silent(&self) {
+    pub fn start_heartbeat(&self) {
         let ui = self.clone();
         let started = Instant::now();
         // Without the thread there are fewer lines; nothing else changes.
@@ -226,6 +220,11 @@ impl Drop for Task {
             self.ui.screen().n_bars -= 1;
         }
     }
+}
+
+/// The key of a metric in files: `ign_f1` for `Ign F1`.
+pub fn metric_key(name: &str) -> String {
+    name.to_lowercase().replace(' ', "_")
 }
 
 /// `73` → `1m13s`.

@@ -21,7 +21,10 @@ use burn::{
 };
 use serde_json::json;
 
-use crate::ui::{LogFormat, REPORT_INTERVAL, Ui, duration, terminal};
+use crate::{
+    cli::LogFormat,
+    ui::{REPORT_INTERVAL, Ui, duration, metric_key, terminal},
+};
 
 type BoxedRenderer = Box<dyn MetricsRenderer>;
 
@@ -77,9 +80,8 @@ impl StageRenderer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `done` of `total` dev documents are evaluated at the end of the epoch.
-    pub fn evaluating(&self, done: usize, total: usize, epoch: &Progress) {
-        let progress = Progress::new(done, total);
+    /// Shows the progress of the dev evaluation at the end of an epoch.
+    pub fn evaluating(&self, progress: Progress, epoch: &Progress) {
         let indicators = vec![
             ProgressType::Detailed { tag: "Epoch".into(), progress: epoch.clone() },
             ProgressType::Detailed { tag: "Dev documents".into(), progress: progress.clone() },
@@ -93,13 +95,22 @@ impl StageRenderer {
     }
 }
 
+/// Whether the item has no such number, as a step without one part of the loss.
+fn is_absent(state: &MetricState) -> bool {
+    matches!(state, MetricState::Numeric(_, value) if value.current().is_nan())
+}
+
 impl MetricsRendererTraining for StageRenderer {
     fn update_train(&mut self, state: MetricState) {
-        self.inner().update_train(state);
+        if !is_absent(&state) {
+            self.inner().update_train(state);
+        }
     }
 
     fn update_valid(&mut self, state: MetricState) {
-        self.inner().update_valid(state);
+        if !is_absent(&state) {
+            self.inner().update_valid(state);
+        }
     }
 
     fn render_train(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
@@ -174,7 +185,7 @@ impl LineRenderer {
         match state {
             MetricState::Numeric(entry, value) => {
                 let name = self.names.get(&entry.metric_id)?;
-                Some((key(name), value.current()))
+                Some((metric_key(name), value.current()))
             }
             MetricState::Generic(_) => None,
         }
@@ -213,7 +224,7 @@ impl LineRenderer {
         if let (Some(per_second), Some(left)) = (per_second, left) {
             human += &format!(", {per_second:.1} documents/s, {} left", duration(left));
         }
-        human += &figures(&self.train);
+        human += &metrics(&self.train);
         self.ui.line(&human, || {
             json!({ "event": "step", "stage": self.stage, "epoch": epoch.items_processed,
                     "epochs": epoch.items_total, "document": within.items_processed,
@@ -249,7 +260,7 @@ impl LineRenderer {
             self.stage,
             epoch.items_processed,
             epoch.items_total,
-            figures(&dev).replacen(',', "", 1)
+            metrics(&dev).replacen(',', "", 1)
         );
         self.ui.line(&human, || {
             json!({ "event": "epoch", "stage": self.stage, "epoch": epoch.items_processed,
@@ -258,13 +269,8 @@ impl LineRenderer {
     }
 }
 
-/// `Ign F1` → `ign_f1`.
-fn key(name: &str) -> String {
-    name.to_lowercase().replace(' ', "_")
-}
-
-fn figures(values: &BTreeMap<String, f64>) -> String {
-    let figure = |(name, value): (&String, &f64)| {
+fn metrics(values: &BTreeMap<String, f64>) -> String {
+    let metric = |(name, value): (&String, &f64)| {
         let name = name.replace('_', " ");
         match name.as_str() {
             "learning rate" => format!(", {name} {value:.2e}"),
@@ -272,7 +278,7 @@ fn figures(values: &BTreeMap<String, f64>) -> String {
             _ => format!(", {name} {value:.2}"),
         }
     };
-    values.iter().map(figure).collect()
+    values.iter().map(metric).collect()
 }
 
 impl MetricsRendererTraining for LineRenderer {

@@ -11,23 +11,31 @@ use signal_hook::{
     iterator::Signals,
 };
 
-/// Whether somebody asked the program to stop.
+/// A request to stop; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
 
 impl StopFlag {
+    /// Asks the work to stop at its next safe point.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the work should stop at its next safe point.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The error [`Stopped`] if the work should stop now; for work that has no state to keep.
+    /// Checks the flag; for work that has no state to keep.
+    ///
+    /// # Errors
+    /// [`Stopped`] if the flag is set.
     pub fn check(&self) -> Result<()> {
         if self.is_set() { Err(Stopped.into()) } else { Ok(()) }
     }
 }
 
-/// The work ended because somebody asked it to.
+/// The error of work that ended because its [`StopFlag`] was set.
 #[derive(Debug)]
 pub struct Stopped;
 
@@ -39,7 +47,10 @@ impl std::fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Listens for SIGINT and SIGTERM from now on; `on_second` runs before a second signal ends the process.
+/// Listens for SIGINT and SIGTERM from now on; calls `on_second` before a second signal ends the process.
+///
+/// # Errors
+/// If the signal handler or its thread cannot be installed.
 pub fn listen(on_second: fn()) -> Result<StopFlag> {
     let stop = StopFlag::default();
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("signals cannot be received")?;

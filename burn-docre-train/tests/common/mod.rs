@@ -19,9 +19,9 @@ spurious = 0.2
 
 [encoder.scratch]
 layers = 1
-width = 16
+hidden_size = 16
 heads = 2
-intermediate = 32
+intermediate_size = 32
 max_tokens = 192
 dropout = 0.1
 
@@ -29,9 +29,7 @@ dropout = 0.1
 kind = "kd-docre"
 emb_size = 16
 group_size = 8
-pair_attention = "axial-stack"
-axial_layers = 1
-axial_heads = 2
+mixer = { kind = "axial-stack", layers = 1, heads = 2 }
 
 [loss]
 kind = "afl-authors"
@@ -42,17 +40,17 @@ epochs = 3
 batch_size = 2
 accumulation = 2
 encoder_lr = 3e-3
-head_lr = 3e-3
+relation_lr = 3e-3
 encoder_weight_decay = 0.01
-head_weight_decay = 0.01
+relation_weight_decay = 0.01
 
 [stages.student]
 epochs = 2
 batch_size = 4
 encoder_lr = 3e-3
-head_lr = 3e-3
+relation_lr = 3e-3
 encoder_weight_decay = 0.0
-head_weight_decay = 0.0
+relation_weight_decay = 0.0
 checkpoint_every_steps = 1
 distillation = { kind = "mse" }
 
@@ -60,9 +58,9 @@ distillation = { kind = "mse" }
 epochs = 1
 batch_size = 4
 encoder_lr = 1e-3
-head_lr = 1e-3
+relation_lr = 1e-3
 encoder_weight_decay = 0.0
-head_weight_decay = 0.0
+relation_weight_decay = 0.0
 "#;
 
 /// A directory of its own for a test, with the tiny configuration in it.

@@ -149,9 +149,7 @@ pub fn dispatch<T: BackendTask>(
     task: T,
 ) -> Result<T::Output> {
     let Some(kind) = kind.or_else(|| BackendKind::compiled().first().copied()) else {
-        return Err(Error::Config(
-            "this build has no backend; build with `--features flex`".into(),
-        ));
+        return Err(Error::config("this build has no backend; build with `--features flex`"));
     };
     on_backend(kind, OnDevice { kind, device, task })?
 }
@@ -167,12 +165,12 @@ pub fn device<B: DocReBackend>(kind: BackendKind, number: usize) -> Result<B::De
 /// Number `number` of the devices found, at least one.
 fn numbered<T>(kind: BackendKind, number: usize, found: Vec<T>) -> Result<T> {
     let last = found.len() - 1;
-    found.into_iter().nth(number).ok_or_else(|| Error::Backend {
-        name: kind.to_string(),
-        reason: match last {
+    found.into_iter().nth(number).ok_or_else(|| {
+        let reason = match last {
             0 => format!("device {number} does not exist; there is only device 0"),
             _ => format!("device {number} does not exist; the devices found are 0 to {last}"),
-        },
+        };
+        Error::backend(kind, reason)
     })
 }
 
@@ -208,7 +206,7 @@ fn find_devices<B: DocReBackend>(kind: BackendKind) -> Result<Vec<(B::Device, De
         true => Err("it found no device on this machine".into()),
         false => Ok(found),
     });
-    found.map_err(|reason| Error::Backend { name: kind.to_string(), reason })
+    found.map_err(|reason| Error::backend(kind, reason))
 }
 
 /// Work that needs the type of a backend but no device.
@@ -264,7 +262,7 @@ fn on_backend<T: TypeTask>(kind: BackendKind, task: T) -> Result<T::Output> {
                 "not compiled in; build with `--features {missing}` (this build has: {})",
                 compiled.join(", ")
             );
-            Err(Error::Backend { name: missing.to_string(), reason })
+            Err(Error::backend(missing, reason))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Documents longer than the encoder: overlapping windows.
 //!
-//! Two windows follow the authors' rule: the first holds the document's beginning, closed by the closing tokens, the
-//! second the opening token and the document's end. Longer documents put evenly spaced windows in between. No token lies
-//! in more than two windows.
+//! Two windows follow the authors' rule: the first holds the document's beginning, closed by the
+//! closing tokens, the second the opening token and the document's end. Longer documents put evenly
+//! spaced windows in between. No token lies in more than two windows.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub struct Window {
     pub closed: bool,
 }
 
-/// How long windows are and what surrounds them.
+/// The length of windows and the number of their special tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowRule {
     /// The longest window in tokens.
@@ -49,14 +49,83 @@ impl WindowRule {
 
     /// Evenly spaced windows strictly between the first and the last.
     fn middle_windows(&self, n_tokens: usize) -> impl Iterator<Item = Window> {
-        let width = self.max_tokens - self.n_opening - self.n_closing;
+        let n_content = self.max_tokens - self.n_opening - self.n_closing;
         let last_start = n_tokens - (self.max_tokens - self.n_opening);
-        let max_stride = width - width / MIN_OVERLAP_DIVISOR;
+        let max_stride = n_content - n_content / MIN_OVERLAP_DIVISOR;
         let n_strides = last_start.div_ceil(max_stride);
         (1..n_strides).map(move |i| {
             let start = i * last_start / n_strides;
-            Window { content: start..start + width, opened: true, closed: true }
+            Window { content: start..start + n_content, opened: true, closed: true }
         })
+    }
+}
+
+/// The windows of a batch, on the host.
+pub(super) struct WindowPlan {
+    /// The windows, document by document.
+    pub(super) windows: Vec<PlannedWindow>,
+    /// The length of the longest window.
+    pub(super) longest_window: usize,
+    /// The length of the longest document.
+    pub(super) longest_document: usize,
+    /// Whether a document has several windows.
+    pub(super) is_windowed: bool,
+}
+
+/// A window with its place in the batch.
+pub(super) struct PlannedWindow {
+    /// The index of the document.
+    pub(super) document: usize,
+    /// The part of the document.
+    pub(super) window: Window,
+    /// Number of tokens put in front of the content.
+    pub(super) n_opening: usize,
+    /// Number of tokens in all.
+    pub(super) len: usize,
+    /// The packed row of the first token.
+    pub(super) first_row: usize,
+}
+
+impl PlannedWindow {
+    /// The position within the window of a token of the document.
+    pub(super) fn position(&self, token: usize) -> usize {
+        token - self.window.content.start + self.n_opening
+    }
+
+    /// The window's positions that hold content of the document.
+    pub(super) fn content_positions(&self) -> Range<usize> {
+        self.n_opening..self.n_opening + self.window.content.len()
+    }
+}
+
+impl WindowPlan {
+    /// Plans the windows of documents of these lengths.
+    ///
+    /// # Panics
+    /// If a document has no token.
+    pub(super) fn new(lengths: impl IntoIterator<Item = usize>, rule: WindowRule) -> Self {
+        let mut plan = Self {
+            windows: Vec::new(),
+            longest_window: 0,
+            longest_document: 0,
+            is_windowed: false,
+        };
+        let mut first_row = 0;
+        for (document, n_tokens) in lengths.into_iter().enumerate() {
+            assert!(n_tokens > 0, "an encoded document has its special tokens");
+            let windows = rule.windows(n_tokens);
+            plan.is_windowed |= windows.len() > 1;
+            plan.longest_document = plan.longest_document.max(n_tokens);
+            for window in windows {
+                let n_opening = if window.opened { rule.n_opening } else { 0 };
+                let n_closing = if window.closed { rule.n_closing } else { 0 };
+                let len = n_opening + window.content.len() + n_closing;
+                plan.windows.push(PlannedWindow { document, window, n_opening, len, first_row });
+                plan.longest_window = plan.longest_window.max(len);
+                first_row += len;
+            }
+        }
+        plan
     }
 }
 
@@ -80,6 +149,20 @@ mod tests {
                 Window { content: 34..97, opened: true, closed: false }
             ]
         );
+    }
+
+    #[test]
+    fn planned_windows_are_packed_one_after_the_other() {
+        let rule = WindowRule { max_tokens: 8, ..RULE };
+        let plan = WindowPlan::new([5, 11], rule);
+        let places: Vec<_> =
+            plan.windows.iter().map(|w| (w.document, w.n_opening, w.len, w.first_row)).collect();
+        assert_eq!(places, [(0, 0, 5, 0), (1, 0, 8, 5), (1, 1, 8, 13)]);
+        assert_eq!((plan.longest_window, plan.longest_document, plan.is_windowed), (8, 11, true));
+        // The last window holds tokens 4 to 10 behind its opening token.
+        assert_eq!(plan.windows[2].position(4), 1);
+        assert_eq!(plan.windows[2].content_positions(), 1..8);
+        assert!(!WindowPlan::new([5, 8], rule).is_windowed);
     }
 
     #[test]

@@ -1,6 +1,10 @@
-//! What a document is: plain data, no tensors.
+//! Documents as plain data, without tensors.
 //!
 //! A [`Document`] is DocRED's record with its names spelled out. Spans count words and are half open.
+
+use std::collections::HashSet;
+
+use crate::{Error, Result, data::relation::THRESHOLD_CLASS};
 
 /// One occurrence of an entity in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub struct EntityPair {
 /// A relation that holds between two entities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelationFact {
-    /// Which entities, in which order.
+    /// The head and the tail.
     pub pair: EntityPair,
     /// Class index in the [`RelationVocab`](crate::data::relation::RelationVocab); never the threshold class.
     pub relation: usize,
@@ -55,6 +59,123 @@ pub struct Document {
     pub entities: Vec<Entity>,
     /// The labelled facts; empty for unlabelled documents.
     pub facts: Vec<RelationFact>,
+}
+
+impl Document {
+    /// The largest number of entities that a [valid](Self::validate) document has. The indices of a model's entity
+    /// pairs are 32 bits wide.
+    pub const MAX_ENTITIES: usize = 46_340;
+
+    /// Checks that the document is consistent. Readers and writers of files, tokenization and
+    /// [`Extractor`](crate::Extractor) call it.
+    ///
+    /// Sentences and words may be empty, and a document may have no entity at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Document`] with the title, when
+    /// - an entity has no mention, or there are more than [`MAX_ENTITIES`](Self::MAX_ENTITIES);
+    /// - a mention is no span of at least one word in one sentence;
+    /// - a fact names an entity or an evidence sentence that does not exist, relates an entity to itself, has the
+    ///   threshold class as its relation, or repeats the pair and relation of an earlier fact.
+    pub fn validate(&self) -> Result<()> {
+        let checked = self.check_entities().and_then(|()| self.check_facts());
+        checked.map_err(|reason| self.error(reason))
+    }
+
+    /// Checks that the relation of each fact is below `n_classes`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Document`] with the title, when a fact's relation is the threshold class or not below `n_classes`.
+    pub fn validate_relations(&self, n_classes: usize) -> Result<()> {
+        check_relations(&self.facts, n_classes).map_err(|reason| self.error(reason))
+    }
+
+    fn error(&self, reason: String) -> Error {
+        Error::document(self.title.clone(), reason)
+    }
+
+    fn check_entities(&self) -> Result<(), String> {
+        let n_entities = self.entities.len();
+        if n_entities > Self::MAX_ENTITIES {
+            return Err(format!(
+                "{n_entities} entities; at most {} are possible",
+                Self::MAX_ENTITIES
+            ));
+        }
+        for (entity_index, entity) in self.entities.iter().enumerate() {
+            if entity.mentions.is_empty() {
+                return Err(format!("entity {entity_index} has no mentions"));
+            }
+            for (mention_index, mention) in entity.mentions.iter().enumerate() {
+                self.check_mention(mention).map_err(|reason| {
+                    format!("entity {entity_index}, mention {mention_index}: {reason}")
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_mention(&self, mention: &Mention) -> Result<(), String> {
+        let Mention { sentence, start, end, .. } = *mention;
+        let Some(words) = self.sentences.get(sentence) else {
+            let n_sentences = self.sentences.len();
+            return Err(format!("sentence {sentence} in a document of {n_sentences} sentences"));
+        };
+        if start < end && end <= words.len() {
+            return Ok(());
+        }
+        let n_words = words.len();
+        Err(format!(
+            "[{start}, {end}] is no span of words in sentence {sentence}, which has {n_words}"
+        ))
+    }
+
+    fn check_facts(&self) -> Result<(), String> {
+        let mut seen = HashSet::with_capacity(self.facts.len());
+        for fact in &self.facts {
+            self.check_fact(fact).map_err(|reason| of_fact(fact, &reason))?;
+            if !seen.insert((fact.pair, fact.relation)) {
+                return Err(of_fact(fact, "stated more than once"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_fact(&self, fact: &RelationFact) -> Result<(), String> {
+        let EntityPair { head, tail } = fact.pair;
+        let (n_entities, n_sentences) = (self.entities.len(), self.sentences.len());
+        if head >= n_entities || tail >= n_entities {
+            return Err(format!("the document has {n_entities} entities"));
+        }
+        if head == tail {
+            return Err("an entity is related to itself".to_owned());
+        }
+        if fact.relation == THRESHOLD_CLASS {
+            return Err("the threshold class is no relation".to_owned());
+        }
+        match fact.evidence.iter().find(|&&sentence| sentence >= n_sentences) {
+            Some(sentence) => {
+                Err(format!("evidence {sentence} in a document of {n_sentences} sentences"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Checks that the relation of each fact is a class below `n_classes` and not the threshold class.
+pub(crate) fn check_relations(facts: &[RelationFact], n_classes: usize) -> Result<(), String> {
+    let relations = THRESHOLD_CLASS + 1..n_classes;
+    match facts.iter().find(|fact| !relations.contains(&fact.relation)) {
+        Some(fact) => Err(of_fact(fact, &format!("no relation of the {n_classes} classes"))),
+        None => Ok(()),
+    }
+}
+
+fn of_fact(fact: &RelationFact, reason: &str) -> String {
+    let RelationFact { pair: EntityPair { head, tail }, relation, .. } = fact;
+    format!("fact with head {head}, tail {tail} and class {relation}: {reason}")
 }
 
 impl EntityPair {

@@ -9,7 +9,7 @@ const MAX_ELEMENT_BYTES: usize = 64 << 20;
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
-/// Why the next element could not be cut out.
+/// The reason why the next element could not be cut out.
 #[derive(Debug)]
 pub(crate) enum ScanError {
     /// The input could not be read.
@@ -69,7 +69,7 @@ impl<R: BufRead> ArrayScanner<R> {
                 self.position = Position::AfterArray;
                 return Ok(false);
             }
-            (_, true) => return broken("nothing where a document should be (a stray comma?)"),
+            (_, true) => return broken("nothing where an element should be (a stray comma?)"),
             (b']', false) => self.position = Position::AfterArray,
             (_, false) => self.position = Position::AfterComma,
         }
@@ -93,7 +93,7 @@ impl<R: BufRead> ArrayScanner<R> {
             None => "the file is empty".to_owned(),
             Some(byte) => format!("it starts with {:?}", byte.escape_ascii().to_string()),
         };
-        Err(ScanError::NotAnArray(format!("not a JSON array of documents: {found}")))
+        Err(ScanError::NotAnArray(format!("not a JSON array: {found}")))
     }
 
     /// Fails unless nothing but white space is left.
@@ -149,7 +149,7 @@ impl<R: BufRead> ArrayScanner<R> {
     }
 }
 
-/// Where in an element the scanner stands.
+/// The scanner's place in an element.
 #[derive(Default)]
 struct Nesting {
     depth: usize,
@@ -185,11 +185,11 @@ impl Nesting {
 
     fn unexpected_end(&self, element: &[u8]) -> &'static str {
         if self.depth > 0 || self.in_string {
-            "the file ends inside this document"
+            "the file ends inside this element"
         } else if element.iter().all(u8::is_ascii_whitespace) {
-            "the file ends where this document or the closing `]` should be"
+            "the file ends where this element or the closing `]` should be"
         } else {
-            "the file ends after this document, without the closing `]`"
+            "the file ends after this element, without the closing `]`"
         }
     }
 }

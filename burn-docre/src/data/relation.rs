@@ -21,7 +21,7 @@ const THRESHOLD_ID: &str = "Na";
 pub struct Relation {
     /// The identifier used in data files, for DocRED a Wikidata property (`P17`).
     pub id: String,
-    /// What people call it (`country`); equal to the id where no name is known.
+    /// Its name, such as `country`; equal to the id where no name is known.
     pub name: String,
 }
 
@@ -39,12 +39,12 @@ impl RelationVocab {
     ///
     /// [`Error::Config`] when `Na` is not first, an id is empty or occurs twice, or `Na` stands alone.
     pub fn new(relations: Vec<Relation>) -> Result<Self> {
-        Self::build(relations).map_err(Error::Config)
+        Self::build(relations).map_err(Error::config)
     }
 
     /// The 96 relations of DocRED and Re-DocRED, in the order of their `rel2id.json`.
     pub fn docred() -> Self {
-        Self::from_json(include_bytes!("docred_relations.json"))
+        Self::from_bytes(include_bytes!("docred_relations.json"))
             .expect("the table that comes with the library is valid")
     }
 
@@ -56,9 +56,11 @@ impl RelationVocab {
     /// [`Error::Format`] unless every index from 0 is used exactly once, every id occurs once, and
     /// `Na` is 0; [`Error::Io`] when a file cannot be read.
     pub fn from_rel2id(rel2id: &Path, rel_info: Option<&Path>) -> Result<Self> {
-        let Pairs(indices) = read_json::<Pairs<usize>>(rel2id)?;
+        let Pairs(indices) = read_json::<Pairs<usize>>(rel2id, "not a table of class indices")?;
         let names = match rel_info {
-            Some(path) => read_json::<BTreeMap<String, String>>(path)?,
+            Some(path) => {
+                read_json::<BTreeMap<String, String>>(path, "not a table of relation names")?
+            }
             None => BTreeMap::new(),
         };
         let relations =
@@ -74,7 +76,16 @@ impl RelationVocab {
     /// table; [`Error::Io`] when it cannot be read.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
-        Self::from_json(&bytes).map_err(|reason| Error::format(path, reason))
+        Self::parse(&bytes, path)
+    }
+
+    /// Reads a `relations.json` from memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] under the conditions of [`load`](Self::load).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::parse(bytes, Path::new("relations.json"))
     }
 
     /// An array of `{"id", "name"}` in class order.
@@ -86,6 +97,15 @@ impl RelationVocab {
     /// The class index of the relation `id`.
     pub fn index_of(&self, id: &str) -> Option<usize> {
         self.index.get(id).copied()
+    }
+
+    /// The class index of the relation `id`, which must be a relation and not the threshold class.
+    pub(crate) fn relation_index(&self, id: &str) -> Result<usize, String> {
+        match self.index_of(id) {
+            Some(THRESHOLD_CLASS) => Err(format!("{id:?} is no relation: no relation holds")),
+            Some(class) => Ok(class),
+            None => Err(format!("relation {id:?} is not in the vocabulary")),
+        }
     }
 
     /// The id of class `index`.
@@ -116,9 +136,10 @@ impl RelationVocab {
         self.relations.iter()
     }
 
-    fn from_json(bytes: &[u8]) -> Result<Self, String> {
-        let relations = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        Self::build(relations)
+    fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let relations = serde_json::from_slice(bytes)
+            .map_err(|error| Error::format(path, "not a table of relations").with_source(error))?;
+        Self::build(relations).map_err(|reason| Error::format(path, reason))
     }
 
     fn build(relations: Vec<Relation>) -> Result<Self, String> {
@@ -162,9 +183,10 @@ fn in_class_order(
     Ok(slots.into_iter().flatten().collect())
 }
 
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T> {
+/// Reads a JSON file; `mismatch` is the error's sentence where it holds something else.
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, mismatch: &str) -> Result<T> {
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::format(path, error))
+    serde_json::from_slice(&bytes).map_err(|error| Error::format(path, mismatch).with_source(error))
 }
 
 /// A JSON object as its list of pairs, so that a repeated key stays visible.

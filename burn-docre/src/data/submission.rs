@@ -1,16 +1,17 @@
 //! The DocRED submission format: a JSON array of predicted facts, one object each.
 //!
-//! `[{"title": …, "h_idx": 0, "t_idx": 3, "r": "P17", "evidence": [0, 2]}]`: what the leaderboard
-//! and the official scorer read. Our files may carry a `score` too, which both of them ignore.
+//! `[{"title": …, "h_idx": 0, "t_idx": 3, "r": "P17", "evidence": [0, 2]}]`: the format of
+//! the leaderboard and of the official scorer. Files of this crate may have a `score` too, which both of them ignore.
 
-use std::cell::Cell;
-use std::fmt;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufReader, Write};
 use std::path::Path;
 
-use serde::de::{DeserializeSeed, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+use crate::data::document::{EntityPair, RelationFact};
+use crate::data::json_array::{ArrayScanner, ScanError};
+use crate::data::relation::RelationVocab;
 use crate::{Error, Result};
 
 /// One predicted fact, as it stands in the file.
@@ -32,19 +33,29 @@ pub struct SubmittedFact {
     pub score: Option<f32>,
 }
 
-/// Reads a submission; a malformed record is an error that names the file and the record's position
-/// from 0.
+/// Reads a submission.
+///
+/// # Errors
+///
+/// [`Error::Format`] when the file is not an array, or a record is not a fact: the message has the record's position
+/// from 0. [`Error::Io`] when the file cannot be read.
 pub fn read_submission(path: &Path) -> Result<Vec<SubmittedFact>> {
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
-    let n_read = Cell::new(None);
-    let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-    Facts { n_read: &n_read }
-        .deserialize(&mut deserializer)
-        .and_then(|facts| deserializer.end().map(|()| facts))
-        .map_err(|cause| match n_read.get() {
-            Some(index) => Error::format(path, format!("record {index}: {cause}")),
-            None => Error::format(path, format!("not a list of predicted facts: {cause}")),
-        })
+    let file = File::open(path).map_err(|source| Error::io(path, "opening", source))?;
+    let mut scanner = ArrayScanner::new(BufReader::with_capacity(1 << 16, file));
+    let (mut facts, mut record) = (Vec::new(), Vec::new());
+    loop {
+        let found =
+            scanner.next_element(&mut record).map_err(|e| e.in_record(path, facts.len()))?;
+        if !found {
+            scanner.expect_end().map_err(|e| e.in_record(path, facts.len()))?;
+            return Ok(facts);
+        }
+        let fact = serde_json::from_slice(&record).map_err(|error| {
+            let reason = format!("record {} is no predicted fact", facts.len());
+            Error::format(path, reason).with_source(error)
+        })?;
+        facts.push(fact);
+    }
 }
 
 /// Writes the submission's JSON, one fact a line; also what `result.json` in a leaderboard archive
@@ -61,36 +72,36 @@ pub fn write_json(
     writer.write_all(b"\n]\n")
 }
 
-/// Reads the array record by record, so that an error knows its record.
-struct Facts<'a> {
-    /// The record being read; `None` outside the array.
-    n_read: &'a Cell<Option<usize>>,
-}
-
-impl<'de> DeserializeSeed<'de> for Facts<'_> {
-    type Value = Vec<SubmittedFact>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Facts<'_> {
-    type Value = Vec<SubmittedFact>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str("a JSON array of objects with title, h_idx, t_idx and r")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut records: A) -> Result<Self::Value, A::Error> {
-        let mut facts = Vec::new();
-        self.n_read.set(Some(0));
-        while let Some(fact) = records.next_element()? {
-            facts.push(fact);
-            self.n_read.set(Some(facts.len()));
+impl SubmittedFact {
+    /// The fact as it stands in a submission about the document `title`.
+    ///
+    /// # Panics
+    ///
+    /// When the fact's relation is no class of `vocab`.
+    pub fn new(title: &str, fact: &RelationFact, vocab: &RelationVocab) -> Self {
+        Self {
+            title: title.to_owned(),
+            h_idx: fact.pair.head,
+            t_idx: fact.pair.tail,
+            r: vocab.id(fact.relation).to_owned(),
+            evidence: fact.evidence.clone(),
+            score: None,
         }
-        self.n_read.set(None);
-        Ok(facts)
+    }
+
+    /// The pair of entities.
+    pub fn pair(&self) -> EntityPair {
+        EntityPair { head: self.h_idx, tail: self.t_idx }
+    }
+}
+
+impl ScanError {
+    fn in_record(self, path: &Path, index: usize) -> Error {
+        match self {
+            Self::Io(source) => Error::io(path, "reading", source),
+            Self::NotAnArray(reason) => Error::format(path, reason),
+            Self::Broken(reason) => Error::format(path, format!("record {index}: {reason}")),
+        }
     }
 }
 
@@ -159,13 +170,13 @@ mod tests {
             "null",
         ] {
             let error = error_of(format!("[{good},{bad}]").as_bytes());
-            assert!(error.contains("record 1: "), "{error}");
+            assert!(error.contains("record 1 "), "{error}");
         }
     }
 
     #[test]
     fn a_file_that_is_no_submission_is_an_error() {
-        for json in ["", "{}", "[", "null", "[] []", "\u{feff}[]"] {
+        for json in ["", "{}", "[", "null", "[] []"] {
             error_of(json.as_bytes());
         }
         error_of(b"[{\"title\":\"\xff\",\"h_idx\":0,\"t_idx\":1,\"r\":\"P1\"}]");

@@ -6,8 +6,9 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
-use super::{EncoderConfig, TokenGrid};
+use super::EncoderConfig;
 use crate::{
+    batch::TokenGrid,
     nn::{dropout::Dropout, precision::linear},
     ops::{self, DocReBackend, LineAttention},
 };
@@ -23,23 +24,23 @@ pub struct SelfAttention<B: Backend> {
     n_heads: usize,
 }
 
-/// What attention returns.
+/// The output of self-attention.
 pub struct AttentionOutput<B: Backend> {
     /// The projected context, `[rows, d]`.
     pub rows: Tensor<B, 2>,
-    /// The probabilities `[windows, n_heads, l, l]` that were applied: in training those that dropout left, since
-    /// Hugging Face's BERT, and with it the authors' localized context, hands out the same.
+    /// The probabilities that were applied, `[windows, n_heads, l, l]`; in training after dropout,
+    /// as Hugging Face's BERT returns them and the authors' localized context reads them.
     pub probabilities: Tensor<B, 4>,
 }
 
 impl<B: Backend> SelfAttention<B> {
     pub(super) fn new(config: &EncoderConfig, device: &B::Device) -> Self {
-        let fresh = || LinearConfig::new(config.hidden_size, config.hidden_size).init(device);
+        let linear = || LinearConfig::new(config.hidden_size, config.hidden_size).init(device);
         Self {
-            query: fresh(),
-            key: fresh(),
-            value: fresh(),
-            output: fresh(),
+            query: linear(),
+            key: linear(),
+            value: linear(),
+            output: linear(),
             dropout: Dropout::new(config.attention_probs_dropout_prob),
             n_heads: config.num_attention_heads,
         }
@@ -47,7 +48,7 @@ impl<B: Backend> SelfAttention<B> {
 }
 
 impl<B: DocReBackend> SelfAttention<B> {
-    /// The projected context.
+    /// Computes the projected context.
     ///
     /// # Shapes
     /// - `[rows, d]` → `[rows, d]`
@@ -56,11 +57,11 @@ impl<B: DocReBackend> SelfAttention<B> {
         if !B::has_host_loops(&device) {
             return self.forward_with_probabilities(rows, grid).rows;
         }
-        let head_width = rows.dims()[1] / self.n_heads;
+        let head_dim = rows.dims()[1] / self.n_heads;
         let attention = LineAttention {
-            lines: grid.lines.clone(),
+            lines: grid.segments.clone(),
             n_heads: self.n_heads,
-            scale: 1.0 / (head_width as f64).sqrt(),
+            scale: 1.0 / (head_dim as f64).sqrt(),
             dropout: self.dropout.draw::<B>(&device),
         };
         let query = linear(&self.query, rows.clone());
@@ -69,7 +70,7 @@ impl<B: DocReBackend> SelfAttention<B> {
         linear(&self.output, ops::line_attention(query, key_value, &attention))
     }
 
-    /// The projected context with its probabilities.
+    /// Computes the projected context with its probabilities.
     ///
     /// # Shapes
     /// - `rows`: `[rows, d]`
@@ -80,17 +81,14 @@ impl<B: DocReBackend> SelfAttention<B> {
     ) -> AttentionOutput<B> {
         let d = rows.dims()[1];
         let [windows, l] = grid.shape;
-        let head_width = d / self.n_heads;
+        let head_dim = d / self.n_heads;
         let split = |rows: Tensor<B, 2>| {
-            grid.packing
-                .to_grid(rows)
-                .reshape([windows, l, self.n_heads, head_width])
-                .swap_dims(1, 2)
+            grid.packing.to_grid(rows).reshape([windows, l, self.n_heads, head_dim]).swap_dims(1, 2)
         };
         let [query, key, value] =
             [&self.query, &self.key, &self.value].map(|layer| split(linear(layer, rows.clone())));
 
-        let scores = query.matmul(key.swap_dims(2, 3)) / (head_width as f64).sqrt();
+        let scores = query.matmul(key.swap_dims(2, 3)) / (head_dim as f64).sqrt();
         let probabilities = ops::masked_softmax(scores, grid.key_bias.clone());
         let probabilities = self.dropout.forward(probabilities);
 

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, batch::EncoderInput};
 
 /// The shortest input, special tokens included, that an encoder must have room for.
 const MIN_TOKENS: usize = 8;
 
-/// The families of encoders that can be loaded.
+/// The supported families of encoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EncoderFamily {
     /// BERT and its descendants with the same architecture (MiniLM).
@@ -23,20 +23,21 @@ pub enum EncoderFamily {
     XlmRoberta,
 }
 
-/// Sizes and rates of an encoder. Unknown keys of a `config.json` are ignored, as it carries many of other tasks.
+/// Sizes and rates of an encoder. Unknown keys of a `config.json` are ignored, as it carries many
+/// of other tasks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EncoderConfig {
     /// The family.
     pub model_type: EncoderFamily,
     /// Rows of the word embedding.
     pub vocab_size: usize,
-    /// Width `d`.
+    /// Hidden size `d`.
     pub hidden_size: usize,
-    /// Layers.
+    /// Number of layers.
     pub num_hidden_layers: usize,
-    /// Attention heads.
+    /// Number of attention heads; divides `hidden_size`.
     pub num_attention_heads: usize,
-    /// Width inside the feed-forward blocks.
+    /// Size inside the feed-forward blocks.
     pub intermediate_size: usize,
     /// Dropout on embeddings and on each block's output, in `[0, 1)`.
     pub hidden_dropout_prob: f64,
@@ -51,10 +52,10 @@ pub struct EncoderConfig {
     /// The padding id; RoBERTa's positions start behind it.
     #[serde(default)]
     pub pad_token_id: usize,
-    /// The activation; only `gelu` (exact) is known.
+    /// The activation; only `gelu` (exact) is supported.
     #[serde(default = "default_activation")]
     pub hidden_act: String,
-    /// How positions are encoded; only `absolute` is known.
+    /// The encoding of positions; only `absolute` is supported.
     #[serde(default = "default_positions")]
     pub position_embedding_type: String,
 }
@@ -71,11 +72,12 @@ impl EncoderConfig {
     /// Reads the `config.json` of a Hugging Face directory and checks it.
     ///
     /// # Errors
-    /// If the file cannot be read, lacks a field, or describes an encoder that this crate does not have.
+    /// If the file cannot be read, lacks a field, or describes an encoder that this crate does not
+    /// have.
     pub fn from_file(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "reading", e))?;
         let config: Self = serde_json::from_str(&text)
-            .map_err(|e| Error::format(path, format!("not an encoder configuration: {e}")))?;
+            .map_err(|e| Error::format(path, "not an encoder configuration").with_source(e))?;
         config.validate().map_err(|reason| Error::format(path, reason))?;
         Ok(config)
     }
@@ -83,8 +85,8 @@ impl EncoderConfig {
     /// Checks that the sizes fit together.
     ///
     /// # Errors
-    /// A sentence that names the offending field.
-    pub fn validate(&self) -> Result<(), String> {
+    /// If a value is out of its range or contradicts another; the error names the key.
+    pub fn validate(&self) -> Result<()> {
         let positive = [
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
@@ -94,41 +96,52 @@ impl EncoderConfig {
             ("type_vocab_size", self.type_vocab_size),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(format!("encoder: `{name}` must be at least 1"));
+            return Err(Error::config(format!("encoder: `{name}` must be at least 1")));
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(format!(
+            return Err(Error::config(format!(
                 "encoder: hidden_size {} is not a multiple of num_attention_heads {}",
                 self.hidden_size, self.num_attention_heads
-            ));
+            )));
         }
         let least = self.position_offset().checked_add(MIN_TOKENS);
         if least.is_none_or(|least| self.max_position_embeddings < least) {
-            return Err(format!(
+            return Err(Error::config(format!(
                 "encoder: max_position_embeddings {} leaves no room for text from position {} on",
                 self.max_position_embeddings,
                 self.position_offset()
-            ));
+            )));
         }
         if !(self.layer_norm_eps.is_finite() && self.layer_norm_eps > 0.0) {
-            return Err(format!(
+            return Err(Error::config(format!(
                 "encoder: layer_norm_eps {} must be finite and above 0",
                 self.layer_norm_eps
-            ));
+            )));
         }
         let rates = [self.hidden_dropout_prob, self.attention_probs_dropout_prob];
         if rates.iter().any(|rate| !(0.0..1.0).contains(rate)) {
-            return Err("encoder: dropout probabilities must lie in [0, 1)".into());
+            return Err(Error::config("encoder: dropout probabilities must lie in [0, 1)"));
         }
         for (name, value, known) in [
             ("hidden_act", &self.hidden_act, "gelu"),
             ("position_embedding_type", &self.position_embedding_type, "absolute"),
         ] {
             if value != known {
-                return Err(format!("encoder: `{name}` is {value:?}; only {known:?} is supported"));
+                return Err(Error::config(format!(
+                    "encoder: `{name}` is {value:?}; only {known:?} is supported"
+                )));
             }
         }
         Ok(())
+    }
+
+    /// The floating-point operations of the matrix products in a forward pass over a document of
+    /// `n_tokens` tokens.
+    pub fn forward_flops(&self, n_tokens: usize) -> u64 {
+        let (l, d) = (n_tokens as u64, self.hidden_size as u64);
+        let inner = self.intermediate_size as u64;
+        let layer = l * (4 * d * d + 2 * d * inner) + 2 * l * l * d;
+        2 * self.num_hidden_layers as u64 * layer
     }
 
     /// The position id of the first token: 0 for BERT, behind the padding id for RoBERTa.
@@ -146,12 +159,23 @@ impl EncoderConfig {
         self.max_position_embeddings - self.position_offset()
     }
 
-    /// How many closing tokens end a window that does not end the document: the authors close a cut RoBERTa window
-    /// with `</s></s>` and a cut BERT window with `[SEP]`.
+    /// The number of closing tokens that end a window inside a document. The authors close a cut
+    /// RoBERTa window with `</s></s>` and a cut BERT window with `[SEP]`.
     pub fn n_window_end_tokens(&self) -> usize {
         match self.model_type {
             EncoderFamily::Bert => 1,
             EncoderFamily::Roberta | EncoderFamily::XlmRoberta => 2,
+        }
+    }
+}
+
+impl From<&EncoderConfig> for EncoderInput {
+    fn from(config: &EncoderConfig) -> Self {
+        Self {
+            max_tokens: config.max_tokens(),
+            position_offset: config.position_offset(),
+            n_window_end_tokens: config.n_window_end_tokens(),
+            n_heads: config.num_attention_heads,
         }
     }
 }
@@ -186,7 +210,7 @@ mod tests {
     #[test]
     fn an_unknown_activation_is_refused_by_name() {
         let config = EncoderConfig { hidden_act: "relu".into(), ..tiny_bert() };
-        assert!(config.validate().unwrap_err().contains("hidden_act"));
+        assert!(config.validate().unwrap_err().to_string().contains("hidden_act"));
     }
 
     #[test]
@@ -195,9 +219,9 @@ mod tests {
             let model_type = EncoderFamily::Roberta;
             EncoderConfig { model_type, pad_token_id, ..tiny_bert() }.validate()
         };
-        assert_eq!(with_padding_id(24 - MIN_TOKENS - 1), Ok(()));
+        assert!(with_padding_id(24 - MIN_TOKENS - 1).is_ok());
         for id in [24 - MIN_TOKENS, 24, usize::MAX - MIN_TOKENS, usize::MAX - 1, usize::MAX] {
-            let error = with_padding_id(id).unwrap_err();
+            let error = with_padding_id(id).unwrap_err().to_string();
             assert!(error.contains("max_position_embeddings 24 leaves no room"), "{id}: {error}");
         }
     }
@@ -206,13 +230,26 @@ mod tests {
     fn an_addend_of_layer_normalisation_that_is_not_positive_and_finite_is_refused() {
         for layer_norm_eps in [0.0, -1e-12, f64::NAN, f64::INFINITY] {
             let error = EncoderConfig { layer_norm_eps, ..tiny_bert() }.validate().unwrap_err();
-            assert!(error.contains("layer_norm_eps"), "{error}");
+            assert!(error.to_string().contains("layer_norm_eps"), "{error}");
         }
     }
 
     #[test]
-    fn heads_that_do_not_divide_the_width_are_refused() {
+    fn heads_that_do_not_divide_the_hidden_size_are_refused() {
         let config = EncoderConfig { num_attention_heads: 5, ..tiny_bert() };
-        assert!(config.validate().unwrap_err().contains("multiple"));
+        assert!(config.validate().unwrap_err().to_string().contains("multiple"));
+    }
+
+    #[test]
+    fn operations_are_counted_by_hand_for_a_tiny_encoder() {
+        let config = EncoderConfig {
+            hidden_size: 2,
+            num_hidden_layers: 3,
+            num_attention_heads: 1,
+            intermediate_size: 3,
+            ..tiny_bert()
+        };
+        // A layer on five tokens: projections 5·4·4, feed-forward 5·2·2·3, attention 2·25·2.
+        assert_eq!(config.forward_flops(5), 2 * 3 * (80 + 60 + 100));
     }
 }

@@ -13,9 +13,9 @@ use crate::{
     ops::DocReBackend,
 };
 
-/// Standard deviation of fresh word and token type embeddings.
+/// Standard deviation of initial word and token type embeddings.
 const WORD_STD: f64 = 0.1;
-/// Amplitude of fresh position embeddings.
+/// Amplitude of initial position embeddings.
 const POSITION_AMPLITUDE: f32 = 0.5;
 
 /// `LayerNorm(word + position + type)` with dropout.
@@ -29,10 +29,10 @@ pub struct EncoderEmbedding<B: Backend> {
 }
 
 impl<B: Backend> EncoderEmbedding<B> {
-    /// Fresh embeddings: words normal, positions sinusoids.
+    /// Initialises the embeddings: words from a normal distribution, positions as sinusoids.
     ///
-    /// They are for encoders that no pretraining follows. A few hundred documents do not teach a table of random positions
-    /// what is near what (docs/experiments.md).
+    /// Only encoders without pretraining keep these values. A few hundred documents do not teach a
+    /// table of random positions which tokens are near each other (docs/experiments.md).
     pub(super) fn new(config: &EncoderConfig, device: &B::Device) -> Self {
         let d = config.hidden_size;
         let initializer = Initializer::Normal { mean: 0.0, std: WORD_STD };
@@ -51,7 +51,8 @@ impl<B: Backend> EncoderEmbedding<B> {
     }
 }
 
-/// Sines and cosines of wavelengths from 2π to 20,000π, alternating (Vaswani et al., 2017), `[n, d]` row-major.
+/// Sines and cosines of wavelengths from 2π to 20,000π, alternating (Vaswani et al., 2017),
+/// `[n, d]` row-major.
 fn sinusoids(n: usize, d: usize) -> Vec<f32> {
     let angle = |position: usize, column: usize| {
         let exponent = (column - column % 2) as f64 / d as f64;
@@ -68,6 +69,8 @@ fn sinusoids(n: usize, d: usize) -> Vec<f32> {
 }
 
 impl<B: DocReBackend> EncoderEmbedding<B> {
+    /// Embeds tokens.
+    ///
     /// # Shapes
     /// - `ids`, `positions`: `[rows]`
     /// - output: `[rows, d]`

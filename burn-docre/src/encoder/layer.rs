@@ -6,8 +6,9 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
-use super::{EncoderConfig, TokenGrid, attention::SelfAttention};
+use super::{EncoderConfig, attention::SelfAttention};
 use crate::{
+    batch::TokenGrid,
     nn::{dropout::Dropout, layer_norm::LayerNorm, precision::linear},
     ops::{self, DocReBackend},
 };
@@ -23,7 +24,7 @@ pub struct EncoderLayer<B: Backend> {
     dropout: Dropout,
 }
 
-/// What a layer returns.
+/// The output of a layer.
 pub struct LayerOutput<B: Backend> {
     /// Hidden states, `[rows, d]`.
     pub rows: Tensor<B, 2>,
@@ -47,6 +48,8 @@ impl<B: Backend> EncoderLayer<B> {
 }
 
 impl<B: DocReBackend> EncoderLayer<B> {
+    /// Computes the hidden states behind the layer.
+    ///
     /// # Shapes
     /// - `[rows, d]` → `[rows, d]`
     pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> Tensor<B, 2> {
@@ -54,7 +57,7 @@ impl<B: DocReBackend> EncoderLayer<B> {
         self.after_attention(rows, context)
     }
 
-    /// [`forward`](Self::forward) with the attention that was paid.
+    /// Computes [`forward`](Self::forward) and returns the attention probabilities too.
     pub(super) fn forward_with_probabilities(
         &self,
         rows: Tensor<B, 2>,

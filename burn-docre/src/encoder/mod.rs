@@ -1,45 +1,27 @@
 //! BERT, RoBERTa and XLM-RoBERTa: hidden states and the last layer's attention.
 //!
-//! Written in plain matrix products and softmax, because Burn's ready-made encoder returns no attention and drops out
-//! scores rather than probabilities.
+//! Written in plain matrix products and softmax, because Burn's ready-made encoder returns no
+//! attention and drops out scores rather than probabilities.
 
 mod attention;
 mod config;
 mod embedding;
 mod layer;
 pub mod pretrained;
+mod scratch;
 
 use burn::{
     module::Module,
-    tensor::{Int, Tensor, backend::Backend},
+    tensor::{Tensor, backend::Backend},
 };
 
 pub use attention::{AttentionOutput, SelfAttention};
 pub use config::{EncoderConfig, EncoderFamily};
 pub use embedding::EncoderEmbedding;
 pub use layer::{EncoderLayer, LayerOutput};
+pub use scratch::ScratchEncoderConfig;
 
-use crate::{
-    batch::packing::Packing,
-    ops::{DocReBackend, Lines},
-};
-
-/// The tokens of a batch of windows.
-#[derive(Clone, Debug)]
-pub struct TokenGrid<B: Backend> {
-    /// Windows and the longest window's length, `[windows, l]`.
-    pub shape: [usize; 2],
-    /// Token ids by row, `[rows]`.
-    pub ids: Tensor<B, 1, Int>,
-    /// Position ids by row, `[rows]`.
-    pub positions: Tensor<B, 1, Int>,
-    /// Rows ↔ cells of the grid.
-    pub packing: Packing<B>,
-    /// The rows of each window.
-    pub lines: Lines,
-    /// The mask of the padding: 0 for real tokens, hugely negative for padding, `[windows, l]`; `None` without padding.
-    pub key_bias: Option<Tensor<B, 2>>,
-}
+use crate::{batch::TokenGrid, ops::DocReBackend};
 
 /// A transformer encoder.
 #[derive(Module, Debug)]
@@ -48,7 +30,8 @@ pub struct Encoder<B: Backend> {
     layers: Vec<EncoderLayer<B>>,
 }
 
-/// What the encoder returns.
+/// The output of an encoder.
+#[derive(Clone, Debug)]
 pub struct EncoderOutput<B: Backend> {
     /// Hidden states of the last layer, `[rows, d]`.
     pub hidden: Tensor<B, 2>,
@@ -57,13 +40,13 @@ pub struct EncoderOutput<B: Backend> {
 }
 
 impl EncoderConfig {
-    /// A freshly initialised encoder.
+    /// Initialises an encoder.
     ///
     /// # Panics
     /// If the configuration is not [valid](EncoderConfig::validate).
     pub fn init<B: Backend>(&self, device: &B::Device) -> Encoder<B> {
-        if let Err(reason) = self.validate() {
-            panic!("{reason}");
+        if let Err(error) = self.validate() {
+            panic!("{error}");
         }
         Encoder {
             embedding: EncoderEmbedding::new(self, device),

@@ -1,11 +1,12 @@
-//! Where the score comes from: subsets of the facts, related or not, and kinds of errors.
+//! Analyses of a score: subsets of the facts, related or not, and kinds of errors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::gold::GoldCorpus;
-use super::{FactKey, PrecisionRecall, PredictionSet, ratio};
+use super::precision_recall::{PrecisionRecall, ratio};
+use super::predictions::{FactKey, PredictionSet};
 use crate::data::document::EntityPair;
 
 /// Scores of the facts that take part in logical reasoning.
@@ -172,7 +173,7 @@ fn related_pairs<'a>(keys: impl Iterator<Item = &'a FactKey>) -> BTreeSet<(usize
     keys.map(|key| (key.document, key.pair)).collect()
 }
 
-/// Which entity is related to which by gold, in both directions, by document and entity.
+/// The entities that gold relates to an entity, in both directions, by document and entity.
 struct PairGraph {
     tails: BTreeMap<(usize, usize), BTreeSet<usize>>,
     heads: BTreeMap<(usize, usize), BTreeSet<usize>>,

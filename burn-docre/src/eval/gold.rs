@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::FactKey;
+use super::predictions::FactKey;
 use crate::data::document::{Document, Entity, EntityPair, RelationFact};
 
-/// What is known of one gold fact.
+/// The properties of one gold fact.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GoldFact {
     pub(super) evidence: BTreeSet<usize>,
@@ -33,7 +33,7 @@ impl GoldCorpus {
         for (index, document) in documents.iter().enumerate() {
             corpus.sentences.push(document.entities.iter().map(sentences_of).collect());
             for fact in &document.facts {
-                let key = FactKey { document: index, pair: fact.pair, relation: fact.relation };
+                let key = FactKey::new(index, fact);
                 corpus.n_evidence += fact.evidence.len();
                 let evidence = fact.evidence.iter().copied().collect();
                 corpus.facts.insert(key, GoldFact { evidence, ..GoldFact::default() });

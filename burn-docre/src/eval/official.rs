@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::gold::GoldCorpus;
-use super::{PrecisionRecall, PredictionSet, ratio};
+use super::precision_recall::{PrecisionRecall, ratio};
+use super::predictions::PredictionSet;
 use crate::data::document::Document;
 
-/// What the official DocRED scorer prints, as fractions.
+/// The output of the official DocRED scorer, as fractions.
 ///
 /// With c correct facts of p predicted and g gold ones, and i of the correct ones already known
 /// from training by name and relation:
@@ -76,7 +77,7 @@ impl Scorer {
         self.gold.mark_repeated(document, |fact| fact.in_distant = true);
     }
 
-    /// How many gold facts there are.
+    /// Number of gold facts.
     pub fn n_gold_facts(&self) -> usize {
         self.gold.facts.len()
     }

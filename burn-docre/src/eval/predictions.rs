@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::data::document::{Document, EntityPair, RelationFact};
-use crate::data::relation::{RelationVocab, THRESHOLD_CLASS};
+use crate::data::relation::RelationVocab;
 use crate::data::submission::SubmittedFact;
 use crate::{Error, Result};
 
-/// What makes a fact the same fact: its document, its entities in order, and its relation.
+/// Identifies a fact by its document, its entities in order, and its relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FactKey {
     /// Position of the document in the gold corpus.
@@ -17,6 +17,13 @@ pub struct FactKey {
     pub pair: EntityPair,
     /// Class index of the relation.
     pub relation: usize,
+}
+
+impl FactKey {
+    /// The key of `fact` about the document at this position in the gold corpus.
+    pub fn new(document: usize, fact: &RelationFact) -> Self {
+        Self { document, pair: fact.pair, relation: fact.relation }
+    }
 }
 
 /// A set of predicted facts. Of equal facts the first counts, and so does its evidence, as in the
@@ -33,7 +40,7 @@ impl PredictionSet {
     pub fn new<'a>(facts: impl IntoIterator<Item = (usize, &'a RelationFact)>) -> Self {
         let mut set = Self::default();
         for (document, fact) in facts {
-            set.insert(document, fact.pair, fact.relation, &fact.evidence);
+            set.insert(FactKey::new(document, fact), &fact.evidence);
         }
         set
     }
@@ -57,12 +64,12 @@ impl PredictionSet {
             let refuse = |reason: String| {
                 Error::format(path, format!("record {index} ({:?}): {reason}", fact.title))
             };
-            let relation = relation_of(fact, vocab).map_err(refuse)?;
-            let pair = EntityPair { head: fact.h_idx, tail: fact.t_idx };
+            let relation = vocab.relation_index(&fact.r).map_err(refuse)?;
+            let pair = fact.pair();
             match titles.find(&fact.title).map_err(refuse)? {
                 Some(document) => {
                     check_entities(pair, gold[document].entities.len()).map_err(refuse)?;
-                    set.insert(document, pair, relation, &fact.evidence);
+                    set.insert(FactKey { document, pair, relation }, &fact.evidence);
                 }
                 None => {
                     set.unknown.insert((fact.title.clone(), pair, relation));
@@ -72,25 +79,23 @@ impl PredictionSet {
         Ok(set)
     }
 
-    /// How many different facts are predicted, those about unknown documents included.
+    /// Number of different predicted facts, those about unknown documents included.
     pub fn len(&self) -> usize {
         self.facts.len() + self.unknown.len()
     }
 
-    /// Whether nothing is predicted.
+    /// True if the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many facts are about documents that the gold corpus does not have.
+    /// Number of facts about documents that the gold corpus does not have.
     pub fn n_unknown_documents(&self) -> usize {
         self.unknown.len()
     }
 
-    fn insert(&mut self, document: usize, pair: EntityPair, relation: usize, evidence: &[usize]) {
-        self.facts
-            .entry(FactKey { document, pair, relation })
-            .or_insert_with(|| evidence.iter().copied().collect());
+    fn insert(&mut self, key: FactKey, evidence: &[usize]) {
+        self.facts.entry(key).or_insert_with(|| evidence.iter().copied().collect());
     }
 }
 
@@ -112,16 +117,6 @@ impl<'a> Titles<'a> {
             Some([document]) => Ok(Some(*document)),
             Some(several) => Err(format!("{} gold documents bear this title", several.len())),
         }
-    }
-}
-
-fn relation_of(fact: &SubmittedFact, vocab: &RelationVocab) -> Result<usize, String> {
-    match vocab.index_of(&fact.r) {
-        Some(THRESHOLD_CLASS) => {
-            Err(format!("{:?} means that no relation holds: it cannot be predicted", fact.r))
-        }
-        Some(relation) => Ok(relation),
-        None => Err(format!("relation {:?} is not in the vocabulary", fact.r)),
     }
 }
 

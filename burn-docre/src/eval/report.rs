@@ -1,23 +1,24 @@
-//! All scores of one set of predictions, as `docre evaluate --json` prints them.
+//! All scores of one set of predictions, as one serialisable value.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{
-    ErrorCounts, InferenceScore, PrecisionRecall, PredictionSet, Scorer, Scores, analysis,
-};
+use super::analysis::{self, ErrorCounts, InferenceScore};
+use super::official::{Scorer, Scores};
+use super::precision_recall::PrecisionRecall;
+use super::predictions::PredictionSet;
 use crate::data::relation::RelationVocab;
 
-/// How many relation types count as frequent.
+/// The number of relation types that count as frequent.
 const N_FREQUENT: usize = 10;
 
 /// The ten most frequent relation types of Re-DocRED, the fixed list of its own scorer.
 const RE_DOCRED_FREQUENT: [&str; N_FREQUENT] =
     ["P17", "P131", "P27", "P150", "P175", "P577", "P463", "P527", "P495", "P361"];
 
-/// Which relation types are frequent; all others are the long tail.
+/// The frequent relation types; all others are the long tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FrequentRelations {
     /// The ten with the most facts in the annotated training documents, as in KD-DocRE; of equals,
@@ -38,7 +39,7 @@ pub struct RelationScore {
     pub support: usize,
 }
 
-/// Every figure that the papers report; serialises to the keys of `docre evaluate --json`.
+/// All metrics that the papers report; each field serialises under its name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The official scores.

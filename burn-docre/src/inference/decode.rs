@@ -4,59 +4,93 @@ use crate::{
     Error, Result,
     data::{
         document::{EntityPair, RelationFact},
-        relation::THRESHOLD_CLASS,
+        relation::{RelationVocab, THRESHOLD_CLASS},
+        submission::SubmittedFact,
     },
+    model::ModelConfig,
     text::encoded::EncodedDocument,
 };
 
 /// A predicted relation with its margin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// What was predicted; without evidence.
+    /// The prediction; its evidence is empty.
     pub fact: RelationFact,
-    /// How far its logit lies above the threshold class's, above 0.
+    /// The margin of its logit over the threshold class's logit, above 0.
     pub score: f32,
+    /// The pair's logit of the threshold class.
+    pub threshold: f32,
 }
 
-/// The relations of one document: for each pair those above TH, at most `max_relations_per_pair` of them, best first.
+impl Prediction {
+    /// The prediction as it stands in a submission about the document `title`, with its score.
+    ///
+    /// # Panics
+    /// If the relation is no class of `vocab`.
+    pub fn submitted(&self, title: &str, vocab: &RelationVocab) -> SubmittedFact {
+        SubmittedFact { score: Some(self.score), ..SubmittedFact::new(title, &self.fact, vocab) }
+    }
+}
+
+/// The way from logits to relations: for each pair the relations above TH, at most `max_relations_per_pair`, best first.
 ///
-/// A relation is also refused if TH or too many relations tie with it: it must be strictly above.
-///
-/// # Shapes
-/// - `logits`: `[p, r]`, row-major, the off-diagonal pairs of the document's entities
-///
-/// # Errors
-/// [`Error::NotANumber`] on a logit that is NaN: it lies above and below nothing, so that a broken model would seem to
-/// find no relation.
-///
-/// # Panics
-/// If the number of logits is not the document's number of pairs times `n_classes`.
-pub fn predict(
-    document: &EncodedDocument,
-    logits: &[f32],
-    n_classes: usize,
-    max_relations_per_pair: usize,
-) -> Result<Vec<Prediction>> {
-    let n_pairs = document.n_pairs();
-    assert_eq!(logits.len(), n_pairs * n_classes, "{n_pairs} pairs of {n_classes} classes");
-    let mut predictions = Vec::new();
-    for (row, logits) in logits.chunks_exact(n_classes).enumerate() {
-        let pair = EntityPair::from_off_diagonal_row(row, document.n_entities());
-        if let Some(class) = logits.iter().position(|logit| logit.is_nan()) {
-            return Err(Error::NotANumber { title: document.title.clone(), pair, class });
+/// A relation must be strictly above TH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decoder {
+    /// Number of classes, the threshold class included.
+    pub n_classes: usize,
+    /// The most relations of one pair.
+    pub max_relations_per_pair: usize,
+}
+
+impl Decoder {
+    /// The decoder of a model with this configuration.
+    pub fn of(config: &ModelConfig) -> Self {
+        let max_relations_per_pair = config.decoding.max_relations_per_pair;
+        Self { n_classes: config.n_classes, max_relations_per_pair }
+    }
+
+    /// Decodes the logits of one document; pairs in row order.
+    ///
+    /// # Shapes
+    /// - `logits`: `[p, r]`, row-major, the off-diagonal pairs of the document's entities
+    ///
+    /// # Errors
+    /// [`Error::NotANumber`] on a logit that is NaN. It is neither above nor below another, so that a broken model
+    /// would seem to find no relation.
+    ///
+    /// # Panics
+    /// If the number of logits is not the document's number of pairs times `n_classes`.
+    pub fn decode(&self, document: &EncodedDocument, logits: &[f32]) -> Result<Vec<Prediction>> {
+        let Self { n_classes, .. } = *self;
+        let n_pairs = document.n_pairs();
+        assert_eq!(logits.len(), n_pairs * n_classes, "{n_pairs} pairs of {n_classes} classes");
+        let mut predictions = Vec::new();
+        for (row, logits) in logits.chunks_exact(n_classes).enumerate() {
+            let pair = EntityPair::from_off_diagonal_row(row, document.n_entities());
+            if let Some(class) = logits.iter().position(|logit| logit.is_nan()) {
+                let (title, EntityPair { head, tail }) = (document.title.clone(), pair);
+                return Err(Error::NotANumber { title, head, tail, class });
+            }
+            predictions.extend(self.decode_pair(pair, logits));
         }
+        Ok(predictions)
+    }
+
+    fn decode_pair(&self, pair: EntityPair, logits: &[f32]) -> impl Iterator<Item = Prediction> {
         let threshold = logits[THRESHOLD_CLASS];
-        let mut above: Vec<usize> =
-            (0..n_classes).filter(|c| *c != THRESHOLD_CLASS && logits[*c] > threshold).collect();
+        let mut above: Vec<usize> = (0..self.n_classes)
+            .filter(|class| *class != THRESHOLD_CLASS && logits[*class] > threshold)
+            .collect();
         // Stable, so equal logits keep the order of their classes.
         above.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
-        above.truncate(max_relations_per_pair);
-        predictions.extend(above.into_iter().map(|relation| Prediction {
+        above.truncate(self.max_relations_per_pair);
+        above.into_iter().map(move |relation| Prediction {
             fact: RelationFact { pair, relation, evidence: Vec::new() },
             score: logits[relation] - threshold,
-        }));
+            threshold,
+        })
     }
-    Ok(predictions)
 }
 
 #[cfg(test)]
@@ -69,9 +103,10 @@ mod tests {
             title: "Anna".into(),
             token_ids: Vec::new(),
             mentions: vec![Vec::new(); n_entities],
+            sentences: Vec::new(),
             facts: Vec::new(),
         };
-        predict(&document, logits, n_classes, 2)
+        Decoder { n_classes, max_relations_per_pair: 2 }.decode(&document, logits)
     }
 
     fn classes(predictions: &[Prediction]) -> Vec<(usize, usize, usize)> {

@@ -19,7 +19,7 @@ use crate::{
         atomic_file::{sync_directory_of, write_atomically},
         weights::{self, WeightFile},
     },
-    model::{DocReModel, ModelConfig, weight_name},
+    model::{DocReModel, ModelConfig},
     text::tokenizer::DocumentTokenizer,
 };
 
@@ -39,6 +39,19 @@ pub struct ModelParts {
     pub vocab: RelationVocab,
 }
 
+/// The files of a model directory in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelBytes<'a> {
+    /// `config.json`.
+    pub config: &'a [u8],
+    /// `tokenizer.json`.
+    pub tokenizer: &'a [u8],
+    /// `relations.json`.
+    pub relations: &'a [u8],
+    /// `model.safetensors`.
+    pub weights: &'a [u8],
+}
+
 impl ModelParts {
     /// Reads everything but the weights.
     ///
@@ -46,20 +59,39 @@ impl ModelParts {
     /// If a file is missing or malformed, or the files contradict each other.
     pub fn load(directory: &Path) -> Result<Self> {
         let path = directory.join(CONFIG);
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "reading", e))?;
-        let config: ModelConfig = serde_json::from_str(&text)
-            .map_err(|e| Error::format(&path, format!("not a model configuration: {e}")))?;
-        config.validate().map_err(|reason| Error::format(&path, reason))?;
+        let config = std::fs::read(&path).map_err(|e| Error::io(&path, "reading", e))?;
         let vocab = RelationVocab::load(&directory.join(RELATIONS))?;
+        let tokenizer = DocumentTokenizer::from_file(&directory.join(TOKENIZER))?;
+        Self::assemble(&config, &path, tokenizer, vocab)
+    }
+
+    /// Reads everything but the weights from memory.
+    ///
+    /// # Errors
+    /// If a file is malformed, or the files contradict each other.
+    pub fn from_bytes(files: &ModelBytes<'_>) -> Result<Self> {
+        let vocab = RelationVocab::from_bytes(files.relations)?;
+        let tokenizer = DocumentTokenizer::from_bytes(files.tokenizer)?;
+        Self::assemble(files.config, Path::new(CONFIG), tokenizer, vocab)
+    }
+
+    fn assemble(
+        config: &[u8],
+        path: &Path,
+        tokenizer: DocumentTokenizer,
+        vocab: RelationVocab,
+    ) -> Result<Self> {
+        let config: ModelConfig = serde_json::from_slice(config)
+            .map_err(|e| Error::format(path, "not a model configuration").with_source(e))?;
+        config.validate().map_err(|reason| Error::format(path, reason))?;
         if vocab.n_classes() != config.n_classes {
             let reason = format!(
                 "the model has {} classes, {RELATIONS} lists {}",
                 config.n_classes,
                 vocab.n_classes()
             );
-            return Err(Error::format(&path, reason));
+            return Err(Error::format(path, reason));
         }
-        let tokenizer = DocumentTokenizer::from_file(&directory.join(TOKENIZER))?;
         check_tokenizer(&tokenizer, &config.encoder)?;
         Ok(Self { config, tokenizer, vocab })
     }
@@ -75,13 +107,15 @@ impl ModelParts {
     pub fn save<B: Backend>(&self, directory: &Path, model: &DocReModel<B>) -> Result<()> {
         std::fs::create_dir_all(directory).map_err(|e| Error::io(directory, "creating", e))?;
         self.save_parts(directory)?;
-        weights::write_safetensors(&weights_path(directory), &weights::collect(model, weight_name))
+        let weights = weights::collect(model, |path| self.config.weight_name(path));
+        weights::write_safetensors(&weights_path(directory), &weights)
     }
 
     /// Writes the files beside the weights; old weights, which would not fit a changed one, go first.
     fn save_parts(&self, directory: &Path) -> Result<()> {
-        let config =
-            serde_json::to_string_pretty(&self.config).map_err(|e| Error::Config(e.to_string()))?;
+        let config = serde_json::to_string_pretty(&self.config).map_err(|error| {
+            Error::config("the model's configuration cannot be written").with_source(error)
+        })?;
         let mut files = vec![
             (directory.join(CONFIG), config + "\n"),
             (directory.join(TOKENIZER), self.tokenizer.to_json()?),
@@ -107,7 +141,20 @@ impl ModelParts {
         device: &B::Device,
     ) -> Result<DocReModel<B>> {
         let file = WeightFile::open(&weights_path(directory))?;
-        weights::load(self.config.init(device), &file, weight_name)
+        weights::load(self.config.init(device), &file, |path| self.config.weight_name(path))
+    }
+
+    /// Loads a model of this configuration with the weights in the bytes of a `model.safetensors`.
+    ///
+    /// # Errors
+    /// If a weight is missing or has another shape, or the bytes are truncated.
+    pub fn load_model_from_bytes<B: Backend>(
+        &self,
+        weights: &[u8],
+        device: &B::Device,
+    ) -> Result<DocReModel<B>> {
+        let file = WeightFile::from_bytes(weights.to_vec())?;
+        weights::load(self.config.init(device), &file, |path| self.config.weight_name(path))
     }
 }
 
@@ -185,19 +232,14 @@ mod tests {
 
     fn config(n_classes: usize) -> ModelConfig {
         serde_json::from_value(json!({
-            "kind": "atlop",
             "encoder": {
                 "model_type": "bert", "vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1,
                 "num_attention_heads": 2, "intermediate_size": 32, "hidden_dropout_prob": 0.1,
                 "attention_probs_dropout_prob": 0.1, "max_position_embeddings": 24,
                 "type_vocab_size": 2, "layer_norm_eps": 1e-12
             },
-            "head": {
-                "emb_size": 16, "group_size": 4, "pair_attention": "none", "axial_layers": 1,
-                "axial_heads": 2
-            },
-            "n_classes": n_classes,
-            "max_relations_per_pair": 4
+            "system": { "kind": "atlop", "emb_size": 16, "group_size": 4 },
+            "n_classes": n_classes
         }))
         .unwrap()
     }

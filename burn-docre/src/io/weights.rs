@@ -51,7 +51,8 @@ pub struct WeightFile {
 }
 
 enum Content {
-    Safetensors(Mmap),
+    /// Mapped, or in memory.
+    Safetensors(Box<dyn AsRef<[u8]> + Send + Sync>),
     Pytorch(HashMap<String, TensorSnapshot>),
 }
 
@@ -69,12 +70,25 @@ impl WeightFile {
             SafeTensors::deserialize(&map).map_err(|e| {
                 Error::format(path, format!("not a complete safetensors file: {e}"))
             })?;
-            Content::Safetensors(map)
+            Content::Safetensors(Box::new(map))
         } else {
             let reader = PytorchReader::new(path)
                 .map_err(|e| Error::format(path, format!("not a PyTorch weight file: {e}")))?;
             Content::Pytorch(reader.into_tensors())
         };
+        Ok(Self { path: path.to_path_buf(), content })
+    }
+
+    /// Reads the bytes of a `.safetensors` file, which errors call `model.safetensors`.
+    ///
+    /// # Errors
+    /// If the bytes are truncated or of another format.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
+        let path = Path::new("model.safetensors");
+        SafeTensors::deserialize(&bytes).map_err(|error| {
+            Error::format(path, "not a complete safetensors file").with_source(error)
+        })?;
+        let content = Content::Safetensors(Box::new(bytes));
         Ok(Self { path: path.to_path_buf(), content })
     }
 
@@ -86,7 +100,7 @@ impl WeightFile {
     /// The names of all tensors in the file, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names = match &self.content {
-            Content::Safetensors(map) => SafeTensors::deserialize(map)
+            Content::Safetensors(map) => SafeTensors::deserialize((**map).as_ref())
                 .map(|tensors| tensors.names().into_iter().map(String::from).collect())
                 .unwrap_or_default(),
             Content::Pytorch(tensors) => tensors.keys().cloned().collect::<Vec<_>>(),
@@ -98,9 +112,8 @@ impl WeightFile {
     /// Whether the file has a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
         match &self.content {
-            Content::Safetensors(map) => {
-                SafeTensors::deserialize(map).is_ok_and(|tensors| tensors.tensor(name).is_ok())
-            }
+            Content::Safetensors(map) => SafeTensors::deserialize((**map).as_ref())
+                .is_ok_and(|tensors| tensors.tensor(name).is_ok()),
             Content::Pytorch(tensors) => tensors.contains_key(name),
         }
     }
@@ -112,7 +125,7 @@ impl WeightFile {
     pub fn read(&self, name: &str) -> Result<Weight> {
         match &self.content {
             Content::Safetensors(map) => {
-                let tensors = SafeTensors::deserialize(map)
+                let tensors = SafeTensors::deserialize((**map).as_ref())
                     .map_err(|e| Error::format(&self.path, e.to_string()))?;
                 let view = tensors.tensor(name).map_err(|_| self.error(name, "missing"))?;
                 Ok(Weight { shape: view.shape().to_vec(), values: self.floats(name, &view)? })
@@ -145,11 +158,7 @@ impl WeightFile {
     }
 
     fn error(&self, name: &str, reason: impl ToString) -> Error {
-        Error::Weight {
-            path: self.path.clone(),
-            name: name.to_string(),
-            reason: reason.to_string(),
-        }
+        Error::weight(&self.path, name, reason)
     }
 }
 

@@ -8,16 +8,17 @@ use super::{Targets, against_threshold, mean_over_pairs};
 ///
 /// `L = - sum_{r in P} (1 - P(r))^gamma log P(r) - log P(TH)`
 ///
-/// with `P(r) = sigmoid(l_r - l_TH)` (eq. 9) and `P(TH)` the softmax of TH among TH and the relations that do not hold
-/// (eq. 10); the mean over pairs. `(1 - P)^gamma` is computed as `exp(gamma log(1 - P))`, whose gradient stays finite
-/// where `P` is 1 and `gamma` below 1.
+/// with `P(r) = sigmoid(l_r - l_TH)` (eq. 9) and `P(TH)` the softmax of TH among TH and the
+/// relations that do not hold (eq. 10); the mean over pairs. `(1 - P)^gamma` is computed as
+/// `exp(gamma log(1 - P))`, whose gradient stays finite where `P` is 1 and `gamma` below 1.
 ///
 /// # Shapes
-/// - `logits`: `[p, r]`; `labels`: `[p, r]`, 1 at relations that hold (TH's column is not looked at) → `[1]`
+/// - `logits`: `[p, r]`; `labels`: `[p, r]`, 1 at relations that hold (TH's column is not looked
+///   at) → `[1]`
 ///
 /// # References
-/// Tan et al., *Document-Level Relation Extraction with Adaptive Focal Loss and Knowledge Distillation*, Findings of
-/// ACL 2022.
+/// Tan et al., *Document-Level Relation Extraction with Adaptive Focal Loss and Knowledge
+/// Distillation*, Findings of ACL 2022.
 pub fn adaptive_focal_loss<B: Backend>(
     logits: Tensor<B, 2>,
     labels: Tensor<B, 2>,
@@ -26,8 +27,9 @@ pub fn adaptive_focal_loss<B: Backend>(
     focal(logits, labels, gamma, 0.0)
 }
 
-/// Adaptive focal loss as in the authors' code, whose focusing factor is `1 + (1 - P(r))^gamma`: a positive that is
-/// already well classified keeps the weight 1, where the printed loss lets go of it.
+/// Adaptive focal loss as in the authors' code, whose focusing factor is `1 + (1 - P(r))^gamma`: a
+/// positive that is already well classified keeps the weight 1, where the printed loss lets go of
+/// it.
 ///
 /// # Shapes
 /// As [`adaptive_focal_loss`].

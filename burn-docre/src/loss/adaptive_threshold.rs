@@ -12,10 +12,12 @@ use crate::batch::packing::MASKED;
 /// with `P` the relations that hold and `N` those that do not; the mean over pairs.
 ///
 /// # Shapes
-/// - `logits`: `[p, r]`; `labels`: `[p, r]`, 1 at relations that hold (TH's column is not looked at) → `[1]`
+/// - `logits`: `[p, r]`; `labels`: `[p, r]`, 1 at relations that hold (TH's column is not looked
+///   at) → `[1]`
 ///
 /// # References
-/// Zhou et al., *Document-Level Relation Extraction with Adaptive Thresholding and Localized Context Pooling*, AAAI 2021.
+/// Zhou et al., *Document-Level Relation Extraction with Adaptive Thresholding and Localized
+/// Context Pooling*, AAAI 2021.
 pub fn adaptive_threshold_loss<B: Backend>(
     logits: Tensor<B, 2>,
     labels: Tensor<B, 2>,

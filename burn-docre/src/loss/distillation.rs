@@ -1,77 +1,132 @@
-//! Knowledge distillation from stored logits (KD-DocRE, eq. 12, and the KL alternative of its table 6).
+//! Knowledge distillation from stored logits: the choice of a loss, and its weight beside the
+//! relation loss.
 
 use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
 
-use super::log_softmax;
+use super::{kl_distillation_loss, mse_distillation_loss};
+use crate::{Error, Result};
 
-/// Mean squared error of the student's logits against the teacher's, over pairs and all classes with TH (eq. 12).
-///
-/// # Shapes
-/// - `student`, `teacher`: `[p, r]` → `[1]`; the teacher receives no gradient
-pub fn mse_distillation_loss<B: Backend>(
-    student: Tensor<B, 2>,
-    teacher: Tensor<B, 2>,
-) -> Tensor<B, 1> {
-    let difference = student - teacher.detach();
-    (difference.clone() * difference).mean()
+/// The loss of a student against its teacher, tagged by `kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DistillationLoss {
+    /// Mean squared error of logits: [`mse_distillation_loss`].
+    Mse {},
+    /// Divergence of softened distributions: [`kl_distillation_loss`].
+    Kl {
+        /// Divides both logits; finite and above 0.
+        temperature: f64,
+    },
 }
 
-/// `T^2 KL(softmax(teacher / T) || softmax(student / T))`, summed over classes, the mean over pairs.
-///
-/// `T^2` keeps the size of the gradient when the temperature changes (Hinton et al., 2015); the paper names neither the
-/// formula nor the temperature.
-///
-/// # Shapes
-/// - `student`, `teacher`: `[p, r]` → `[1]`; the teacher receives no gradient
-pub fn kl_distillation_loss<B: Backend>(
-    student: Tensor<B, 2>,
-    teacher: Tensor<B, 2>,
-    temperature: f64,
-) -> Tensor<B, 1> {
-    let p = student.dims()[0] as f64;
-    let teacher = log_softmax(teacher.detach() / temperature);
-    let student = log_softmax(student / temperature);
-    let divergence = teacher.clone().exp() * (teacher - student);
-    divergence.sum() * (temperature * temperature / p)
+/// A distillation loss beside the relation loss:
+/// `{ kind = "mse", weight = 1.0, relation_weight = 1.0 }`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distillation {
+    /// The loss; its keys stand beside the weights.
+    #[serde(flatten)]
+    pub loss: DistillationLoss,
+    /// Weight of the distillation loss, finite and above 0; by default 1.
+    #[serde(default = "unit")]
+    pub weight: f64,
+    /// Weight of the relation loss, finite and at least 0; by default 1.
+    #[serde(default = "unit")]
+    pub relation_weight: f64,
+}
+
+fn unit() -> f64 {
+    1.0
+}
+
+impl DistillationLoss {
+    /// Computes the loss, `[1]`; the teacher receives no gradient.
+    ///
+    /// # Shapes
+    /// - `student`, `teacher`: `[p, r]`
+    pub fn forward<B: Backend>(
+        &self,
+        student: Tensor<B, 2>,
+        teacher: Tensor<B, 2>,
+    ) -> Tensor<B, 1> {
+        match *self {
+            Self::Mse {} => mse_distillation_loss(student, teacher),
+            Self::Kl { temperature } => kl_distillation_loss(student, teacher, temperature),
+        }
+    }
+}
+
+impl Distillation {
+    /// Checks the range of every value.
+    ///
+    /// # Errors
+    /// If a value is out of its range; the error names the key.
+    pub fn validate(&self) -> Result<()> {
+        let is_positive = |value: f64| value.is_finite() && value > 0.0;
+        if let DistillationLoss::Kl { temperature } = self.loss
+            && !is_positive(temperature)
+        {
+            return Err(Error::config("`distillation.temperature` must be positive"));
+        }
+        if !is_positive(self.weight) {
+            return Err(Error::config("`distillation.weight` must be positive"));
+        }
+        if !(self.relation_weight.is_finite() && self.relation_weight >= 0.0) {
+            return Err(Error::config("`distillation.relation_weight` must not be negative"));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::loss::testing::{assert_gradient_matches_differences, tensor, value};
 
-    const TEACHER: [[f32; 3]; 2] = [[0.5, -1.0, 2.0], [0.0, 0.3, -0.2]];
-    const STUDENT: [[f32; 3]; 2] = [[0.1, 0.4, 1.0], [-1.0, 0.0, 0.6]];
-
-    #[test]
-    fn the_squared_error_is_averaged_over_pairs_and_classes() {
-        let loss = mse_distillation_loss(tensor(&[[1.0, 2.0]]), tensor(&[[0.0, 4.0]]));
-        assert!((value(loss) - 2.5).abs() < 1e-6);
+    fn parse(value: Value) -> Result<Distillation, String> {
+        let distillation: Distillation =
+            serde_json::from_value(value).map_err(|error| error.to_string())?;
+        distillation.validate().map_err(|error| error.to_string())?;
+        Ok(distillation)
     }
 
     #[test]
-    fn a_student_that_equals_its_teacher_has_no_loss() {
-        assert_eq!(value(mse_distillation_loss(tensor(&TEACHER), tensor(&TEACHER))), 0.0);
-        let divergence = value(kl_distillation_loss(tensor(&TEACHER), tensor(&TEACHER), 2.0));
-        assert!(divergence.abs() < 1e-6);
-    }
-
-    #[test]
-    fn the_divergence_of_two_classes_is_worked_by_hand() {
-        // teacher (1/2, 1/2), student (3/4, 1/4): 1/2 log(2/3) + 1/2 log 2.
-        let loss = kl_distillation_loss(tensor(&[[3f32.ln(), 0.0]]), tensor(&[[0.0, 0.0]]), 1.0);
-        assert!((value(loss) - 0.5 * (4f64 / 3.0).ln()).abs() < 1e-6);
-    }
-
-    #[test]
-    fn the_gradients_agree_with_finite_differences() {
-        assert_gradient_matches_differences(
-            &|student| mse_distillation_loss(student, tensor(&TEACHER)),
-            &STUDENT,
+    fn the_weights_are_1_by_default() {
+        let loss = DistillationLoss::Kl { temperature: 2.0 };
+        assert_eq!(
+            parse(json!({ "kind": "kl", "temperature": 2.0 })),
+            Ok(Distillation { loss, weight: 1.0, relation_weight: 1.0 })
         );
-        assert_gradient_matches_differences(
-            &|student| kl_distillation_loss(student, tensor(&TEACHER), 2.0),
-            &STUDENT,
-        );
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let value = json!({ "kind": "mse", "weight": 0.5, "relation_weight": 0.0 });
+        assert_eq!(serde_json::to_value(parse(value.clone()).unwrap()).unwrap(), value);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        for (key, value) in [
+            ("wieght", json!({ "kind": "mse", "wieght": 1.0 })),
+            ("temperature", json!({ "kind": "mse", "temperature": 1.0 })),
+            ("odd", json!({ "kind": "kl", "temperature": 1.0, "odd": 1.0 })),
+        ] {
+            let error = parse(value).unwrap_err();
+            assert!(error.contains(&format!("`{key}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_refused_by_the_name_of_its_key() {
+        for (key, value) in [
+            ("temperature", json!({ "kind": "kl", "temperature": 0.0 })),
+            ("weight", json!({ "kind": "mse", "weight": 0.0 })),
+            ("relation_weight", json!({ "kind": "mse", "relation_weight": -1.0 })),
+        ] {
+            let error = parse(value).unwrap_err();
+            assert!(error.contains(&format!("`distillation.{key}`")), "{error}");
+        }
     }
 }

@@ -1,73 +1,141 @@
 //! ATLOP: the grouped bilinear form straight to the classes.
+//!
+//! Zhou et al., *Document-Level Relation Extraction with Adaptive Thresholding and Localized
+//! Context Pooling*, AAAI 2021.
 
-use burn::{
-    module::Module,
-    tensor::{Tensor, backend::Backend},
-};
+use burn::{module::Module, tensor::backend::Backend};
+use serde::{Deserialize, Serialize};
 
-use super::{ModelConfig, PairIntermediates};
+use super::{DocReOutput, DocumentSize, Observer, observer::observe_encoding, system::System};
 use crate::{
-    batch::PairIndex,
-    entity::{DocumentEncoding, localized_context},
+    Result,
+    batch::DocReBatch,
+    encoder::{EncoderConfig, EncoderOutput},
+    entity::{DocumentEncoding, context_flops, localized_context},
     ops::DocReBackend,
-    pair::{GroupBilinear, GroupBilinearConfig, PairExtractor},
+    pair::{GroupBilinear, GroupBilinearConfig, PairExtractor, PairExtractorConfig},
 };
 
 /// Added to the mean over attention heads before dividing by its sum (authors' code).
 const CONTEXT_EPSILON: f64 = 1e-5;
 
-/// The head of ATLOP.
+/// The configuration of ATLOP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AtlopConfig {
+    /// Size of each side of a pair, at least 1.
+    pub emb_size: usize,
+    /// Size of a group of the bilinear form; divides `emb_size`.
+    pub group_size: usize,
+}
+
+/// The relation module of ATLOP.
 #[derive(Module, Debug)]
 pub struct Atlop<B: Backend> {
     extractor: PairExtractor<B>,
     bilinear: GroupBilinear<B>,
 }
 
-impl<B: Backend> Atlop<B> {
-    pub(super) fn new(config: &ModelConfig, device: &B::Device) -> Self {
-        Self {
-            extractor: PairExtractor::new(config.encoder.hidden_size, config.head.emb_size, device),
-            bilinear: GroupBilinearConfig {
-                emb_size: config.head.emb_size,
-                group_size: config.head.group_size,
-                d_output: config.n_classes,
-                has_bias: true,
-            }
-            .init(device),
+impl AtlopConfig {
+    /// Initialises the module for an encoder and `n_classes` classes.
+    ///
+    /// # Panics
+    /// If `group_size` does not divide `emb_size`.
+    pub fn init<B: Backend>(
+        &self,
+        encoder: &EncoderConfig,
+        n_classes: usize,
+        device: &B::Device,
+    ) -> Atlop<B> {
+        Atlop {
+            extractor: self.extractor(encoder).init(device),
+            bilinear: self.bilinear(n_classes).init(device),
+        }
+    }
+
+    fn extractor(&self, encoder: &EncoderConfig) -> PairExtractorConfig {
+        PairExtractorConfig { d: encoder.hidden_size, emb_size: self.emb_size }
+    }
+
+    fn bilinear(&self, n_classes: usize) -> GroupBilinearConfig {
+        GroupBilinearConfig {
+            emb_size: self.emb_size,
+            group_size: self.group_size,
+            d_output: n_classes,
+            has_bias: true,
         }
     }
 }
 
+impl System for AtlopConfig {
+    fn validate(&self) -> Result<()> {
+        GroupBilinearConfig::validate_groups(self.emb_size, self.group_size)
+    }
+
+    fn validate_on(&self, _encoder: &EncoderConfig) -> Result<()> {
+        Ok(())
+    }
+
+    fn flops(&self, encoder: &EncoderConfig, n_classes: usize, size: DocumentSize) -> u64 {
+        let n = size.n_entities as u64;
+        context_flops(encoder.hidden_size, size.n_tokens, size.n_entities)
+            + self.extractor(encoder).flops(n)
+            + self.bilinear(n_classes).flops(n * n)
+    }
+
+    fn weight_names(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("extractor.head", "head_extractor"),
+            ("extractor.tail", "tail_extractor"),
+            ("bilinear.linear", "bilinear"),
+        ]
+    }
+}
+
 impl<B: DocReBackend> Atlop<B> {
+    /// Computes the logits.
+    ///
+    /// The observer sees, by rows unless said otherwise: `hidden [b, l, d]`, `entities`,
+    /// `entity_attention [b, e, n_heads, l]`, `pair_attention [b, e * e, l]`, `context [pairs, d]`,
+    /// and the two sides `head` and `tail`, `[pairs, emb]`.
     pub(super) fn forward(
         &self,
-        encoding: &DocumentEncoding<B>,
-        pairs: &PairIndex<B>,
-    ) -> Tensor<B, 2> {
-        let sides =
-            self.extractor.forward(&encoding.entities, &Self::context(encoding, pairs), pairs);
-        self.bilinear.forward(sides).select(0, pairs.off_diagonal.clone())
-    }
-
-    /// The context by the mean over heads; see [`localized_context`] for why the heads multiply the epsilon.
-    fn context(encoding: &DocumentEncoding<B>, pairs: &PairIndex<B>) -> Tensor<B, 2> {
+        encoded: EncoderOutput<B>,
+        batch: &DocReBatch<B>,
+        observer: &mut impl Observer<B>,
+    ) -> DocReOutput<B> {
+        let encoding = DocumentEncoding::new(encoded, batch);
+        observe_encoding(&encoding, observer);
+        // ATLOP divides the mean over attention heads; the sum needs `n_heads` times its epsilon
+        // for the same quotient.
         let n_heads = encoding.entity_attention.dims()[2] as f64;
-        pairs.packing.to_rows(localized_context(encoding, n_heads * CONTEXT_EPSILON))
-    }
+        let context = localized_context(&encoding, n_heads * CONTEXT_EPSILON);
+        observer.observe("pair_attention", || context.distribution());
+        let context = context.into_rows(&batch.pairs);
+        let sides = self.extractor.forward(&encoding.entities, &context, &batch.pairs);
+        drop(encoding);
+        observer.observe("context", || context);
+        observer.observe("head", || sides.head.clone());
+        observer.observe("tail", || sides.tail.clone());
 
-    pub(super) fn intermediates(
-        &self,
-        encoding: &DocumentEncoding<B>,
-        pairs: &PairIndex<B>,
-    ) -> PairIntermediates<B> {
-        let context = Self::context(encoding, pairs);
-        let sides = self.extractor.forward(&encoding.entities, &context, pairs);
-        PairIntermediates {
-            context,
-            head: sides.head,
-            tail: sides.tail,
-            pair: None,
-            pair_out: None,
-        }
+        let logits = self.bilinear.forward(sides).select(0, batch.pairs.off_diagonal.clone());
+        DocReOutput { logits }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::config::testing::with_system;
+
+    #[test]
+    fn operations_are_counted_by_hand_for_a_tiny_model() {
+        let config = with_system(json!({ "kind": "atlop", "emb_size": 4, "group_size": 2 }));
+        let size = DocumentSize { n_tokens: 5, n_entities: 3 };
+        // Context 9·5·8, extractor 2·12·8·4, bilinear 9·4·2·5.
+        let expected = 2 * (360 + 768 + 360);
+        assert_eq!(config.forward_flops(size) - config.encoder.forward_flops(5), expected);
     }
 }

@@ -1,97 +1,169 @@
-//! KD-DocRE: bilinear pair vectors, attention over the pair grid, a linear classifier.
+//! KD-DocRE: bilinear pair vectors, a pair mixer, a linear classifier.
+//!
+//! Tan et al., *Document-Level Relation Extraction with Adaptive Focal Loss and Knowledge
+//! Distillation*, Findings of ACL 2022.
 
 use burn::{
     module::Module,
     nn::{Linear, LinearConfig},
-    tensor::{Tensor, backend::Backend},
+    tensor::backend::Backend,
 };
+use serde::{Deserialize, Serialize};
 
-use super::{ModelConfig, PairIntermediates};
+use super::{DocReOutput, DocumentSize, Observer, observer::observe_encoding, system::System};
 use crate::{
-    batch::PairIndex,
-    entity::{DocumentEncoding, localized_context},
+    Result,
+    batch::DocReBatch,
+    encoder::{EncoderConfig, EncoderOutput},
+    entity::{DocumentEncoding, context_flops, localized_context},
     nn::precision::linear,
     ops::DocReBackend,
     pair::{
-        AxialStackConfig, GroupBilinear, GroupBilinearConfig, PairAttention, PairAttentionKind,
-        PairExtractor, TwoHopAttention,
+        GroupBilinear, GroupBilinearConfig, PairExtractor, PairExtractorConfig, PairMixer,
+        PairMixerConfig,
     },
 };
 
 /// Added to the sum of a pair's attention before dividing by it (authors' code).
 const CONTEXT_EPSILON: f64 = 1e-10;
 
-/// The head of KD-DocRE.
+/// The configuration of KD-DocRE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KdDocreConfig {
+    /// Size of each side of a pair, at least 1.
+    pub emb_size: usize,
+    /// Size of a group of the bilinear form; divides `emb_size`.
+    pub group_size: usize,
+    /// The mixer of the pair vectors.
+    pub mixer: PairMixerConfig,
+}
+
+/// The relation module of KD-DocRE.
 #[derive(Module, Debug)]
 pub struct KdDocre<B: Backend> {
     extractor: PairExtractor<B>,
     projection: GroupBilinear<B>,
-    axial: Option<PairAttention<B>>,
+    mixer: Option<PairMixer<B>>,
     classifier: Linear<B>,
 }
 
-impl<B: Backend> KdDocre<B> {
-    pub(super) fn new(config: &ModelConfig, device: &B::Device) -> Self {
-        let d = config.encoder.hidden_size;
-        let head = &config.head;
-        let axial = match head.pair_attention {
-            PairAttentionKind::AxialStack => Some(PairAttention::AxialStack(
-                AxialStackConfig { d, n_layers: head.axial_layers, n_heads: head.axial_heads }
-                    .init(device),
-            )),
-            PairAttentionKind::TwoHop => {
-                Some(PairAttention::TwoHop(TwoHopAttention::new(d, device)))
-            }
-            PairAttentionKind::None => None,
-        };
-        Self {
-            extractor: PairExtractor::new(d, head.emb_size, device),
-            projection: GroupBilinearConfig {
-                emb_size: head.emb_size,
-                group_size: head.group_size,
-                d_output: d,
-                has_bias: false,
-            }
-            .init(device),
-            axial,
-            classifier: LinearConfig::new(d, config.n_classes).init(device),
+impl KdDocreConfig {
+    /// Initialises the module for an encoder and `n_classes` classes.
+    ///
+    /// # Panics
+    /// If `group_size` does not divide `emb_size`, or the mixer does not fit the encoder's hidden
+    /// size.
+    pub fn init<B: Backend>(
+        &self,
+        encoder: &EncoderConfig,
+        n_classes: usize,
+        device: &B::Device,
+    ) -> KdDocre<B> {
+        let d = encoder.hidden_size;
+        KdDocre {
+            extractor: self.extractor(encoder).init(device),
+            projection: self.projection(encoder).init(device),
+            mixer: self.mixer.init(d, device),
+            classifier: LinearConfig::new(d, n_classes).init(device),
         }
+    }
+
+    fn extractor(&self, encoder: &EncoderConfig) -> PairExtractorConfig {
+        PairExtractorConfig { d: encoder.hidden_size, emb_size: self.emb_size }
+    }
+
+    fn projection(&self, encoder: &EncoderConfig) -> GroupBilinearConfig {
+        GroupBilinearConfig {
+            emb_size: self.emb_size,
+            group_size: self.group_size,
+            d_output: encoder.hidden_size,
+            has_bias: false,
+        }
+    }
+}
+
+impl System for KdDocreConfig {
+    fn validate(&self) -> Result<()> {
+        GroupBilinearConfig::validate_groups(self.emb_size, self.group_size)?;
+        self.mixer.validate()
+    }
+
+    fn validate_on(&self, encoder: &EncoderConfig) -> Result<()> {
+        self.mixer.validate_for(encoder.hidden_size)
+    }
+
+    fn flops(&self, encoder: &EncoderConfig, n_classes: usize, size: DocumentSize) -> u64 {
+        let (d, n) = (encoder.hidden_size, size.n_entities as u64);
+        context_flops(d, size.n_tokens, size.n_entities)
+            + self.extractor(encoder).flops(n)
+            + self.projection(encoder).flops(n * n)
+            + self.mixer.flops(d, n)
+            + 2 * n * n * (d * n_classes) as u64
+    }
+
+    fn weight_names(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("extractor.head", "head_extractor"),
+            ("extractor.tail", "tail_extractor"),
+            ("projection.linear", "projection"),
+            ("mixer", "axial"),
+        ]
     }
 }
 
 impl<B: DocReBackend> KdDocre<B> {
+    /// Computes the logits.
+    ///
+    /// The observer sees, by rows unless said otherwise: `hidden [b, l, d]`, `entities`,
+    /// `entity_attention [b, e, n_heads, l]`, `pair_attention [b, e * e, l]`, `context [pairs, d]`,
+    /// the two sides `head` and `tail`, `[pairs, emb]`, and the pair vectors before and after the
+    /// mixer, `pair` and `mixed`, `[pairs, d]`.
     pub(super) fn forward(
         &self,
-        encoding: &DocumentEncoding<B>,
-        pairs: &PairIndex<B>,
-    ) -> Tensor<B, 2> {
-        let context = Self::context(encoding, pairs);
-        let sides = self.extractor.forward(&encoding.entities, &context, pairs);
-        let pair = self.attend(self.projection.forward(sides), pairs);
-        linear(&self.classifier, pair.select(0, pairs.off_diagonal.clone()))
-    }
+        encoded: EncoderOutput<B>,
+        batch: &DocReBatch<B>,
+        observer: &mut impl Observer<B>,
+    ) -> DocReOutput<B> {
+        let encoding = DocumentEncoding::new(encoded, batch);
+        observe_encoding(&encoding, observer);
+        let context = localized_context(&encoding, CONTEXT_EPSILON);
+        observer.observe("pair_attention", || context.distribution());
+        let context = context.into_rows(&batch.pairs);
+        let sides = self.extractor.forward(&encoding.entities, &context, &batch.pairs);
+        drop(encoding);
+        observer.observe("context", || context);
+        observer.observe("head", || sides.head.clone());
+        observer.observe("tail", || sides.tail.clone());
 
-    fn context(encoding: &DocumentEncoding<B>, pairs: &PairIndex<B>) -> Tensor<B, 2> {
-        pairs.packing.to_rows(localized_context(encoding, CONTEXT_EPSILON))
-    }
-
-    fn attend(&self, pair: Tensor<B, 2>, pairs: &PairIndex<B>) -> Tensor<B, 2> {
-        match &self.axial {
-            Some(attention) => attention.forward(pair, pairs),
-            None => pair,
-        }
-    }
-
-    pub(super) fn intermediates(
-        &self,
-        encoding: &DocumentEncoding<B>,
-        pairs: &PairIndex<B>,
-    ) -> PairIntermediates<B> {
-        let context = Self::context(encoding, pairs);
-        let sides = self.extractor.forward(&encoding.entities, &context, pairs);
-        let (head, tail) = (sides.head.clone(), sides.tail.clone());
         let pair = self.projection.forward(sides);
-        let pair_out = self.attend(pair.clone(), pairs);
-        PairIntermediates { context, head, tail, pair: Some(pair), pair_out: Some(pair_out) }
+        observer.observe("pair", || pair.clone());
+        let mixed = match &self.mixer {
+            Some(mixer) => mixer.forward(pair, &batch.pairs),
+            None => pair,
+        };
+        observer.observe("mixed", || mixed.clone());
+        let logits = linear(&self.classifier, mixed.select(0, batch.pairs.off_diagonal.clone()));
+        DocReOutput { logits }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::config::testing::with_system;
+
+    #[test]
+    fn operations_are_counted_by_hand_for_a_tiny_model() {
+        let mixer = json!({ "kind": "axial-stack", "layers": 1, "heads": 1 });
+        let system = json!({ "kind": "kd-docre", "emb_size": 4, "group_size": 2, "mixer": mixer });
+        let config = with_system(system);
+        let size = DocumentSize { n_tokens: 5, n_entities: 3 };
+        // Context 9·5·8, extractor 2·12·8·4, bilinear 9·4·2·8, axial stack 9·9·64 + 4·27·8,
+        // classifier 9·8·5.
+        let expected = 2 * (360 + 768 + 576 + (5184 + 864) + 360);
+        assert_eq!(config.forward_flops(size) - config.encoder.forward_flops(5), expected);
     }
 }

@@ -59,10 +59,7 @@ impl Precision {
         if self.is_supported::<B>(device) {
             return Ok(());
         }
-        Err(Error::Backend {
-            name: kind.to_string(),
-            reason: format!("this device does not compute in {self}; use f32"),
-        })
+        Err(Error::backend(kind, format!("this device does not compute in {self}; use f32")))
     }
 
     /// Whether `device` computes in this precision.

@@ -7,16 +7,19 @@ use burn::{
 };
 
 use super::PairSides;
-use crate::ops::{self, DocReBackend};
+use crate::{
+    Error, Result,
+    ops::{self, DocReBackend},
+};
 
-/// How wide a grouped bilinear layer is.
+/// The sizes of a grouped bilinear layer.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupBilinearConfig {
-    /// Width of each side.
+    /// Size of each side.
     pub emb_size: usize,
-    /// Width of a group; divides `emb_size`.
+    /// Size of a group; divides `emb_size`.
     pub group_size: usize,
-    /// Numbers out.
+    /// Size of the output.
     pub d_output: usize,
     /// Whether a bias is added: ATLOP's classifier has one, KD-DocRE's projection has none.
     pub has_bias: bool,
@@ -25,13 +28,27 @@ pub struct GroupBilinearConfig {
 /// `out_i = sum_j z_head_j^T W_ij z_tail_j + b_i` over groups `j`.
 #[derive(Module, Debug)]
 pub struct GroupBilinear<B: Backend> {
-    /// `[n_groups * group_size^2, d_output]`, group slowest, then the head's index, then the tail's.
+    /// `[n_groups * group_size^2, d_output]`, group slowest, then the head's index, then the
+    /// tail's.
     linear: Linear<B>,
     group_size: usize,
 }
 
 impl GroupBilinearConfig {
-    /// A fresh layer, initialised as a linear layer on the outer products.
+    /// Checks that the groups fill both sides of a pair.
+    ///
+    /// # Errors
+    /// If a size is 0 or `group_size` does not divide `emb_size`.
+    pub fn validate_groups(emb_size: usize, group_size: usize) -> Result<()> {
+        if group_size == 0 || emb_size == 0 || !emb_size.is_multiple_of(group_size) {
+            return Err(Error::config(format!(
+                "model: `emb_size` {emb_size} must be a positive multiple of `group_size` {group_size}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Initialises the layer as a linear layer on the outer products.
     ///
     /// # Panics
     /// If `group_size` does not divide `emb_size`.
@@ -42,9 +59,16 @@ impl GroupBilinearConfig {
             .init(device);
         GroupBilinear { linear, group_size: self.group_size }
     }
+
+    /// The floating-point operations of the matrix products on `n_pairs` pair rows.
+    pub fn flops(&self, n_pairs: u64) -> u64 {
+        2 * n_pairs * (self.emb_size * self.group_size * self.d_output) as u64
+    }
 }
 
 impl<B: DocReBackend> GroupBilinear<B> {
+    /// Computes the bilinear form of every pair row.
+    ///
     /// # Shapes
     /// - both sides `[pairs, emb]` → `[pairs, d_output]`
     pub fn forward(&self, sides: PairSides<B>) -> Tensor<B, 2> {
@@ -55,6 +79,43 @@ impl<B: DocReBackend> GroupBilinear<B> {
         match &self.linear.bias {
             Some(bias) => output + bias.val().reshape([1, d]),
             None => output,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::{module::Param, tensor::TensorData};
+
+    use super::*;
+    use crate::{backend::TestBackend, batch::packing::float_tensor};
+
+    #[test]
+    fn two_groups_of_two_are_worked_by_hand() {
+        let device = Default::default();
+        let config =
+            GroupBilinearConfig { emb_size: 4, group_size: 2, d_output: 1, has_bias: false };
+        let mut layer = config.init::<TestBackend>(&device);
+        // Rows of the weight: group 0 (00, 01, 10, 11), then group 1.
+        let weight = vec![1.0, 10.0, 100.0, 1000.0, 2.0, 20.0, 200.0, 2000.0];
+        layer.linear.weight = Param::from_tensor(float_tensor(weight, [8, 1], &device));
+        let sides = PairSides {
+            head: float_tensor(vec![1.0, 2.0, 3.0, 4.0], [1, 4], &device),
+            tail: float_tensor(vec![1.0, 0.5, 1.0, 0.5], [1, 4], &device),
+        };
+        // Group 0: 1·1·1 + 1·0.5·10 + 2·1·100 + 2·0.5·1000; group 1: 3·1·2 + 3·0.5·20 + 4·1·200 +
+        // 4·0.5·2000.
+        let expected = TensorData::from([[1206.0f32 + 4836.0]]);
+        layer.forward(sides).into_data().assert_eq(&expected, false);
+        assert_eq!(config.flops(3), 2 * 3 * 8);
+    }
+
+    #[test]
+    fn groups_that_do_not_fill_a_side_are_refused() {
+        assert!(GroupBilinearConfig::validate_groups(8, 4).is_ok());
+        for (emb_size, group_size) in [(0, 4), (8, 0), (8, 3)] {
+            let error = GroupBilinearConfig::validate_groups(emb_size, group_size).unwrap_err();
+            assert!(error.to_string().contains("positive multiple of `group_size`"), "{error}");
         }
     }
 }

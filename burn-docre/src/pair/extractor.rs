@@ -1,4 +1,4 @@
-//! Entity and context → the two sides of a pair (eq. 5 of KD-DocRE).
+//! The two sides of a pair from its entities and its context (eq. 5 of KD-DocRE).
 
 use burn::{
     module::Module,
@@ -12,7 +12,16 @@ use crate::{
     ops::{self, DocReBackend},
 };
 
-/// `z_head = tanh(W_h [entity; context] + b_h)`, `z_tail` in the same manner.
+/// The sizes of a pair extractor.
+#[derive(Clone, Copy, Debug)]
+pub struct PairExtractorConfig {
+    /// Hidden size of entities and contexts.
+    pub d: usize,
+    /// Size of each side of a pair.
+    pub emb_size: usize,
+}
+
+/// `z_head = tanh(W_h [entity; context] + b_h)`, and `z_tail` with weights of its own.
 #[derive(Module, Debug)]
 pub struct PairExtractor<B: Backend> {
     head: Linear<B>,
@@ -20,24 +29,35 @@ pub struct PairExtractor<B: Backend> {
 }
 
 /// The two sides of each pair row.
+#[derive(Clone, Debug)]
 pub struct PairSides<B: Backend> {
-    /// `[pairs, emb]`
+    /// The head's side, `[pairs, emb]`.
     pub head: Tensor<B, 2>,
-    /// `[pairs, emb]`
+    /// The tail's side, `[pairs, emb]`.
     pub tail: Tensor<B, 2>,
 }
 
-impl<B: Backend> PairExtractor<B> {
-    /// A fresh extractor from width `d` to `emb_size`.
-    pub fn new(d: usize, emb_size: usize, device: &B::Device) -> Self {
-        let linear = || LinearConfig::new(2 * d, emb_size).init(device);
-        Self { head: linear(), tail: linear() }
+impl PairExtractorConfig {
+    /// Initialises an extractor.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> PairExtractor<B> {
+        let linear = || LinearConfig::new(2 * self.d, self.emb_size).init(device);
+        PairExtractor { head: linear(), tail: linear() }
+    }
+
+    /// The floating-point operations of the matrix products for `n_entities` entities and all their
+    /// pairs.
+    pub fn flops(&self, n_entities: u64) -> u64 {
+        let rows = n_entities + n_entities * n_entities;
+        2 * 2 * rows * (self.d * self.emb_size) as u64
     }
 }
 
 impl<B: DocReBackend> PairExtractor<B> {
+    /// Computes both sides of every pair row.
+    ///
     /// # Shapes
     /// - `entities`: `[entities, d]`; `context`: `[pairs, d]`
+    /// - output: two sides `[pairs, emb]`
     pub fn forward(
         &self,
         entities: &Tensor<B, 2>,
@@ -51,7 +71,8 @@ impl<B: DocReBackend> PairExtractor<B> {
     }
 }
 
-/// `tanh(W [entity; context] + b)` with the entity's share computed once an entity rather than once a pair.
+/// `tanh(W [entity; context] + b)`; the product with an entity is computed once per entity, not
+/// once per pair.
 fn one_side<B: DocReBackend>(
     linear: &Linear<B>,
     entities: &Tensor<B, 2>,

@@ -1,28 +1,33 @@
-//! A document as a model sees it: token ids, mention positions, facts.
+//! Documents as a model reads them: token ids, mention positions, sentence spans, facts.
 
 use std::fmt;
+use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use crate::data::document::{Document, RelationFact};
+use crate::data::document::{Document, EntityPair, RelationFact, check_relations};
 use crate::text::tokenizer::{DocumentTokenizer, WordCache};
 use crate::{Error, Result};
 
 /// A tokenized document with its facts.
+///
+/// [`encode`](Self::encode) makes valid ones. A document that is put together by hand is checked by
+/// [`validate`](Self::validate) where it enters [`Inference`](crate::inference::Inference).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedDocument {
     /// The title of the document.
     pub title: String,
     /// The tokens of the whole document, special tokens in place.
     pub token_ids: Vec<u32>,
-    /// For each mention of each entity, where in `token_ids` its opening marker stands.
+    /// The position in `token_ids` of the opening marker of each mention, entity by entity.
     pub mentions: Vec<Vec<usize>>,
+    /// The span of each sentence in `token_ids`, mention markers included.
+    pub sentences: Vec<Range<usize>>,
     /// The labelled facts.
     pub facts: Vec<RelationFact>,
 }
 
-/// Identifies what a model sees of a document: its tokens and mention positions, neither its title
-/// nor its facts.
+/// Identifies a document by its tokens and mention positions. Title, sentences and facts are no part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DocumentKey(pub [u8; 32]);
 
@@ -37,10 +42,36 @@ impl EncodedDocument {
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] when the tokenizer fails on a word; it names the document's title.
+    /// [`Error::Document`] with the title, when `document` is not [valid](Document::validate) or the tokenizer fails on
+    /// one of its words.
     pub fn encode(document: &Document, tokenizer: &DocumentTokenizer) -> Result<Self> {
         Self::encode_with(document, tokenizer, &mut WordCache::default())
-            .map_err(|error| in_document(error, &format!("{:?}", document.title)))
+    }
+
+    /// Checks that the document is consistent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Document`] with the title, when
+    /// - there is no token, or more than 2³¹ − 1;
+    /// - an entity has no mention, or there are more than [`Document::MAX_ENTITIES`];
+    /// - a mention or a sentence lies outside the tokens;
+    /// - a fact names an entity that does not exist, relates an entity to itself, or has the threshold class as its
+    ///   relation.
+    pub fn validate(&self) -> Result<()> {
+        let checked = self.check_tokens().and_then(|()| self.check_facts());
+        checked.map_err(|reason| Error::document(self.title.clone(), reason))
+    }
+
+    /// Checks that the relation of each fact is below `n_classes`, as
+    /// [`DocReBatch::labels`](crate::batch::DocReBatch::labels) requires.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Document`] with the title, when a fact's relation is the threshold class or not below `n_classes`.
+    pub fn validate_relations(&self, n_classes: usize) -> Result<()> {
+        check_relations(&self.facts, n_classes)
+            .map_err(|reason| Error::document(self.title.clone(), reason))
     }
 
     /// Number of entities.
@@ -77,13 +108,55 @@ impl EncodedDocument {
         tokenizer: &DocumentTokenizer,
         cache: &mut WordCache,
     ) -> Result<Self> {
-        let tokenized = tokenizer.tokenize_with(document, cache)?;
-        Ok(Self {
+        document.validate()?;
+        let tokenized = tokenizer.tokenize_with(document, cache).map_err(|error| {
+            Error::document(document.title.clone(), "not tokenized").with_source(error)
+        })?;
+        let encoded = Self {
             title: document.title.clone(),
             token_ids: tokenized.token_ids,
             mentions: tokenized.mentions,
+            sentences: tokenized.sentences,
             facts: document.facts.clone(),
-        })
+        };
+        // A tokenizer without special tokens makes a document without words empty.
+        encoded.validate()?;
+        Ok(encoded)
+    }
+
+    fn check_tokens(&self) -> Result<(), String> {
+        let n_tokens = self.token_ids.len();
+        if n_tokens == 0 || i32::try_from(n_tokens).is_err() {
+            return Err(format!("{n_tokens} tokens; 1 to {} are possible", i32::MAX));
+        }
+        if self.n_entities() > Document::MAX_ENTITIES {
+            let (n, max) = (self.n_entities(), Document::MAX_ENTITIES);
+            return Err(format!("{n} entities; at most {max} are possible"));
+        }
+        for (entity, positions) in self.mentions.iter().enumerate() {
+            if positions.is_empty() {
+                return Err(format!("entity {entity} has no mentions"));
+            }
+            if let Some(position) = positions.iter().find(|&&position| position >= n_tokens) {
+                return Err(format!("entity {entity}: mention at token {position} of {n_tokens}"));
+            }
+        }
+        match self.sentences.iter().find(|span| span.start > span.end || span.end > n_tokens) {
+            Some(span) => Err(format!("sentence at tokens {span:?} of {n_tokens}")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_facts(&self) -> Result<(), String> {
+        let n_entities = self.n_entities();
+        for RelationFact { pair: EntityPair { head, tail }, .. } in &self.facts {
+            if *head >= n_entities || *tail >= n_entities || head == tail {
+                return Err(format!(
+                    "fact with head {head} and tail {tail} of {n_entities} entities"
+                ));
+            }
+        }
+        check_relations(&self.facts, usize::MAX)
     }
 }
 
@@ -91,7 +164,7 @@ impl EncodedDocument {
 ///
 /// # Errors
 ///
-/// An item is [`Error::Format`] when the tokenizer fails on a word; it names the document's index and title.
+/// An item is an error under the conditions of [`EncodedDocument::encode`]; it also has the document's index.
 pub fn encode_all(
     documents: &[Document],
     tokenizer: &DocumentTokenizer,
@@ -99,24 +172,15 @@ pub fn encode_all(
     let mut cache = WordCache::default();
     documents.iter().enumerate().map(move |(index, document)| {
         EncodedDocument::encode_with(document, tokenizer, &mut cache)
-            .map_err(|error| in_document(error, &format!("{index} ({:?})", document.title)))
+            .map_err(|error| error.at_index(index))
     })
-}
-
-/// An error of the tokenizer with the document that it happened in.
-fn in_document(error: Error, document: &str) -> Error {
-    match error {
-        Error::Format { path, reason } => {
-            Error::Format { path, reason: format!("document {document}: {reason}") }
-        }
-        other => other,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::document::{Entity, EntityPair, Mention};
+    use crate::data::document::{Entity, Mention};
+    use crate::error::chain_of;
 
     fn tokenizer() -> DocumentTokenizer {
         DocumentTokenizer::word_level(["Anna", "lives", "in", "Oslo"]).unwrap()
@@ -145,6 +209,7 @@ mod tests {
         assert_eq!((encoded.title.as_str(), &encoded.facts), ("Anna", &anna().facts));
         assert_eq!(encoded.token_ids, [2, 4, 5, 4, 6, 7, 4, 8, 4, 3]);
         assert_eq!(encoded.mentions, [[1], [6]]);
+        assert_eq!(encoded.sentences, [1..9]);
         assert_eq!((encoded.n_entities(), encoded.n_pairs()), (2, 2));
         let both: Result<Vec<_>> = encode_all(&[anna(), anna()], &tokenizer()).collect();
         assert_eq!(both.unwrap(), [encoded.clone(), encoded]);
@@ -182,6 +247,7 @@ mod tests {
             title: String::new(),
             token_ids: vec![7],
             mentions: vec![vec![0]],
+            sentences: Vec::new(),
             facts: Vec::new(),
         };
         assert_eq!(
@@ -201,12 +267,10 @@ mod tests {
         let documents = [known, anna()];
         let encoded: Vec<_> = encode_all(&documents, &tokenizer).collect();
         assert!(encoded[0].is_ok());
-        let error = encoded[1].as_ref().unwrap_err().to_string();
-        assert!(
-            error.contains("document 1 (\"Anna\"): the tokenizer fails on \"lives\""),
-            "{error}"
-        );
-        let error = EncodedDocument::encode(&anna(), &tokenizer).unwrap_err().to_string();
-        assert!(error.contains("document \"Anna\": the tokenizer fails on \"lives\""), "{error}");
+        let error = chain_of(encoded[1].as_ref().unwrap_err());
+        let cause = "not tokenized: tokenizer.json: the tokenizer fails on \"lives\"";
+        assert!(error.starts_with(&format!("document 1 (\"Anna\"): {cause}")), "{error}");
+        let error = chain_of(&EncodedDocument::encode(&anna(), &tokenizer).unwrap_err());
+        assert!(error.starts_with(&format!("document \"Anna\": {cause}")), "{error}");
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tokenizers::models::wordlevel::WordLevel;
@@ -44,8 +45,10 @@ pub struct DocumentTokenizer {
 pub struct TokenizedDocument {
     /// The pieces of the whole document between the special tokens.
     pub token_ids: Vec<u32>,
-    /// For each mention of each entity, where in `token_ids` its opening marker stands.
+    /// The position in `token_ids` of the opening marker of each mention, entity by entity.
     pub mentions: Vec<Vec<usize>>,
+    /// The span of each sentence in `token_ids`, mention markers included.
+    pub sentences: Vec<Range<usize>>,
 }
 
 /// The pieces of words that were met before.
@@ -86,7 +89,9 @@ impl DocumentTokenizer {
         let ids = words.filter(|&word| seen.insert(word)).map(str::to_owned).zip(0..).collect();
         let [_, unknown, opening, closing] = WORD_LEVEL_SPECIALS;
         let model = WordLevel::builder().vocab(ids).unk_token(unknown.to_owned()).build();
-        let mut tokenizer = Tokenizer::new(model.map_err(|error| Error::format(path, error))?);
+        let mut tokenizer = Tokenizer::new(model.map_err(|error| {
+            Error::format(path, "the vocabulary makes no tokenizer").with_source(error)
+        })?);
         tokenizer.with_pre_tokenizer(Some(WhitespaceSplit));
         tokenizer.with_post_processor(Some(BertProcessing::new(
             (closing.to_owned(), 3),
@@ -102,7 +107,8 @@ impl DocumentTokenizer {
     ///
     /// [`Error::Format`] when it has a part that cannot be written.
     pub fn to_json(&self) -> Result<String> {
-        self.tokenizer.to_string(true).map_err(|error| Error::format(&self.path, error))
+        let json = self.tokenizer.to_string(true);
+        json.map_err(|error| Error::format(&self.path, "cannot be written").with_source(error))
     }
 
     /// The special tokens before a document: `[CLS]` or `<s>`.
@@ -137,16 +143,14 @@ impl DocumentTokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] when the tokenizer fails on a word.
-    ///
-    /// # Panics
-    ///
-    /// When a mention lies outside the text; the readers in [`corpus`](crate::data) never give one.
+    /// [`Error::Document`] when `document` is not [valid](Document::validate), [`Error::Format`] when the tokenizer
+    /// fails on a word.
     pub fn tokenize(&self, document: &Document) -> Result<TokenizedDocument> {
+        document.validate()?;
         self.tokenize_with(document, &mut WordCache::default())
     }
 
-    /// [`tokenize`](Self::tokenize) with a cache, which must not be shared between tokenizers.
+    /// [`tokenize`](Self::tokenize) a valid document with a cache, which must not be shared between tokenizers.
     pub(crate) fn tokenize_with(
         &self,
         document: &Document,
@@ -155,7 +159,9 @@ impl DocumentTokenizer {
         let boundaries = MentionBoundaries::of(document);
         let mut token_ids = self.opening.clone();
         let mut starts = HashMap::new();
+        let mut sentences = Vec::with_capacity(document.sentences.len());
         for (sentence_idx, sentence) in document.sentences.iter().enumerate() {
+            let first = token_ids.len();
             for (word_idx, word) in sentence.iter().enumerate() {
                 let place = (sentence_idx, word_idx);
                 if boundaries.starts.contains(&place) {
@@ -167,6 +173,7 @@ impl DocumentTokenizer {
                     token_ids.extend_from_slice(&self.marker);
                 }
             }
+            sentences.push(first..token_ids.len());
         }
         token_ids.extend_from_slice(&self.closing);
         let mentions = document
@@ -174,7 +181,7 @@ impl DocumentTokenizer {
             .iter()
             .map(|entity| entity.mentions.iter().map(|m| starts[&(m.sentence, m.start)]).collect())
             .collect();
-        Ok(TokenizedDocument { token_ids, mentions })
+        Ok(TokenizedDocument { token_ids, mentions, sentences })
     }
 
     fn extend_with_pieces(
@@ -196,12 +203,15 @@ impl DocumentTokenizer {
     }
 
     fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
-        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| Error::format(path, error))?;
+        let tokenizer = Tokenizer::from_bytes(bytes)
+            .map_err(|error| Error::format(path, "not a tokenizer").with_source(error))?;
         Self::prepare(tokenizer, path)
     }
 
     fn prepare(mut tokenizer: Tokenizer, path: &Path) -> Result<Self> {
-        tokenizer.with_truncation(None).map_err(|error| Error::format(path, error))?;
+        tokenizer.with_truncation(None).map_err(|error| {
+            Error::format(path, "truncation cannot be switched off").with_source(error)
+        })?;
         tokenizer.with_padding(None);
         let marker = marker_pieces(&tokenizer, path)?;
         let (opening, closing) = special_tokens(&tokenizer, path)?;
@@ -237,8 +247,7 @@ fn marker_pieces(tokenizer: &Tokenizer, path: &Path) -> Result<Vec<u32>> {
     Ok(pieces)
 }
 
-/// What the tokenizer puts before and after a text: whatever surrounds the text `*` when special
-/// tokens are asked for.
+/// The special tokens before and after a text, found around the text `*`.
 fn special_tokens(tokenizer: &Tokenizer, path: &Path) -> Result<(Vec<u32>, Vec<u32>)> {
     let bare = encode(tokenizer, MARKER, false, path)?;
     let wrapped = encode(tokenizer, MARKER, true, path)?;
@@ -254,7 +263,7 @@ fn special_tokens(tokenizer: &Tokenizer, path: &Path) -> Result<(Vec<u32>, Vec<u
 
 fn encode(tokenizer: &Tokenizer, text: &str, special: bool, path: &Path) -> Result<Vec<u32>> {
     let encoding = tokenizer.encode_fast(text, special).map_err(|error| {
-        Error::format(path, format!("the tokenizer fails on {text:?}: {error}"))
+        Error::format(path, format!("the tokenizer fails on {text:?}")).with_source(error)
     })?;
     Ok(encoding.get_ids().to_vec())
 }

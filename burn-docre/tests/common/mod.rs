@@ -2,33 +2,44 @@
 
 use burn_docre::{
     data::document::{EntityPair, RelationFact},
-    model::{HeadConfig, ModelConfig, ModelKind},
-    pair::PairAttentionKind,
+    model::{AtlopConfig, DecodingConfig, KdDocreConfig, ModelConfig, SystemConfig},
+    pair::{
+        PairMixerConfig,
+        mixer::{AxialStackConfig, TwoHopConfig},
+    },
     text::encoded::EncodedDocument,
 };
 
-/// A model of sixteen numbers a token that reads 24 tokens at a time.
-pub(crate) fn config(kind: ModelKind, pair_attention: PairAttentionKind) -> ModelConfig {
+/// Every system, KD-DocRE with every pair mixer.
+pub(crate) fn every_system() -> Vec<SystemConfig> {
+    vec![
+        kd_docre(PairMixerConfig::AxialStack(AxialStackConfig { layers: 2, heads: 2 })),
+        kd_docre(PairMixerConfig::TwoHop(TwoHopConfig {})),
+        kd_docre(PairMixerConfig::None {}),
+        SystemConfig::Atlop(AtlopConfig { emb_size: 16, group_size: 4 }),
+    ]
+}
+
+fn kd_docre(mixer: PairMixerConfig) -> SystemConfig {
+    SystemConfig::KdDocre(KdDocreConfig { emb_size: 16, group_size: 4, mixer })
+}
+
+/// A model of hidden size 16 that reads 24 tokens at a time.
+pub(crate) fn config(system: SystemConfig) -> ModelConfig {
     let encoder = r#"{"model_type": "bert", "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2,
         "num_attention_heads": 4, "intermediate_size": 32, "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0, "max_position_embeddings": 24, "type_vocab_size": 2,
         "layer_norm_eps": 1e-12}"#;
     ModelConfig {
-        kind,
         encoder: serde_json::from_str(encoder).expect("a configuration"),
-        head: HeadConfig {
-            emb_size: 16,
-            group_size: 4,
-            pair_attention,
-            axial_layers: 2,
-            axial_heads: 2,
-        },
+        system,
         n_classes: 5,
-        max_relations_per_pair: 4,
+        decoding: DecodingConfig::default(),
     }
 }
 
-/// A document of `n_tokens` with mentions at these positions, entity by entity, and one fact if it has a pair.
+/// A document of `n_tokens` with mentions at these positions, entity by entity, and one fact if it
+/// has a pair.
 pub(crate) fn document(n_tokens: u32, mentions: &[&[usize]]) -> EncodedDocument {
     let fact =
         RelationFact { pair: EntityPair { head: 0, tail: 1 }, relation: 2, evidence: Vec::new() };
@@ -36,6 +47,7 @@ pub(crate) fn document(n_tokens: u32, mentions: &[&[usize]]) -> EncodedDocument 
         title: format!("{n_tokens} tokens"),
         token_ids: (0..n_tokens).map(|i| 3 + i * 7 % 40).collect(),
         mentions: mentions.iter().map(|positions| positions.to_vec()).collect(),
+        sentences: Vec::new(),
         facts: if mentions.len() > 1 { vec![fact] } else { Vec::new() },
     }
 }

@@ -3,11 +3,12 @@
 mod modules;
 mod tokens;
 
-use modules::Crate;
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+use modules::Crate;
 
 /// Every Rust file below `directory`.
 fn rust_files(directory: &Path) -> Vec<PathBuf> {
@@ -31,7 +32,8 @@ fn trainer_source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../burn-docre-train/src")
 }
 
-/// Lines of the library that contain one of `words`, outside the files named in `but`.
+/// Lines of code below a directory that contain one of `words`, outside the files named in `but`. Comments, and with
+/// them the examples in the documentation, do not count.
 fn lines_with(words: &[&str], below: &Path, but: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for file in rust_files(below) {
@@ -40,7 +42,8 @@ fn lines_with(words: &[&str], below: &Path, but: &[&str]) -> Vec<String> {
         }
         let text = fs::read_to_string(&file).expect("a readable file");
         for (number, line) in text.lines().enumerate() {
-            if words.iter().any(|word| line.contains(word)) {
+            let is_code = !line.trim_start().starts_with("//");
+            if is_code && words.iter().any(|word| line.contains(word)) {
                 found.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));
             }
         }

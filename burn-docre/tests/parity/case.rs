@@ -1,20 +1,23 @@
 //! A parity case as it lies on disk.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
 use burn_docre::{
     data::document::{EntityPair, RelationFact},
     encoder::EncoderConfig,
     io::weights::{Weight, WeightFile},
-    model::{HeadConfig, ModelConfig, ModelKind},
-    pair::PairAttentionKind,
+    model::{AtlopConfig, DecodingConfig, KdDocreConfig, ModelConfig, SystemConfig},
+    pair::{
+        PairMixerConfig,
+        mixer::{AxialStackConfig, TwoHopConfig},
+    },
     text::encoded::EncodedDocument,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// A case with everything but the weights read.
 pub(crate) struct Case {
-    /// For messages.
+    /// The directory, for messages.
     pub(crate) name: String,
     /// The model to build.
     pub(crate) config: ModelConfig,
@@ -22,15 +25,25 @@ pub(crate) struct Case {
     pub(crate) documents: Vec<EncodedDocument>,
     /// Losses and predictions by document.
     pub(crate) expected: Vec<Expected>,
-    /// Tensors that must come out.
+    /// The expected tensors.
     pub(crate) tensors: WeightFile,
     /// Encoder weights.
     pub(crate) encoder: WeightFile,
-    /// Head weights.
+    /// Weights of the relation module.
     pub(crate) head: WeightFile,
+    /// The largest differences so far.
+    pub(crate) worst: RefCell<Worst>,
 }
 
-/// What must come out for one document, besides tensors.
+/// The largest differences from the reference, in the measures of the tolerances.
+#[derive(Debug, Default)]
+pub(crate) struct Worst {
+    pub(crate) tensor: f64,
+    pub(crate) loss: f64,
+    pub(crate) gradient: f64,
+}
+
+/// The expected results of one document, besides tensors.
 #[derive(Deserialize)]
 pub(crate) struct Expected {
     /// By name.
@@ -41,8 +54,8 @@ pub(crate) struct Expected {
 
 #[derive(Deserialize)]
 struct CaseFile {
-    model: ModelKind,
-    pair_attention: PairAttentionKind,
+    model: String,
+    pair_attention: String,
     emb_size: usize,
     group_size: usize,
     axial_layers: usize,
@@ -50,6 +63,27 @@ struct CaseFile {
     n_classes: usize,
     max_relations_per_pair: usize,
     max_tokens: usize,
+}
+
+impl CaseFile {
+    fn system(&self) -> SystemConfig {
+        let Self { emb_size, group_size, axial_layers: layers, axial_heads: heads, .. } = *self;
+        let mixer = match self.pair_attention.as_str() {
+            "axial-stack" => PairMixerConfig::AxialStack(AxialStackConfig { layers, heads }),
+            "two-hop" => PairMixerConfig::TwoHop(TwoHopConfig {}),
+            "none" => PairMixerConfig::None {},
+            other => panic!("unknown pair attention {other}"),
+        };
+        match (self.model.as_str(), mixer) {
+            ("kd-docre", mixer) => {
+                SystemConfig::KdDocre(KdDocreConfig { emb_size, group_size, mixer })
+            }
+            ("atlop", PairMixerConfig::None {}) => {
+                SystemConfig::Atlop(AtlopConfig { emb_size, group_size })
+            }
+            (model, mixer) => panic!("unknown model {model} with {mixer:?}"),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -91,6 +125,7 @@ impl Case {
                     title: format!("doc{i}"),
                     token_ids: input.input_ids.clone(),
                     mentions: input.mentions.clone(),
+                    sentences: Vec::new(),
                     facts: facts(&tensors.read(&format!("doc{i}.labels")).expect("labels")),
                 }
             })
@@ -98,23 +133,17 @@ impl Case {
         Self {
             name: directory.display().to_string(),
             config: ModelConfig {
-                kind: file.model,
+                system: file.system(),
                 encoder,
-                head: HeadConfig {
-                    emb_size: file.emb_size,
-                    group_size: file.group_size,
-                    pair_attention: file.pair_attention,
-                    axial_layers: file.axial_layers,
-                    axial_heads: file.axial_heads,
-                },
                 n_classes: file.n_classes,
-                max_relations_per_pair: file.max_relations_per_pair,
+                decoding: DecodingConfig { max_relations_per_pair: file.max_relations_per_pair },
             },
             documents,
             expected: read(&directory.join("expected.json")),
             tensors,
             encoder: open("encoder.safetensors"),
             head: open("head.safetensors"),
+            worst: RefCell::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is compared, and how closely.
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::{
     module::{AutodiffModule, Module, ModuleVisitor, Param},
@@ -13,16 +13,16 @@ use burn_autodiff::Autodiff;
 use burn_docre::{
     batch::DocReBatch,
     encoder::pretrained::hugging_face_name,
-    entity::{DocumentEncoding, pair_attention_weights},
-    inference::decode::predict,
+    entity::DocumentEncoding,
+    inference::decode::Decoder,
     io::weights,
     loss::{DistillationLoss, RelationLoss},
-    model::{DocReModel, weight_name},
+    model::{DocReModel, Observer},
     ops::DocReBackend,
     text::encoded::EncodedDocument,
 };
 
-use crate::case::Case;
+use crate::case::{Case, Worst};
 
 /// Intermediates and logits: `|a - b| <= TENSOR_TOLERANCE * max(1, max |b|)`.
 const TENSOR_TOLERANCE: f32 = 1e-4;
@@ -31,20 +31,10 @@ const LOSS_TOLERANCE: f64 = 1e-5;
 /// Gradients: `‖a - b‖ <= GRADIENT_TOLERANCE * ‖b‖`.
 const GRADIENT_TOLERANCE: f64 = 1e-3;
 
-/// The largest differences that were seen, in the measures of the tolerances.
-#[derive(Debug)]
-pub(crate) struct Worst {
-    tensor: f64,
-    loss: f64,
-    gradient: f64,
-}
-
-/// Of all cases of this process.
-pub(crate) static WORST: Mutex<Worst> = Mutex::new(Worst { tensor: 0.0, loss: 0.0, gradient: 0.0 });
-
-fn saw(which: impl FnOnce(&mut Worst) -> &mut f64, difference: f64) {
-    let mut worst = WORST.lock().unwrap();
-    let worst = which(&mut worst);
+/// Keeps the difference if it is the largest of its measure.
+fn saw(case: &Case, measure: impl FnOnce(&mut Worst) -> &mut f64, difference: f64) {
+    let mut worst = case.worst.borrow_mut();
+    let worst = measure(&mut worst);
     *worst = worst.max(difference);
 }
 
@@ -53,8 +43,7 @@ pub(crate) fn run<B: DocReBackend>(case: &Case, device: &B::Device) {
     let model = load::<Autodiff<B>>(case, device);
     let inner = model.valid();
     for document in 0..case.documents.len() {
-        check_encoding(case, document, &inner, device);
-        check_pairs(case, document, &inner, device);
+        check_intermediates(case, document, &inner, device);
         check_losses(case, document, &inner, device);
     }
     check_batch(case, &inner, device);
@@ -69,14 +58,16 @@ fn load<B: DocReBackend>(case: &Case, device: &B::Device) -> DocReModel<B> {
         .expect("encoder weights");
     let merged = tempfile::tempdir().expect("a directory");
     let path = merged.path().join("merged.safetensors");
-    let weights = weights::collect(&model, weight_name).into_iter().map(|(name, weight)| {
-        let from_head =
-            (!name.starts_with("encoder.")).then(|| case.head.read(&name).expect("a head weight"));
-        (name, from_head.unwrap_or(weight))
-    });
+    let weights = weights::collect(&model, |path| case.config.weight_name(path)).into_iter().map(
+        |(name, weight)| {
+            let from_head = (!name.starts_with("encoder."))
+                .then(|| case.head.read(&name).expect("a head weight"));
+            (name, from_head.unwrap_or(weight))
+        },
+    );
     weights::write_safetensors(&path, &weights.collect::<Vec<_>>()).expect("written");
     let file = weights::WeightFile::open(&path).expect("a file");
-    weights::load(model, &file, weight_name).expect("all weights")
+    weights::load(model, &file, |path| case.config.weight_name(path)).expect("all weights")
 }
 
 fn batch<B: DocReBackend>(
@@ -87,18 +78,42 @@ fn batch<B: DocReBackend>(
     DocReBatch::new(documents, &case.config.encoder, device)
 }
 
-fn check_encoding<B: DocReBackend>(
+/// Compares the intermediate tensors of the forward pass with the reference's.
+struct Comparison<'a> {
+    case: &'a Case,
+    document: usize,
+    compared: BTreeSet<String>,
+}
+
+impl<B: Backend> Observer<B> for Comparison<'_> {
+    fn observe<const D: usize>(
+        &mut self,
+        name: &'static str,
+        tensor: impl FnOnce() -> Tensor<B, D>,
+    ) {
+        let reference = match name {
+            "entities" => "entity",
+            "head" => "zs",
+            "tail" => "zo",
+            "mixed" => "pair_out",
+            name => name,
+        };
+        assert_close(self.case, self.document, reference, tensor());
+        self.compared.insert(reference.to_string());
+    }
+}
+
+/// Every intermediate tensor of one document that comes alone.
+fn check_intermediates<B: DocReBackend>(
     case: &Case,
     document: usize,
     model: &DocReModel<B>,
     device: &B::Device,
 ) {
     let encoded = &case.documents[document];
-    let encoding = model.encode(&batch(case, &[encoded], device));
-    assert_close(case, document, "hidden", encoding.hidden.clone());
-    assert_close(case, document, "entity", encoding.entities.clone());
-    assert_close(case, document, "entity_attention", encoding.entity_attention.clone());
-    assert_close(case, document, "pair_attention", pair_attention(case, &encoding));
+    let mut comparison = Comparison { case, document, compared: BTreeSet::new() };
+    model.forward_observed(&batch(case, &[encoded], device), &mut comparison);
+    assert_eq!(comparison.compared, intermediates(case, document), "{}", case.name);
 
     // With every token an entity of its own, the entities' attention is the whole attention.
     let every_token = EncodedDocument {
@@ -106,38 +121,21 @@ fn check_encoding<B: DocReBackend>(
         facts: Vec::new(),
         ..encoded.clone()
     };
-    let attention = model.encode(&batch(case, &[&every_token], device)).entity_attention;
-    assert_close(case, document, "attention", attention.permute([0, 2, 1, 3]));
+    let batch = batch(case, &[&every_token], device);
+    let encoding = DocumentEncoding::new(model.encoder().forward(&batch.tokens), &batch);
+    let attention = encoding.entity_attention.permute([0, 2, 1, 3]);
+    assert_close(case, document, "attention", attention);
 }
 
-/// The normalised `q` of every pair, `[e, e, l]`.
-fn pair_attention<B: DocReBackend>(case: &Case, encoding: &DocumentEncoding<B>) -> Tensor<B, 3> {
-    let [_, e, n_heads, l] = encoding.entity_attention.dims();
-    let weights = pair_attention_weights(encoding.entity_attention.clone());
-    let weights = weights.swap_dims(1, 2).reshape([e, e, l]);
-    let epsilon = match case.config.kind {
-        burn_docre::model::ModelKind::KdDocre => 1e-10,
-        burn_docre::model::ModelKind::Atlop => n_heads as f64 * 1e-5,
-    };
-    weights.clone() / (weights.sum_dim(2) + epsilon)
-}
-
-fn check_pairs<B: DocReBackend>(
-    case: &Case,
-    document: usize,
-    model: &DocReModel<B>,
-    device: &B::Device,
-) {
-    let batch = batch(case, &[&case.documents[document]], device);
-    let intermediates = model.intermediates(&batch);
-    assert_close(case, document, "context", intermediates.context);
-    assert_close(case, document, "zs", intermediates.head);
-    assert_close(case, document, "zo", intermediates.tail);
-    for (name, tensor) in [("pair", intermediates.pair), ("pair_out", intermediates.pair_out)] {
-        if let Some(tensor) = tensor {
-            assert_close(case, document, name, tensor);
-        }
-    }
+/// The names of the intermediate tensors that the reference has for one document.
+fn intermediates(case: &Case, document: usize) -> BTreeSet<String> {
+    let others = ["labels", "logits", "teacher_logits", "attention"];
+    let prefix = format!("doc{document}.");
+    let names = case.tensors.names().into_iter();
+    names
+        .filter_map(|name| name.strip_prefix(&prefix).map(str::to_string))
+        .filter(|name| !name.starts_with("grad.") && !others.contains(&name.as_str()))
+        .collect()
 }
 
 /// The logits of one document of the case, off the diagonal, `[p, r]`.
@@ -186,9 +184,7 @@ fn check_losses<B: DocReBackend>(
         &values,
         &expected_logits(case, document),
     );
-    let predictions =
-        predict(encoded, &values, case.config.n_classes, case.config.max_relations_per_pair)
-            .expect("numbers");
+    let predictions = Decoder::of(&case.config).decode(encoded, &values).expect("numbers");
     let mut predicted: Vec<_> =
         predictions.iter().map(|p| [p.fact.pair.head, p.fact.pair.tail, p.fact.relation]).collect();
     predicted.sort();
@@ -206,7 +202,7 @@ fn check_losses<B: DocReBackend>(
         };
         let loss = f64::from(floats(loss)[0]);
         let difference = (loss - value).abs();
-        saw(|worst| &mut worst.loss, difference / value.abs());
+        saw(case, |worst| &mut worst.loss, difference / value.abs());
         assert!(
             difference <= LOSS_TOLERANCE * value.abs(),
             "{}: doc{document} {name}: {loss} instead of {value}",
@@ -217,7 +213,7 @@ fn check_losses<B: DocReBackend>(
 
 fn relation_loss(name: &str) -> RelationLoss {
     match name {
-        "atl" => RelationLoss::Atl,
+        "atl" => RelationLoss::Atl {},
         "afl_paper_gamma_0.5" => RelationLoss::AflPaper { gamma: 0.5 },
         "afl_paper_gamma_2" => RelationLoss::AflPaper { gamma: 2.0 },
         "afl_reference_gamma_1" => RelationLoss::AflAuthors { gamma: 1.0 },
@@ -227,7 +223,7 @@ fn relation_loss(name: &str) -> RelationLoss {
 
 fn distillation(name: &str) -> Option<DistillationLoss> {
     match name {
-        "kd_mse" => Some(DistillationLoss::Mse),
+        "kd_mse" => Some(DistillationLoss::Mse {}),
         "kd_kl_t1" => Some(DistillationLoss::Kl { temperature: 1.0 }),
         "kd_kl_t2" => Some(DistillationLoss::Kl { temperature: 2.0 }),
         _ => None,
@@ -257,7 +253,9 @@ fn check_gradients<B: DocReBackend>(
         let gradients = relation_loss(&loss).forward(logits, labels).backward();
         let mut collector = Gradients::<Autodiff<B>> { gradients, found: Vec::new() };
         model.visit(&mut collector);
-        let names = weights::collect(model, weight_name).into_iter().map(|(name, _)| name);
+        let names = weights::collect(model, |path| case.config.weight_name(path))
+            .into_iter()
+            .map(|(name, _)| name);
         let found: BTreeMap<String, Vec<f32>> = names.zip(collector.found).collect();
         for (tensor, weight) in weights {
             // The fixtures name encoder weights as the encoder's own file does.
@@ -294,7 +292,7 @@ fn assert_gradient(case: &Case, name: &str, gradient: &[f32]) {
     let difference = norm(&mut gradient.iter().zip(&expected).map(|(a, b)| a - b));
     let size = norm(&mut expected.iter().copied());
     if size > 0.0 {
-        saw(|worst| &mut worst.gradient, difference / size);
+        saw(case, |worst| &mut worst.gradient, difference / size);
     }
     assert!(
         difference <= GRADIENT_TOLERANCE * size,
@@ -318,7 +316,7 @@ fn assert_values(case: &Case, name: &str, values: &[f32], expected: &[f32]) {
     let scale = expected.iter().fold(1f32, |max, value| max.max(value.abs()));
     let worst = values.iter().zip(expected).map(|(a, b)| (a - b).abs());
     let worst = worst.fold(0f32, |max, d| if d.is_nan() { f32::INFINITY } else { max.max(d) });
-    saw(|worst| &mut worst.tensor, f64::from(worst / scale));
+    saw(case, |worst| &mut worst.tensor, f64::from(worst / scale));
     assert!(
         worst <= TENSOR_TOLERANCE * scale,
         "{}: {name} differs by {worst} at a scale of {scale}",

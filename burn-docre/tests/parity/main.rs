@@ -1,22 +1,79 @@
 //! Numbers agree with an independent PyTorch implementation of the papers, case by case.
 //!
-//! Runs on the first backend compiled in: `cargo test --release -p burn-docre --no-default-features --features tch
-//! --test parity`. Cases are read from `$PARITY_DIR` (an absolute path) when set, else from `tests/parity/cases`.
+//! Each case is a test, which runs on the first backend compiled in:
+//! `cargo test --release -p burn-docre --no-default-features --features tch --test parity`. Cases
+//! are read from `$PARITY_DIR` (an absolute path) when set, else from `tests/parity/cases`;
+//! `--nocapture` shows the largest differences.
 
 #![recursion_limit = "256"]
-#![expect(clippy::print_stdout, reason = "a run says which cases it checked and which it skipped")]
+#![expect(clippy::print_stdout, reason = "a case prints its largest differences")]
 
 mod case;
 mod checks;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use burn_docre::backend::{BackendTask, dispatch};
 use burn_docre::ops::DocReBackend;
 use case::Case;
 
-/// Cases whose model does not exist yet, by the beginning of their names.
-const NOT_YET: [&str; 2] = ["kmgre", "authors-"];
+/// Defines a test for each case, and the list of all cases.
+macro_rules! cases {
+    ($($test:ident: $name:literal,)+) => {
+        /// The names of the cases that have a test.
+        const CASES: &[&str] = &[$($name),+];
+
+        $(
+            #[test]
+            fn $test() {
+                check($name);
+            }
+        )+
+    };
+}
+
+cases! {
+    atlop_on_bert_agrees_with_the_reference: "atlop-bert",
+    kd_docre_on_bert_agrees_with_the_reference: "kd-docre-bert",
+    kd_docre_on_roberta_agrees_with_the_reference: "kd-docre-roberta",
+    kd_docre_without_mixer_on_bert_agrees_with_the_reference: "kd-docre-no-axial-bert",
+    two_hop_attention_on_bert_agrees_with_the_reference: "two-hop-bert",
+}
+
+#[test]
+fn every_case_of_the_repository_has_a_test() {
+    let directory = own_directory();
+    let entries =
+        std::fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
+    let found: BTreeSet<String> = entries
+        .map(|entry| entry.expect("a readable directory"))
+        .filter(|entry| entry.path().join("case.json").is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let tested: BTreeSet<String> = CASES.iter().map(|name| name.to_string()).collect();
+    assert_eq!(found, tested, "the cases in {}", directory.display());
+}
+
+fn directory() -> PathBuf {
+    match std::env::var_os("PARITY_DIR") {
+        Some(path) => PathBuf::from(path),
+        None => own_directory(),
+    }
+}
+
+fn own_directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/cases")
+}
+
+/// Checks one case on the first backend of the build.
+fn check(name: &str) {
+    let case = Case::load(&directory().join(name));
+    dispatch(None, 0, Check(&case)).expect("a backend");
+    println!("{name}: largest differences {:?}", case.worst.borrow());
+}
 
 struct Check<'a>(&'a Case);
 
@@ -26,40 +83,4 @@ impl BackendTask for Check<'_> {
     fn run<B: DocReBackend>(self, device: B::Device) {
         checks::run::<B>(self.0, &device);
     }
-}
-
-fn directory() -> PathBuf {
-    match std::env::var_os("PARITY_DIR") {
-        Some(path) => PathBuf::from(path),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/cases"),
-    }
-}
-
-fn cases() -> Vec<PathBuf> {
-    let directory = directory();
-    let entries =
-        std::fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
-    let mut cases: Vec<_> = entries
-        .map(|entry| entry.expect("a readable directory").path())
-        .filter(|path| path.join("case.json").is_file())
-        .collect();
-    cases.sort();
-    cases
-}
-
-#[test]
-fn every_case_agrees_with_the_reference() {
-    let mut checked = 0;
-    for path in cases() {
-        let name = path.file_name().expect("a directory").to_string_lossy().into_owned();
-        if NOT_YET.iter().any(|prefix| name.starts_with(prefix)) {
-            println!("{name}: skipped, its model does not exist yet");
-            continue;
-        }
-        dispatch(None, 0, Check(&Case::load(&path))).expect("a backend");
-        println!("{name}: agrees");
-        checked += 1;
-    }
-    assert!(checked > 0, "no case found in {}", directory().display());
-    println!("largest differences: {:?}", checks::WORST.lock().unwrap());
 }

@@ -21,7 +21,7 @@ use burn_docre::{
 
 use crate::{
     cli::{EvaluateArgs, FrequentSet},
-    stages::Session,
+    session::Session,
 };
 
 impl From<FrequentSet> for FrequentRelations {
@@ -34,7 +34,7 @@ impl From<FrequentSet> for FrequentRelations {
 }
 
 /// `docre evaluate`.
-pub fn run(session: &Session, args: &EvaluateArgs) -> Result<()> {
+pub(super) fn run(session: &Session, args: &EvaluateArgs) -> Result<()> {
     let text = evaluate(session, args, |message| session.ui.note(message))?;
     match session.ui.results(&text) {
         // Whoever reads has seen enough.

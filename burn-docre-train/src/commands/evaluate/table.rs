@@ -1,15 +1,20 @@
 //! The scores as aligned tables, in percent.
 
-use std::cmp::Reverse;
-use std::fmt::Write;
+use std::{cmp::Reverse, fmt::Write};
 
-use burn_docre::data::relation::RelationVocab;
-use burn_docre::eval::{PrecisionRecall, RelationScore, Report};
+use burn_docre::{
+    data::relation::RelationVocab,
+    eval::{PrecisionRecall, RelationScore, Report},
+};
+
+use crate::ui::table::Table;
 
 /// All tables of a report.
 pub(super) fn render(report: &Report, vocab: &RelationVocab) -> String {
     let rows = scores(report).into_iter().chain([blank()]).chain(relations(report, vocab));
-    let mut text = aligned(&rows.collect::<Vec<_>>());
+    let mut table = Table::new();
+    rows.for_each(|row| table.row(row));
+    let mut text = table.to_string();
     let errors = report.errors;
     // Writing to a string cannot fail.
     let _ = writeln!(
@@ -90,18 +95,4 @@ fn label(id: &str, vocab: &RelationVocab) -> String {
         Some(name) if name != id => format!("{id} {name}"),
         _ => id.to_owned(),
     }
-}
-
-/// The first column to the left, the numbers to the right.
-fn aligned(rows: &[Row]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..5).map(|column| width(column).unwrap_or(0)).collect();
-    let line = |row: &Row| {
-        let mut line = format!("{:<1$}", row[0], widths[0]);
-        for (cell, width) in row.iter().zip(&widths).skip(1) {
-            let _ = write!(line, "  {cell:>width$}");
-        }
-        line.trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
 }

@@ -6,8 +6,8 @@ use clap::Parser;
 
 use super::*;
 use crate::{
-    cli::GlobalArgs,
-    ui::{LogFormat, Ui, signals::StopFlag},
+    cli::LogFormat,
+    ui::{Ui, signals::StopFlag},
 };
 
 const GOLD: &str = r#"[
@@ -41,9 +41,8 @@ struct Command {
 /// Runs the command; the result and the notes.
 fn evaluated(args: &EvaluateArgs) -> Result<(String, Vec<String>)> {
     let (ui, stop) = (Ui::new(LogFormat::Human), StopFlag::default());
-    let global = GlobalArgs { backend: None, device: None, log_format: LogFormat::Human };
     let mut notes = Vec::new();
-    let session = Session::new(&ui, &stop, &global);
+    let session = Session::new(&ui, &stop);
     let text = evaluate(&session, args, |note| notes.push(note.to_owned()))?;
     Ok((text, notes))
 }

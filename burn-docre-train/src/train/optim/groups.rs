@@ -1,82 +1,76 @@
-//! The two parameter groups: the encoder, and everything else.
+//! The two parameter groups: the encoders, and the relation module with everything else.
 
 use burn::{
-    module::{Module, ModuleVisitor, Param},
-    tensor::{Tensor, backend::Backend},
+    module::{AutodiffModule, Module, ModuleVisitor, Param, ParamId},
+    tensor::{
+        Tensor,
+        backend::{AutodiffBackend, Backend},
+    },
 };
+use hashbrown::HashSet;
 
-/// The module path, from the trained module down, under which the encoder's parameters lie.
-const ENCODER_PATH: [&str; 2] = ["model", "encoder"];
-
-/// Which of the two parameter groups a parameter belongs to.
+/// A parameter group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
-    /// The text encoder.
+    /// The encoders.
     Encoder,
-    /// Everything else.
-    Head,
+    /// All other parameters.
+    Relation,
 }
 
-/// Follows a visit of a module, so that each parameter's group is known when it is visited.
-///
-/// Parameter ids change when a checkpoint is loaded; the path does not.
-#[derive(Default)]
-pub(super) struct ModulePath(Vec<String>);
+/// A module that tells its encoders from its other parameters.
+pub trait ParameterGroups<B: AutodiffBackend>: AutodiffModule<B> {
+    /// The parameters of the encoders.
+    ///
+    /// Ids change when a checkpoint is loaded; do not keep the result.
+    fn encoder_parameters(&self) -> HashSet<ParamId>;
+}
 
-impl ModulePath {
-    pub(super) fn enter(&mut self, name: &str) {
-        self.0.push(name.to_string());
-    }
+/// Collects the ids of the visited float parameters.
+#[derive(Debug, Default)]
+pub struct ParameterIds(pub HashSet<ParamId>);
 
-    pub(super) fn exit(&mut self) {
-        self.0.pop();
+impl<B: Backend> ModuleVisitor<B> for ParameterIds {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        self.0.insert(param.id);
     }
+}
 
-    pub(super) fn group(&self) -> Group {
-        match self.0.get(..2) {
-            Some(start) if start == ENCODER_PATH => Group::Encoder,
-            _ => Group::Head,
-        }
-    }
+/// The group of the parameter `id`, where `encoder` are the parameters of the encoders.
+pub(super) fn group(encoder: &HashSet<ParamId>, id: ParamId) -> Group {
+    if encoder.contains(&id) { Group::Encoder } else { Group::Relation }
 }
 
 /// Numbers of parameters by group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ParameterCount {
-    /// In the encoder.
+    /// In the encoders.
     pub encoder: usize,
-    /// In everything else.
-    pub head: usize,
+    /// In all other modules.
+    pub relation: usize,
 }
 
 impl ParameterCount {
     /// Counts the float parameters of `module`.
-    pub fn of<B: Backend, M: Module<B>>(module: &M) -> Self {
-        let mut visitor = Count { path: ModulePath::default(), count: Self::default() };
-        module.visit(&mut visitor);
+    pub fn of<B: AutodiffBackend, M: ParameterGroups<B>>(module: &M) -> Self {
+        let encoder = module.encoder_parameters();
+        let mut visitor = Count { encoder: &encoder, count: Self::default() };
+        Module::visit(module, &mut visitor);
         visitor.count
     }
 }
 
-struct Count {
-    path: ModulePath,
+struct Count<'a> {
+    encoder: &'a HashSet<ParamId>,
     count: ParameterCount,
 }
 
-impl<B: Backend> ModuleVisitor<B> for Count {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
-    }
-
+impl<B: Backend> ModuleVisitor<B> for Count<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         let size = param.shape().num_elements();
-        match self.path.group() {
+        match group(self.encoder, param.id) {
             Group::Encoder => self.count.encoder += size,
-            Group::Head => self.count.head += size,
+            Group::Relation => self.count.relation += size,
         }
     }
 }

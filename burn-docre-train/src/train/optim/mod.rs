@@ -1,5 +1,5 @@
-//! The optimizer of every stage: AdamW with one learning rate and weight decay for the encoder and another for the
-//! rest, gradients clipped by their global norm, and linear warm-up and decay per optimizer step.
+//! The optimizer of every stage: AdamW with one learning rate and weight decay for the encoders and another for the other
+//! parameters, gradients clipped by their global norm, and linear warm-up and decay per optimizer step.
 
 mod adamw;
 mod clipping;
@@ -22,14 +22,13 @@ use burn::{
     tensor::{Tensor, backend::AutodiffBackend},
 };
 use burn_docre::ops::DocReBackend;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
-use self::{
-    adamw::AdamW,
-    clipping::clipping_factor,
-    groups::{Group, ModulePath},
+use self::{adamw::AdamW, clipping::clipping_factor, groups::group};
+pub use self::{
+    groups::{Group, ParameterCount, ParameterGroups, ParameterIds},
+    schedule::WarmupLinear,
 };
-pub use self::{groups::ParameterCount, schedule::WarmupLinear};
 use crate::config::StageConfig;
 
 /// AdamW over two parameter groups with global-norm clipping.
@@ -41,34 +40,34 @@ where
 {
     config: OptimizerConfig,
     states: States<B>,
-    left_out: LeftOut,
+    skipped: SkippedSteps,
     module: PhantomData<M>,
 }
 
-/// Counts the steps in a row that were left out because the gradients were not finite.
+/// Counts the steps in a row that were skipped because the gradients were not finite.
 #[derive(Clone, Debug, Default)]
-pub struct LeftOut(Arc<AtomicUsize>);
+pub struct SkippedSteps(Arc<AtomicUsize>);
 
-impl LeftOut {
-    /// The steps since the last that changed something.
+impl SkippedSteps {
+    /// The number of skipped steps since the last one that was taken.
     pub fn in_a_row(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// What AdamW remembers of each parameter, in the form that Burn's recorders write.
+/// AdamW's state of each parameter, in the form that Burn's recorders write.
 type States<B> = HashMap<ParamId, AdaptorRecord<AdamW, B>>;
 
-/// What the optimizer is told.
+/// The rates and limits of the optimizer.
 #[derive(Clone, Copy, Debug)]
 pub struct OptimizerConfig {
-    /// Of the text encoder.
+    /// The rates of the encoders.
     pub encoder: GroupConfig,
-    /// Of everything else.
-    pub head: GroupConfig,
+    /// The rates of all other parameters.
+    pub relation: GroupConfig,
     /// Added to the root of AdamW's second moment.
     pub epsilon: f64,
-    /// The most that the joint norm of all gradients may be; larger ones are scaled down.
+    /// The largest joint norm of all gradients; larger ones are scaled down to it.
     pub max_grad_norm: f64,
 }
 
@@ -86,7 +85,7 @@ impl From<&StageConfig> for OptimizerConfig {
         let group = |learning_rate, weight_decay| GroupConfig { learning_rate, weight_decay };
         Self {
             encoder: group(stage.encoder_lr, stage.encoder_weight_decay),
-            head: group(stage.head_lr, stage.head_weight_decay),
+            relation: group(stage.relation_lr, stage.relation_weight_decay),
             epsilon: stage.adam_epsilon,
             max_grad_norm: stage.max_grad_norm,
         }
@@ -100,37 +99,45 @@ where
 {
     /// An optimizer that has taken no step.
     pub fn new(config: OptimizerConfig) -> Self {
-        Self { config, states: States::new(), left_out: LeftOut::default(), module: PhantomData }
+        Self {
+            config,
+            states: States::new(),
+            skipped: SkippedSteps::default(),
+            module: PhantomData,
+        }
     }
 
-    /// Counts what it leaves out in `left_out`.
-    pub fn counting(self, left_out: LeftOut) -> Self {
-        Self { left_out, ..self }
+    /// Counts skipped steps in `skipped`.
+    pub fn counting(self, skipped: SkippedSteps) -> Self {
+        Self { skipped, ..self }
     }
 }
 
 impl<M, B> Optimizer<M, B> for GroupedAdamW<M, B>
 where
-    M: AutodiffModule<B>,
+    M: ParameterGroups<B>,
     B: AutodiffBackend<InnerBackend: DocReBackend>,
 {
     type Record = States<B>;
 
-    /// One step; `factor` is the schedule's factor of both learning rates. Gradients that are not finite are left out.
+    /// One step of every parameter that has a gradient; `factor` is the schedule's factor of both learning rates.
+    ///
+    /// A step whose gradients are not finite is skipped.
     fn step(&mut self, factor: f64, module: M, grads: GradientsParams) -> M {
         let Some(grad_scale) = clipping_factor(&module, &grads, self.config.max_grad_norm) else {
-            self.left_out.0.fetch_add(1, Ordering::Relaxed);
+            self.skipped.0.fetch_add(1, Ordering::Relaxed);
             return module;
         };
-        self.left_out.0.store(0, Ordering::Relaxed);
+        self.skipped.0.store(0, Ordering::Relaxed);
         let Self { config, states, .. } = self;
         let adamw = |group: GroupConfig| {
             let GroupConfig { learning_rate, weight_decay } = group;
             let adamw = AdamW { epsilon: config.epsilon, weight_decay, grad_scale };
             (factor * learning_rate, adamw)
         };
-        let (encoder, head) = (adamw(config.encoder), adamw(config.head));
-        module.map(&mut Step { path: ModulePath::default(), encoder, head, grads, states })
+        let (encoder, relation) = (adamw(config.encoder), adamw(config.relation));
+        let encoder_parameters = module.encoder_parameters();
+        module.map(&mut Step { encoder_parameters, encoder, relation, grads, states })
     }
 
     /// Gradients of several devices are added up on the first of them.
@@ -149,6 +156,38 @@ where
     }
 }
 
+/// Keeps the gradients of the parameters in `updated` and drops the others.
+pub fn gradients_of<M, B>(
+    updated: &HashSet<ParamId>,
+    module: &M,
+    grads: GradientsParams,
+) -> GradientsParams
+where
+    M: AutodiffModule<B>,
+    B: AutodiffBackend,
+{
+    let mut kept = GradientsParams::new();
+    module.visit(&mut Keep { updated, from: grads, into: &mut kept });
+    kept
+}
+
+struct Keep<'a> {
+    updated: &'a HashSet<ParamId>,
+    from: GradientsParams,
+    into: &'a mut GradientsParams,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Keep<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if !self.updated.contains(&param.id) {
+            return;
+        }
+        if let Some(grad) = self.from.remove::<B::InnerBackend, D>(param.id) {
+            self.into.register::<B::InnerBackend, D>(param.id, grad);
+        }
+    }
+}
+
 struct Merge<'a> {
     from: MultiGradientsParams,
     into: &'a mut GradientsParams,
@@ -164,27 +203,19 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Merge<'_> {
 
 /// One step of every parameter that has a gradient.
 struct Step<'a, B: AutodiffBackend<InnerBackend: DocReBackend>> {
-    path: ModulePath,
+    encoder_parameters: HashSet<ParamId>,
     encoder: (f64, AdamW),
-    head: (f64, AdamW),
+    relation: (f64, AdamW),
     grads: GradientsParams,
     states: &'a mut States<B>,
 }
 
 impl<B: AutodiffBackend<InnerBackend: DocReBackend>> ModuleMapper<B> for Step<'_, B> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
-    }
-
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let Some(grad) = self.grads.remove::<B::InnerBackend, D>(param.id) else { return param };
-        let (learning_rate, adamw) = match self.path.group() {
+        let (learning_rate, adamw) = match group(&self.encoder_parameters, param.id) {
             Group::Encoder => self.encoder,
-            Group::Head => self.head,
+            Group::Relation => self.relation,
         };
         let (id, tensor, mapper) = param.consume();
         let state = self
@@ -212,37 +243,44 @@ mod tests {
 
     use super::{clipping::SquaredNorm, *};
 
-    /// The shape of a trainee: the encoder's parameters lie under `model.encoder`.
+    /// An encoder of one layer, and two other layers.
     #[derive(Module, Debug)]
     struct Toy<B: Backend> {
-        model: ToyModel<B>,
+        encoder: Linear<B>,
+        relation: Vec<Linear<B>>,
     }
 
-    #[derive(Module, Debug)]
-    struct ToyModel<B: Backend> {
-        encoder: Linear<B>,
-        head: Vec<Linear<B>>,
+    impl<B: AutodiffBackend> ParameterGroups<B> for Toy<B> {
+        fn encoder_parameters(&self) -> HashSet<ParamId> {
+            let mut ids = ParameterIds::default();
+            self.encoder.visit(&mut ids);
+            ids.0
+        }
+    }
+
+    impl<B: AutodiffBackend> ParameterGroups<B> for Linear<B> {
+        fn encoder_parameters(&self) -> HashSet<ParamId> {
+            HashSet::new()
+        }
     }
 
     impl<B: Backend> Toy<B> {
         fn new(device: &B::Device) -> Self {
             B::seed(device, 1);
             let linear = |n_in, n_out| LinearConfig::new(n_in, n_out).init(device);
-            Self {
-                model: ToyModel { encoder: linear(3, 4), head: vec![linear(4, 5), linear(5, 1)] },
-            }
+            Self { encoder: linear(3, 4), relation: vec![linear(4, 5), linear(5, 1)] }
         }
 
         fn loss(&self, device: &B::Device) -> Tensor<B, 1> {
             let input = Tensor::<B, 2>::random([6, 3], Distribution::Default, device);
-            let hidden = self.model.head[0].forward(self.model.encoder.forward(input));
-            self.model.head[1].forward(hidden).square().mean()
+            let hidden = self.relation[0].forward(self.encoder.forward(input));
+            self.relation[1].forward(hidden).square().mean()
         }
     }
 
     const CONFIG: OptimizerConfig = OptimizerConfig {
         encoder: GroupConfig { learning_rate: 0.1, weight_decay: 0.0 },
-        head: GroupConfig { learning_rate: 0.01, weight_decay: 0.5 },
+        relation: GroupConfig { learning_rate: 0.01, weight_decay: 0.5 },
         epsilon: 1e-6,
         max_grad_norm: 1.0,
     };
@@ -268,12 +306,12 @@ mod tests {
         /// After two steps with a gradient that is no number.
         encoder_after_nan: f64,
         /// After these two steps, and after one more with good gradients.
-        left_out: [usize; 2],
-        /// The first weight of encoder and head, before and after a step with factor 1.
+        skipped: [usize; 2],
+        /// The first weight of the encoder and of the last layer, before and after a step with factor 1.
         encoder: (f64, f64),
-        head: (f64, f64),
+        relation: (f64, f64),
         encoder_grad_sign: f64,
-        head_grad_sign: f64,
+        relation_grad_sign: f64,
         /// The largest change of a weight by a step whose epsilon is large and whose gradients are clipped to nearly nothing.
         clipped_change: f64,
     }
@@ -295,7 +333,7 @@ mod tests {
                 squares.total().sqrt()
             };
             let weights = |toy: &Toy<Autodiff<B>>| {
-                (first(toy.model.encoder.weight.val()), first(toy.model.head[1].weight.val()))
+                (first(toy.encoder.weight.val()), first(toy.relation[1].weight.val()))
             };
             let before = weights(&toy);
             let grad = |param: &Param<Tensor<Autodiff<B>, 2>>| {
@@ -306,7 +344,7 @@ mod tests {
             };
             let after = stepped(CONFIG);
             let still = OptimizerConfig {
-                head: GroupConfig { weight_decay: 0.0, ..CONFIG.head },
+                relation: GroupConfig { weight_decay: 0.0, ..CONFIG.relation },
                 epsilon: 1.0,
                 max_grad_norm: 1e-6,
                 ..CONFIG
@@ -314,16 +352,16 @@ mod tests {
             let clipped = stepped(still);
             let with_nan = || {
                 let mut with_nan = grads();
-                let id = toy.model.head[0].weight.id;
+                let id = toy.relation[0].weight.id;
                 let nan = with_nan.remove::<B, 2>(id).unwrap() * f64::NAN;
                 with_nan.register::<B, 2>(id, nan);
                 with_nan
             };
-            let left_out = LeftOut::default();
-            let mut optimizer = GroupedAdamW::new(CONFIG).counting(left_out.clone());
+            let skipped = SkippedSteps::default();
+            let mut optimizer = GroupedAdamW::new(CONFIG).counting(skipped.clone());
             let after_nan = optimizer.step(1.0, toy.clone(), with_nan());
             let after_nan = optimizer.step(1.0, after_nan, with_nan());
-            let of_bad = left_out.in_a_row();
+            let of_bad = skipped.in_a_row();
             optimizer.step(1.0, toy.clone(), grads());
             Self {
                 count: ParameterCount::of(&toy),
@@ -331,11 +369,11 @@ mod tests {
                 clipped: clipping_factor(&toy, &grads(), 1e-3),
                 unclipped: clipping_factor(&toy, &grads(), 1e9),
                 encoder_after_nan: weights(&after_nan).0,
-                left_out: [of_bad, left_out.in_a_row()],
+                skipped: [of_bad, skipped.in_a_row()],
                 encoder: (before.0, after.0),
-                head: (before.1, after.1),
-                encoder_grad_sign: grad(&toy.model.encoder.weight),
-                head_grad_sign: grad(&toy.model.head[1].weight),
+                relation: (before.1, after.1),
+                encoder_grad_sign: grad(&toy.encoder.weight),
+                relation_grad_sign: grad(&toy.relation[1].weight),
                 clipped_change: (clipped.0 - before.0).abs().max((clipped.1 - before.1).abs()),
             }
         }
@@ -344,7 +382,7 @@ mod tests {
     #[test]
     fn every_parameter_is_in_exactly_one_group() {
         on_a_backend(|checks| {
-            assert_eq!(checks.count, ParameterCount { encoder: 16, head: 25 + 6 });
+            assert_eq!(checks.count, ParameterCount { encoder: 16, relation: 25 + 6 });
         });
     }
 
@@ -362,7 +400,7 @@ mod tests {
     fn gradients_that_are_not_finite_change_nothing_and_are_counted() {
         on_a_backend(|checks| {
             assert_eq!(checks.encoder_after_nan, checks.encoder.0);
-            assert_eq!(checks.left_out, [2, 0]);
+            assert_eq!(checks.skipped, [2, 0]);
         });
     }
 
@@ -372,10 +410,65 @@ mod tests {
         on_a_backend(|checks| {
             let (before, after) = checks.encoder;
             assert!((after - (before - 0.1 * checks.encoder_grad_sign)).abs() < 1e-3);
-            let (before, after) = checks.head;
-            let expected = before * (1.0 - 0.01 * 0.5) - 0.01 * checks.head_grad_sign;
+            let (before, after) = checks.relation;
+            let expected = before * (1.0 - 0.01 * 0.5) - 0.01 * checks.relation_grad_sign;
             assert!((after - expected).abs() < 1e-4);
         });
+    }
+
+    #[test]
+    fn parameters_that_a_step_does_not_update_stay_as_if_the_step_had_not_been() {
+        /// Updates the encoder or the last layer in turn, or the last layer alone; its weights after that.
+        struct Steps {
+            encoder_too: bool,
+        }
+        impl BackendTask for Steps {
+            type Output = Vec<f32>;
+            fn run<B: DocReBackend>(self, device: B::Device) -> Vec<f32> {
+                let mut toy = Toy::<Autodiff<B>>::new(&device);
+                let mut optimizer = GroupedAdamW::new(CONFIG);
+                let ids_of = |layer: &Linear<Autodiff<B>>| {
+                    let mut ids = ParameterIds::default();
+                    layer.visit(&mut ids);
+                    ids.0
+                };
+                for _ in 0..3 {
+                    let mut turns = vec![ids_of(&toy.relation[1])];
+                    if self.encoder_too {
+                        turns.insert(0, ids_of(&toy.encoder));
+                    }
+                    for updated in turns {
+                        // Ones for all: the gradients do not depend on the weights.
+                        let loss = Ones::sum(&toy);
+                        let grads = GradientsParams::from_grads(loss.backward(), &toy);
+                        let grads = gradients_of(&updated, &toy, grads);
+                        toy = optimizer.step(1.0, toy, grads);
+                    }
+                }
+                toy.relation[1].weight.val().into_data().to_vec().unwrap()
+            }
+        }
+        /// Sums all parameters.
+        struct Ones<B: Backend>(Option<Tensor<B, 1>>);
+        impl<B: Backend> Ones<B> {
+            fn sum(module: &impl Module<B>) -> Tensor<B, 1> {
+                let mut ones = Self(None);
+                module.visit(&mut ones);
+                ones.0.unwrap()
+            }
+        }
+        impl<B: Backend> ModuleVisitor<B> for Ones<B> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+                let sum = param.val().sum();
+                self.0 = Some(match self.0.take() {
+                    Some(before) => before + sum,
+                    None => sum,
+                });
+            }
+        }
+        let alternating = dispatch(None, 0, Steps { encoder_too: true }).unwrap();
+        let alone = dispatch(None, 0, Steps { encoder_too: false }).unwrap();
+        assert_eq!(alternating, alone);
     }
 
     #[test]
@@ -391,8 +484,8 @@ mod tests {
                 linear.weight =
                     linear.weight.map(|_| Tensor::from_data(values, &device).require_grad());
                 // A module of its own is no encoder, and gradients of norm 1.6 are below the limit.
-                let head = GroupConfig { learning_rate: 0.1, weight_decay: 0.01 };
-                let config = OptimizerConfig { head, max_grad_norm: 2.0, ..CONFIG };
+                let relation = GroupConfig { learning_rate: 0.1, weight_decay: 0.01 };
+                let config = OptimizerConfig { relation, max_grad_norm: 2.0, ..CONFIG };
                 let mut optimizer = GroupedAdamW::<Linear<_>, Autodiff<B>>::new(config);
                 for _ in 0..3 {
                     let mut grads = GradientsParams::new();

@@ -11,16 +11,5 @@ mod sample;
 mod writer;
 
 pub use reader::{DocRedReader, read_documents};
+pub use record::Labels;
 pub use writer::write_documents;
-
-use crate::data::relation::RelationVocab;
-
-/// What to do with the labels of a file.
-#[derive(Clone, Copy, Debug)]
-pub enum Labels<'a> {
-    /// Skip them, whatever they are: documents come without facts.
-    Ignore,
-    /// Turn them into facts by this vocabulary. A document without labels has no facts; a relation
-    /// outside the vocabulary is an error.
-    Resolve(&'a RelationVocab),
-}

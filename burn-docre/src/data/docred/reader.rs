@@ -5,8 +5,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::Labels;
-use super::record::{parse_document, title_of};
+use super::record::{Labels, parse_document, title_of};
 use crate::data::document::Document;
 use crate::data::json_array::{ArrayScanner, ScanError};
 use crate::{Error, Result};
@@ -63,8 +62,8 @@ impl<'a> DocRedReader<'a> {
         match found {
             Ok(false) => Ok(None),
             Ok(true) => {
-                let document = parse_document(&self.element, self.labels)
-                    .map_err(|reason| self.document_error(reason));
+                let document =
+                    parse_document(&self.element, self.labels).map_err(|error| self.placed(error));
                 self.n_read += 1;
                 document.map(Some)
             }
@@ -79,18 +78,16 @@ impl<'a> DocRedReader<'a> {
         match error {
             ScanError::Io(source) => Error::io(&self.path, "reading", source),
             ScanError::NotAnArray(reason) => Error::format(&self.path, reason),
-            ScanError::Broken(reason) => self.document_error(reason),
+            ScanError::Broken(reason) => self.placed(Error::document(None, reason)),
         }
     }
 
-    /// An error of the document in `self.element`, of which that may hold only the beginning.
-    fn document_error(&self, reason: String) -> Error {
-        Error::Document {
-            path: self.path.clone(),
-            index: self.n_read,
-            title: title_of(&self.element),
-            reason,
+    /// Adds the place of the document in `self.element`, which may hold only its beginning.
+    fn placed(&self, mut error: Error) -> Error {
+        if let Error::Document { title: title @ None, .. } = &mut error {
+            *title = title_of(&self.element);
         }
+        error.in_file(&self.path).at_index(self.n_read)
     }
 }
 
@@ -120,6 +117,7 @@ impl fmt::Debug for DocRedReader<'_> {
 mod tests {
     use super::*;
     use crate::data::docred::sample::{ANNA, vocab};
+    use crate::error::chain_of;
 
     fn items(json: impl AsRef<[u8]>, labels: Labels) -> Vec<Result<Document>> {
         let directory = tempfile::tempdir().unwrap();
@@ -132,10 +130,16 @@ mod tests {
         items(json, Labels::Resolve(&vocab())).into_iter().collect()
     }
 
-    /// Index, title and reason of the error that reading `json` must give.
+    /// Index, title and messages of the error that reading `json` must give.
     fn document_error(json: impl AsRef<[u8]>) -> (usize, Option<String>, String) {
         match read(json) {
-            Err(Error::Document { index, title, reason, .. }) => (index, title, reason),
+            Err(error) => {
+                let chain = chain_of(&error);
+                let Error::Document { index: Some(index), title, .. } = error else {
+                    panic!("no document error but {error:?}")
+                };
+                (index, title, chain)
+            }
             other => panic!("no document error but {other:?}"),
         }
     }

@@ -1,4 +1,4 @@
-//! One document as it stands in a file, and the document that it stands for.
+//! One record of a file and its conversion to a document.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -6,9 +6,19 @@ use std::fmt;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::Labels;
 use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact};
-use crate::data::relation::{RelationVocab, THRESHOLD_CLASS};
+use crate::data::relation::RelationVocab;
+use crate::{Error, Result};
+
+/// The treatment of the labels of a file.
+#[derive(Clone, Copy, Debug)]
+pub enum Labels<'a> {
+    /// Skip them, whatever they are. Documents come without facts.
+    Ignore,
+    /// Convert them to facts by this vocabulary. A document without labels has no facts; a relation
+    /// outside the vocabulary is an error.
+    Resolve(&'a RelationVocab),
+}
 
 #[derive(Deserialize)]
 struct RawDocument<L> {
@@ -38,81 +48,78 @@ struct RawLabel {
     evidence: Vec<i64>,
 }
 
-/// The document that the bytes of one record stand for; else what is wrong with them.
-pub(super) fn parse_document(json: &[u8], labels: Labels) -> Result<Document, String> {
-    let json = std::str::from_utf8(json)
-        .map_err(|error| format!("not UTF-8 at its byte {}", error.valid_up_to()))?;
-    match labels {
+/// Parses the bytes of one record. An error does not yet know the file, the position or, often, the title.
+pub(super) fn parse_document(json: &[u8], labels: Labels) -> Result<Document> {
+    let json = std::str::from_utf8(json).map_err(|error| {
+        refused(format!("not UTF-8 at its byte {}", error.valid_up_to())).with_source(error)
+    })?;
+    let document = match labels {
         Labels::Ignore => {
             let raw: RawDocument<IgnoredAny> = from_json(json)?;
-            document_without_facts(raw.title, raw.entities, raw.sentences)
+            document_without_facts(raw.title, raw.entities, raw.sentences)?
         }
         Labels::Resolve(vocab) => {
             let raw: RawDocument<Vec<RawLabel>> = from_json(json)?;
             let mut document = document_without_facts(raw.title, raw.entities, raw.sentences)?;
-            document.facts = resolve_labels(raw.labels.unwrap_or_default(), &document, vocab)?;
-            Ok(document)
+            document.facts = resolve_labels(raw.labels.unwrap_or_default(), vocab)?;
+            document
         }
-    }
+    };
+    document.validate()?;
+    Ok(document)
 }
 
-fn from_json<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T, String> {
-    serde_json::from_str(json).map_err(|error| error.to_string())
+fn refused(reason: impl ToString) -> Error {
+    Error::document(None, reason)
+}
+
+fn from_json<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T> {
+    serde_json::from_str(json)
+        .map_err(|error| refused("not a document in DocRED's format").with_source(error))
 }
 
 fn document_without_facts(
     title: String,
     raw_entities: Vec<Vec<RawMention>>,
     sentences: Vec<Vec<String>>,
-) -> Result<Document, String> {
+) -> Result<Document> {
     let mut entities = Vec::with_capacity(raw_entities.len());
     for (entity_idx, raw_mentions) in raw_entities.into_iter().enumerate() {
-        let kind = match raw_mentions.first() {
-            Some(first) => first.kind.clone(),
-            None => return Err(format!("entity {entity_idx} has no mentions")),
-        };
+        let kind = raw_mentions.first().map(|first| first.kind.clone()).unwrap_or_default();
         let mentions = raw_mentions
             .into_iter()
             .enumerate()
             .map(|(mention_idx, raw)| {
-                resolve_mention(raw, &sentences).map_err(|reason| {
-                    format!("entity {entity_idx}, mention {mention_idx}: {reason}")
+                resolve_mention(raw).map_err(|reason| {
+                    refused(format!("entity {entity_idx}, mention {mention_idx}: {reason}"))
                 })
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_>>()?;
         entities.push(Entity { kind, mentions });
     }
     Ok(Document { title, sentences, entities, facts: Vec::new() })
 }
 
-fn resolve_mention(raw: RawMention, sentences: &[Vec<String>]) -> Result<Mention, String> {
-    let sentence = below(raw.sent_id, sentences.len()).ok_or_else(|| {
-        format!("sent_id {} in a document of {} sentences", raw.sent_id, sentences.len())
-    })?;
-    let n_words = sentences[sentence].len();
+/// Converts the numbers of a mention; [`Document::validate`] checks that they lie within the text.
+fn resolve_mention(raw: RawMention) -> Result<Mention, String> {
+    let Some(sentence) = index(raw.sent_id) else {
+        return Err(format!("sent_id {} is negative", raw.sent_id));
+    };
     let &[start, end] = raw.pos.as_slice() else {
         return Err(format!("pos must be two numbers, not {:?}", raw.pos));
     };
-    match (below(start, n_words), below(end, n_words + 1)) {
-        (Some(start), Some(end)) if start < end => {
-            Ok(Mention { name: raw.name, sentence, start, end })
-        }
-        _ => Err(format!(
-            "pos [{start}, {end}] is no span of words in sentence {sentence}, which has {n_words}"
-        )),
+    match (index(start), index(end)) {
+        (Some(start), Some(end)) => Ok(Mention { name: raw.name, sentence, start, end }),
+        _ => Err(format!("[{start}, {end}] is no span of words in sentence {sentence}")),
     }
 }
 
-fn resolve_labels(
-    labels: Vec<RawLabel>,
-    document: &Document,
-    vocab: &RelationVocab,
-) -> Result<Vec<RelationFact>, String> {
+fn resolve_labels(labels: Vec<RawLabel>, vocab: &RelationVocab) -> Result<Vec<RelationFact>> {
     let mut seen = HashSet::new();
     let mut facts = Vec::with_capacity(labels.len());
     for (label_idx, label) in labels.into_iter().enumerate() {
-        let fact = resolve_label(label, document, vocab)
-            .map_err(|reason| format!("label {label_idx}: {reason}"))?;
+        let fact = resolve_label(label, vocab)
+            .map_err(|reason| refused(format!("label {label_idx}: {reason}")))?;
         // A corpus that repeats a label means it once; the first one's evidence counts.
         if seen.insert((fact.pair, fact.relation)) {
             facts.push(fact);
@@ -121,40 +128,23 @@ fn resolve_labels(
     Ok(facts)
 }
 
-fn resolve_label(
-    label: RawLabel,
-    document: &Document,
-    vocab: &RelationVocab,
-) -> Result<RelationFact, String> {
-    let relation = match vocab.index_of(&label.r) {
-        Some(THRESHOLD_CLASS) => return Err(format!("{:?} is no relation", label.r)),
-        Some(class) => class,
-        None => return Err(format!("relation {:?} is not in the vocabulary", label.r)),
+/// Converts the numbers and the relation of a label; [`Document::validate`] checks them against the document.
+fn resolve_label(label: RawLabel, vocab: &RelationVocab) -> Result<RelationFact, String> {
+    let relation = vocab.relation_index(&label.r)?;
+    let (Some(head), Some(tail)) = (index(label.h), index(label.t)) else {
+        return Err(format!("h {} and t {} must not be negative", label.h, label.t));
     };
-    let n_entities = document.entities.len();
-    let (Some(head), Some(tail)) = (below(label.h, n_entities), below(label.t, n_entities)) else {
-        let (h, t) = (label.h, label.t);
-        return Err(format!("h {h} and t {t} in a document of {n_entities} entities"));
-    };
-    if head == tail {
-        return Err(format!("entity {head} is related to itself"));
-    }
-    let n_sentences = document.sentences.len();
     let evidence = label
         .evidence
         .into_iter()
-        .map(|sentence| {
-            below(sentence, n_sentences).ok_or_else(|| {
-                format!("evidence {sentence} in a document of {n_sentences} sentences")
-            })
-        })
-        .collect::<Result<_, _>>()?;
+        .map(|sentence| index(sentence).ok_or_else(|| format!("evidence {sentence} is negative")));
+    let evidence = evidence.collect::<Result<_, _>>()?;
     Ok(RelationFact { pair: EntityPair { head, tail }, relation, evidence })
 }
 
-/// `number` as an index below `limit`, if it is one.
-fn below(number: i64, limit: usize) -> Option<usize> {
-    usize::try_from(number).ok().filter(|&index| index < limit)
+/// `number` as an index; `None` where it is negative.
+fn index(number: i64) -> Option<usize> {
+    usize::try_from(number).ok()
 }
 
 /// The title in `json`, which may be wrong or cut off anywhere behind it.
@@ -199,9 +189,10 @@ pub(super) fn title_of(json: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::data::docred::sample::{ANNA, vocab};
+    use crate::error::chain_of;
 
     fn parse(json: &str) -> Result<Document, String> {
-        parse_document(json.as_bytes(), Labels::Resolve(&vocab()))
+        parse_document(json.as_bytes(), Labels::Resolve(&vocab())).map_err(|e| chain_of(&e))
     }
 
     /// [`ANNA`] with one text replaced is refused for this reason, and its title is found nevertheless.
@@ -284,7 +275,7 @@ mod tests {
         assert_refused(
             r#""sent_id":1"#,
             r#""sent_id":2"#,
-            "sent_id 2 in a document of 2 sentences",
+            "sentence 2 in a document of 2 sentences",
         );
         assert_refused(r#""sent_id":1"#, r#""sent_id":-1"#, "entity 0, mention 1: sent_id -1");
     }
@@ -297,16 +288,20 @@ mod tests {
     #[test]
     fn entities_without_sentences_are_refused() {
         let sents = r#"[["Anna","lives","in","Oslo","."],["She","left","."]]"#;
-        assert_refused(sents, "[]", "sent_id 0 in a document of 0 sentences");
+        assert_refused(sents, "[]", "sentence 0 in a document of 0 sentences");
     }
 
     #[test]
     fn a_wrong_label_is_refused() {
         assert_refused("P551", "P0", "relation \"P0\" is not in the vocabulary");
         assert_refused("P551", "Na", "\"Na\" is no relation");
-        assert_refused(r#""h":0"#, r#""h":2"#, "h 2 and t 1 in a document of 2 entities");
+        assert_refused(
+            r#""h":0"#,
+            r#""h":2"#,
+            "head 2, tail 1 and class 1: the document has 2 entities",
+        );
         assert_refused(r#""t":1"#, r#""t":-1"#, "h 0 and t -1");
-        assert_refused(r#""t":1"#, r#""t":0"#, "entity 0 is related to itself");
+        assert_refused(r#""t":1"#, r#""t":0"#, "an entity is related to itself");
         assert_refused(r#""evidence":[0]"#, r#""evidence":[2]"#, "evidence 2");
         assert_refused(r#""evidence":[0]"#, r#""evidence":[-1]"#, "evidence -1");
         assert_refused(r#""evidence":[0]"#, r#""evidence":0"#, "expected a sequence");

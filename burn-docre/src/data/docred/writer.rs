@@ -1,42 +1,28 @@
 //! Writing documents as a file.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::io::{self, Write};
 
 use serde::Serialize;
 
 use crate::data::document::{Document, Entity, Mention, RelationFact};
-use crate::data::relation::{RelationVocab, THRESHOLD_CLASS};
-use crate::io::atomic_file::write_atomically;
-use crate::{Error, Result};
+use crate::data::relation::RelationVocab;
 
-/// Writes `documents` as a DocRED file, one document a line; it appears whole or not at all.
+/// Writes `documents` as a DocRED file, one document a line.
 ///
 /// # Errors
 ///
-/// [`Error::Document`] when a fact has a class outside `vocab` or the threshold class;
-/// [`Error::Io`] when the file cannot be written.
-pub fn write_documents(path: &Path, documents: &[Document], vocab: &RelationVocab) -> Result<()> {
-    for (index, document) in documents.iter().enumerate() {
-        let valid = THRESHOLD_CLASS + 1..vocab.n_classes();
-        if let Some(fact) = document.facts.iter().find(|fact| !valid.contains(&fact.relation)) {
-            return Err(Error::Document {
-                path: path.to_path_buf(),
-                index,
-                title: Some(document.title.clone()),
-                reason: format!("a fact has class {}, which is no relation", fact.relation),
-            });
-        }
-    }
-    write_atomically(path, |out| write_array(out, documents, vocab))
-}
-
-fn write_array(
-    out: &mut BufWriter<&File>,
+/// With the library's [`Error::Document`](crate::Error::Document) inside, before anything is written, when a document is not
+/// [valid](Document::validate) or has a fact of a class outside `vocab`. Otherwise an error of `out`.
+pub fn write_documents(
+    out: &mut impl Write,
     documents: &[Document],
     vocab: &RelationVocab,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
+    for (index, document) in documents.iter().enumerate() {
+        let valid =
+            document.validate().and_then(|()| document.validate_relations(vocab.n_classes()));
+        valid.map_err(|error| io::Error::other(error.at_index(index)))?;
+    }
     out.write_all(b"[")?;
     for (index, document) in documents.iter().enumerate() {
         out.write_all(if index == 0 { b"\n" } else { b",\n" })?;
@@ -100,8 +86,10 @@ impl<'a> OutputDocument<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use crate::data::docred::sample::{ANNA, vocab};
     use crate::data::docred::{Labels, read_documents};
+    use crate::data::relation::THRESHOLD_CLASS;
 
     /// [`ANNA`] and the same at a place whose name has to be escaped.
     fn documents() -> Vec<Document> {
@@ -117,21 +105,22 @@ mod tests {
         let path = directory.path().join("documents.json");
         let documents = documents();
         for n in 0..=documents.len() {
-            write_documents(&path, &documents[..n], &vocab()).unwrap();
+            let mut file = std::fs::File::create(&path).unwrap();
+            write_documents(&mut file, &documents[..n], &vocab()).unwrap();
             assert_eq!(read_documents(&path, Labels::Resolve(&vocab())).unwrap(), documents[..n]);
         }
     }
 
     #[test]
     fn a_fact_outside_the_vocabulary_is_not_written() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("documents.json");
         let mut documents = documents();
         for class in [THRESHOLD_CLASS, 3] {
             documents[0].facts[0].relation = class;
-            let error = write_documents(&path, &documents, &vocab());
-            assert!(matches!(error, Err(Error::Document { index: 0, .. })));
-            assert!(!path.exists());
+            let mut written = Vec::new();
+            let error = write_documents(&mut written, &documents, &vocab()).unwrap_err();
+            let cause = error.into_inner().and_then(|cause| cause.downcast::<Error>().ok());
+            assert!(matches!(cause.as_deref(), Some(Error::Document { index: Some(0), .. })));
+            assert!(written.is_empty());
         }
     }
 }

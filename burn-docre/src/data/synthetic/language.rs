@@ -1,6 +1,7 @@
 //! Ways to say things. `{h}` and `{t}` stand for head and tail; common ways come first.
 
-use super::world::{ANAPHORS, Kind, Rel};
+use super::kind::Kind;
+use super::world::{ANAPHORS, Rel};
 
 /// Sentences that state a fact. One that starts with `{h}` can take up the subject of the sentence
 /// before it (“she”, “the firm”).
@@ -78,13 +79,13 @@ pub(super) fn distractions(head: Kind, tail: Kind) -> &'static [&'static str] {
     }
 }
 
-/// What a sentence may open with.
+/// The openings of a sentence.
 pub(super) const OPENINGS: [&str; 4] = ["in {y} ,", "at first ,", "later ,", "as is well known ,"];
 
-/// What a sentence may end with.
+/// The ends of a sentence.
 pub(super) const CLOSINGS: [&str; 3] = ["in {y}", "at that time", "before the war"];
 
-/// What `{y}` stands for.
+/// The values of `{y}`.
 pub(super) const YEARS: [&str; 4] = ["1897", "1902", "1909", "1913"];
 
 /// Every word that a sentence can contain beside names.

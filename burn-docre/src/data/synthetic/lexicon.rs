@@ -4,7 +4,7 @@
 //! so that knowing a name says what kind of thing it is and nothing else.
 
 use super::dice::Dice;
-use super::world::Kind;
+use super::kind::Kind;
 
 const FIRST_NAMES: [&str; 12] = [
     "Alda", "Brona", "Corvin", "Delka", "Emmo", "Farro", "Gessa", "Hanno", "Ilka", "Jorin",
@@ -34,7 +34,7 @@ const TITLE_NOUNS: [&str; 12] = [
     "Shadow", "Clock", "Island",
 ];
 
-/// What an entity is called.
+/// The name of an entity.
 #[derive(Clone, Debug)]
 pub(super) struct Name {
     pub(super) full: [String; 2],

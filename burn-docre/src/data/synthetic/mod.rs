@@ -9,6 +9,7 @@
 //! knows only a part of what the text says, but also things that the text does not say.
 
 mod dice;
+mod kind;
 mod language;
 mod lexicon;
 mod world;
@@ -18,33 +19,55 @@ use std::collections::BTreeSet;
 
 use dice::Dice;
 use language::distractions;
+use serde::{Deserialize, Serialize};
 use world::{Cast, Fact, Rel, Supported, closure};
 use writer::{Writer, capitalized};
 
 use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact};
 use crate::data::relation::{Relation, RelationVocab};
+use crate::{Error, Result};
 
 /// No sentence is begun once a document has this many words.
 const ENOUGH_WORDS: usize = 60;
 /// The share of its stateable facts that a document tells.
 const TOLD: f64 = 0.65;
 
-/// How much to invent, and how noisy the distant labels are.
-#[derive(Clone, Debug, PartialEq)]
+/// The sizes of the corpus and the noise of its distant labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SyntheticConfig {
     /// The corpus is a function of the configuration: same seed, same documents, everywhere.
     pub seed: u64,
-    /// Annotated documents to train on.
+    /// Number of annotated documents to train on, at least 1.
     pub n_train: usize,
-    /// Annotated documents to evaluate on.
+    /// Number of annotated documents to evaluate on, at least 1.
     pub n_dev: usize,
-    /// Distantly labelled documents.
+    /// Number of distantly labelled documents.
     pub n_distant: usize,
     /// Share of the true facts whose label is missing from the distant documents, in \[0, 1\];
     /// some relations lose more than others.
     pub dropped: f64,
     /// Share of the labels of the distant documents that the text does not support, in \[0, 1).
     pub spurious: f64,
+}
+
+impl SyntheticConfig {
+    /// Checks the range of every value.
+    ///
+    /// # Errors
+    /// If a value is out of its range; the error names the key.
+    pub fn validate(&self) -> Result<()> {
+        if self.n_train == 0 || self.n_dev == 0 {
+            return Err(Error::config("synthetic: `n_train` and `n_dev` must be at least 1"));
+        }
+        if !(0.0..=1.0).contains(&self.dropped) {
+            return Err(Error::config("synthetic: `dropped` must lie in 0..=1"));
+        }
+        if !(0.0..1.0).contains(&self.spurious) {
+            return Err(Error::config("synthetic: `spurious` must lie in 0..1"));
+        }
+        Ok(())
+    }
 }
 
 /// The invented documents.
@@ -107,7 +130,7 @@ struct Story {
     cast: Cast,
     sentences: Vec<Vec<String>>,
     mentions: Vec<Vec<Mention>>,
-    /// What the text states and what follows from that.
+    /// The facts that the text states, and those that follow from them.
     told: Vec<Supported>,
 }
 
@@ -132,7 +155,7 @@ impl Story {
         Self { told: closure(&stated), sentences, mentions, cast }
     }
 
-    /// What a knowledge base would label: a part of what is told, and some of what is merely true.
+    /// The labels of a knowledge base: a part of the stated facts, and some true facts that are not stated.
     fn distant_labels(&self, config: &SyntheticConfig, dice: &mut Dice) -> Vec<Supported> {
         let told = self.told.iter().map(|(fact, _)| *fact);
         let mut labels: Vec<Fact> =
@@ -199,7 +222,7 @@ fn distract(writer: &mut Writer, cast: &Cast, untold: &[Fact], dice: &mut Dice) 
     }
 }
 
-/// How often the label of a `rel` is missing: a knowledge base is not equally incomplete everywhere.
+/// The probability that the label of a `rel` is missing. It differs by relation, as in a knowledge base.
 /// Around `dropped` on average, half as much more or less for every other relation.
 fn drop_rate(rel: Rel, dropped: f64) -> f64 {
     let spread = 0.5 * dropped.min(1.0 - dropped);
@@ -379,7 +402,8 @@ mod tests {
         let corpus = corpus();
         for split in [&corpus.train, &corpus.dev, &corpus.distant] {
             let path = directory.path().join("split.json");
-            write_documents(&path, split, &corpus.vocab).unwrap();
+            let mut file = std::fs::File::create(&path).unwrap();
+            write_documents(&mut file, split, &corpus.vocab).unwrap();
             assert_eq!(&read_documents(&path, Labels::Resolve(&corpus.vocab)).unwrap(), split);
         }
     }

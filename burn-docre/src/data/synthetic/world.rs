@@ -1,32 +1,8 @@
-//! Who and what a document is about, what is true of them, and what follows from it.
+//! The entities of a document, the facts between them, and the facts that follow from others.
 
 use super::dice::Dice;
+use super::kind::Kind;
 use super::lexicon::{Name, NameSource};
-
-/// The kinds of entities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Country,
-    Town,
-    Firm,
-    Person,
-    Book,
-}
-
-impl Kind {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Country, Self::Town, Self::Firm, Self::Person, Self::Book];
-
-    /// The label in DocRED's terms.
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::Country | Self::Town => "LOC",
-            Self::Firm => "ORG",
-            Self::Person => "PER",
-            Self::Book => "MISC",
-        }
-    }
-}
 
 /// The relations of the world; the number is the class index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,12 +55,12 @@ pub(super) struct Fact {
     pub(super) tail: usize,
 }
 
-/// Somebody or something.
+/// An entity.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) kind: Kind,
     pub(super) name: Name,
-    /// What to call it where it was the subject a moment ago.
+    /// The pronoun or noun for it right after a sentence about it.
     pub(super) anaphor: &'static str,
 }
 
@@ -100,7 +76,7 @@ pub(super) const ANAPHORS: [(Kind, &[&str]); 4] = [
 #[derive(Debug, Default)]
 pub(super) struct Cast {
     pub(super) members: Vec<Member>,
-    /// What a text can state; the rest follows by [`closure`].
+    /// The facts that a text can state; [`closure`] derives the others.
     pub(super) facts: Vec<Fact>,
 }
 

@@ -42,7 +42,7 @@ impl<'a> Writer<'a> {
         !self.mentions[member].is_empty()
     }
 
-    /// What the sentence before was about.
+    /// The subject of the sentence before.
     pub(super) fn subject(&self) -> Option<usize> {
         self.subject
     }

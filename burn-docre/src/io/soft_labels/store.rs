@@ -77,15 +77,15 @@ impl SoftLabelStore {
         let Some((shard, entry)) = found else {
             let reason = format!(
                 "no logits for document {}: the labels were made for another corpus or another \
-                 preprocessing of it; remove them and make them anew with `docre label`",
+                 preprocessing of it; remove them and label the documents anew",
                 short_hex(key)
             );
             return Err(refuse(&self.directory, reason));
         };
         if entry.n_pairs != n_pairs {
             let reason = format!(
-                "document {} has {n_pairs} entity pairs, its labels are for {}; remove them and \
-                 make them anew with `docre label`",
+                "document {} has {n_pairs} entity pairs, its labels are for {}; remove them \
+                 and label the documents anew",
                 short_hex(key),
                 entry.n_pairs
             );
@@ -116,7 +116,7 @@ fn complete_set(directory: &Path) -> Result<Vec<Shard>> {
     let mut found = shards_in(directory)?;
     found.sort_unstable_by_key(|shard| (shard.count, shard.index));
     let Some(Shard { count, .. }) = found.first().copied() else {
-        let reason = "there are none here; make them with `docre label`".into();
+        let reason = "there are none here; label the documents first".into();
         return Err(refuse(directory, reason));
     };
     if let Some(other) = found.iter().find(|shard| shard.count != count) {
@@ -129,7 +129,7 @@ fn complete_set(directory: &Path) -> Result<Vec<Shard>> {
     match missing.map(|index| Shard { index, count }) {
         Some(shard) => {
             let reason = format!(
-                "{shard} is missing; make it with `docre label --shard {}/{count}`",
+                "{shard} is missing; label the documents of part {} of {count}",
                 shard.index + 1
             );
             Err(refuse(directory, reason))
@@ -215,7 +215,7 @@ fn check_identity(
     }
     if &header.teacher != teacher {
         return Err(format!(
-            "made by another teacher ({}) than the one given ({}); remove them and make them anew with `docre label`",
+            "made by another teacher ({}) than the one given ({}); remove them and label the documents anew",
             short_hex(&header.teacher),
             short_hex(teacher)
         ));
@@ -227,5 +227,5 @@ fn check_identity(
 }
 
 fn refuse(path: &Path, reason: String) -> Error {
-    Error::SoftLabels { path: path.to_path_buf(), reason }
+    Error::soft_labels(path, reason)
 }

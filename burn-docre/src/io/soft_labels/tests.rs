@@ -142,7 +142,7 @@ fn a_document_without_labels_is_an_error_that_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), Shard::WHOLE, &[(1, 2)]);
     let store = open(dir.path()).unwrap();
-    assert_refused(store.get(&key(2), 2), "`docre label`");
+    assert_refused(store.get(&key(2), 2), "label the documents anew");
     assert_refused(store.get(&key(1), 6), "has 6 entity pairs, its labels are for 2");
     assert!(store.contains(&key(1)) && !store.contains(&key(2)));
 }
@@ -160,8 +160,8 @@ fn a_missing_shard_is_named() {
 #[test]
 fn no_store_two_stores_and_renamed_shards_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    assert_refused(open(&dir.path().join("none")), "`docre label`");
-    assert_refused(open(dir.path()), "`docre label`");
+    assert_refused(open(&dir.path().join("none")), "label the documents first");
+    assert_refused(open(dir.path()), "label the documents first");
     let whole = write(dir.path(), Shard::WHOLE, &[(1, 2)]);
     let half = Shard { index: 0, count: 2 };
     write(dir.path(), half, &[(1, 2)]);

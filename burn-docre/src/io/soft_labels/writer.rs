@@ -49,7 +49,7 @@ impl SoftLabelWriter {
         if !shard.is_valid() || n_classes == 0 || u32::try_from(n_classes).is_err() {
             let Shard { index, count } = shard;
             let reason = format!("there is no shard {index} of {count} with {n_classes} classes");
-            return Err(Error::SoftLabels { path, reason });
+            return Err(Error::soft_labels(&path, reason));
         }
         let partial = path.with_extension("bin.partial");
         std::fs::create_dir_all(directory)
@@ -170,7 +170,7 @@ impl SoftLabelWriter {
 
     fn refuse(&self, key: &Digest, reason: &str) -> Error {
         let reason = format!("document {}: {reason}", short_hex(key));
-        Error::SoftLabels { path: self.path.clone(), reason }
+        Error::soft_labels(&self.path, reason)
     }
 }
 
@@ -190,7 +190,7 @@ fn open_alone(path: &Path) -> Result<File> {
     let file = File::options().write(true).create(true).truncate(false).open(path).map_err(io)?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
         let reason = "another process is writing this shard".to_owned();
-        return Err(Error::SoftLabels { path: path.to_path_buf(), reason });
+        return Err(Error::soft_labels(path, reason));
     }
     // A file system without locks is no reason to refuse.
     file.set_len(0).map_err(io)?;

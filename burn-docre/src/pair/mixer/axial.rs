@@ -6,7 +6,10 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
+    Error, Result,
     batch::PairIndex,
     nn::{layer_norm::LayerNorm, precision::linear},
     ops::{self, DocReBackend, LineAttention},
@@ -26,9 +29,9 @@ pub enum Axis {
 
 /// Query, key and value rows.
 pub struct AxisInput<B: Backend> {
-    /// What asks, `[pairs, d]`.
+    /// The queries, `[pairs, d]`.
     pub query: Tensor<B, 2>,
-    /// What is asked, then what answers, `[pairs, 2 d]`.
+    /// The keys, then the values, `[pairs, 2 d]`.
     pub key_value: Tensor<B, 2>,
 }
 
@@ -49,8 +52,8 @@ pub fn attend_along<B: DocReBackend>(
         return attend_on_the_grid(axis, input, n_heads, scale, pairs);
     }
     let lines = match axis {
-        Axis::Column => pairs.column_lines.clone(),
-        Axis::Row => pairs.row_lines.clone(),
+        Axis::Column => pairs.column_segments.clone(),
+        Axis::Row => pairs.row_segments.clone(),
     };
     let attention = LineAttention { lines, n_heads, scale, dropout: None };
     ops::line_attention(input.query, input.key_value, &attention)
@@ -66,30 +69,27 @@ fn attend_on_the_grid<B: DocReBackend>(
 ) -> Tensor<B, 2> {
     let [n, d] = input.query.dims();
     let [b, e] = pairs.shape;
-    let head_width = d / n_heads;
-    // [b, head entity, tail entity, n_heads, w] → lines of the axis [b * e, n_heads, e, w], and back.
-    let (lines, back) = match axis {
+    let head_dim = d / n_heads;
+    // [b, head entity, tail entity, n_heads, head_dim] → segments of the axis [b * e, n_heads, e,
+    // head_dim], and back.
+    let (to, back) = match axis {
         Axis::Row => ([0, 1, 3, 2, 4], [0, 1, 3, 2, 4]),
         Axis::Column => ([0, 2, 3, 1, 4], [0, 3, 1, 2, 4]),
     };
-    let to_lines = |rows: Tensor<B, 2>| {
-        pairs
-            .packing
-            .to_grid(rows)
-            .reshape([b, e, e, n_heads, head_width])
-            .permute(lines)
-            .reshape([b * e, n_heads, e, head_width])
+    let to_segments = |rows: Tensor<B, 2>| {
+        let grid = pairs.packing.to_grid(rows).reshape([b, e, e, n_heads, head_dim]);
+        grid.permute(to).reshape([b * e, n_heads, e, head_dim])
     };
-    let key = to_lines(input.key_value.clone().slice([0..n, 0..d]));
-    let value = to_lines(input.key_value.slice([0..n, d..2 * d]));
-    let query = to_lines(input.query);
+    let key = to_segments(input.key_value.clone().slice([0..n, 0..d]));
+    let value = to_segments(input.key_value.slice([0..n, d..2 * d]));
+    let query = to_segments(input.query);
     let bias = pairs
         .entity_bias
         .clone()
         .map(|bias| bias.reshape([b, 1, e]).expand([b, e, e]).reshape([b * e, e]));
     let scores = query.matmul(key.swap_dims(2, 3)) * scale;
     let context = ops::masked_softmax(scores, bias).matmul(value);
-    let grid = context.reshape([b, e, n_heads, e, head_width]).permute(back);
+    let grid = context.reshape([b, e, n_heads, e, head_dim]).permute(back);
     pairs.packing.to_rows(grid.reshape([b * e * e, d]))
 }
 
@@ -131,21 +131,21 @@ impl<B: DocReBackend> AxialAttention<B> {
     }
 }
 
-/// How deep and wide an axial stack is.
-#[derive(Clone, Copy, Debug)]
+/// The sizes of an axial stack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AxialStackConfig {
-    /// Width.
-    pub d: usize,
-    /// Layers.
-    pub n_layers: usize,
-    /// Attention heads; divides `d`.
-    pub n_heads: usize,
+    /// Number of layers, at least 1.
+    pub layers: usize,
+    /// Number of attention heads, at least 1; divides the size of the pair vectors.
+    pub heads: usize,
 }
 
-/// The authors' stack: `x ← LayerNorm(W (x + column(x) + row(x)) + b)` in each layer, then the stack's input is added.
+/// The authors' stack: `x ← LayerNorm(W (x + column(x) + row(x)) + b)` in each layer, then the
+/// stack's input is added.
 ///
-/// The two axes are summed in parallel, and the linear layer has neither activation nor residual: so in the authors'
-/// code, see `docs/parity.md`.
+/// The two axes are summed in parallel, and the linear layer has neither activation nor residual:
+/// so in the authors' code, see `docs/parity.md`.
 #[derive(Module, Debug)]
 pub struct AxialStack<B: Backend> {
     col: Vec<AxialAttention<B>>,
@@ -156,27 +156,66 @@ pub struct AxialStack<B: Backend> {
 }
 
 impl AxialStackConfig {
-    /// A fresh stack.
+    /// Checks that there are layers and attention heads.
+    ///
+    /// # Errors
+    /// If either number is 0.
+    pub fn validate(&self) -> Result<()> {
+        for (name, value) in [("layers", self.layers), ("heads", self.heads)] {
+            if value == 0 {
+                return Err(Error::config(format!("model: `mixer.{name}` must be at least 1")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the attention heads divide pair vectors of size `d`.
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn validate_for(&self, d: usize) -> Result<()> {
+        if self.heads == 0 || !d.is_multiple_of(self.heads) {
+            return Err(Error::config(format!(
+                "model: `mixer.heads` {} does not divide the encoder's hidden size {d}",
+                self.heads
+            )));
+        }
+        Ok(())
+    }
+
+    /// Initialises the stack for pair vectors of size `d`.
     ///
     /// # Panics
-    /// If `n_heads` does not divide `d`.
-    pub fn init<B: Backend>(&self, device: &B::Device) -> AxialStack<B> {
-        assert_eq!(self.d % self.n_heads, 0, "axial_heads must divide the width {}", self.d);
-        let attention =
-            || (0..self.n_layers).map(|_| AxialAttention::new(self.d, device)).collect();
+    /// If `heads` does not divide `d`.
+    pub fn init<B: Backend>(&self, d: usize, device: &B::Device) -> AxialStack<B> {
+        assert_eq!(d % self.heads, 0, "the mixer's heads must divide the hidden size {d}");
+        let attention = || (0..self.layers).map(|_| AxialAttention::new(d, device)).collect();
         AxialStack {
             col: attention(),
             row: attention(),
-            ffn: (0..self.n_layers)
-                .map(|_| LinearConfig::new(self.d, self.d).init(device))
-                .collect(),
-            ln: (0..self.n_layers).map(|_| LayerNorm::new(self.d, NORM_EPSILON, device)).collect(),
-            n_heads: self.n_heads,
+            ffn: (0..self.layers).map(|_| LinearConfig::new(d, d).init(device)).collect(),
+            ln: (0..self.layers).map(|_| LayerNorm::new(d, NORM_EPSILON, device)).collect(),
+            n_heads: self.heads,
         }
+    }
+
+    /// The floating-point operations of the matrix products on the pair grid of `n_entities`
+    /// entities.
+    pub fn flops(&self, d: usize, n_entities: u64) -> u64 {
+        let projections = 9 * n_entities * n_entities * (d * d) as u64;
+        self.layers as u64 * (2 * projections + axes_flops(d, n_entities))
     }
 }
 
+/// The floating-point operations of attention along both axes: scores and weighted sums.
+pub(super) fn axes_flops(d: usize, n_entities: u64) -> u64 {
+    let n_pairs = n_entities * n_entities;
+    2 * 2 * 2 * n_pairs * n_entities * d as u64
+}
+
 impl<B: DocReBackend> AxialStack<B> {
+    /// Runs all layers and adds the input.
+    ///
     /// # Shapes
     /// - `[pairs, d]` → `[pairs, d]`
     pub fn forward(&self, input: Tensor<B, 2>, pairs: &PairIndex<B>) -> Tensor<B, 2> {

@@ -5,12 +5,18 @@ use burn::{
     nn::{Linear, LinearConfig},
     tensor::{Tensor, backend::Backend},
 };
+use serde::{Deserialize, Serialize};
 
-use super::axial::{Axis, AxisInput, attend_along};
+use super::axial::{Axis, AxisInput, attend_along, axes_flops};
 use crate::{batch::PairIndex, nn::precision::linear, ops::DocReBackend};
 
-/// `r = g + sum_p softmax_p(q_(s,o)^T k_(p,o)) v_(p,o) + sum_p softmax_p(q_(s,o)^T k_(s,p)) v_(s,p)`: one layer, one
-/// head, no scale, both axes from `g`.
+/// The configuration of two-hop attention, which has no sizes of its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TwoHopConfig {}
+
+/// `r = g + sum_p softmax_p(q_(s,o)^T k_(p,o)) v_(p,o) + sum_p softmax_p(q_(s,o)^T k_(s,p)) v_(s,p)`:
+/// one layer, one attention head, no scale, both axes from `g`.
 #[derive(Module, Debug)]
 pub struct TwoHopAttention<B: Backend> {
     q: Linear<B>,
@@ -18,15 +24,24 @@ pub struct TwoHopAttention<B: Backend> {
     v: Linear<B>,
 }
 
-impl<B: Backend> TwoHopAttention<B> {
-    /// Fresh attention of width `d`.
-    pub fn new(d: usize, device: &B::Device) -> Self {
-        let fresh = || LinearConfig::new(d, d).with_bias(false).init(device);
-        Self { q: fresh(), k: fresh(), v: fresh() }
+impl TwoHopConfig {
+    /// Initialises the attention for pair vectors of size `d`.
+    pub fn init<B: Backend>(&self, d: usize, device: &B::Device) -> TwoHopAttention<B> {
+        let linear = || LinearConfig::new(d, d).with_bias(false).init(device);
+        TwoHopAttention { q: linear(), k: linear(), v: linear() }
+    }
+
+    /// The floating-point operations of the matrix products on the pair grid of `n_entities`
+    /// entities.
+    pub fn flops(&self, d: usize, n_entities: u64) -> u64 {
+        let projections = 6 * n_entities * n_entities * (d * d) as u64;
+        2 * projections + axes_flops(d, n_entities)
     }
 }
 
 impl<B: DocReBackend> TwoHopAttention<B> {
+    /// Adds what each pair reads along its row and its column.
+    ///
     /// # Shapes
     /// - `[pairs, d]` → `[pairs, d]`
     pub fn forward(&self, input: Tensor<B, 2>, pairs: &PairIndex<B>) -> Tensor<B, 2> {

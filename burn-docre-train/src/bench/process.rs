@@ -1,9 +1,9 @@
 //! A process that measures one mode, sample by sample, when it is its turn.
 //!
-//! Whoever is compared takes turns, so that a machine whose speed changes from minute to minute changes for all alike. On
-//! its standard output the process says, a line each: `documents N` when N more are done, `warm SECONDS DOCUMENTS` when it
-//! has warmed up (DOCUMENTS are those of a sample), and `sample` when a sample is taken. It begins a sample when a line
-//! comes on its standard input. After the last it writes its record and ends.
+//! Compared processes take turns, so that a change of the machine's speed affects all of them alike. A process writes one
+//! line for each event to standard output: `documents N` when N more documents are done, `warm SECONDS DOCUMENTS` when the
+//! warm-up is over, where DOCUMENTS is the size of a sample, and `sample` when a sample is done. It starts a sample when it
+//! reads a line on standard input. After the last sample it writes its record and ends.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -19,17 +19,17 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::record::{self, Record};
 use crate::ui::{Task, Ui, signals::StopFlag};
 
-/// How often a process that says nothing is looked after.
+/// The interval between checks of a silent process.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What a measuring process says.
+/// A message of a benchmark process.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Word {
-    /// So many more documents are done.
+pub(super) enum Message {
+    /// This many more documents are done.
     Documents(usize),
     /// The warm-up is over.
     Warm {
-        /// How long it took.
+        /// Its duration.
         seconds: f64,
         /// Documents of a sample.
         documents: usize,
@@ -38,9 +38,9 @@ pub enum Word {
     Sample,
 }
 
-impl Word {
-    /// Says it, to whoever reads this process's standard output.
-    pub fn say(self) -> Result<()> {
+impl Message {
+    /// Writes the message to standard output.
+    pub(super) fn send(self) -> Result<()> {
         let mut out = std::io::stdout().lock();
         match self {
             Self::Documents(n) => writeln!(out, "documents {n}"),
@@ -48,16 +48,16 @@ impl Word {
             Self::Sample => writeln!(out, "sample"),
         }
         .and_then(|()| out.flush())
-        .context("whoever asked for the measurement has gone")
+        .context("the process that started this benchmark has gone")
     }
 }
 
-impl FromStr for Word {
+impl FromStr for Message {
     type Err = anyhow::Error;
 
     fn from_str(line: &str) -> Result<Self> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let word = match words[..] {
+        let message = match words[..] {
             ["documents", n] => n.parse().ok().map(Self::Documents),
             ["warm", seconds, documents] => {
                 let numbers = seconds.parse().ok().zip(documents.parse().ok());
@@ -66,34 +66,34 @@ impl FromStr for Word {
             ["sample"] => Some(Self::Sample),
             _ => None,
         };
-        word.with_context(|| {
+        message.with_context(|| {
             format!("{line:?} is none of `documents N`, `warm SECONDS DOCUMENTS`, `sample`")
         })
     }
 }
 
 /// Waits for the turn of this process.
-pub fn wait_for_turn() -> Result<()> {
+pub(super) fn wait_for_turn() -> Result<()> {
     let mut line = String::new();
     match std::io::stdin().lock().read_line(&mut line) {
-        Ok(0) | Err(_) => bail!("whoever asked for the measurement has gone"),
+        Ok(0) | Err(_) => bail!("the process that started this benchmark has gone"),
         Ok(_) => Ok(()),
     }
 }
 
-/// A measuring process; killed when it is dropped before its end.
-pub struct Contender<'a> {
+/// A running benchmark process; killed when it is dropped before its end.
+pub(super) struct BenchmarkProcess<'a> {
     what: String,
     child: Child,
     turns: Option<ChildStdin>,
-    words: Receiver<Result<Word>>,
+    messages: Receiver<Result<Message>>,
     record: PathBuf,
     stop: &'a StopFlag,
 }
 
-impl<'a> Contender<'a> {
+impl<'a> BenchmarkProcess<'a> {
     /// Starts `command`, which will write its record to `record`.
-    pub fn start(
+    pub(super) fn start(
         what: String,
         mut command: Command,
         record: &Path,
@@ -105,48 +105,48 @@ impl<'a> Contender<'a> {
             })?;
         let turns = child.stdin.take();
         let lines = BufReader::new(child.stdout.take().context("the pipe is missing")?).lines();
-        let (sender, words) = sync_channel(1);
+        let (sender, messages) = sync_channel(1);
         std::thread::spawn(move || {
-            let mut words = lines.map_while(Result::ok).map(|line| line.parse());
-            // Nobody listens any more once the contender is dropped.
-            while words.next().is_some_and(|word| sender.send(word).is_ok()) {}
+            let mut parsed = lines.map_while(Result::ok).map(|line| line.parse());
+            // Sending fails once the process is dropped.
+            while parsed.next().is_some_and(|message| sender.send(message).is_ok()) {}
         });
-        Ok(Self { what, child, turns, words, record: record.into(), stop })
+        Ok(Self { what, child, turns, messages, record: record.into(), stop })
     }
 
-    /// Waits until it has warmed up; the number of documents of a sample.
-    pub fn warm_up(&mut self, ui: &Ui) -> Result<usize> {
+    /// Waits for the end of the warm-up; returns the number of documents of a sample.
+    pub(super) fn warm_up(&mut self, ui: &Ui) -> Result<usize> {
         ui.note(&format!("{}: warming up", self.what));
         let mut task = ui.task(&format!("{}, warming up: documents", self.what), None);
         loop {
-            match self.next_word()? {
-                Word::Documents(n) => task.advance(n),
-                Word::Warm { seconds, documents } => {
+            match self.next_message()? {
+                Message::Documents(n) => task.advance(n),
+                Message::Warm { seconds, documents } => {
                     drop(task);
                     ui.note(&format!("{}: warmed up in {seconds:.1} s", self.what));
                     return Ok(documents);
                 }
-                Word::Sample => bail!("{}: a sample before the end of the warm-up", self.what),
+                Message::Sample => bail!("{}: a sample before the end of the warm-up", self.what),
             }
         }
     }
 
-    /// Lets it take a sample.
-    pub fn sample(&mut self, task: &mut Task) -> Result<()> {
+    /// Starts a sample and waits for its end.
+    pub(super) fn sample(&mut self, task: &mut Task) -> Result<()> {
         let turns = self.turns.as_mut().context("the pipe is missing")?;
-        // One that has ended meanwhile is found out below.
+        // A process that has ended meanwhile fails below.
         let _ = turns.write_all(b"\n").and_then(|()| turns.flush());
         loop {
-            match self.next_word()? {
-                Word::Documents(n) => task.advance(n),
-                Word::Sample => return Ok(()),
-                Word::Warm { .. } => bail!("{}: warmed up twice", self.what),
+            match self.next_message()? {
+                Message::Documents(n) => task.advance(n),
+                Message::Sample => return Ok(()),
+                Message::Warm { .. } => bail!("{}: warmed up twice", self.what),
             }
         }
     }
 
-    /// Waits for its end and reads what it measured.
-    pub fn finish(mut self) -> Result<Vec<Record>> {
+    /// Waits for the end of the process and reads its record.
+    pub(super) fn finish(mut self) -> Result<Vec<Record>> {
         self.turns = None;
         while self.child.try_wait().context("the measuring process is lost")?.is_none() {
             self.stop.check()?;
@@ -159,20 +159,20 @@ impl<'a> Contender<'a> {
         record::read(&self.record)
     }
 
-    fn next_word(&mut self) -> Result<Word> {
+    fn next_message(&mut self) -> Result<Message> {
         loop {
             self.stop.check()?;
-            match self.words.recv_timeout(PATIENCE) {
-                Ok(word) => return word.with_context(|| self.what.clone()),
+            match self.messages.recv_timeout(PATIENCE) {
+                Ok(message) => return message.with_context(|| self.what.clone()),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(self.failure()),
             }
         }
     }
 
-    /// Why it has ended before its time.
+    /// The reason of an early end.
     fn failure(&mut self) -> anyhow::Error {
-        // One that says nonsense, or has closed its end of the pipe, may be at work still.
+        // A process that sends other lines, or has closed its end of the pipe, may still run.
         let _ = self.child.kill();
         let status = self.child.wait();
         // A signal from the terminal reaches both.
@@ -184,9 +184,9 @@ impl<'a> Contender<'a> {
     }
 }
 
-impl Drop for Contender<'_> {
+impl Drop for BenchmarkProcess<'_> {
     fn drop(&mut self) {
-        // An error says that it has ended.
+        // An error means that the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -197,11 +197,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_read_as_they_are_written_and_others_are_refused() {
-        let word = |line: &str| line.parse::<Word>().ok();
-        assert_eq!(word("documents 4"), Some(Word::Documents(4)));
-        assert_eq!(word("warm 1.5 16"), Some(Word::Warm { seconds: 1.5, documents: 16 }));
-        assert_eq!(word("sample"), Some(Word::Sample));
-        assert_eq!([word("documents x"), word(""), word("sample 1")], [None; 3]);
+    fn messages_are_read_as_they_are_written_and_others_are_refused() {
+        let message = |line: &str| line.parse::<Message>().ok();
+        assert_eq!(message("documents 4"), Some(Message::Documents(4)));
+        assert_eq!(message("warm 1.5 16"), Some(Message::Warm { seconds: 1.5, documents: 16 }));
+        assert_eq!(message("sample"), Some(Message::Sample));
+        assert_eq!([message("documents x"), message(""), message("sample 1")], [None; 3]);
     }
 }

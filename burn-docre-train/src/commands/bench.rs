@@ -1,0 +1,49 @@
+//! `docre bench`: compares the throughput of the backends of this build on equal work.
+
+use anyhow::{Result, ensure};
+use burn_docre::nn::precision::Precision;
+
+use crate::{
+    bench::{self, record, table, work::Work},
+    cli::{BenchArgs, BenchMode},
+    session::Session,
+};
+
+/// Measures, merges records, or writes the inputs for a peer, as the arguments say.
+pub(super) fn run(session: &Session, args: &BenchArgs) -> Result<()> {
+    check(args)?;
+    if let Some(path) = &args.record {
+        return bench::measure_here(session, args, path);
+    }
+    if let Some(path) = &args.dump_inputs {
+        return Work::load(args)?.dump(path);
+    }
+    let records = if args.merge.is_empty() {
+        bench::measure_all(session, args)?
+    } else {
+        let files = args.merge.iter().map(|path| record::read(path));
+        files.collect::<Result<Vec<_>>>()?.concat()
+    };
+    session.ui.results(&table::table(&records))?;
+    if args.merge.is_empty() {
+        session.ui.results(&table::turns(&records))?;
+    }
+    if let Some(directory) = &args.output {
+        bench::write(directory, &records)?;
+        session.ui.note(&format!("written to {}", directory.display()));
+    }
+    Ok(())
+}
+
+/// Refuses combinations that cannot be computed in the precision.
+fn check(args: &BenchArgs) -> Result<()> {
+    ensure!(
+        args.precision == Precision::F32 || args.peer.is_empty(),
+        "a peer computes in f32; leave --precision out"
+    );
+    ensure!(
+        args.precision != Precision::F16 || !args.modes.contains(&BenchMode::Training),
+        "`--precision` f16 is for inference; gradients need the range of bf16 or f32; give `--modes` without training"
+    );
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! `docre label`: writes a teacher's logits for a corpus.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use burn_docre::{
+    backend::BackendTask,
+    data::docred::{DocRedReader, Labels},
+    io::soft_labels::{Shard, SoftLabelStore},
+    ops::DocReBackend,
+    text::encoded::EncodedDocument,
+};
+
+use crate::{
+    cli::LabelArgs,
+    session::Session,
+    stages::label::{Teacher, check_documents},
+};
+
+/// Labels the documents of one shard, unless they are labelled already.
+pub(super) fn run(session: &Session, args: &LabelArgs) -> Result<()> {
+    session.dispatch(Label { session, args })
+}
+
+struct Label<'a> {
+    session: &'a Session<'a>,
+    args: &'a LabelArgs,
+}
+
+impl BackendTask for Label<'_> {
+    type Output = Result<()>;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
+        let Self { session, args } = self;
+        session.check_precision::<B>(args.precision, &device)?;
+        let teacher = Teacher::<B>::load(&args.model, args.precision, &device)?;
+        let tokenizer = teacher.tokenizer();
+        let Shard { index, count } = args.shard;
+        let documents = DocRedReader::open(&args.input, Labels::Ignore)?
+            .enumerate()
+            .filter(|(position, document)| document.is_err() || position % count == index)
+            .map(|(_, document)| Ok(Arc::new(EncodedDocument::encode(&document?, tokenizer)?)));
+        let (identity, n_classes) = (teacher.identity(), teacher.n_classes());
+        let store = SoftLabelStore::open_shard(&args.output, args.shard, identity, n_classes)?;
+        if let Some(store) = store {
+            check_documents(&store, &args.shard.path(&args.output), documents)?;
+            session.ui.note("these documents are labelled already; nothing to do");
+            return Ok(());
+        }
+        let mut task = session.ui.task("labelling distant documents", None);
+        let n_labelled =
+            teacher.label(documents, &args.output, args.shard, &mut task, session.stop)?;
+        drop(task);
+        session.ui.note(&format!("{n_labelled} documents labelled in {}", args.output.display()));
+        Ok(())
+    }
+}

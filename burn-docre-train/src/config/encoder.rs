@@ -1,0 +1,46 @@
+//! `[encoder]`: the origin of the text encoder.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use burn_docre::encoder::ScratchEncoderConfig;
+use serde::{Deserialize, Serialize};
+
+/// The origin of the text encoder: exactly one of the keys `pretrained` and `scratch`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", try_from = "EncoderTable")]
+pub enum EncoderSource {
+    /// A Hugging Face directory with `config.json`, `tokenizer.json` and the weights.
+    Pretrained(PathBuf),
+    /// A randomly initialised encoder over the words of the training documents.
+    Scratch(ScratchEncoderConfig),
+}
+
+impl EncoderSource {
+    pub(super) fn check(&self) -> Result<()> {
+        match self {
+            Self::Pretrained(_) => Ok(()),
+            Self::Scratch(scratch) => Ok(scratch.validate()?),
+        }
+    }
+}
+
+/// The keys of `[encoder]` as they stand in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EncoderTable {
+    pretrained: Option<PathBuf>,
+    scratch: Option<ScratchEncoderConfig>,
+}
+
+impl TryFrom<EncoderTable> for EncoderSource {
+    type Error = &'static str;
+
+    fn try_from(table: EncoderTable) -> Result<Self, Self::Error> {
+        match (table.pretrained, table.scratch) {
+            (Some(directory), None) => Ok(Self::Pretrained(directory)),
+            (None, Some(scratch)) => Ok(Self::Scratch(scratch)),
+            _ => Err("`encoder` takes exactly one of `pretrained` and `scratch`"),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The surroundings of every command: its output, its stop flag, and the backend and device that it computes on.
+
+use anyhow::{Context, Result};
+use burn_docre::{
+    backend::{BackendKind, BackendTask, dispatch},
+    nn::precision::Precision,
+    ops::DocReBackend,
+};
+
+use crate::ui::{Ui, signals::StopFlag};
+
+/// The output, the stop flag, and the requested backend and device.
+#[derive(Clone, Copy)]
+pub struct Session<'a> {
+    /// Receives notes, progress and results.
+    pub ui: &'a Ui,
+    /// Asks the work to stop at its next safe point.
+    pub stop: &'a StopFlag,
+    /// The requested backend; the first one of the build if `None`.
+    pub backend: Option<BackendKind>,
+    /// The requested device number; the configuration's devices, else 0, if `None`.
+    pub device: Option<usize>,
+}
+
+impl<'a> Session<'a> {
+    /// A session on the default backend and device.
+    pub fn new(ui: &'a Ui, stop: &'a StopFlag) -> Self {
+        Self { ui, stop, backend: None, device: None }
+    }
+
+    /// Runs `task` on the session's backend and device.
+    ///
+    /// # Errors
+    /// If the backend or the device is missing, and if the task fails.
+    pub fn dispatch<T>(&self, task: impl BackendTask<Output = Result<T>>) -> Result<T> {
+        self.dispatch_on(self.device_number(), task)
+    }
+
+    /// Runs `task` on device number `device` of the session's backend.
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    pub fn dispatch_on<T>(
+        &self,
+        device: usize,
+        task: impl BackendTask<Output = Result<T>>,
+    ) -> Result<T> {
+        dispatch(self.backend, device, task)?
+    }
+
+    /// The requested device number, else 0.
+    pub fn device_number(&self) -> usize {
+        self.device.unwrap_or(0)
+    }
+
+    /// The requested backend, else the first one of this build.
+    ///
+    /// # Errors
+    /// If this build has no backend.
+    pub fn backend_kind(&self) -> Result<BackendKind> {
+        self.backend
+            .or_else(|| BackendKind::compiled().first().copied())
+            .context("this build has no backend; build with `--features flex`")
+    }
+
+    /// Checks that `device` of the session's backend computes in `precision`.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn check_precision<B: DocReBackend>(
+        &self,
+        precision: Precision,
+        device: &B::Device,
+    ) -> Result<()> {
+        Ok(precision.check::<B>(self.backend_kind()?, device)?)
+    }
+}

@@ -1,0 +1,352 @@
+//! Burn's `Learner` around the training loop, and the workarounds that Burn 0.21 needs.
+//!
+//! | Burn 0.21 | Here |
+//! |---|---|
+//! | Its loop steps the schedule per batch, drops the tail of an accumulation and cannot stop within an epoch | [`Strategy`] replaces the loop; metrics, checkpoints, early stopping and interruption stay Burn's |
+//! | It averages F1 over batches (upstream #5218) | The dev evaluation is one item of [`DevLoader`] |
+//! | It numbers the epochs after a resume from 1 (#5116) | [`StageLearner::restore`] ends the last epoch once more |
+//! | Its store answers before the metrics have arrived (#5320) | [`StageLearner::settle`] waits for them |
+//! | Its checkpointer does not wait, and panics at a damaged file | [`KeepTwo`], [`checkpoint::load`] |
+//! | A strategy cannot return an error | `end` in [`Strategy`] |
+
+use std::{
+    fmt::Debug,
+    marker::PhantomData,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result};
+use burn::{
+    backend::Autodiff,
+    data::dataloader::{DataLoaderIterator, Progress},
+    module::{AutodiffModule, Module, ParamId},
+    optim::{GradientsAccumulator, GradientsParams},
+    tensor::backend::Backend,
+    train::{
+        CloneEarlyStoppingStrategy, EventProcessorTraining, InferenceStep, Interrupter, Learner,
+        LearnerEvent, LearningCheckpointer, LearningComponentsMarker, SupervisedLearningStrategy,
+        SupervisedTrainingEventProcessor, TrainLoader, TrainOutput, TrainStep, TrainingComponents,
+        TrainingItem, TrainingModel, ValidLoader,
+        metric::store::{Aggregate, EventStoreClient, Split},
+        train::{MultiDevicesTrainStep, MultiTrainOutput},
+    },
+};
+use burn_docre::{nn::dropout, ops::DocReBackend};
+use hashbrown::HashSet;
+
+use super::{
+    checkpoint,
+    failure::Failure,
+    loader::{DevRequest, StepBatch},
+    metrics::{DevItem, StepMetrics},
+    objective::{Objective, Step},
+    optim::{
+        GroupedAdamW, OptimizerConfig, ParameterGroups, ParameterIds, SkippedSteps, WarmupLinear,
+        gradients_of,
+    },
+    training_loop::{StageEnd, TrainingLoop},
+};
+
+/// A model with its objective, as Burn's `Learner` trains it.
+#[derive(Module, Debug)]
+pub struct TrainingModule<B: Backend, M, O> {
+    /// The model.
+    pub model: M,
+    #[module(skip)]
+    objective: O,
+    backend: PhantomData<B>,
+}
+
+/// The module that an objective trains.
+pub type ModuleOf<B, O> = TrainingModule<Autodiff<B>, <O as Objective<B>>::Model, O>;
+
+/// The types of Burn's training for an objective.
+pub type Components<B, O> = LearningComponentsMarker<
+    Autodiff<B>,
+    WarmupLinear,
+    ModuleOf<B, O>,
+    GroupedAdamW<ModuleOf<B, O>, Autodiff<B>>,
+>;
+
+impl<B: DocReBackend, O: Objective<B>> ModuleOf<B, O> {
+    /// A module that trains `model` towards `objective`.
+    pub fn new(model: O::Model, objective: O) -> Self {
+        Self { model, objective, backend: PhantomData }
+    }
+
+    /// The parameters that optimizer step `step` updates.
+    pub fn updated_parameters(&self, step: Step) -> HashSet<ParamId> {
+        let mut ids = ParameterIds::default();
+        self.objective.visit_updated(&self.model, step, &mut ids);
+        ids.0
+    }
+}
+
+impl<B: DocReBackend, O: Objective<B>> ParameterGroups<Autodiff<B>> for ModuleOf<B, O> {
+    fn encoder_parameters(&self) -> HashSet<ParamId> {
+        let mut ids = ParameterIds::default();
+        self.objective.visit_encoders(&self.model, &mut ids);
+        ids.0
+    }
+}
+
+impl<B: DocReBackend, O: Objective<B>> TrainStep for ModuleOf<B, O> {
+    type Input = StepBatch<O::Batch>;
+    type Output = StepMetrics;
+
+    fn step(&self, input: StepBatch<O::Batch>) -> TrainOutput<StepMetrics> {
+        dropout::seed(input.dropout_seed);
+        let loss = self.objective.loss(&self.model, input.batch, input.step);
+        let grads = loss.tensor.mul_scalar(input.weight).backward();
+        let metrics = StepMetrics { loss: loss.value, parts: loss.parts, ..StepMetrics::default() };
+        TrainOutput::new(self, grads, metrics)
+    }
+}
+
+impl<B: DocReBackend, O: Objective<B>> InferenceStep for TrainingModule<B, O::InnerModel, O> {
+    type Input = DevRequest<B>;
+    type Output = DevItem;
+
+    fn step(&self, mut request: DevRequest<B>) -> DevItem {
+        let values = self.objective.evaluate(&self.model, &request.device, &mut request.go_on);
+        DevItem(values.unwrap_or_else(|error| {
+            request.failure.set(error);
+            None
+        }))
+    }
+}
+
+/// Burn's learner of `model` for a schedule of `n_steps` optimizer steps.
+pub fn learner<B: DocReBackend, O: Objective<B>>(
+    model: O::Model,
+    objective: O,
+    optimizer: OptimizerConfig,
+    schedule: WarmupLinear,
+    skipped: &SkippedSteps,
+) -> Learner<Components<B, O>> {
+    let optimizer = GroupedAdamW::new(optimizer).counting(skipped.clone());
+    Learner::new(ModuleOf::<B, O>::new(model, objective), optimizer, schedule)
+}
+
+/// The training loop as a strategy of Burn's training.
+pub(super) struct Strategy<B: DocReBackend, O: Objective<B>> {
+    /// The loop at its start.
+    pub(super) start: TrainingLoop<B, O>,
+    /// The devices; the first one has the optimizer.
+    pub(super) devices: Vec<B::Device>,
+    /// Receives the result of the loop.
+    pub(super) end: Arc<Mutex<Option<Result<StageEnd>>>>,
+}
+
+impl<B: DocReBackend, O: Objective<B>> SupervisedLearningStrategy<Components<B, O>>
+    for Strategy<B, O>
+{
+    fn fit(
+        &self,
+        components: TrainingComponents<Components<B, O>>,
+        learner: Learner<Components<B, O>>,
+        _train: TrainLoader<Components<B, O>>,
+        valid: ValidLoader<Components<B, O>>,
+        _starting_epoch: usize,
+    ) -> (TrainingModel<Components<B, O>>, SupervisedTrainingEventProcessor<Components<B, O>>) {
+        let workers = (self.devices.len() > 1).then(|| MultiDevicesTrainStep::new(&self.devices));
+        let mut learner = StageLearner {
+            workers,
+            device: self.devices[0].clone(),
+            learner,
+            checkpointer: components.checkpointer,
+            early_stopping: components.early_stopping,
+            interrupter: components.interrupter,
+            processor: components.event_processor,
+            store: components.event_store,
+            valid,
+        };
+        let end = self.start.clone().run(&mut learner);
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+        (learner.learner.model(), learner.processor)
+    }
+}
+
+/// The batches of a device.
+pub(super) type Batches<'a, T> = Box<dyn DataLoaderIterator<StepBatch<T>> + 'a>;
+
+/// The gradients and metrics of the batches of one optimizer step.
+pub(super) struct Accumulated {
+    grads: GradientsParams,
+    pub(super) batches: Vec<StepMetrics>,
+}
+
+/// Burn's parts of a training, behind the operations that the loop is made of.
+pub(super) struct StageLearner<B: DocReBackend, O: Objective<B>> {
+    /// Burn's data parallelism: a thread for each of several devices.
+    workers: Option<MultiDevicesTrainStep<Components<B, O>>>,
+    /// The device of the optimizer.
+    device: B::Device,
+    learner: Learner<Components<B, O>>,
+    checkpointer: Option<LearningCheckpointer<Components<B, O>>>,
+    early_stopping: Option<Box<dyn CloneEarlyStoppingStrategy>>,
+    interrupter: Interrupter,
+    processor: SupervisedTrainingEventProcessor<Components<B, O>>,
+    store: Arc<EventStoreClient>,
+    valid: ValidLoader<Components<B, O>>,
+}
+
+impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
+    /// Loads a checkpoint of the stage in `directory`, after `epochs_done` epochs.
+    pub(super) fn restore(
+        &mut self,
+        directory: &Path,
+        checkpoint: usize,
+        epochs_done: usize,
+    ) -> Result<()> {
+        let device = &self.device;
+        let record = checkpoint::load::<Autodiff<B>, _>(directory, "model", checkpoint, device)?;
+        self.learner.load_model(record);
+        let record = checkpoint::load::<Autodiff<B>, _>(directory, "optim", checkpoint, device)?;
+        self.learner.load_optim(record);
+        let record =
+            checkpoint::load::<Autodiff<B>, _>(directory, "scheduler", checkpoint, device)?;
+        self.learner.load_scheduler(record);
+        self.processor.process_train(LearnerEvent::EndEpoch(epochs_done));
+        self.processor.process_valid(LearnerEvent::EndEpoch(epochs_done));
+        Ok(())
+    }
+
+    /// Runs up to `accumulation` batches on each device and sums their gradients; fewer at the end of an epoch.
+    pub(super) fn accumulate(
+        &self,
+        batches: &mut [Batches<'_, O::Batch>],
+        accumulation: usize,
+    ) -> Accumulated {
+        let model = self.learner.model();
+        let mut accumulator = GradientsAccumulator::<ModuleOf<B, O>>::new();
+        let mut metrics = Vec::new();
+        for _ in 0..accumulation {
+            let outputs = self.forward_backward(batches, &model);
+            if outputs.is_empty() {
+                break;
+            }
+            for output in outputs {
+                metrics.push(output.item);
+                accumulator.accumulate(&model, output.grads);
+            }
+        }
+        Accumulated { grads: accumulator.grads(), batches: metrics }
+    }
+
+    /// One batch on each device; the gradients lie on the optimizer's device. Empty at the end of an epoch.
+    fn forward_backward(
+        &self,
+        batches: &mut [Batches<'_, O::Batch>],
+        model: &ModuleOf<B, O>,
+    ) -> Vec<TrainOutput<StepMetrics>> {
+        let Some(workers) = &self.workers else {
+            let batch = batches.first_mut().and_then(Iterator::next);
+            return batch.map(|batch| self.learner.train_step(batch)).into_iter().collect();
+        };
+        let (mut outputs, _) = workers.step(batches, model);
+        // Outputs arrive as they finish. Sums must not depend on that, nor on the order of two workers of one device.
+        outputs.sort_by(|a, b| {
+            let loss = |output: &MultiTrainOutput<StepMetrics>| output.output.item.loss;
+            a.device.cmp(&b.device).then(loss(a).total_cmp(&loss(b)))
+        });
+        let on_main = |output: MultiTrainOutput<StepMetrics>| TrainOutput {
+            grads: output.output.grads.to_device(&self.device, model),
+            item: output.output.item,
+        };
+        outputs.into_iter().map(on_main).collect()
+    }
+
+    /// Steps the schedule.
+    pub(super) fn schedule_step(&mut self) {
+        self.learner.lr_step();
+    }
+
+    /// The schedule's current factor of the learning rates.
+    pub(super) fn schedule_factor(&self) -> f64 {
+        self.learner.lr_current()
+    }
+
+    /// Updates the parameters that `step` updates.
+    pub(super) fn optimizer_step(&mut self, accumulated: Accumulated, step: Step) {
+        let grads = {
+            let module = self.learner.model();
+            gradients_of(&module.updated_parameters(step), &module, accumulated.grads)
+        };
+        self.learner.optimizer_step(grads);
+    }
+
+    /// Reports an optimizer step to the metrics and the renderer.
+    pub(super) fn report_step(
+        &mut self,
+        metrics: StepMetrics,
+        within: Progress,
+        epoch: &Progress,
+        step: usize,
+    ) {
+        let lr = Some(metrics.learning_rate);
+        let item = TrainingItem::new(metrics, within, epoch.clone(), Some(step), lr);
+        self.processor.process_train(LearnerEvent::ProcessedItem(item));
+    }
+
+    /// Reports the end of an epoch's training.
+    pub(super) fn end_training_epoch(&mut self, epoch: usize) {
+        self.processor.process_train(LearnerEvent::EndEpoch(epoch));
+    }
+
+    /// The model without gradients.
+    pub(super) fn model(&self) -> O::InnerModel {
+        self.learner.model().valid().model
+    }
+
+    /// Evaluates the model; `None` as soon as `go_on` returns false.
+    pub(super) fn evaluate(
+        &mut self,
+        epoch: &Progress,
+        failure: &Failure,
+        go_on: Box<dyn FnMut(Progress) -> bool + Send>,
+    ) -> Result<Option<Vec<f64>>> {
+        let module = self.learner.model().valid();
+        let mut requests = self.valid.iter();
+        let request = requests.next().context("the dev set is missing")?;
+        let item = module.step(DevRequest { go_on, ..request });
+        failure.check()?;
+        if item.0.is_some() {
+            let done =
+                TrainingItem::new(item.clone(), requests.progress(), epoch.clone(), None, None);
+            self.processor.process_valid(LearnerEvent::ProcessedItem(done));
+            self.processor.process_valid(LearnerEvent::EndEpoch(epoch.items_processed));
+        }
+        Ok(item.0)
+    }
+
+    /// Writes the checkpoint of optimizer step `step`.
+    pub(super) fn save(&mut self, step: usize) -> Result<()> {
+        self.settle();
+        let checkpointer = self.checkpointer.as_mut().context("no checkpointer is set up")?;
+        checkpointer.checkpoint(&self.learner, step, &self.store);
+        Ok(())
+    }
+
+    /// Waits until every metric that was sent has arrived in the store.
+    ///
+    /// Burn's event processor takes one event at a time and holds one more, so it accepts the second of two events without
+    /// effect only when all earlier ones are done. The store answers a question after everything before it.
+    fn settle(&mut self) {
+        self.processor.process_valid(LearnerEvent::Start);
+        self.processor.process_valid(LearnerEvent::Start);
+        let _ = self.store.find_metric("", 0, Aggregate::Mean, &Split::Train);
+    }
+
+    /// Whether patience has run out after `epoch`.
+    pub(super) fn is_out_of_patience(&mut self, epoch: usize) -> bool {
+        let store = &self.store;
+        self.early_stopping.as_mut().is_some_and(|strategy| strategy.should_stop(epoch, store))
+    }
+
+    /// The handle by which the terminal interface stops the training.
+    pub(super) fn interrupter(&self) -> &Interrupter {
+        &self.interrupter
+    }
+}

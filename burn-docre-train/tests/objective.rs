@@ -1,0 +1,216 @@
+//! An objective of another kind: two layers that are trained alternately on two losses, as an EM algorithm trains its
+//! models. An interrupted training that is resumed ends with the same bytes as an uninterrupted one.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use burn::{
+    backend::Autodiff,
+    data::dataloader::Progress,
+    module::{Module, ModuleVisitor},
+    nn::{Linear, LinearConfig},
+    tensor::{ElementConversion, Tensor, TensorData, backend::Backend},
+};
+use burn_docre::{
+    backend::{BackendTask, dispatch},
+    ops::DocReBackend,
+};
+use burn_docre_train::{
+    cli::LogFormat,
+    config::StageConfig,
+    train::{
+        objective::{DevMetric, Loss, Objective, Step},
+        training_loop::{StageEnd, Training},
+    },
+    ui::{Ui, signals::StopFlag},
+};
+
+/// The first layer stands for an encoder.
+#[derive(Module, Debug)]
+struct Toy<B: Backend> {
+    first: Linear<B>,
+    second: Linear<B>,
+}
+
+impl<B: Backend> Toy<B> {
+    fn new(seed: u64, device: &B::Device) -> Self {
+        B::seed(device, seed);
+        let toy = Self {
+            first: LinearConfig::new(2, 3).init(device),
+            second: LinearConfig::new(3, 1).init(device),
+        };
+        // Burn draws a parameter when it is first read.
+        let _drawn = toy.weights();
+        toy
+    }
+
+    /// All weights, as bytes.
+    fn weights(&self) -> Vec<u8> {
+        let matrices = [&self.first.weight, &self.second.weight].map(|w| w.val().into_data());
+        let biases =
+            [&self.first.bias, &self.second.bias].map(|b| b.as_ref().map(|b| b.val().into_data()));
+        let data = matrices.into_iter().chain(biases.into_iter().flatten());
+        data.flat_map(|data| data.to_vec::<f32>().unwrap()).flat_map(f32::to_le_bytes).collect()
+    }
+
+    fn error(&self, x: Tensor<B, 2>) -> Tensor<B, 1> {
+        let sum = x.clone().sum_dim(1);
+        (self.second.forward(self.first.forward(x)) - sum).square().mean()
+    }
+}
+
+/// Odd steps bring the first layer's output near 1, even steps the second layer's near the sum of the inputs.
+#[derive(Clone, Debug)]
+struct Alternating {
+    stop: StopFlag,
+    stop_at: Option<usize>,
+}
+
+impl Alternating {
+    fn is_first(step: Step) -> bool {
+        step.number % 2 == 1
+    }
+}
+
+impl<B: DocReBackend> Objective<B> for Alternating {
+    type Model = Toy<Autodiff<B>>;
+    type InnerModel = Toy<B>;
+    type Example = [f32; 2];
+    type Batch = Tensor<Autodiff<B>, 2>;
+
+    fn batch(&self, examples: &[&[f32; 2]], device: &B::Device) -> Result<Self::Batch> {
+        let values: Vec<f32> =
+            examples.iter().flat_map(|example| example.iter().copied()).collect();
+        Ok(Tensor::from_data(TensorData::new(values, [examples.len(), 2]), device))
+    }
+
+    fn loss_parts(&self) -> Vec<&'static str> {
+        vec!["First Loss", "Second Loss"]
+    }
+
+    fn loss(&self, model: &Self::Model, x: Self::Batch, step: Step) -> Loss<Autodiff<B>> {
+        if self.stop_at == Some(step.number) {
+            self.stop.set();
+        }
+        if Self::is_first(step) {
+            Loss::part("First Loss", (model.first.forward(x) - 1.0).square().mean(), 1.0)
+        } else {
+            // The first layer has a gradient, too; the step must not use it.
+            Loss::part("Second Loss", model.error(x), 0.5)
+        }
+    }
+
+    fn visit_updated<V>(&self, model: &Self::Model, step: Step, visitor: &mut V)
+    where
+        V: ModuleVisitor<Autodiff<B>>,
+    {
+        let updated = if Self::is_first(step) { &model.first } else { &model.second };
+        updated.visit(visitor);
+    }
+
+    fn visit_encoders<V>(&self, model: &Self::Model, visitor: &mut V)
+    where
+        V: ModuleVisitor<Autodiff<B>>,
+    {
+        model.first.visit(visitor);
+    }
+
+    fn dev_metrics(&self) -> Vec<DevMetric> {
+        vec![DevMetric { name: "Negative Error", scale: 1.0 }]
+    }
+
+    fn evaluate(
+        &self,
+        model: &Toy<B>,
+        device: &B::Device,
+        go_on: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<Option<Vec<f64>>> {
+        let error = model.error(Tensor::from_data([[0.5, -0.5], [1.0, 2.0]], device));
+        let error: f64 = error.into_scalar().elem();
+        Ok(go_on(Progress::new(2, 2)).then_some(vec![-error]))
+    }
+
+    fn save(&self, model: &Toy<B>, directory: &Path) -> Result<()> {
+        std::fs::create_dir_all(directory)?;
+        Ok(std::fs::write(directory.join("weights"), model.weights())?)
+    }
+}
+
+/// Trains, or resumes, in `directory`.
+struct Train<'a> {
+    directory: &'a Path,
+    stop_at: Option<usize>,
+    seed: u64,
+    n_devices: usize,
+}
+
+impl BackendTask for Train<'_> {
+    type Output = Result<StageEnd>;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> Result<StageEnd> {
+        let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
+        let examples: Vec<[f32; 2]> =
+            (0..11).map(|i| [i as f32 / 8.0, 1.0 - i as f32 / 5.0]).collect();
+        let training = Training::<B, _> {
+            name: "toy",
+            ui: &ui,
+            stop: &stop,
+            directory: self.directory.to_path_buf(),
+            model_directory: self.directory.join("model"),
+            config: StageConfig {
+                epochs: 4,
+                stop_after_epochs: None,
+                batch_size: 2,
+                accumulation: 2,
+                encoder_lr: 0.01,
+                relation_lr: 0.02,
+                encoder_weight_decay: 0.1,
+                relation_weight_decay: 0.1,
+                warmup_ratio: 0.1,
+                max_grad_norm: 1.0,
+                adam_epsilon: 1e-6,
+                patience: Some(4),
+                checkpoint_every_steps: None,
+                distillation: None,
+            },
+            seed: 5,
+            devices: vec![device.clone(); self.n_devices],
+            objective: Alternating { stop: stop.clone(), stop_at: self.stop_at },
+            examples: examples.into(),
+        };
+        training.run(Toy::new(self.seed, &device))
+    }
+}
+
+/// The bytes of every file of a training.
+fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files: Vec<_> = ["model/weights", "training_state.json", "metrics.jsonl"]
+        .map(|name| (name.into(), std::fs::read(directory.join(name)).unwrap()))
+        .to_vec();
+    files.sort();
+    files
+}
+
+#[test]
+fn two_models_trained_in_turn_and_resumed_end_with_the_bytes_of_the_uninterrupted_training() {
+    for n_devices in [1, 2] {
+        let train = |directory: &Path, stop_at, seed| {
+            dispatch(None, 0, Train { directory, stop_at, seed, n_devices }).unwrap().unwrap()
+        };
+        let (whole, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        assert_eq!(train(whole.path(), None, 1), StageEnd::Finished);
+        // After an odd and after an even step, the first time in the middle of an epoch.
+        for stop_at in [4, 7] {
+            assert_eq!(train(stopped.path(), Some(stop_at), 1), StageEnd::Interrupted);
+        }
+        // The weights come from the checkpoint, whatever the new model's are.
+        assert_eq!(train(stopped.path(), None, 2), StageEnd::Finished);
+        assert_eq!(files(stopped.path()), files(whole.path()), "{n_devices} devices");
+        let log = std::fs::read_to_string(whole.path().join("metrics.jsonl")).unwrap();
+        let mut steps = log.lines().filter(|line| line.contains("\"split\":\"train\""));
+        let has = |line: Option<&str>, name: &str| line.is_some_and(|line| line.contains(name));
+        let (odd, even) = (steps.next(), steps.next());
+        assert!(has(odd, "First Loss") && !has(odd, "Second Loss"), "{log}");
+        assert!(has(even, "Second Loss") && !has(even, "First Loss"), "{log}");
+    }
+}

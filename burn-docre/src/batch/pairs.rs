@@ -1,0 +1,112 @@
+//! Pairs of entities of a batch.
+
+use burn::tensor::{Int, Tensor, backend::Backend};
+
+use super::packing::{Packing, index_tensor, key_bias};
+use crate::ops::{Line, Lines};
+
+/// The pairs of entities of a batch.
+#[derive(Clone, Debug)]
+pub struct PairIndex<B: Backend> {
+    /// The number of documents and the largest number of entities, `[b, e]`; the pair grid is
+    /// `[b, e, e]`, head first.
+    pub shape: [usize; 2],
+    /// The correspondence of rows of pairs, the diagonal included, and cells of the pair grid.
+    pub packing: Packing<B>,
+    /// The head's row among the entities, for each pair row.
+    pub head: Tensor<B, 1, Int>,
+    /// The tail's row among the entities, for each pair row.
+    pub tail: Tensor<B, 1, Int>,
+    /// The pairs of one head: the rows of the grid.
+    pub row_segments: Lines,
+    /// The pairs of one tail: the columns of the grid.
+    pub column_segments: Lines,
+    /// The mask of missing entities, `[b, e]`: 0 or hugely negative; `None` if no document has
+    /// fewer than `e`.
+    pub entity_bias: Option<Tensor<B, 2>>,
+    /// The pair rows off the diagonal, in row order: those that are classified, `[p]`.
+    pub off_diagonal: Tensor<B, 1, Int>,
+}
+
+impl<B: Backend> PairIndex<B> {
+    /// Indexes the pairs of documents with these numbers of entities.
+    pub fn new(n_entities: &[usize], device: &B::Device) -> Self {
+        let e = n_entities.iter().copied().max().unwrap_or(0);
+        let shape = [n_entities.len(), e];
+        let mut is_entity = vec![false; shape[0] * e];
+        let mut is_pair = vec![false; shape[0] * e * e];
+        let (mut heads, mut tails, mut off_diagonal) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut columns) = (Vec::new(), Vec::new());
+        let mut first_entity = 0;
+        for (d, &n) in n_entities.iter().enumerate() {
+            let first = heads.len();
+            rows.extend((0..n).map(|head| Line { first: first + head * n, stride: 1, len: n }));
+            columns.extend((0..n).map(|tail| Line { first: first + tail, stride: n, len: n }));
+            is_entity[d * e..d * e + n].fill(true);
+            for head in 0..n {
+                is_pair[(d * e + head) * e..(d * e + head) * e + n].fill(true);
+                for tail in 0..n {
+                    if head != tail {
+                        off_diagonal.push(heads.len() as i32);
+                    }
+                    heads.push((first_entity + head) as i32);
+                    tails.push((first_entity + tail) as i32);
+                }
+            }
+            first_entity += n;
+        }
+        Self {
+            shape,
+            packing: Packing::new(&is_pair, device),
+            head: index_tensor(heads, device),
+            tail: index_tensor(tails, device),
+            row_segments: Lines::new(rows),
+            column_segments: Lines::new(columns),
+            entity_bias: key_bias(&is_entity, shape, device),
+            off_diagonal: index_tensor(off_diagonal, device),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::TestBackend,
+        batch::{
+            packing::{MASKED, float_tensor},
+            testing::indices,
+        },
+    };
+
+    #[test]
+    fn pairs_are_counted_through_the_batch() {
+        let device = Default::default();
+        let pairs = PairIndex::<TestBackend>::new(&[2, 0, 1], &device);
+        assert_eq!(pairs.shape, [3, 2]);
+        assert_eq!(indices(pairs.head), [0, 0, 1, 1, 2]);
+        assert_eq!(indices(pairs.tail), [0, 1, 0, 1, 2]);
+        assert_eq!(indices(pairs.off_diagonal), [1, 2]);
+        let bias: Vec<f32> = pairs.entity_bias.expect("padding").into_data().to_vec().unwrap();
+        assert_eq!(bias, [0.0, 0.0, MASKED, MASKED, 0.0, MASKED]);
+        // The third document's only pair stands in cell (2, 0, 0) of [3, 2, 2].
+        let rows = float_tensor((1..6).map(|i| i as f32).collect(), [5, 1], &device);
+        let grid = pairs.packing.to_grid(rows).into_data().to_vec::<f32>().unwrap();
+        assert_eq!((&grid[..4], grid[8]), (&[1.0, 2.0, 3.0, 4.0][..], 5.0));
+    }
+
+    #[test]
+    fn segments_are_the_rows_and_columns_of_each_grid() {
+        let pairs = PairIndex::<TestBackend>::new(&[2, 1], &Default::default());
+        let segment = |first, stride, len| Line { first, stride, len };
+        let rows: Vec<_> = pairs.row_segments.iter().copied().collect();
+        assert_eq!(rows, [segment(0, 1, 2), segment(2, 1, 2), segment(4, 1, 1)]);
+        let columns: Vec<_> = pairs.column_segments.iter().copied().collect();
+        assert_eq!(columns, [segment(0, 2, 2), segment(1, 2, 2), segment(4, 1, 1)]);
+    }
+
+    #[test]
+    fn documents_of_equal_size_have_no_padding() {
+        assert!(PairIndex::<TestBackend>::new(&[2, 2], &Default::default()).entity_bias.is_none());
+    }
+}

@@ -1,0 +1,26 @@
+//! The kinds of entities in the invented world.
+
+/// The kinds of entities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Country,
+    Town,
+    Firm,
+    Person,
+    Book,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Country, Self::Town, Self::Firm, Self::Person, Self::Book];
+
+    /// The label in DocRED's terms.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Country | Self::Town => "LOC",
+            Self::Firm => "ORG",
+            Self::Person => "PER",
+            Self::Book => "MISC",
+        }
+    }
+}

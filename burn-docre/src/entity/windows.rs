@@ -1,0 +1,148 @@
+//! Overlapping windows merged into documents.
+
+use burn::tensor::{Tensor, backend::Backend};
+
+use crate::batch::{AppearanceMerge, DocumentIndex, MentionIndex, TokenGrid, WindowAppearances};
+
+/// Added to the sum of a merged mention's attention before dividing by it (authors' code).
+const MERGE_EPSILON: f64 = 1e-10;
+
+/// Arranges hidden states by document, with the mean where two windows cover a token.
+///
+/// # Shapes
+/// - `rows`: `[rows, d]` → `[b, l, d]`
+pub fn document_hidden<B: Backend>(
+    rows: Tensor<B, 2>,
+    tokens: &TokenGrid<B>,
+    documents: &DocumentIndex<B>,
+) -> Tensor<B, 3> {
+    let d = rows.dims()[1];
+    let [b, l] = documents.shape;
+    let grid = match &documents.merge {
+        None => tokens.packing.to_grid(rows),
+        Some(sources) => {
+            let first = rows.clone().select(0, sources.first.clone());
+            let second = rows.select(0, sources.second.clone());
+            first.clone() + (second - first) * sources.second_weight.clone()
+        }
+    };
+    grid.reshape([b, l, d])
+}
+
+/// Arranges the attention of each mention over its document.
+///
+/// Where a document was read in several windows, the rows of both windows are added and divided by
+/// their sum. The division makes up for the attention to the special tokens that were added to a
+/// window.
+///
+/// # Shapes
+/// - `attention`: `[windows, n_heads, w, w]` → `[m, n_heads, l]`
+pub fn mention_attention<B: Backend>(
+    attention: Tensor<B, 4>,
+    l: usize,
+    index: &MentionIndex<B>,
+) -> Tensor<B, 3> {
+    let [windows, n_heads, w, _] = attention.dims();
+    let rows =
+        attention.reshape([windows * n_heads * w, w]).select(0, index.attention_rows.clone());
+    let n_appearances = rows.dims()[0] / n_heads;
+    match &index.merge {
+        None => rows.reshape([n_appearances, n_heads, l]),
+        Some(merge) => merge_appearances(rows, n_heads, l, merge),
+    }
+}
+
+fn merge_appearances<B: Backend>(
+    rows: Tensor<B, 2>,
+    n_heads: usize,
+    l: usize,
+    merge: &AppearanceMerge<B>,
+) -> Tensor<B, 3> {
+    let placed = merge.windows.iter().map(|window| place(rows.clone(), n_heads, l, window));
+    let placed = Tensor::cat(placed.collect(), 0);
+    let n_appearances = placed.dims()[0] / n_heads;
+    let placed = placed.reshape([n_appearances, n_heads * l]);
+    let sources = &merge.sources;
+    let sum = placed.clone().select(0, sources.first.clone())
+        + placed.select(0, sources.second.clone()) * sources.second_weight.clone();
+
+    let m = sum.dims()[0];
+    let sum = sum.reshape([m, n_heads, l]);
+    let is_windowed = merge.is_windowed.clone().reshape([m, 1, 1]);
+    let total = sum.clone().sum_dim(2) + MERGE_EPSILON;
+    // The divisor is the total for windowed documents and 1 for the others.
+    let divisor = (total - 1.0) * is_windowed + 1.0;
+    sum / divisor
+}
+
+/// The attention of one window's appearances, moved to the window's place in a document of `l`
+/// tokens.
+///
+/// # Shapes
+/// - `rows`: `[appearances * n_heads, w]` of all windows →
+///   `[the window's appearances * n_heads, l]`
+fn place<B: Backend>(
+    rows: Tensor<B, 2>,
+    n_heads: usize,
+    l: usize,
+    window: &WindowAppearances,
+) -> Tensor<B, 2> {
+    let device = rows.device();
+    let range = window.appearances.start * n_heads..window.appearances.end * n_heads;
+    let n = range.len();
+    let zeros = |n_tokens: usize| (n_tokens > 0).then(|| Tensor::zeros([n, n_tokens], &device));
+    let before = zeros(window.document_start);
+    let after = zeros(l - window.document_start - window.content.len());
+    let content = rows.slice([range, window.content.clone()]);
+    Tensor::cat([before, Some(content), after].into_iter().flatten().collect(), 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::TestBackend,
+        batch::{DocReBatch, packing::float_tensor, testing},
+    };
+
+    /// A document of eleven tokens in two windows of eight: tokens 0 to 6 closed, and 4 to 10
+    /// opened.
+    fn batch() -> DocReBatch<TestBackend> {
+        let document = testing::document(11, &[&[1], &[5]]);
+        DocReBatch::new(&[&document], testing::INPUT, &Default::default())
+    }
+
+    #[test]
+    fn a_token_of_two_windows_has_the_mean_of_both() {
+        let batch = batch();
+        // Row i holds the number i: window 0 has rows 0 to 7, window 1 rows 8 to 15.
+        let rows = float_tensor((0..16).map(|i| i as f32).collect(), [16, 1], &Default::default());
+        let hidden = document_hidden(rows, &batch.tokens, &batch.documents);
+        // Token t is row t of window 0; token 4 + i is row 9 + i of window 1.
+        let expected = [0.0, 1.0, 2.0, 3.0, 6.5, 7.5, 8.5, 12.0, 13.0, 14.0, 15.0];
+        assert_eq!(hidden.into_data().to_vec::<f32>().unwrap(), expected);
+    }
+
+    #[test]
+    fn the_attention_of_a_mention_in_two_windows_is_added_and_normalised() {
+        let batch = batch();
+        // One attention head; a row of window 0 pays 1/8 everywhere, a row of window 1 pays 1/4 to
+        // its first four.
+        let mut attention = vec![0.125; 64];
+        attention.extend((0..64).map(|i| if i % 8 < 4 { 0.25 } else { 0.0 }));
+        let attention = float_tensor(attention, [2, 1, 8, 8], &Default::default());
+        let merged = mention_attention(attention, 11, &batch.mentions);
+        let values: Vec<f32> = merged.into_data().to_vec().unwrap();
+        // Mention 0 stands in window 0 alone: 1/8 at seven tokens, divided by 7/8.
+        let alone = (0..11).map(|t| if t < 7 { 1.0 / 7.0 } else { 0.0 });
+        // Mention 1 stands in both. Window 1 adds 1/4 at tokens 4, 5 and 6; the sum is 7/8 + 3/4.
+        let both = (0..11).map(|t| match t {
+            0..4 => 0.125 / 1.625,
+            4..7 => 0.375 / 1.625,
+            _ => 0.0,
+        });
+        for (t, (value, expected)) in values.iter().zip(alone.chain(both)).enumerate() {
+            assert!((value - expected).abs() < 1e-6, "{t}: {value} and {expected}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Documents checked and grouped into batches of limited size.
+
+use std::{iter::Peekable, sync::Arc};
+
+use crate::{Error, Result, text::encoded::EncodedDocument};
+
+/// The limits of a batch on a processor. They do not depend on the number of threads: the documents that share a batch
+/// decide the last bits of their logits.
+pub(super) const BATCH: Limits = Limits { documents: 4, tokens: 2048, cells: 8192 };
+/// The limits of a batch on a GPU, where large products pay more.
+pub(super) const LARGE_BATCH: Limits = Limits { documents: 16, tokens: 8192, cells: 32_768 };
+
+/// The documents of an iterator, each checked as it enters.
+pub(super) struct Checked<I> {
+    documents: I,
+    /// The number of token embeddings of the model.
+    vocab_size: usize,
+    /// The number of documents that have passed.
+    n_read: usize,
+}
+
+impl<I> Checked<I> {
+    pub(super) fn new(documents: I, vocab_size: usize) -> Self {
+        Self { documents, vocab_size, n_read: 0 }
+    }
+
+    fn check(&self, document: &EncodedDocument) -> Result<()> {
+        document.validate()?;
+        match document.token_ids.iter().find(|&&id| id as usize >= self.vocab_size) {
+            Some(id) => {
+                let reason =
+                    format!("token id {id}, but the model has {} embeddings", self.vocab_size);
+                Err(Error::document(document.title.clone(), reason))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl<I, E> Iterator for Checked<I>
+where
+    I: Iterator<Item = Result<Arc<EncodedDocument>, E>>,
+    E: From<Error>,
+{
+    type Item = Result<Arc<EncodedDocument>, E>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let document = self.documents.next()?;
+        let index = self.n_read;
+        self.n_read += 1;
+        Some(document.and_then(|document| match self.check(&document) {
+            Ok(()) => Ok(document),
+            Err(error) => Err(error.at_index(index).into()),
+        }))
+    }
+}
+
+/// Consecutive documents that go through the model together.
+pub(super) struct Batches<I: Iterator> {
+    documents: Peekable<I>,
+    limits: Limits,
+    has_failed: bool,
+}
+
+impl<I: Iterator> Batches<I> {
+    pub(super) fn new(documents: I, limits: Limits) -> Self {
+        Self { documents: documents.peekable(), limits, has_failed: false }
+    }
+}
+
+impl<I, E> Iterator for Batches<I>
+where
+    I: Iterator<Item = Result<Arc<EncodedDocument>, E>>,
+{
+    type Item = Result<Vec<Arc<EncodedDocument>>, E>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_failed {
+            return None;
+        }
+        let mut batch = match self.documents.next()? {
+            Ok(document) => vec![document],
+            Err(error) => {
+                self.has_failed = true;
+                return Some(Err(error));
+            }
+        };
+        let mut size = Size::of(&batch);
+        while let Some(Ok(document)) = self.documents.next_if(|next| {
+            next.as_ref().is_ok_and(|document| self.limits.hold(size.with(document)))
+        }) {
+            size = size.with(&document);
+            batch.push(document);
+        }
+        Some(Ok(batch))
+    }
+}
+
+/// The largest batch, unless one document alone is larger.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) documents: usize,
+    /// Tokens, padding included.
+    pub(super) tokens: usize,
+    /// Cells of the pair grids, padding included.
+    pub(super) cells: usize,
+}
+
+/// The size of a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Size {
+    documents: usize,
+    longest: usize,
+    most_entities: usize,
+}
+
+impl Size {
+    pub(super) fn of(batch: &[Arc<EncodedDocument>]) -> Self {
+        batch.iter().fold(Self::default(), |size, document| size.with(document))
+    }
+
+    fn with(self, document: &EncodedDocument) -> Self {
+        Self {
+            documents: self.documents + 1,
+            longest: self.longest.max(document.token_ids.len()),
+            most_entities: self.most_entities.max(document.n_entities()),
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn hold(&self, size: Size) -> bool {
+        let Size { documents, longest, most_entities } = size;
+        let n_tokens = documents.saturating_mul(longest);
+        let n_cells = documents.saturating_mul(most_entities).saturating_mul(most_entities);
+        documents <= self.documents && n_tokens <= self.tokens && n_cells <= self.cells
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document((n_tokens, n_entities): (usize, usize)) -> Arc<EncodedDocument> {
+        Arc::new(EncodedDocument {
+            title: String::new(),
+            token_ids: vec![0; n_tokens],
+            mentions: vec![vec![0]; n_entities],
+            sentences: Vec::new(),
+            facts: Vec::new(),
+        })
+    }
+
+    /// The number of documents of each batch; 0 for an error.
+    fn batch_sizes(documents: impl IntoIterator<Item = Result<(usize, usize), ()>>) -> Vec<usize> {
+        let documents = documents.into_iter().map(|size| size.map(document));
+        let batches = Batches::new(documents, BATCH);
+        batches.map(|batch| batch.map_or(0, |batch| batch.len())).collect()
+    }
+
+    #[test]
+    fn batches_hold_every_document_once_and_keep_the_limits() {
+        let sizes = [(100, 5), (600, 9), (700, 3), (5000, 2), (10, 200), (10, 3), (10, 3)];
+        assert_eq!(batch_sizes(sizes.map(Ok)), [2, 1, 1, 1, 2]);
+        assert_eq!(batch_sizes([(10, 2); BATCH.documents + 1].map(Ok)), [BATCH.documents, 1]);
+        assert!(batch_sizes([]).is_empty());
+    }
+
+    #[test]
+    fn an_error_comes_after_the_documents_before_it_and_ends_the_batches() {
+        assert_eq!(batch_sizes([Ok((10, 2)), Ok((10, 2)), Err(()), Ok((10, 2))]), [2, 0]);
+    }
+
+    #[test]
+    fn a_document_that_contradicts_itself_is_an_error_with_its_position() {
+        let good = || document((10, 2));
+        let without_mentions =
+            EncodedDocument { mentions: vec![vec![0], vec![]], ..good().as_ref().clone() };
+        let outside = EncodedDocument { mentions: vec![vec![10]], ..good().as_ref().clone() };
+        let unknown =
+            EncodedDocument { token_ids: vec![0, 50], mentions: vec![], ..good().as_ref().clone() };
+        let empty =
+            EncodedDocument { token_ids: vec![], mentions: vec![], ..good().as_ref().clone() };
+        for (wrong, reason) in [
+            (without_mentions, "entity 1 has no mentions"),
+            (outside, "mention at token 10 of 10"),
+            (unknown, "token id 50, but the model has 50 embeddings"),
+            (empty, "0 tokens"),
+        ] {
+            let documents = [Ok(good()), Ok(Arc::new(wrong))];
+            let found: Vec<Result<_>> = Checked::new(documents.into_iter(), 50).collect();
+            assert!(found[0].is_ok());
+            let error = found[1].as_ref().unwrap_err().to_string();
+            assert!(error.contains("document 1") && error.contains(reason), "{error}");
+        }
+    }
+}

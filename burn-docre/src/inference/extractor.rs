@@ -1,0 +1,255 @@
+//! The relations of documents by a model directory, on a backend and device chosen at run time.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use crate::{
+    Error, Result,
+    backend::{BackendKind, BackendTask, dispatch},
+    data::{document::Document, relation::RelationVocab},
+    inference::{decode::Prediction, logits::Inference},
+    io::model_directory::{ModelBytes, ModelParts},
+    model::ModelConfig,
+    nn::precision::{Precision, with_precision},
+    ops::DocReBackend,
+    text::{
+        encoded::{EncodedDocument, encode_all},
+        tokenizer::DocumentTokenizer,
+    },
+};
+
+/// A device of a backend.
+///
+/// The default is device 0 of the first backend that the build contains, flex unless it is switched off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// The backend; `None` for the first one that the build contains.
+    pub backend: Option<BackendKind>,
+    /// The number of the device, from 0, in the order of [`BackendKind::devices`].
+    pub number: usize,
+}
+
+impl From<BackendKind> for Device {
+    /// Device 0 of the backend.
+    fn from(kind: BackendKind) -> Self {
+        Self { backend: Some(kind), number: 0 }
+    }
+}
+
+/// A relation between two entities of a document.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ExtractedRelation {
+    /// The head: the index in [`Document::entities`] of the entity that the relation starts from.
+    pub head: usize,
+    /// The tail: the index of the entity that the relation points at.
+    pub tail: usize,
+    /// The class index of the relation in [`Extractor::relations`].
+    pub relation: usize,
+    /// The relation's id, such as `P17`.
+    pub id: String,
+    /// The relation's name, such as `country`.
+    pub name: String,
+    /// The margin of the relation's logit over `threshold`, above 0. It orders relations and is no probability.
+    pub score: f32,
+    /// The logit of the threshold class for this pair.
+    pub threshold: f32,
+}
+
+/// Extracts the relations between the entities of documents.
+///
+/// It holds a model on a device and the threads that compute on it; they end when it is dropped. Several threads can
+/// call [`extract`](Self::extract) at the same time. Neither they nor the number of threads change the results, and an
+/// error or a panic in one call leaves the others as they are.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use burn_docre::{Device, Document, Extractor};
+///
+/// fn print_relations(documents: &[Document]) -> burn_docre::Result<()> {
+///     let extractor = Extractor::open(Path::new("model"), Device::default())?;
+///     for (document, relations) in documents.iter().zip(extractor.extract(documents)?) {
+///         for found in relations {
+///             println!("{}: {} -> {}: {}", document.title, found.head, found.tail, found.name);
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+pub struct Extractor {
+    parts: ModelParts,
+    engine: Box<dyn Engine>,
+}
+
+/// The choices in opening an [`Extractor`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExtractorBuilder {
+    device: Device,
+    precision: Precision,
+}
+
+impl ExtractorBuilder {
+    /// Sets the backend and device; by default [`Device::default`].
+    pub fn device(mut self, device: impl Into<Device>) -> Self {
+        self.device = device.into();
+        self
+    }
+
+    /// Sets the precision of the large matrix products; by default [`Precision::F32`].
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// Opens a model directory.
+    ///
+    /// # Errors
+    /// If a file is missing or malformed or the files contradict each other, and [`Error::Backend`] if the backend is
+    /// not compiled in, or lacks the device or the precision.
+    pub fn open(self, directory: &Path) -> Result<Extractor> {
+        let parts = ModelParts::load(directory)?;
+        self.start(parts, Weights::Directory(directory))
+    }
+
+    /// Opens a model whose files are in memory.
+    ///
+    /// # Errors
+    /// Under the conditions of [`open`](Self::open).
+    pub fn from_bytes(self, files: &ModelBytes<'_>) -> Result<Extractor> {
+        let parts = ModelParts::from_bytes(files)?;
+        self.start(parts, Weights::Bytes(files.weights))
+    }
+
+    fn start(self, parts: ModelParts, weights: Weights<'_>) -> Result<Extractor> {
+        let Self { device, precision } = self;
+        let kind = device.backend.or_else(|| BackendKind::compiled().first().copied());
+        let task = StartEngine { parts: &parts, weights, kind, precision };
+        let engine = dispatch(kind, device.number, task)??;
+        Ok(Extractor { parts, engine })
+    }
+}
+
+impl Extractor {
+    /// Opens a model directory on a device, in single precision.
+    ///
+    /// # Errors
+    /// As [`ExtractorBuilder::open`].
+    pub fn open(directory: &Path, device: impl Into<Device>) -> Result<Self> {
+        Self::builder().device(device).open(directory)
+    }
+
+    /// Opens a model whose files are in memory, on a device, in single precision.
+    ///
+    /// # Errors
+    /// As [`ExtractorBuilder::from_bytes`].
+    pub fn from_bytes(files: &ModelBytes<'_>, device: impl Into<Device>) -> Result<Self> {
+        Self::builder().device(device).from_bytes(files)
+    }
+
+    /// The default choices: device 0 of the first backend in the build, single precision.
+    pub fn builder() -> ExtractorBuilder {
+        ExtractorBuilder::default()
+    }
+
+    /// Extracts the relations of each document, in the order of the documents.
+    ///
+    /// Pairs of a document come in the order of their heads, then of their tails, and the relations of a pair best
+    /// first. The facts of the documents are ignored. A document with fewer than two entities has no relation. The
+    /// documents that share a call are computed in batches, which changes the last bits of a score.
+    ///
+    /// # Errors
+    /// [`Error::Document`] with the index of the first document that is not [valid](Document::validate), before
+    /// anything is computed, or that the tokenizer fails on. [`Error::NotANumber`] if the model computes a NaN.
+    pub fn extract(&self, documents: &[Document]) -> Result<Vec<Vec<ExtractedRelation>>> {
+        for (index, document) in documents.iter().enumerate() {
+            document.validate().map_err(|error| error.at_index(index))?;
+        }
+        let mut encoded =
+            encode_all(documents, &self.parts.tokenizer).map(|document| document.map(Arc::new));
+        let predictions = self.engine.predict(&mut encoded)?;
+        let named = |found: Vec<Prediction>| found.into_iter().map(|p| self.named(p)).collect();
+        Ok(predictions.into_iter().map(named).collect())
+    }
+
+    /// The relations that the model knows, in the order of its classes.
+    pub fn relations(&self) -> &RelationVocab {
+        &self.parts.vocab
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &ModelConfig {
+        &self.parts.config
+    }
+
+    /// The model's tokenizer.
+    pub fn tokenizer(&self) -> &DocumentTokenizer {
+        &self.parts.tokenizer
+    }
+
+    fn named(&self, Prediction { fact, score, threshold }: Prediction) -> ExtractedRelation {
+        let vocab = &self.parts.vocab;
+        ExtractedRelation {
+            head: fact.pair.head,
+            tail: fact.pair.tail,
+            relation: fact.relation,
+            id: vocab.id(fact.relation).to_owned(),
+            name: vocab.name(fact.relation).to_owned(),
+            score,
+            threshold,
+        }
+    }
+}
+
+impl fmt::Debug for Extractor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extractor").field("config", &self.parts.config).finish_non_exhaustive()
+    }
+}
+
+/// [`Inference`] without its type parameter.
+trait Engine: Send + Sync {
+    /// The relations of each document, up to the first error.
+    fn predict(
+        &self,
+        documents: &mut dyn Iterator<Item = Result<Arc<EncodedDocument>>>,
+    ) -> Result<Vec<Vec<Prediction>>>;
+}
+
+impl<B: DocReBackend> Engine for Inference<B> {
+    fn predict(
+        &self,
+        documents: &mut dyn Iterator<Item = Result<Arc<EncodedDocument>>>,
+    ) -> Result<Vec<Vec<Prediction>>> {
+        self.run::<Error, _>(documents).map(|found| found?.predictions()).collect()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Weights<'a> {
+    Directory(&'a Path),
+    Bytes(&'a [u8]),
+}
+
+struct StartEngine<'a> {
+    parts: &'a ModelParts,
+    weights: Weights<'a>,
+    kind: Option<BackendKind>,
+    precision: Precision,
+}
+
+impl BackendTask for StartEngine<'_> {
+    type Output = Result<Box<dyn Engine>>;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> Self::Output {
+        let Self { parts, weights, kind, precision } = self;
+        if let Some(kind) = kind {
+            precision.check::<B>(kind, &device)?;
+        }
+        let model = match weights {
+            Weights::Directory(directory) => parts.load_model::<B>(directory, &device)?,
+            Weights::Bytes(bytes) => parts.load_model_from_bytes::<B>(bytes, &device)?,
+        };
+        let model = with_precision(model, precision);
+        Ok(Box::new(Inference::new(model, parts.config.clone(), device)))
+    }
+}

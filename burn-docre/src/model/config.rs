@@ -1,0 +1,258 @@
+//! The configuration of a model: its encoder, its system and its classes.
+
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Tensor, backend::Backend},
+};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{DocReModel, SystemConfig};
+use crate::{
+    Error, Result,
+    encoder::{EncoderConfig, pretrained::hugging_face_name},
+};
+
+/// The configuration of a model, as it stands in a model directory's `config.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The encoder; here an unknown key is an error, unlike in a `config.json` of Hugging Face.
+    #[serde(deserialize_with = "strict_encoder")]
+    pub encoder: EncoderConfig,
+    /// The system on the encoder.
+    pub system: SystemConfig,
+    /// The number of classes, the threshold class included; at least 2.
+    pub n_classes: usize,
+    /// The way from logits to relations.
+    #[serde(default)]
+    pub decoding: DecodingConfig,
+}
+
+/// The way from logits to relations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DecodingConfig {
+    /// The most relations that are decoded for one pair; at least 1, by default 4.
+    pub max_relations_per_pair: usize,
+}
+
+/// The sizes of a document that the cost of a forward pass depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DocumentSize {
+    /// Number of tokens.
+    pub n_tokens: usize,
+    /// Number of entities.
+    pub n_entities: usize,
+}
+
+impl Default for DecodingConfig {
+    fn default() -> Self {
+        Self { max_relations_per_pair: 4 }
+    }
+}
+
+impl DecodingConfig {
+    /// Checks the range of every value.
+    ///
+    /// # Errors
+    /// If `max_relations_per_pair` is 0.
+    pub fn validate(&self) -> Result<()> {
+        if self.max_relations_per_pair == 0 {
+            return Err(Error::config("decoding: `max_relations_per_pair` must be at least 1"));
+        }
+        Ok(())
+    }
+}
+
+impl ModelConfig {
+    /// Checks every value and that encoder and system fit together.
+    ///
+    /// # Errors
+    /// If a value is out of its range or contradicts another; the error names the key.
+    pub fn validate(&self) -> Result<()> {
+        self.encoder.validate()?;
+        self.system.validate()?;
+        self.system.system().validate_on(&self.encoder)?;
+        self.decoding.validate()?;
+        if self.n_classes < 2 {
+            return Err(Error::config(
+                "model: `n_classes` must be at least 2, the threshold class and a relation",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Initialises a model, with all its weights drawn from the backend's generator.
+    ///
+    /// # Panics
+    /// If the configuration is not [valid](Self::validate).
+    pub fn init<B: Backend>(&self, device: &B::Device) -> DocReModel<B> {
+        if let Err(error) = self.validate() {
+            panic!("{error}");
+        }
+        let relation = self.system.init(&self.encoder, self.n_classes, device);
+        let model = DocReModel { encoder: self.encoder.init(device), relation };
+        // Burn draws a parameter when it is first read, and each clone for itself.
+        model.visit(&mut Draw);
+        model
+    }
+
+    /// The floating-point operations of the matrix products in a forward pass over one document.
+    ///
+    /// Element-wise operations and padding are not counted. A training step costs three times as
+    /// much.
+    pub fn forward_flops(&self, size: DocumentSize) -> u64 {
+        let system = self.system.system();
+        self.encoder.forward_flops(size.n_tokens)
+            + system.flops(&self.encoder, self.n_classes, size)
+    }
+
+    /// The name in `model.safetensors` of the parameter at the module path `path` of a
+    /// [`DocReModel`].
+    ///
+    /// The encoder stands under Hugging Face's names behind `encoder.`; the relation module stands
+    /// under the names of its paper's modules.
+    pub fn weight_name(&self, path: &str) -> String {
+        if let Some(path) = path.strip_prefix("encoder.") {
+            return format!("encoder.{}", hugging_face_name(path));
+        }
+        let path = path.strip_prefix("relation.").unwrap_or(path);
+        rename_prefix(path, self.system.system().weight_names())
+    }
+}
+
+/// Replaces the first of the table's prefixes that `path` begins with; whole parts of the path are
+/// compared.
+fn rename_prefix(path: &str, table: &[(&str, &str)]) -> String {
+    let renamed = table.iter().find_map(|(prefix, replacement)| {
+        let rest = path.strip_prefix(prefix)?.strip_prefix('.')?;
+        Some(format!("{replacement}.{rest}"))
+    });
+    renamed.unwrap_or_else(|| path.to_string())
+}
+
+/// Reads an encoder's configuration and refuses keys that it does not have.
+fn strict_encoder<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EncoderConfig, D::Error> {
+    use serde::de::Error;
+
+    let table = serde_json::Map::deserialize(deserializer)?;
+    let config: EncoderConfig =
+        serde_json::from_value(table.clone().into()).map_err(D::Error::custom)?;
+    let known = serde_json::to_value(&config).map_err(D::Error::custom)?;
+    match table.keys().find(|key| known.get(key).is_none()) {
+        Some(key) => Err(D::Error::custom(format!("unknown key `{key}` of the encoder"))),
+        None => Ok(config),
+    }
+}
+
+/// Reads every parameter, so that its value is drawn.
+struct Draw;
+
+impl<B: Backend> ModuleVisitor<B> for Draw {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let _drawn = param.val();
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    //! Small configurations of every system.
+
+    use serde_json::json;
+
+    use super::ModelConfig;
+
+    /// A model of hidden size 8 with this system.
+    pub(crate) fn with_system(system: serde_json::Value) -> ModelConfig {
+        serde_json::from_value(json!({
+            "encoder": {
+                "model_type": "bert", "vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 2,
+                "num_attention_heads": 2, "intermediate_size": 3, "hidden_dropout_prob": 0.0,
+                "attention_probs_dropout_prob": 0.0, "max_position_embeddings": 16,
+                "type_vocab_size": 1, "layer_norm_eps": 1e-12
+            },
+            "system": system,
+            "n_classes": 5
+        }))
+        .expect("a configuration")
+    }
+
+    /// Every system, KD-DocRE with every mixer.
+    pub(crate) fn every_system() -> Vec<ModelConfig> {
+        let mixers = [
+            json!({ "kind": "axial-stack", "layers": 2, "heads": 2 }),
+            json!({ "kind": "two-hop" }),
+            json!({ "kind": "none" }),
+        ];
+        let systems = mixers.map(
+            |mixer| json!({ "kind": "kd-docre", "emb_size": 4, "group_size": 2, "mixer": mixer }),
+        );
+        let atlop = json!({ "kind": "atlop", "emb_size": 4, "group_size": 2 });
+        systems.into_iter().chain([atlop]).map(with_system).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn refusal(change: impl FnOnce(&mut Value)) -> String {
+        let mut value = serde_json::to_value(&testing::every_system()[0]).unwrap();
+        change(&mut value);
+        match serde_json::from_value::<ModelConfig>(value) {
+            Err(error) => error.to_string(),
+            Ok(config) => config.validate().expect_err("an invalid configuration").to_string(),
+        }
+    }
+
+    #[test]
+    fn a_configuration_is_read_as_it_was_written() {
+        for config in testing::every_system() {
+            config.validate().unwrap();
+            let text = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<ModelConfig>(&text).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_on_any_level_is_refused_by_name() {
+        for level in ["", "/encoder", "/system", "/system/mixer", "/decoding"] {
+            let error = refusal(|value| value.pointer_mut(level).unwrap()["odd"] = 1.into());
+            assert!(error.contains("`odd`"), "{level}: {error}");
+        }
+        let error = refusal(|value| value["system"]["kind"] = "kd-docer".into());
+        assert!(error.contains("kd-docer"), "{error}");
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_refused_by_the_name_of_its_key() {
+        for (pointer, bad, expected) in [
+            ("/system/group_size", json!(3), "`group_size` 3"),
+            ("/system/mixer/heads", json!(3), "`mixer.heads` 3 does not divide"),
+            ("/encoder/num_hidden_layers", json!(0), "`num_hidden_layers`"),
+            ("/n_classes", json!(1), "`n_classes`"),
+            ("/decoding/max_relations_per_pair", json!(0), "`max_relations_per_pair`"),
+        ] {
+            let error = refusal(|value| *value.pointer_mut(pointer).unwrap() = bad);
+            assert!(error.contains(expected), "{pointer}: {error}");
+        }
+    }
+
+    #[test]
+    fn four_relations_per_pair_are_the_default() {
+        let config =
+            testing::with_system(json!({ "kind": "atlop", "emb_size": 4, "group_size": 2 }));
+        assert_eq!(config.decoding, DecodingConfig { max_relations_per_pair: 4 });
+    }
+
+    #[test]
+    fn a_prefix_is_renamed_only_where_whole_parts_agree() {
+        let table = [("extractor.head", "head_extractor"), ("mixer", "axial")];
+        assert_eq!(rename_prefix("extractor.head.weight", &table), "head_extractor.weight");
+        assert_eq!(rename_prefix("extractor.header.weight", &table), "extractor.header.weight");
+        assert_eq!(rename_prefix("mixer.ffn.0.weight", &table), "axial.ffn.0.weight");
+        assert_eq!(rename_prefix("other.mixer.weight", &table), "other.mixer.weight");
+    }
+}

@@ -1,0 +1,278 @@
+//! The extractor on a small model with random weights.
+
+#[allow(dead_code, reason = "the documents of the other tests are not needed here")]
+mod common;
+
+use std::{path::Path, sync::Arc, thread};
+
+use burn_docre::{
+    BackendKind, BackendTask, Device, DocReBackend, Document, Entity, EntityPair, Error,
+    ExtractedRelation, Extractor, Mention, ModelBytes, RelationFact, RelationVocab,
+    data::relation::Relation,
+    dispatch,
+    inference::Inference,
+    io::model_directory::ModelParts,
+    text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
+};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const WORDS: [&str; 6] = ["Anna", "lives", "in", "Oslo", ".", "She"];
+
+/// The files beside the weights of a model of five classes.
+fn parts() -> ModelParts {
+    let relation = |id: &str| Relation { id: id.into(), name: format!("name of {id}") };
+    ModelParts {
+        config: common::config(common::every_system()[0].clone()),
+        tokenizer: DocumentTokenizer::word_level(WORDS).unwrap(),
+        vocab: RelationVocab::new(["Na", "P1", "P2", "P3", "P4"].map(relation).to_vec()).unwrap(),
+    }
+}
+
+/// Saves a random model in a directory.
+struct Save<'a>(&'a Path);
+
+impl BackendTask for Save<'_> {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, device: B::Device) {
+        B::seed(&device, 7);
+        let parts = parts();
+        parts.save(self.0, &parts.config.init::<B>(&device)).unwrap();
+    }
+}
+
+fn model_directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    dispatch(None, 0, Save(directory.path())).unwrap();
+    directory
+}
+
+fn extractor() -> Extractor {
+    Extractor::open(model_directory().path(), Device::default()).unwrap()
+}
+
+/// A valid document with up to six entities and forty words.
+fn random_document(rng: &mut ChaCha8Rng) -> Document {
+    let sentences: Vec<Vec<String>> = (0..rng.random_range(1..5))
+        .map(|_| {
+            let n_words = rng.random_range(1..11);
+            (0..n_words).map(|_| WORDS[rng.random_range(0..WORDS.len())].to_owned()).collect()
+        })
+        .collect();
+    let mut entity = || {
+        let mut mention = || {
+            let sentence = rng.random_range(0..sentences.len());
+            let start = rng.random_range(0..sentences[sentence].len());
+            let end = rng.random_range(start + 1..=sentences[sentence].len());
+            Mention { name: String::new(), sentence, start, end }
+        };
+        let mentions = vec![mention(), mention()];
+        Entity { kind: String::new(), mentions }
+    };
+    let entities: Vec<Entity> = [(); 6].map(|()| entity()).into();
+    let n_entities = rng.random_range(0..=entities.len());
+    let facts = match n_entities {
+        0 | 1 => Vec::new(),
+        _ => vec![RelationFact {
+            pair: EntityPair { head: 0, tail: 1 },
+            relation: 1,
+            evidence: vec![0],
+        }],
+    };
+    let title = format!("{}", rng.random::<u32>());
+    Document { title, sentences, entities: entities[..n_entities].to_vec(), facts }
+}
+
+fn random_documents(seed: u64, n: usize) -> Vec<Document> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..n).map(|_| random_document(&mut rng)).collect()
+}
+
+/// Changes one detail of the document, mostly for the worse.
+fn mutate(document: &mut Document, rng: &mut ChaCha8Rng) {
+    let number = [0, 1, 2, 7, 1000, usize::MAX - 1, usize::MAX][rng.random_range(0..7)];
+    let n_sentences = document.sentences.len().max(1);
+    let sentence = rng.random_range(0..n_sentences);
+    let entity = rng.random_range(0..document.entities.len().max(1));
+    let mention = document.entities.get_mut(entity).and_then(|entity| entity.mentions.first_mut());
+    match (rng.random_range(0..14), mention) {
+        (0, Some(mention)) => mention.sentence = number,
+        (1, Some(mention)) => mention.start = number,
+        (2, Some(mention)) => mention.end = number,
+        (3, Some(mention)) => std::mem::swap(&mut mention.start, &mut mention.end),
+        (4, Some(_)) => document.entities[entity].mentions.clear(),
+        (5, Some(_)) => document.entities[entity].mentions.truncate(1),
+        (6, _) => document.sentences.clear(),
+        (7, _) => document.sentences.iter_mut().skip(sentence).for_each(Vec::clear),
+        (8, _) => document.sentences.iter_mut().flatten().for_each(String::clear),
+        (9, _) => document.entities.push(Entity { kind: String::new(), mentions: Vec::new() }),
+        (10, _) => document.facts.extend(document.facts.clone()),
+        (11, _) => document.facts.iter_mut().for_each(|fact| fact.pair.head = number),
+        (12, _) => document.facts.iter_mut().for_each(|fact| fact.relation = number),
+        (13, _) => document.facts.iter_mut().for_each(|fact| fact.evidence.push(number)),
+        _ => document.title.clear(),
+    }
+}
+
+fn assert_sound(document: &Document, relations: &[ExtractedRelation]) {
+    for found in relations {
+        assert!(found.head != found.tail, "{found:?}");
+        assert!(found.head.max(found.tail) < document.entities.len(), "{found:?}");
+        assert!(found.score > 0.0 && found.score.is_finite() && found.threshold.is_finite());
+        assert_eq!(found.id, format!("P{}", found.relation));
+        assert_eq!(found.name, format!("name of {}", found.id));
+    }
+}
+
+#[test]
+fn no_document_however_wrong_panics_or_gives_an_unsound_relation() {
+    let (extractor, tokenizer) = (extractor(), parts().tokenizer);
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let (mut valid, mut n_refused) = (Vec::new(), 0);
+    for _ in 0..4000 {
+        let mut document = random_document(&mut rng);
+        for _ in 0..rng.random_range(0..3) {
+            mutate(&mut document, &mut rng);
+        }
+        match (document.validate(), EncodedDocument::encode(&document, &tokenizer)) {
+            (Ok(()), Ok(encoded)) => {
+                encoded.validate().unwrap();
+                assert_eq!(encoded.sentences.len(), document.sentences.len());
+                valid.push(document);
+            }
+            (Err(error), Err(_)) => {
+                assert!(matches!(error, Error::Document { .. }));
+                let error = extractor.extract(std::slice::from_ref(&document)).unwrap_err();
+                assert!(matches!(error, Error::Document { index: Some(0), .. }), "{error}");
+                n_refused += 1;
+            }
+            (validated, encoded) => panic!("{validated:?}, {encoded:?}: {document:?}"),
+        }
+    }
+    assert!(n_refused > 1000 && valid.len() > 1000, "{n_refused} refused, {} valid", valid.len());
+    let relations = extractor.extract(&valid).unwrap();
+    assert_eq!(relations.len(), valid.len());
+    for (document, relations) in valid.iter().zip(&relations) {
+        assert_sound(document, relations);
+    }
+    assert!(relations.iter().any(|relations| !relations.is_empty()));
+}
+
+#[test]
+fn two_threads_at_once_get_the_relations_of_one() {
+    let extractor = Arc::new(extractor());
+    let corpora = [random_documents(2, 40), random_documents(3, 40)];
+    let alone = corpora.each_ref().map(|documents| extractor.extract(documents).unwrap());
+    let together: Vec<_> = corpora
+        .into_iter()
+        .cycle()
+        .take(4)
+        .map(|documents| {
+            let extractor = Arc::clone(&extractor);
+            thread::spawn(move || extractor.extract(&documents).unwrap())
+        })
+        .collect();
+    for (thread, alone) in together.into_iter().zip(alone.iter().cycle()) {
+        assert_eq!(&thread.join().unwrap(), alone);
+    }
+}
+
+#[test]
+fn a_wrong_document_in_the_middle_is_named_and_harms_no_other_call() {
+    let extractor = extractor();
+    let documents = random_documents(4, 9);
+    let expected = extractor.extract(&documents).unwrap();
+    let mut wrong = documents.clone();
+    wrong[4].entities.push(Entity { kind: String::new(), mentions: Vec::new() });
+    thread::scope(|scope| {
+        let refused = scope.spawn(|| extractor.extract(&wrong).unwrap_err().to_string());
+        assert_eq!(extractor.extract(&documents).unwrap(), expected);
+        let error = refused.join().unwrap();
+        assert!(error.starts_with("document 4") && error.ends_with("has no mentions"), "{error}");
+    });
+    assert_eq!(extractor.extract(&documents).unwrap(), expected);
+}
+
+#[test]
+fn a_model_from_bytes_is_the_model_of_the_directory() {
+    let directory = model_directory();
+    let read = |name: &str| std::fs::read(directory.path().join(name)).unwrap();
+    let (config, tokenizer) = (read("config.json"), read("tokenizer.json"));
+    let (relations, weights) = (read("relations.json"), read("model.safetensors"));
+    let files = ModelBytes {
+        config: &config,
+        tokenizer: &tokenizer,
+        relations: &relations,
+        weights: &weights,
+    };
+    let documents = random_documents(5, 5);
+    let kind = BackendKind::compiled()[0];
+    assert_eq!(
+        Extractor::from_bytes(&files, kind).unwrap().extract(&documents).unwrap(),
+        Extractor::open(directory.path(), kind).unwrap().extract(&documents).unwrap()
+    );
+    let cut = ModelBytes { weights: &weights[..weights.len() / 2], ..files };
+    assert!(matches!(Extractor::from_bytes(&cut, kind), Err(Error::Format { .. })));
+}
+
+#[test]
+fn a_missing_directory_or_device_is_an_error() {
+    let missing = Extractor::open(Path::new("/nonexistent"), Device::default());
+    assert!(matches!(missing, Err(Error::Io { .. })));
+    let device = Device { number: 4711, ..Device::default() };
+    let missing = Extractor::open(model_directory().path(), device);
+    assert!(matches!(missing, Err(Error::Backend { .. })));
+}
+
+/// Counts the workers' threads of this process by their name.
+#[cfg(target_os = "linux")]
+fn n_workers() -> usize {
+    let names = std::fs::read_dir("/proc/self/task")
+        .unwrap()
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    // Linux keeps fifteen bytes of a thread's name.
+    names.filter(|name| name.starts_with("inference worke")).count()
+}
+
+struct DropJoins;
+
+impl BackendTask for DropJoins {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, device: B::Device) {
+        let parts = parts();
+        let documents = random_documents(6, 30);
+        let encoded: Vec<_> = documents
+            .iter()
+            .map(|document| EncodedDocument::encode(document, &parts.tokenizer).map(Arc::new))
+            .map(Result::unwrap)
+            .collect();
+        let inference = Inference::new(parts.config.init::<B>(&device), parts.config, device);
+        let entering = || encoded.iter().cloned().map(Ok::<_, Error>);
+        let mut unfinished = inference.run(entering());
+        assert!(unfinished.next().unwrap().is_ok());
+        drop(unfinished);
+        assert_eq!(inference.clone().run(entering()).count(), encoded.len());
+        drop(inference);
+    }
+}
+
+/// This test counts threads of its process, so it runs in a process of its own.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_workers_end_with_the_last_clone_of_the_inference() {
+    const ALONE: &str = "BURN_DOCRE_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        dispatch(None, 0, DropJoins).unwrap();
+        assert_eq!(n_workers(), 0);
+        return;
+    }
+    let name = "the_workers_end_with_the_last_clone_of_the_inference";
+    let alone = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    assert!(alone.status.success(), "{}", String::from_utf8_lossy(&alone.stdout));
+}
