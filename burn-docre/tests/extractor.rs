@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "the documents of the other tests are not needed here")]
 mod common;
 
-use std::{path::Path, sync::Arc, thread};
+use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use burn_docre::{
     BackendKind, BackendTask, Device, DocReBackend, Document, Entity, EntityPair, Error,
@@ -225,7 +225,7 @@ fn a_missing_directory_or_device_is_an_error() {
     assert!(matches!(missing, Err(Error::Backend { .. })));
 }
 
-/// Counts the workers' threads of this process by their name.
+/// Counts the workers' threads of this process, and the threads that they started, by the name.
 #[cfg(target_os = "linux")]
 fn n_workers() -> usize {
     let names = std::fs::read_dir("/proc/self/task")
@@ -265,7 +265,14 @@ fn the_workers_end_with_the_last_clone_of_the_inference() {
     const ALONE: &str = "BURN_DOCRE_ALONE";
     if std::env::var_os(ALONE).is_some() {
         dispatch(None, 0, DropJoins).unwrap();
-        assert_eq!(n_workers(), 0);
+        // The workers are joined, but the threads that a worker's pool started end a little later.
+        let is_done = || {
+            n_workers() == 0 || {
+                thread::sleep(Duration::from_millis(10));
+                false
+            }
+        };
+        assert!((0..500).any(|_| is_done()), "{} threads are left", n_workers());
         return;
     }
     let name = "the_workers_end_with_the_last_clone_of_the_inference";

@@ -3,9 +3,8 @@
 use burn::tensor::{Int, Tensor, backend::Backend};
 
 use super::{
-    EncoderInput,
     packing::{Packing, index_tensor, key_bias},
-    windows::WindowPlan,
+    windows::{EncoderInput, WindowPlan},
 };
 use crate::ops::{Line, Lines};
 

@@ -60,6 +60,32 @@ impl WindowRule {
     }
 }
 
+/// The properties of an encoder that decide how documents are laid out for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncoderInput {
+    /// The longest window in tokens, special tokens included.
+    pub max_tokens: usize,
+    /// The position id of a window's first token.
+    pub position_offset: usize,
+    /// The number of closing tokens that end a window inside a document.
+    pub n_window_end_tokens: usize,
+    /// The number of attention heads.
+    pub n_heads: usize,
+}
+
+impl EncoderInput {
+    /// The rule by which long documents are cut.
+    pub fn window_rule(&self) -> WindowRule {
+        WindowRule {
+            max_tokens: self.max_tokens,
+            // A tokenizer that opens a document otherwise, or does not close it, is refused with
+            // the model directory.
+            n_opening: 1,
+            n_closing: self.n_window_end_tokens,
+        }
+    }
+}
+
 /// The windows of a batch, on the host.
 pub(super) struct WindowPlan {
     /// The windows, document by document.

@@ -198,3 +198,91 @@ impl EntityPair {
         Self { head, tail: if tail >= head { tail + 1 } else { tail } }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mention(sentence: usize, start: usize, end: usize) -> Mention {
+        Mention { name: String::new(), sentence, start, end }
+    }
+
+    fn fact(head: usize, tail: usize, relation: usize, evidence: &[usize]) -> RelationFact {
+        RelationFact { pair: EntityPair { head, tail }, relation, evidence: evidence.to_vec() }
+    }
+
+    /// Two sentences, the second empty, and two entities of one mention each.
+    fn document() -> Document {
+        let entity =
+            |start| Entity { kind: "X".to_owned(), mentions: vec![mention(0, start, start + 1)] };
+        Document {
+            title: "Anna".to_owned(),
+            sentences: vec![["Anna", "in", "Oslo"].map(str::to_owned).to_vec(), Vec::new()],
+            entities: vec![entity(0), entity(2)],
+            facts: vec![fact(0, 1, 1, &[0, 1]), fact(0, 1, 2, &[]), fact(1, 0, 1, &[])],
+        }
+    }
+
+    #[track_caller]
+    fn assert_refused(change: impl FnOnce(&mut Document), reason: &str) {
+        let mut document = document();
+        change(&mut document);
+        let error = document.validate().unwrap_err().to_string();
+        assert_eq!(error, format!("document \"Anna\": {reason}"));
+    }
+
+    #[test]
+    fn a_pair_may_have_several_relations_and_a_sentence_no_word() {
+        document().validate().unwrap();
+        document().validate_relations(3).unwrap();
+        let empty = Document { sentences: vec![], entities: vec![], facts: vec![], ..document() };
+        empty.validate().unwrap();
+    }
+
+    #[test]
+    fn a_mention_must_be_words_of_one_sentence() {
+        for (wrong, reason) in [
+            (mention(2, 0, 1), "sentence 2 in a document of 2 sentences"),
+            (mention(1, 0, 1), "[0, 1] is no span of words in sentence 1, which has 0"),
+            (mention(0, 1, 1), "[1, 1] is no span of words in sentence 0, which has 3"),
+            (mention(0, 2, 1), "[2, 1] is no span of words in sentence 0, which has 3"),
+            (mention(0, 2, 4), "[2, 4] is no span of words in sentence 0, which has 3"),
+        ] {
+            let reason = format!("entity 1, mention 0: {reason}");
+            assert_refused(|document| document.entities[1].mentions[0] = wrong, &reason);
+        }
+        assert_refused(
+            |document| document.entities[1].mentions.clear(),
+            "entity 1 has no mentions",
+        );
+    }
+
+    #[test]
+    fn a_fact_must_relate_two_entities_and_stand_once() {
+        let evidence = "evidence 2 in a document of 2 sentences";
+        for (wrong, reason) in [
+            (fact(2, 0, 1, &[]), "the document has 2 entities"),
+            (fact(0, usize::MAX, 1, &[]), "the document has 2 entities"),
+            (fact(1, 1, 1, &[]), "an entity is related to itself"),
+            (fact(1, 0, THRESHOLD_CLASS, &[]), "the threshold class is no relation"),
+            (fact(1, 0, 2, &[0, 2]), evidence),
+            (fact(0, 1, 2, &[]), "stated more than once"),
+        ] {
+            let reason = of_fact(&wrong, reason);
+            assert_refused(|document| document.facts.push(wrong), &reason);
+        }
+    }
+
+    #[test]
+    fn more_entities_than_the_pairs_can_number_are_refused() {
+        let entity = document().entities[0].clone();
+        let reason = "46341 entities; at most 46340 are possible";
+        assert_refused(|document| document.entities = vec![entity; 46_341], reason);
+    }
+
+    #[test]
+    fn a_relation_outside_the_classes_is_refused() {
+        let error = document().validate_relations(2).unwrap_err().to_string();
+        assert!(error.contains("class 2: no relation of the 2 classes"), "{error}");
+    }
+}

@@ -78,7 +78,9 @@ impl EncoderConfig {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "reading", e))?;
         let config: Self = serde_json::from_str(&text)
             .map_err(|e| Error::format(path, "not an encoder configuration").with_source(e))?;
-        config.validate().map_err(|reason| Error::format(path, reason))?;
+        config
+            .validate()
+            .map_err(|e| Error::format(path, "an unsupported encoder").with_source(e))?;
         Ok(config)
     }
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::{Targets, against_threshold, mean_over_pairs};
+use super::targets::{Targets, against_threshold, mean_over_pairs};
 
 /// Adaptive focal loss as the paper prints it, with the minus sign that eq. (11) lacks:
 ///

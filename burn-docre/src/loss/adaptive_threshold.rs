@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::{Targets, log_softmax, mean_over_pairs};
+use super::targets::{Targets, log_softmax, mean_over_pairs};
 use crate::batch::packing::MASKED;
 
 /// Pushes the relations that hold above the threshold class TH and all others below it:

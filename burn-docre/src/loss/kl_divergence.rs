@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::log_softmax;
+use super::targets::log_softmax;
 
 /// `T^2 KL(softmax(teacher / T) || softmax(student / T))`, summed over classes, the mean over
 /// pairs.

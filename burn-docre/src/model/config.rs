@@ -6,7 +6,7 @@ use burn::{
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{DocReModel, SystemConfig};
+use super::{DocReModel, DocumentSize, SystemConfig};
 use crate::{
     Error, Result,
     encoder::{EncoderConfig, pretrained::hugging_face_name},
@@ -34,15 +34,6 @@ pub struct ModelConfig {
 pub struct DecodingConfig {
     /// The most relations that are decoded for one pair; at least 1, by default 4.
     pub max_relations_per_pair: usize,
-}
-
-/// The sizes of a document that the cost of a forward pass depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DocumentSize {
-    /// Number of tokens.
-    pub n_tokens: usize,
-    /// Number of entities.
-    pub n_entities: usize,
 }
 
 impl Default for DecodingConfig {

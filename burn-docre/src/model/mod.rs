@@ -9,19 +9,16 @@ mod config;
 mod kd_docre;
 mod observer;
 mod system;
+mod table;
 
-use std::collections::HashMap;
-
-use burn::{
-    module::{Module, ModuleVisitor, Param, ParamId},
-    tensor::{Tensor, backend::Backend},
-};
+use burn::{module::Module, tensor::backend::Backend};
 
 pub use atlop::{Atlop, AtlopConfig};
-pub use config::{DecodingConfig, DocumentSize, ModelConfig};
+pub use config::{DecodingConfig, ModelConfig};
 pub use kd_docre::{KdDocre, KdDocreConfig};
 pub use observer::{Intermediates, Observer};
-pub use system::{RelationModule, SystemConfig};
+pub use system::{DocReOutput, DocumentSize};
+pub use table::{RelationModule, SystemConfig};
 
 use crate::{batch::DocReBatch, encoder::Encoder, ops::DocReBackend};
 
@@ -30,23 +27,6 @@ use crate::{batch::DocReBatch, encoder::Encoder, ops::DocReBackend};
 pub struct DocReModel<B: Backend> {
     encoder: Encoder<B>,
     relation: RelationModule<B>,
-}
-
-/// The output of a model.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct DocReOutput<B: Backend> {
-    /// The logits of each classified pair, documents one after the other, `[p, r]`.
-    pub logits: Tensor<B, 2>,
-}
-
-/// The part of a model that a parameter belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ParameterGroup {
-    /// The text encoder.
-    Encoder,
-    /// The relation module on it.
-    Relation,
 }
 
 impl<B: Backend> DocReModel<B> {
@@ -61,32 +41,9 @@ impl<B: Backend> DocReModel<B> {
         Ok(Self { encoder: change(self.encoder)?, relation: self.relation })
     }
 
-    /// The text encoder.
+    /// The text encoder. All parameters that it does not visit belong to the relation module.
     pub fn encoder(&self) -> &Encoder<B> {
         &self.encoder
-    }
-
-    /// The group of every float parameter.
-    ///
-    /// The ids of parameters change when a record is loaded: ask again afterwards.
-    pub fn parameter_groups(&self) -> HashMap<ParamId, ParameterGroup> {
-        let mut groups = Groups { group: ParameterGroup::Encoder, found: HashMap::new() };
-        self.encoder.visit(&mut groups);
-        groups.group = ParameterGroup::Relation;
-        self.relation.visit(&mut groups);
-        groups.found
-    }
-}
-
-/// Collects the parameters of one group after the other.
-struct Groups {
-    group: ParameterGroup,
-    found: HashMap<ParamId, ParameterGroup>,
-}
-
-impl<B: Backend> ModuleVisitor<B> for Groups {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        self.found.insert(param.id, self.group);
     }
 }
 
@@ -115,12 +72,17 @@ impl<B: DocReBackend> DocReModel<B> {
 
 #[cfg(test)]
 mod tests {
-    use burn::backend::Autodiff;
+    use std::collections::HashSet;
+
+    use burn::{
+        module::{ModuleVisitor, Param, ParamId},
+        tensor::Tensor,
+    };
 
     use super::{config::testing, *};
     use crate::backend::TestBackend;
 
-    /// Counts the float parameters of a module by id.
+    /// The ids of the float parameters of a module, in its order.
     #[derive(Default)]
     struct Ids(Vec<ParamId>);
 
@@ -130,21 +92,26 @@ mod tests {
         }
     }
 
+    fn ids(module: &impl Module<TestBackend>) -> Vec<ParamId> {
+        let mut ids = Ids::default();
+        module.visit(&mut ids);
+        ids.0
+    }
+
     #[test]
-    fn every_parameter_of_every_system_is_in_exactly_one_group() {
+    fn every_parameter_of_every_system_is_in_the_encoder_or_the_relation_module() {
         for config in testing::every_system() {
-            let model = config.init::<Autodiff<TestBackend>>(&Default::default());
-            let mut all = Ids::default();
-            model.visit(&mut all);
-            let groups = model.parameter_groups();
-            assert_eq!(groups.len(), all.0.len(), "{config:?}");
-            assert!(all.0.iter().all(|id| groups.contains_key(id)), "{config:?}");
+            let model = config.init::<TestBackend>(&Default::default());
+            let encoder: HashSet<ParamId> = ids(model.encoder()).into_iter().collect();
+            let relation: HashSet<ParamId> = ids(&model.relation).into_iter().collect();
+            assert!(encoder.is_disjoint(&relation) && !relation.is_empty(), "{config:?}");
+            let all = ids(&model);
+            assert_eq!(all.len(), encoder.len() + relation.len(), "{config:?}");
 
             // By name, the encoder's weights are those behind `encoder.`.
             let names = crate::io::weights::collect(&model, |path| config.weight_name(path));
-            for (id, (name, _)) in all.0.iter().zip(names) {
-                let is_encoder = groups[id] == ParameterGroup::Encoder;
-                assert_eq!(is_encoder, name.starts_with("encoder."), "{name}");
+            for (id, (name, _)) in all.iter().zip(names) {
+                assert_eq!(encoder.contains(id), name.starts_with("encoder."), "{name}");
             }
         }
     }

@@ -1,38 +1,12 @@
-//! The table of systems.
+//! The interface of a system.
 //!
-//! To add a system, write its file and add its variant to [`SystemConfig`] and to
-//! [`RelationModule`].
+//! A system's configuration implements [`System`]. Its module has a method `forward`, which takes the
+//! encoder's output and the batch, shows its intermediate tensors to an
+//! [`Observer`](super::Observer), and returns a [`DocReOutput`].
 
-use burn::{module::Module, tensor::backend::Backend};
-use serde::{Deserialize, Serialize};
+use burn::tensor::{Tensor, backend::Backend};
 
-use super::{Atlop, AtlopConfig, DocReOutput, DocumentSize, KdDocre, KdDocreConfig, Observer};
-use crate::{
-    Result,
-    batch::DocReBatch,
-    encoder::{EncoderConfig, EncoderOutput},
-    ops::DocReBackend,
-};
-
-/// The choice of a system with its sizes, tagged by `kind`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum SystemConfig {
-    /// Pair vectors, a pair mixer, a linear classifier.
-    KdDocre(KdDocreConfig),
-    /// A bilinear classifier on the two sides of each pair.
-    Atlop(AtlopConfig),
-}
-
-/// The relation module of a system: everything that stands on the encoder.
-#[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a model has one system, and is seldom moved")]
-pub enum RelationModule<B: Backend> {
-    /// See [`KdDocre`].
-    KdDocre(KdDocre<B>),
-    /// See [`Atlop`].
-    Atlop(Atlop<B>),
-}
+use crate::{Result, encoder::EncoderConfig};
 
 /// The questions that the configuration of every system answers without a backend.
 pub(super) trait System {
@@ -50,58 +24,19 @@ pub(super) trait System {
     fn weight_names(&self) -> &'static [(&'static str, &'static str)];
 }
 
-impl SystemConfig {
-    pub(super) fn system(&self) -> &dyn System {
-        match self {
-            Self::KdDocre(config) => config,
-            Self::Atlop(config) => config,
-        }
-    }
-
-    /// Checks the system's own sizes; [`ModelConfig::validate`](super::ModelConfig::validate) also
-    /// checks that they fit the encoder.
-    ///
-    /// # Errors
-    /// If a value is out of its range; the error names the key.
-    pub fn validate(&self) -> Result<()> {
-        self.system().validate()
-    }
-
-    /// Initialises the relation module for an encoder and `n_classes` classes, the threshold class
-    /// included.
-    ///
-    /// # Panics
-    /// If the configuration is not valid for this encoder.
-    pub fn init<B: Backend>(
-        &self,
-        encoder: &EncoderConfig,
-        n_classes: usize,
-        device: &B::Device,
-    ) -> RelationModule<B> {
-        match self {
-            Self::KdDocre(config) => {
-                RelationModule::KdDocre(config.init(encoder, n_classes, device))
-            }
-            Self::Atlop(config) => RelationModule::Atlop(config.init(encoder, n_classes, device)),
-        }
-    }
+/// The sizes of a document that the cost of a forward pass depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DocumentSize {
+    /// Number of tokens.
+    pub n_tokens: usize,
+    /// Number of entities.
+    pub n_entities: usize,
 }
 
-impl<B: DocReBackend> RelationModule<B> {
-    /// Computes the output of the model from the encoder's output, and shows its intermediate
-    /// tensors to `observer`.
-    ///
-    /// # Panics
-    /// If the batch has no pair.
-    pub fn forward(
-        &self,
-        encoded: EncoderOutput<B>,
-        batch: &DocReBatch<B>,
-        observer: &mut impl Observer<B>,
-    ) -> DocReOutput<B> {
-        match self {
-            Self::KdDocre(module) => module.forward(encoded, batch, observer),
-            Self::Atlop(module) => module.forward(encoded, batch, observer),
-        }
-    }
+/// The output of a model.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DocReOutput<B: Backend> {
+    /// The logits of each classified pair, documents one after the other, `[p, r]`.
+    pub logits: Tensor<B, 2>,
 }

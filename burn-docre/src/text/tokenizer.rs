@@ -345,6 +345,24 @@ mod tests {
     }
 
     #[test]
+    fn sentences_span_their_words_and_markers_and_may_be_empty() {
+        let tokenizer = DocumentTokenizer::from_bytes(WORD_PIECE).unwrap();
+        let sentences: &[&[&str]] = &[&["Anna", "Oslo"], &[], &["Anna"]];
+        let document = document(sentences, &[&[(0, 0, 1), (2, 0, 1)], &[(0, 1, 2)]]);
+        // [CLS] | * anna * * os ##lo * | | * anna * | [SEP]
+        assert_eq!(tokenizer.tokenize(&document).unwrap().sentences, [1..8, 8..8, 8..11]);
+    }
+
+    #[test]
+    fn a_document_that_contradicts_itself_is_refused() {
+        let tokenizer = DocumentTokenizer::from_bytes(WORD_PIECE).unwrap();
+        for entity in [&[(0, 1, 2)][..], &[(0, 1, 0)], &[(1, 0, 1)], &[(0, 0, usize::MAX)], &[]] {
+            let error = tokenizer.tokenize(&document(&[&["Anna"]], &[entity]));
+            assert!(matches!(error, Err(Error::Document { .. })), "{entity:?}");
+        }
+    }
+
+    #[test]
     fn a_word_without_pieces_still_has_its_markers() {
         for word in ["", " ", "\u{200b}"] {
             assert_tokens(

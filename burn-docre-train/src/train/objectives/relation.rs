@@ -1,6 +1,6 @@
 //! The relation loss on labelled documents.
 
-use std::{convert::Infallible, fmt, path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
 use burn::{
@@ -116,11 +116,7 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
     where
         V: ModuleVisitor<Autodiff<B>>,
     {
-        let visited = model.clone().try_map_encoder(|encoder| {
-            encoder.visit(visitor);
-            Ok::<_, Infallible>(encoder)
-        });
-        let Ok(_unchanged) = visited;
+        model.encoder().visit(visitor);
     }
 
     fn dev_metrics(&self) -> Vec<DevMetric> {

@@ -152,9 +152,9 @@ fn a_missing_shard_is_named() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), Shard { index: 0, count: 3 }, &[(1, 2)]);
     write(dir.path(), Shard { index: 2, count: 3 }, &[(2, 2)]);
-    // Files count from 0, the command line from 1.
+    // Files count from 0, the sentence from 1.
     assert_refused(open(dir.path()), "labels-00001-of-00003.bin is missing");
-    assert_refused(open(dir.path()), "--shard 2/3");
+    assert_refused(open(dir.path()), "label the documents of part 2 of 3");
 }
 
 #[test]
