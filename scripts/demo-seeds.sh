@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Does distillation pay on the demo? Five seeds, each with its own corpus; for each
-#   kd    the whole pipeline,
-#   na    the same student without soft labels, fine-tuned,
-#   long  a teacher with as many optimizer steps as the pipeline's three trainings together.
-#   scripts/demo-seeds.sh OUT        # DOCRE=path/to/docre, SEEDS="1 2 3", JOBS=2
-# Seven minutes a seed and core. Finished runs in OUT are kept; the table goes to standard output.
+# Compares distillation with its baselines on the demo. Each seed has its own corpus and three runs:
+#   kd    the whole pipeline
+#   na    the same student without soft labels, fine-tuned
+#   long  a teacher with as many optimizer steps as the pipeline's three trainings together
+# usage: scripts/demo-seeds.sh OUT        (environment: DOCRE=path/to/docre, SEEDS="1 2 3", JOBS=2)
+# Takes seven minutes per seed and core. Keeps finished runs in OUT; prints a table.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?usage: scripts/demo-seeds.sh OUT}

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Do two backends of one build predict the same? Predicts DOCS with both, lists every fact that only one of them predicts
-# with what decided against it in the other: the distance of its logit from the threshold, or from the logit of a fact of
-# the same pair that took its place among the few that a pair may have. Fails if one of these is 1e-4 or more.
-#   scripts/same-predictions.sh MODEL_DIR DOCS [BACKEND_A BACKEND_B]     # default flex tch; DOCRE=path/to/docre
+# Compares the predictions of two backends of one build on DOCS. Lists every fact that only one backend predicts, with
+# the distance by which the other refused it: from the threshold, or from the weakest relation kept for the pair.
+# Fails if a distance is 1e-4 or more.
+# usage: scripts/same-predictions.sh MODEL_DIR DOCS [BACKEND_A BACKEND_B]     (default flex tch; DOCRE=path/to/docre)
 set -euo pipefail
 model=${1:?usage: scripts/same-predictions.sh MODEL_DIR DOCS [A B]} docs=${2:?} a=${3:-flex} b=${4:-tch}
 docre=${DOCRE:-target/release/docre}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Says what the `cuda` backend will miss at run time on this machine; it installs nothing, since drivers and toolkits come
-# from NVIDIA. Building needs none of it.
-#   scripts/setup-cuda.sh
+# Reports the run-time requirements of the `cuda` backend that this machine lacks. Installs nothing: drivers and toolkits
+# come from NVIDIA. The build needs none of them.
+# usage: scripts/setup-cuda.sh
 missing=0
 need() { # NAME LIBRARY ADVICE
     if /sbin/ldconfig -p | grep -q "$2" || ls ${LD_LIBRARY_PATH//:/ } 2>/dev/null | grep -q "$2"; then

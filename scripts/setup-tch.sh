@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# libtorch 2.9.0 for the `tch` backend, from the PyPI wheel (about 7 GB on disk: the x86-64 wheel brings CUDA along), and what
-# tools/peer needs. On Debian and Ubuntu: apt-get install python3-venv g++
-#   source scripts/setup-tch.sh [DIRECTORY]     # default: .venv-tch
-# installs what is missing and sets the environment of this shell for cargo and for the built program.
+# Installs libtorch 2.9.0 for the `tch` backend from the PyPI wheel, and the packages of tools/peer, where they are missing.
+# Sets the environment of this shell for cargo and for the built program. The x86-64 wheel contains CUDA: 7 GB on disk.
+# On Debian and Ubuntu, first: apt-get install python3-venv g++
+# usage: source scripts/setup-tch.sh [DIRECTORY]     (default: .venv-tch)
 _directory=$(realpath -m "${1:-.venv-tch}")
 if ! "$_directory/bin/python" -m pip --version >/dev/null 2>&1; then
     python3 -m venv "$_directory" || return 1

@@ -5,11 +5,10 @@
 #SBATCH --gpus-per-task=1
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=16G
-# The teacher's logits for a large corpus, one part a job, on one machine or eight:
-#   sbatch scripts/slurm-label.sh TEACHER_MODEL_DIR DISTANT_JSON LABELS_DIR [docre options, as --backend cuda]
-# Each job writes its own part; a job that is run again finds its part finished and ends at once, and `sbatch --array=3` makes
-# the third part alone. When all have ended, LABELS_DIR is a complete store: put it into a run as OUT/labels. Not tried on a
-# cluster.
+# Writes the teacher's logits for a large corpus, one part per job.
+# usage: sbatch scripts/slurm-label.sh TEACHER_MODEL_DIR DISTANT_JSON LABELS_DIR [docre options, such as --backend cuda]
+# A repeated job ends at once if its part is finished; `sbatch --array=3` writes the third part alone. When all parts are
+# there, LABELS_DIR is complete and can be moved into a run as OUT/labels. Not tried on a cluster.
 set -euo pipefail
 parts=8 # as many as the array has by default
 srun --cpus-per-task="$SLURM_CPUS_PER_TASK" docre label --model "$1" --input "$2" --output "$3" \

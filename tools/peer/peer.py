@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""KD-DocRE in plain PyTorch, to compare speed with: the same weights, tokens and batches as `docre bench`.
+"""KD-DocRE in plain PyTorch for comparisons of speed: the same weights, tokens and batches as `docre bench`.
 
 BERT encoder, axial stack, the authors' adaptive focal loss; documents of one encoder window, CPU, f32. Everything but
 attention runs on packed rows, so there is no padding anywhere. `docre bench --peer` runs it; `README.md` says why it is fair.
@@ -39,7 +39,7 @@ MASKED = -1e30
 
 @dataclass(frozen=True)
 class Config:
-    """What the weights' shapes do not say."""
+    """The sizes and options that do not follow from the shapes of the weights."""
 
     n_classes: int
     encoder_layers: int
@@ -54,7 +54,7 @@ class Config:
 
     @staticmethod
     def new(encoder: dict, system: dict, n_classes: int) -> Config:
-        """From the encoder's configuration in Hugging Face's names and the system's in ours."""
+        """Reads the encoder's configuration (Hugging Face's names) and the system's (this project's names)."""
         known = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
         for key, value in known.items():
             if encoder.get(key, value) != value:
@@ -84,8 +84,8 @@ class Batch:
     n_entities: list[int]  # entities of each document
     token_ids: Tensor  # [rows]
     positions: Tensor  # [rows]
-    mentions: list[Tensor]  # for each document its mentions' positions, [m]
-    average: list[Tensor]  # for each document what averages mentions into entities, [n, m]
+    mentions: list[Tensor]  # positions of the mentions of each document, [m]
+    average: list[Tensor]  # weights that average mentions into entities, for each document, [n, m]
     mention_rows: Tensor  # token rows of each entity's mentions, [entities, longest]
     mention_bias: Tensor  # 0, and hugely negative where `mention_rows` is padding, [entities, longest, 1]
     heads: Tensor  # the head's entity row of each pair, the diagonal included, [pairs]
@@ -95,12 +95,12 @@ class Batch:
 
     @property
     def n_pairs(self) -> int:
-        """Classified pairs."""
+        """The number of classified pairs."""
         return len(self.off_diagonal)
 
     @staticmethod
     def new(documents: list[dict], config: Config) -> Batch:
-        """From documents as `docre bench --dump-inputs` writes them."""
+        """Builds a batch from documents as `docre bench --dump-inputs` writes them."""
         mentions, average, entity_rows = [], [], []
         heads, tails, off_diagonal, facts = [], [], [], set()
         first_token = first_entity = n_classified = 0
@@ -147,7 +147,7 @@ class Batch:
 
 
 def check(document: dict, config: Config) -> None:
-    """Refuses what this program does not do."""
+    """Refuses inputs that this program does not support."""
     length, mentions = len(document["token_ids"]), document["mentions"]
     if length > config.max_tokens:
         raise ValueError(f"a document of {length} tokens; the window is {config.max_tokens}")
@@ -165,7 +165,7 @@ def check(document: dict, config: Config) -> None:
 
 
 class Weights:
-    """Named tensors that modules are built from, each to be taken once."""
+    """Named tensors that modules are built from; each is taken once."""
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         self.tensors = tensors
@@ -175,7 +175,7 @@ class Weights:
         return self.tensors.pop(name).clone(memory_format=torch.contiguous_format)
 
     def linear(self, *names: str) -> nn.Linear:
-        """Linear layers of one input as one layer: their outputs stand side by side."""
+        """Several linear layers of one input as one layer, with their outputs side by side."""
         weight = torch.cat([self.take(f"{name}.weight") for name in names])
         has_bias = f"{names[0]}.bias" in self.tensors
         bias = torch.cat([self.take(f"{name}.bias") for name in names]) if has_bias else None
@@ -198,7 +198,7 @@ def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> tuple[Tensor, Tensor]:
-    """`softmax(q k^T / sqrt(w)) v` with its probabilities, those that dropout left."""
+    """`softmax(q k^T / sqrt(w)) v` with its probabilities, after dropout."""
     scores = torch.matmul(q / math.sqrt(q.shape[-1]), k.transpose(-1, -2))
     probabilities = F.dropout(torch.softmax(scores, -1), dropout, training=dropout > 0)
     return torch.matmul(probabilities, v), probabilities
@@ -361,7 +361,7 @@ class KdDocre(nn.Module):
 
 
 def localized_context(hidden: Tensor, probabilities: list[Tensor], batch: Batch) -> Tensor:
-    """For each pair what both entities attend to: `q = sum_h a_s ∘ a_o`, `H^T q / sum q`; `[pairs, d]`."""
+    """Localized context of each pair: `q = sum_h a_s ∘ a_o`, `H^T q / sum q`; `[pairs, d]`."""
     contexts = []
     documents = zip(hidden.split(batch.lengths), probabilities, batch.mentions, batch.average)
     for rows, attended, mentions, average in documents:
@@ -388,7 +388,7 @@ def adaptive_focal_loss(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def load_model(directory: Path) -> tuple[KdDocre, Config]:
-    """A model directory of ours."""
+    """Reads a model directory."""
     stored = json.loads((directory / "config.json").read_text())
     if stored["system"]["kind"] != "kd-docre":
         raise ValueError(f"{directory}: only the kind 'kd-docre' is known here")
@@ -410,7 +410,7 @@ def inference(model: KdDocre, batches: list[Batch]) -> Callable[[], None]:
 
 
 def training(model: KdDocre, batches: list[Batch]) -> Callable[[], None]:
-    """A pass over all batches with an optimizer step each."""
+    """A pass over all batches with one optimizer step for each."""
     model.train()
     try:
         optimizer = torch.optim.AdamW(model.parameters(), fused=True, **OPTIMIZER)
@@ -432,19 +432,19 @@ def training(model: KdDocre, batches: list[Batch]) -> Callable[[], None]:
 
 
 def nanoseconds(work: Callable[[], object]) -> int:
-    """How long it takes."""
+    """Seconds that one pass takes."""
     started = time.perf_counter_ns()
     work()
     return time.perf_counter_ns() - started
 
 
 def say(*words: object) -> None:
-    """A line for `docre bench`, which lets programs take turns."""
+    """Writes a line to `docre bench`, which runs programs in turn."""
     print(*words, flush=True)
 
 
 def in_turn(work: Callable[[], object]) -> tuple[int, int | None, float]:
-    """When `docre bench` says so: how long it takes, the memory then, and the speed of a matrix product after it."""
+    """Waits for `docre bench`, then measures seconds, memory, and the speed of a matrix product."""
     if not sys.stdin.readline():
         raise EOFError("whoever asked for the measurement has gone")
     duration, memory, peak = nanoseconds(work), peak_memory(), matmul_peak()
@@ -453,7 +453,7 @@ def in_turn(work: Callable[[], object]) -> tuple[int, int | None, float]:
 
 
 def matmul_peak() -> float:
-    """Operations a second in the fastest of several square products, of the sizes that `docre bench` takes."""
+    """Operations per second of the fastest of several square products, in the sizes of `docre bench`."""
     best = 0.0
     for n in (512, 1024, 2048, 4096, 8192):
         lhs, rhs = torch.rand(n, n), torch.rand(n, n)
@@ -465,7 +465,7 @@ def matmul_peak() -> float:
 
 
 def keep_freed_memory() -> None:
-    """As `docre` does: large buffers stay with the process, not to be mapped and cleared anew at each operation."""
+    """Keeps large buffers in the process, as `docre` does, so that they are not mapped and cleared again."""
     m_arena_max, m_mmap_max, m_trim_threshold, m_top_pad = -8, -4, -1, -2
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -487,7 +487,7 @@ def proc(path: str, key: str) -> str:
 
 
 def peak_memory() -> int | None:
-    """The most bytes that this process has held, where the system says."""
+    """The peak memory of this process in bytes, where the system reports it."""
     words = proc("/proc/self/status", "VmHWM").split()
     return int(words[0]) << 10 if words else None
 
@@ -545,7 +545,7 @@ def positive(text: str) -> int:
 
 
 def main() -> int:
-    """The command line."""
+    """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=Path, required=True, help="what docre bench --dump-inputs wrote")
     parser.add_argument("--model", type=Path, required=True, help="model directory of docre")

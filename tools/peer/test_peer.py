@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`peer.py` against reference numbers: `python tools/peer/test_peer.py PARITY_DIR`, where the parity cases lie.
+"""Compares `peer.py` with reference values: `python tools/peer/test_peer.py PARITY_DIR` (the parity cases).
 
 The project's own are in `burn-docre/tests/parity/cases`; the authors' case is checked where it lies there too. Logits, the loss, gradients, and the batched result against the single one.
 """
@@ -32,7 +32,7 @@ AUTHORS_NAMES = [
 
 
 def difference(actual: Tensor, expected: Tensor) -> float:
-    """The largest difference relative to the largest number, or to 1 if that is less."""
+    """The largest difference relative to the largest value, or to 1 if that is less."""
     return float((actual - expected).abs().max() / expected.abs().max().clamp(min=1.0))
 
 
@@ -42,7 +42,7 @@ def off_diagonal(grid: Tensor) -> Tensor:
 
 
 def case_weights(directory: Path) -> dict[str, Tensor]:
-    """A case's weights under our names."""
+    """The weights of a case, under the names of this project."""
     if (directory / "head.safetensors").exists():
         encoder = load_file(directory / "encoder.safetensors")
         named = {f"encoder.{name}": tensor for name, tensor in encoder.items()}

@@ -3,11 +3,12 @@
 mod modules;
 mod tokens;
 
-use modules::Crate;
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+use modules::Crate;
 
 /// Every Rust file below `directory`.
 fn rust_files(directory: &Path) -> Vec<PathBuf> {
@@ -31,7 +32,8 @@ fn trainer_source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../burn-docre-train/src")
 }
 
-/// Lines of the library that contain one of `words`, outside the files named in `but`.
+/// Lines of code below a directory that contain one of `words`, outside the files named in `but`. Comments, and with
+/// them the examples in the documentation, do not count.
 fn lines_with(words: &[&str], below: &Path, but: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for file in rust_files(below) {
@@ -40,7 +42,8 @@ fn lines_with(words: &[&str], below: &Path, but: &[&str]) -> Vec<String> {
         }
         let text = fs::read_to_string(&file).expect("a readable file");
         for (number, line) in text.lines().enumerate() {
-            if words.iter().any(|word| line.contains(word)) {
+            let is_code = !line.trim_start().starts_with("//");
+            if is_code && words.iter().any(|word| line.contains(word)) {
                 found.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));
             }
         }
@@ -101,6 +104,42 @@ fn no_modules_of_the_library_import_each_other() {
 fn no_modules_of_the_trainer_import_each_other() {
     let cycles = trainer().cycles();
     assert!(cycles.is_empty(), "{} cycles\n{}", cycles.len(), cycles.join("\n"));
+}
+
+/// The modules that ARCHITECTURE.md lists under a heading, from bottom to top, each with the number of its row.
+fn listed_modules(heading: &str) -> Vec<(usize, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("ARCHITECTURE.md")).expect("the page");
+    let section = page.split(&format!("## {heading}\n")).nth(1).expect("the heading");
+    let section = section.split("\n## ").next().expect("a section");
+    let cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+    let names = cells.enumerate().flat_map(|(row, cell)| {
+        let words = cell.split([' ', ',', '`', '/']).filter(|word| !word.is_empty());
+        words.map(move |word| (row, word.to_owned()))
+    });
+    names.collect()
+}
+
+#[test]
+fn the_architecture_page_lists_every_module_above_those_that_it_imports() {
+    let mut wrong = Vec::new();
+    for (heading, modules) in [("The library", library()), ("The trainer", trainer())] {
+        let listed = listed_modules(heading);
+        let row =
+            |name: &str| listed.iter().find(|(_, listed)| listed == name).map(|(row, _)| *row);
+        for module in modules.top() {
+            let Some(own) = row(&module) else {
+                wrong.push(format!("{module} is missing under {heading}"));
+                continue;
+            };
+            for imported in modules.imported_by(&module) {
+                if row(&imported).is_some_and(|row| row > own) {
+                    wrong.extend(modules.between(&module, &imported));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "ARCHITECTURE.md has another order:\n{}", wrong.join("\n"));
 }
 
 #[test]
@@ -181,4 +220,37 @@ fn each_crate_has_the_licence_of_the_repository() {
     for folder in ["burn-docre", "burn-docre-train"] {
         assert_eq!(licence(folder), licence("."), "{folder}");
     }
+}
+
+/// The Markdown pages of the repository.
+fn pages(root: &Path) -> Vec<PathBuf> {
+    let folders = [
+        ".",
+        "docs",
+        "artifacts",
+        "burn-docre",
+        "burn-docre-train",
+        "tools/peer",
+        "burn-docre/tests/parity",
+    ];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).expect(folder));
+    let paths = files.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
+#[test]
+fn every_link_within_the_repository_leads_to_a_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut broken = Vec::new();
+    for page in pages(&root) {
+        let text = fs::read_to_string(&page).expect("a readable page");
+        let folder = page.parent().expect("a folder");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().expect("a part");
+            if !link.contains("://") && !file.is_empty() && !folder.join(file).exists() {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

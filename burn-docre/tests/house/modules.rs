@@ -99,6 +99,11 @@ impl Crate {
         self.modules.iter().any(|path| path.join("::") == module)
     }
 
+    /// The modules at the top, without the crate's root.
+    pub(crate) fn top(&self) -> BTreeSet<String> {
+        self.modules.iter().filter_map(|module| module.first().cloned()).collect()
+    }
+
     /// The imports from `from` or below it into `to` or below it.
     pub(crate) fn between(&self, from: &str, to: &str) -> Vec<String> {
         let path = |name: &str| name.split("::").map(str::to_owned).collect::<Module>();
