@@ -32,7 +32,7 @@
 //!
 //! # Layers
 //!
-//! Modules import downwards only: [`commands`] → [`stages`], [`bench`] → [`train`] → [`run`] → [`config`], [`session`] →
+//! Modules import downwards only: [`commands`] → [`stages`], [`mod@bench`] → [`train`] → [`run`] → [`config`], [`session`] →
 //! [`ui`] → [`cli`] → [`memory`], [`version`].
 //!
 //! # Extensions

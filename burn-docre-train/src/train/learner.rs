@@ -128,10 +128,13 @@ pub fn learner<B: DocReBackend, O: Objective<B>>(
     Learner::new(ModuleOf::<B, O>::new(model, objective), optimizer, schedule)
 }
 
+/// A training loop with a result of type `R`.
+type Loop<B, O, R> = Box<dyn Fn(&mut StageLearner<B, O>) -> R>;
+
 /// A training loop as a strategy of Burn's training; `R` is its result.
 pub(super) struct Strategy<B: DocReBackend, O: Objective<B>, R> {
     /// The loop.
-    pub(super) train: Box<dyn Fn(&mut StageLearner<B, O>) -> R>,
+    pub(super) train: Loop<B, O, R>,
     /// The devices; the first one has the optimizer.
     pub(super) devices: Vec<B::Device>,
     /// Receives the result of the loop, which Burn has no place for.
