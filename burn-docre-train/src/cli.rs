@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "docre", version)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
     /// Options of every command.
@@ -62,7 +62,7 @@ pub enum Command {
     Bench(BenchArgs),
 }
 
-/// Where a run gets its configuration and leaves its results.
+/// The configuration and the directory of a run.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Configuration of the run.
@@ -157,7 +157,7 @@ pub struct EvaluateArgs {
     /// Relations: a rel2id.json or a model's relations.json [default: the 96 relations of DocRED].
     #[arg(long, value_name = "FILE")]
     pub relations: Option<PathBuf>,
-    /// Which ten relation types are frequent; the others are the long tail.
+    /// The ten frequent relation types; all others are the long tail.
     #[arg(long, value_name = "SET", value_enum, default_value_t = FrequentSet::Train)]
     pub frequent_relations: FrequentSet,
     /// Print JSON instead of tables.
@@ -165,7 +165,7 @@ pub struct EvaluateArgs {
     pub json: bool,
 }
 
-/// Where the frequent relation types come from.
+/// The source of the frequent relation types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FrequentSet {
     /// The ten with the most facts in the training documents.
@@ -177,7 +177,7 @@ pub enum FrequentSet {
 /// `docre bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// What to time.
+    /// The modes to measure.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["inference", "training"])]
     pub modes: Vec<BenchMode>,
     /// Model directory [default: a model of MiniLM's size with random weights].

@@ -1,5 +1,5 @@
-//! One mode on one device, by burn-bench's protocol: synchronise, warm up until the passes take a steady time, then take
-//! several samples, each when it is this process's turn.
+//! Measures one mode on one device by burn-bench's protocol: synchronise, warm up until the passes take a steady time, then
+//! take several samples, each when it is this process's turn.
 
 use std::{
     path::{Path, PathBuf},
@@ -52,7 +52,7 @@ const STEADY: f64 = 0.93;
 
 /// Measures a mode.
 pub(super) struct Measure<'a> {
-    /// When to stop.
+    /// The output and the stop flag.
     pub session: &'a Session<'a>,
     /// The command line.
     pub args: &'a BenchArgs,
@@ -62,7 +62,7 @@ pub(super) struct Measure<'a> {
     pub record: &'a Path,
     /// The backend that this runs on.
     pub kind: BackendKind,
-    /// What is known of the device.
+    /// The device.
     pub device: DeviceInfo,
 }
 
@@ -90,12 +90,12 @@ impl BackendTask for Measure<'_> {
     }
 }
 
-/// Something that passes over all documents once.
+/// Work that passes over all documents once.
 trait Pass<B: DocReBackend> {
     fn pass(&mut self, device: &B::Device, step: &mut Step) -> Result<()>;
 }
 
-/// Told the number of documents that were just done; an error ends the pass.
+/// Receives the number of documents that were just done; an error ends the pass.
 type Step<'a> = dyn FnMut(usize) -> Result<()> + 'a;
 
 struct Timing {
@@ -140,15 +140,16 @@ impl Measure<'_> {
             is_steady: are_steady(&passes),
             samples,
             matmul_peak_flops: peaks[peaks.len() / 2],
-            threads: match B::has_host_loops(device) {
-                true => B::n_threads(device),
-                false => std::thread::available_parallelism().map_or(1, usize::from),
+            threads: if B::has_host_loops(device) {
+                B::n_threads(device)
+            } else {
+                std::thread::available_parallelism().map_or(1, usize::from)
             },
             peak_memory_bytes: memory,
         })
     }
 
-    /// Passes until they take a steady time; how long each took.
+    /// Passes until they take a steady time; returns the duration of each.
     fn warm_up<B: DocReBackend>(
         &self,
         device: &B::Device,
@@ -161,7 +162,7 @@ impl Measure<'_> {
         Ok(passes)
     }
 
-    /// How long a pass takes.
+    /// The duration of a pass.
     fn timed_pass<B: DocReBackend>(
         &self,
         device: &B::Device,
@@ -231,12 +232,9 @@ fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
     B::sync(device).map_err(|error| anyhow!("the device failed: {error:?}"))
 }
 
-/// The most memory that the work has held so far.
+/// The peak memory of the work so far in bytes.
 fn memory_held<B: DocReBackend>(device: &B::Device) -> Option<u64> {
-    match B::has_host_loops(device) {
-        true => crate::memory::peak(),
-        false => B::memory_held(device),
-    }
+    if B::has_host_loops(device) { crate::memory::peak() } else { B::memory_held(device) }
 }
 
 /// Words to index tensors on the device.
@@ -286,7 +284,7 @@ struct Label<'a, B: DocReBackend> {
 }
 
 impl<'a, B: DocReBackend> Label<'a, B> {
-    /// Labels go into a folder beside the record, which whoever asked for the record removes.
+    /// Labels go into a folder beside the record; the process that started this one removes it.
     fn new(work: &'a Work, args: &BenchArgs, record: &Path, device: &B::Device) -> Result<Self> {
         let inference = work.inference(args, device)?;
         Ok(Self { work, inference, directory: record.with_extension("labels"), n_passes: 0 })
@@ -356,8 +354,8 @@ const OPTIMIZER: OptimizerConfig = {
     OptimizerConfig { encoder: group, relation: group, epsilon: 1e-6, max_grad_norm: 1.0 }
 };
 
-/// Operations a second in the fastest of several square matrix products in `precision`, of a size that takes the device a
-/// while.
+/// Operations a second in the fastest of several square matrix products in `precision`, of a size that keeps the device
+/// busy.
 fn matmul_peak<B: DocReBackend>(device: &B::Device, precision: Precision) -> Result<f64> {
     const LONG_ENOUGH: Duration = Duration::from_millis(20);
     let mut best: f64 = 0.0;

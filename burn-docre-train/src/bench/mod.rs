@@ -1,7 +1,7 @@
-//! `docre bench`: the throughput of the backends of this build on equal work.
+//! Benchmarks: the throughput of the backends of this build on equal work.
 //!
-//! Each backend and mode runs in a process of its own, so that peak memory, compiled kernels and thread pools are its own
-//! too; this process lets them take their samples in turn, collects their records and draws the comparison.
+//! Each backend and mode runs in a process of its own, with its own peak memory, compiled kernels and thread pools. This
+//! process starts their samples in turn, collects their records and draws the comparison.
 
 mod comparison;
 mod measure;
@@ -39,7 +39,7 @@ pub fn write(directory: &Path, records: &[Record]) -> Result<()> {
 
 /// Measures the one mode of this process, sample by sample when it is asked to, and writes its record to `path`.
 pub fn measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<()> {
-    // Whoever asked for it tells people how far it is.
+    // The process that started this one reports the progress.
     session.ui.take_screen();
     let measured = try_measure_here(session, args, path);
     session.ui.free_screen();
@@ -66,14 +66,14 @@ pub fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
         let path = |who: &str| directory.path().join(format!("{who}-{}.json", mode.name()));
         let of_peer = path("peer");
         let peer = peer(args, mode, &inputs, &of_peer).map(|command| ("peer", command, of_peer));
-        // The others are compared with the first.
+        // The others are compared with the first one.
         let mut commands: Vec<_> = peer.into_iter().collect();
         for &kind in &kinds {
             let path = path(kind.name());
             commands.push((kind.name(), ours(session, args, kind, mode, &path)?, path));
         }
         records.extend(take_turns(session, args, mode, commands)?);
-        // What is finished is kept, whatever comes.
+        // Keeps finished modes even if a later one fails.
         if let Some(output) = &args.output {
             write(output, &records)?;
         }
@@ -81,15 +81,15 @@ pub fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-/// Starts one after the other, lets them take their samples in turn, and collects what they measured. One that fails is left
-/// out; an error where nobody is left.
+/// Starts the processes one after the other, lets them take their samples in turn, and collects their records. A failed
+/// process is skipped; an error if no process is left.
 fn take_turns(
     session: &Session,
     args: &BenchArgs,
     mode: BenchMode,
     commands: Vec<(&str, Command, PathBuf)>,
 ) -> Result<Vec<Record>> {
-    let mut left = Left { session, processes: Vec::new() };
+    let mut running = Running { session, processes: Vec::new() };
     let mut n_documents = 0;
     for (who, command, path) in commands {
         let what = format!("{} on {who}", mode.name());
@@ -98,29 +98,29 @@ fn take_turns(
             n_documents += process.warm_up(session.ui)?;
             Ok(process)
         });
-        left.keep(warm)?;
+        running.keep(warm)?;
     }
     let what = format!("{}, samples in turn: documents", mode.name());
     let mut task = session.ui.task(&what, Some(n_documents * args.samples));
     for round in 0..args.samples {
-        let mut processes = std::mem::take(&mut left.processes);
-        // Nobody always follows the same one.
+        let mut processes = std::mem::take(&mut running.processes);
+        // The order alternates, so that no process always follows the same one.
         if round % 2 == 1 {
             processes.reverse();
         }
         for mut process in processes {
-            left.keep(process.sample(&mut task).map(|()| process))?;
+            running.keep(process.sample(&mut task).map(|()| process))?;
         }
         if round % 2 == 1 {
-            left.processes.reverse();
+            running.processes.reverse();
         }
     }
     drop(task);
     let mut records = Vec::new();
-    for process in std::mem::take(&mut left.processes) {
+    for process in std::mem::take(&mut running.processes) {
         match process.finish() {
             Ok(record) => records.extend(record),
-            Err(error) => left.leave_out(error)?,
+            Err(error) => running.skip(error)?,
         }
     }
     ensure!(!records.is_empty(), "nothing could be measured of {}", mode.name());
@@ -128,29 +128,29 @@ fn take_turns(
 }
 
 /// The processes that have not failed.
-struct Left<'a> {
+struct Running<'a> {
     session: &'a Session<'a>,
     processes: Vec<BenchmarkProcess<'a>>,
 }
 
-impl<'a> Left<'a> {
+impl<'a> Running<'a> {
     fn keep(&mut self, process: Result<BenchmarkProcess<'a>>) -> Result<()> {
         match process {
             Ok(process) => self.processes.push(process),
-            Err(error) => self.leave_out(error)?,
+            Err(error) => self.skip(error)?,
         }
         Ok(())
     }
 
-    /// Goes on without one, unless it ended because somebody asked everybody to stop.
-    fn leave_out(&self, error: anyhow::Error) -> Result<()> {
+    /// Notes a failed process and continues without it, unless the stop flag is set.
+    fn skip(&self, error: anyhow::Error) -> Result<()> {
         self.session.stop.check()?;
         self.session.ui.note(&format!("left out: {error:#}"));
         Ok(())
     }
 }
 
-/// Those that have the device, or the one that was asked for.
+/// The requested backend, else those that have the device.
 fn backends(session: &Session) -> Result<Vec<BackendKind>> {
     if let Some(kind) = session.backend {
         kind.device(session.device_number())?;
@@ -170,14 +170,14 @@ fn backends(session: &Session) -> Result<Vec<BackendKind>> {
     Ok(able)
 }
 
-/// How many threads of the processor everybody takes. Without `--threads` our backends are left their own default, but a
-/// peer has another.
+/// The number of processor threads of every process. Without `--threads`, backends use their own default, unless a peer is
+/// measured, whose default differs.
 fn n_threads(args: &BenchArgs) -> Option<usize> {
     let all = || std::thread::available_parallelism().map_or(1, usize::from);
     args.threads.or_else(|| (!args.peer.is_empty()).then(all))
 }
 
-/// This program, measuring a mode on a backend.
+/// The command that measures a mode on a backend by this program.
 fn ours(
     session: &Session,
     args: &BenchArgs,
@@ -209,7 +209,7 @@ fn ours(
     Ok(command)
 }
 
-/// The peer, measuring a mode on our batches; `None` where none is given, or the mode is none of its.
+/// The command that measures a mode by the peer on the same batches; `None` without a peer, or if it lacks the mode.
 fn peer(args: &BenchArgs, mode: BenchMode, inputs: &Path, record: &Path) -> Option<Command> {
     let (program, arguments) = args.peer.split_first()?;
     let model = args.model.as_ref()?;

@@ -29,7 +29,7 @@ const COLOURS: [&str; 7] =
 const REGULAR: &[u8] = include_bytes!("../../assets/DejaVuSans-subset.ttf");
 const BOLD: &[u8] = include_bytes!("../../assets/DejaVuSans-Bold-subset.ttf");
 
-/// How words look.
+/// The style of a text.
 struct Style {
     anchor: &'static str,
     size: f64,
@@ -84,9 +84,9 @@ pub(super) fn svg(records: &[Record]) -> String {
 /// A drawing that grows downwards.
 struct Drawing {
     body: String,
-    /// Where the next line of words stands, or the next panel begins.
+    /// The y coordinate of the next line of text or the next panel.
     y: f64,
-    /// Where the bars begin.
+    /// The x coordinate at which the bars begin.
     left: f64,
     width: f64,
 }

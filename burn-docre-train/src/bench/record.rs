@@ -1,10 +1,12 @@
-//! The result of one measurement, in the field names of burn-bench's records with our own figures beside them.
+//! The result of one measurement: the fields of burn-bench's records, and further ones.
 
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use burn_docre::{backend, io::atomic_file::write_atomically};
+use burn_docre::backend;
 use serde::{Deserialize, Serialize};
+
+use crate::run::files;
 
 /// One mode on one device. Durations are microseconds of one sample: a pass over all documents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +64,7 @@ pub struct Record {
     /// Whether they did so before the warm-up was cut off.
     #[serde(default = "is_steady")]
     pub is_steady: bool,
-    /// The most memory that was held: by the process on the processor, else of the device's, where somebody says.
+    /// Peak memory: of the process if it computes on the processor, else of the device, if the driver reports it.
     pub peak_memory_bytes: Option<u64>,
     /// Threads of the processor.
     pub threads: usize,
@@ -74,7 +76,7 @@ pub struct Record {
     pub matmul_peak_flops: f64,
 }
 
-/// A program that says nothing of its warm-up is believed to have warmed up.
+/// The default for programs that do not report their warm-up.
 fn is_steady() -> bool {
     true
 }
@@ -162,7 +164,7 @@ impl Record {
         Some((rate, rate / self.matmul_peak_flops))
     }
 
-    /// What the record is called where nothing else is called so.
+    /// The name of the record, if no other one has it.
     pub fn label(&self) -> String {
         match self.precision.as_str() {
             "f32" => self.feature.clone(),
@@ -186,10 +188,7 @@ impl Record {
 
 /// Reads the records of a file.
 pub fn read(path: &Path) -> Result<Vec<Record>> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: reading failed", path.display()))?;
-    let records: Vec<Record> = serde_json::from_str(&text)
-        .with_context(|| format!("{}: no list of benchmark records", path.display()))?;
+    let records: Vec<Record> = files::read_json(path).context("no list of benchmark records")?;
     ensure!(!records.is_empty(), "{}: the file has no records", path.display());
     for (i, Record { name, feature, min, median, max, .. }) in records.iter().enumerate() {
         ensure!(
@@ -203,8 +202,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
 
 /// Writes records.
 pub fn write(path: &Path, records: &[Record]) -> Result<()> {
-    let text = serde_json::to_string_pretty(records).context("the records cannot be written")?;
-    Ok(write_atomically(path, |out| std::io::Write::write_all(out, text.as_bytes()))?)
+    files::write_json(path, records)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ fn row(named: &Named, fastest: &Record, width: usize) -> String {
     )
 }
 
-/// How each mode's records that took turns compare with the first, turn by turn; the speed of the first is 1.
+/// The speed of each mode's records relative to the first one, turn by turn; the speed of the first is 1.
 pub fn turns(records: &[Record]) -> String {
     let mut text = String::new();
     for of_mode in named(records).chunk_by(|a, b| a.record.name == b.record.name) {
@@ -70,7 +70,7 @@ pub fn turns(records: &[Record]) -> String {
     text
 }
 
-/// What was measured where, and how to read the columns.
+/// The work, the conditions, and the meaning of the columns.
 fn notes(records: &[Named]) -> String {
     let samples = records.iter().map(|named| named.record.num_samples);
     let samples = match (samples.clone().min().unwrap_or(0), samples.max().unwrap_or(0)) {

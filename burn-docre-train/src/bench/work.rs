@@ -30,9 +30,9 @@ use crate::cli::BenchArgs;
 /// Seeds the synthetic documents and the weights of a model that is not read from a directory.
 const SEED: u64 = 66;
 
-/// What is measured.
+/// The model and the documents that are measured.
 pub struct Work {
-    /// How to build the model and read documents.
+    /// The model's configuration, tokenizer and relations.
     pub parts: ModelParts,
     /// The documents as they were read.
     pub documents: Vec<Document>,

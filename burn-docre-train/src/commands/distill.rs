@@ -2,20 +2,11 @@
 
 use anyhow::Result;
 
-use crate::{
-    cli::DistillArgs,
-    config::RunConfig,
-    session::Session,
-    stages::{RunOptions, Selection},
-};
+use super::training;
+use crate::{cli::DistillArgs, config::RunConfig, session::Session, stages::Selection};
 
 /// Runs the plan.
 pub(super) fn run(session: &Session, args: &DistillArgs) -> Result<()> {
-    let options = RunOptions {
-        config: RunConfig::load(&args.run.config, &args.run.overrides)?,
-        directory: super::run_directory(&args.run)?,
-        mode: args.run.mode(),
-        selection: Selection::Plan,
-    };
-    super::train_and_report(session, options, "distill", &args.run)
+    let config = RunConfig::load(&args.run.config, &args.run.overrides)?;
+    training::run(session, &args.run, config, Selection::Plan, "distill")
 }

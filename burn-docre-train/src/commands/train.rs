@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 
+use super::training;
 use crate::{
     cli::TrainArgs,
     config::RunConfig,
     session::Session,
-    stages::{RunOptions, Selection, dry_run},
+    stages::{Selection, dry_run},
 };
 
 /// Trains the stage; with `--dry-run`, prints its parameters, steps, memory and time instead.
@@ -15,11 +16,6 @@ pub(super) fn run(session: &Session, args: &TrainArgs) -> Result<()> {
     if args.dry_run {
         return session.ui.results(&dry_run::report(session, &config, &args.stage)?);
     }
-    let options = RunOptions {
-        config,
-        directory: super::run_directory(&args.run)?,
-        mode: args.run.mode(),
-        selection: Selection::Stage(args.stage.clone()),
-    };
-    super::train_and_report(session, options, &format!("train --stage {}", args.stage), &args.run)
+    let command = format!("train --stage {}", args.stage);
+    training::run(session, &args.run, config, Selection::Stage(args.stage.clone()), &command)
 }

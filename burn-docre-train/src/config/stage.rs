@@ -74,7 +74,7 @@ pub struct StageConfig {
     pub patience: Option<usize>,
     /// Write a checkpoint every so many optimizer steps, not only at each epoch's end.
     pub checkpoint_every_steps: Option<usize>,
-    /// What the student learns from the teacher; only the student has it.
+    /// The loss on the teacher's logits; required in a stage that distils, refused in others.
     pub distillation: Option<DistillationConfig>,
 }
 
@@ -155,4 +155,36 @@ fn paper_warmup() -> f64 {
 
 fn paper_epsilon() -> f64 {
     1e-6
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::RunConfig;
+
+    fn refusal(item: &str) -> String {
+        let demo = include_str!("../../../configs/demo.toml");
+        format!("{:#}", RunConfig::parse(demo, &[item.into()]).expect_err(item))
+    }
+
+    #[test]
+    fn a_section_must_name_a_stage_of_the_plan() {
+        let message = refusal(
+            "stages.techer={ epochs = 1, batch_size = 1, encoder_lr = 0.1, relation_lr = 0.1, \
+             encoder_weight_decay = 0.0, relation_weight_decay = 0.0 }",
+        );
+        let expected = "`stages.techer` is no stage of the plan `kd-docre`; its stages are teacher, student, finetune";
+        assert!(message.contains(expected), "{message}");
+    }
+
+    #[test]
+    fn an_unknown_plan_is_refused_with_those_that_exist() {
+        let message = refusal("plan=no-plan");
+        assert!(message.contains("no-plan") && message.contains("kd-docre"), "{message}");
+    }
+
+    #[test]
+    fn distillation_belongs_to_the_stages_that_distil() {
+        let message = refusal("stages.teacher.distillation={ kind = \"none\" }");
+        assert!(message.contains("`distillation` belongs to `stages.student` only"), "{message}");
+    }
 }

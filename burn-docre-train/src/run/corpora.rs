@@ -29,7 +29,7 @@ use crate::{
 
 /// Everything a run reads, encoded.
 pub struct Corpora {
-    /// What a model of this run needs besides its weights.
+    /// The files beside the weights of this run's models.
     pub parts: ModelParts,
     /// The human-annotated documents.
     pub train: Vec<Arc<EncodedDocument>>,

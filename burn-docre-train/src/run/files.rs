@@ -11,7 +11,7 @@ use burn_docre::io::atomic_file::{PARTIAL, write_atomically};
 use sha2::{Digest, Sha256};
 
 /// Writes `value` as indented JSON, whole or not at all.
-pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+pub fn write_json(path: &Path, value: &(impl serde::Serialize + ?Sized)) -> Result<()> {
     write_atomically(path, |out| {
         serde_json::to_writer_pretty(&mut *out, value)?;
         out.write_all(b"\n")

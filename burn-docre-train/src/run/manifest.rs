@@ -1,4 +1,4 @@
-//! `OUT/manifest.json`: what a run reads, and what it was computed with each time that it was started.
+//! `OUT/manifest.json`: the inputs of a run, and the program, backend and devices of each start.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use crate::{
     version,
 };
 
-/// Where a run is computed.
+/// The backend and devices of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// The backend.
@@ -28,7 +28,7 @@ pub struct Placement {
 /// SHA-256 of every file that a run reads, by path.
 pub type Inputs = BTreeMap<String, String>;
 
-/// Where a run comes from.
+/// The origin of a run.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -38,7 +38,7 @@ pub struct Manifest {
     starts: Vec<Start>,
 }
 
-/// One time that a run was started.
+/// One start of a run.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Start {
@@ -48,7 +48,7 @@ struct Start {
     burn: String,
     backend: String,
     devices: Vec<usize>,
-    /// What they are called, and the drivers that lead to them.
+    /// Their names, and the drivers that lead to them.
     device_names: Vec<String>,
 }
 
@@ -63,14 +63,17 @@ impl Manifest {
         if path.exists() { files::read_json(path).map(Some) } else { Ok(None) }
     }
 
-    /// Where the run was computed last.
+    /// The backend and devices of the last start.
     pub fn placement(&self) -> Result<Option<Placement>> {
         let Some(Start { backend, devices, .. }) = self.starts.last() else { return Ok(None) };
         let backend = backend.parse().map_err(|error| anyhow!("the run's manifest: {error}"))?;
         Ok(Some(Placement { backend, devices: devices.clone() }))
     }
 
-    /// An error if the run cannot go on with these files or there.
+    /// Checks that the run can continue with these files, backend and devices.
+    ///
+    /// # Errors
+    /// If a file has changed, or the number of devices differs.
     pub fn check(&self, inputs: &Inputs, placement: &Placement) -> Result<()> {
         for (file, hash) in inputs {
             ensure!(
@@ -89,7 +92,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Notes that the run starts or goes on there, now, by this program.
+    /// Adds a start by this program, now, on the backend and devices of `placement`.
     pub fn start(&mut self, placement: &Placement) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = |&number: &usize| Ok(placement.backend.device(number)?.to_string());

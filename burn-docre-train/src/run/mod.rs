@@ -1,4 +1,4 @@
-//! A run: its directory, manifest and documents.
+//! Files of a run: its directory, manifest and documents.
 
 pub mod corpora;
 pub mod directory;

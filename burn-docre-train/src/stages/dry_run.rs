@@ -11,9 +11,8 @@ use burn::{
 use burn_docre::{backend::BackendTask, ops::DocReBackend, text::encoded::EncodedDocument};
 
 use super::{
-    check_devices,
+    context::{check_devices, named_stage, placement, stage_config},
     fit::{fresh_model, relation_objective, with_pairs},
-    named_stage, placement, stage_config,
 };
 use crate::{
     config::{RunConfig, Stage, StageConfig},

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use burn::{backend::Autodiff, tensor::backend::Backend};
 use burn_docre::{
     encoder::pretrained::load_pretrained,
@@ -12,7 +12,10 @@ use burn_docre::{
     text::encoded::EncodedDocument,
 };
 
-use super::{Run, label::open_labels, stage_config};
+use super::{
+    context::{Context, stage_config},
+    label::open_labels,
+};
 use crate::{
     config::{EncoderSource, Need, RunConfig, Stage, Start},
     run::corpora::Corpora,
@@ -29,16 +32,20 @@ use crate::{
 };
 
 /// Trains `stage`, or continues it, unless it is finished.
-pub(super) fn fit<B: DocReBackend>(run: &Run, stage: &Stage, device: &B::Device) -> Result<()> {
-    let directory = run.directory.stage(stage.name);
+pub(super) fn fit<B: DocReBackend>(
+    context: &Context,
+    stage: &Stage,
+    device: &B::Device,
+) -> Result<()> {
+    let directory = context.directory.stage(stage.name);
     if TrainingState::load(&directory)?.finished {
-        run.session.ui.note(&format!("{}: already finished", stage.name));
-        return finish(run, stage);
+        context.session.ui.note(&format!("{}: already finished", stage.name));
+        return finish(context, stage);
     }
-    let config = stage_config(&run.config, stage)?;
-    let needs = Needs::check(run, stage)?;
-    let relation = relation_objective(&run.config, &run.corpora);
-    let fit = Fit { run, stage, directory };
+    let config = stage_config(&context.config, stage)?;
+    let needs = Needs::check(context, stage)?;
+    let relation = relation_objective(&context.config, &context.corpora);
+    let fit = Fit { context, stage, directory };
     let end = match (config.distillation(), needs.teacher) {
         (Some(distillation), Some(teacher)) => {
             let objective =
@@ -48,7 +55,7 @@ pub(super) fn fit<B: DocReBackend>(run: &Run, stage: &Stage, device: &B::Device)
         _ => fit.train::<B, _>(relation, device)?,
     };
     match end {
-        StageEnd::Finished => finish(run, stage),
+        StageEnd::Finished => finish(context, stage),
         StageEnd::Interrupted => Err(Stopped.into()),
     }
 }
@@ -69,16 +76,16 @@ struct Needs {
 }
 
 impl Needs {
-    fn check(run: &Run, stage: &Stage) -> Result<Self> {
-        let distils = stage_config(&run.config, stage)?.distillation().is_some();
+    fn check(context: &Context, stage: &Stage) -> Result<Self> {
+        let distils = stage_config(&context.config, stage)?.distillation().is_some();
         let mut teacher_labels = None;
         for need in stage.needs {
             match need {
                 Need::Stage(name) => {
-                    run.finished_model(name)?;
+                    context.finished_model(name)?;
                 }
                 Need::SoftLabels { teacher } if distils => {
-                    teacher_labels = Some(open_labels(run, teacher)?);
+                    teacher_labels = Some(open_labels(context, teacher)?);
                 }
                 Need::SoftLabels { .. } => {}
             }
@@ -88,9 +95,9 @@ impl Needs {
 }
 
 /// Records the dev metrics of a finished stage and removes its checkpoints.
-fn finish(run: &Run, stage: &Stage) -> Result<()> {
-    let directory = run.directory.stage(stage.name);
-    let model = run.directory.model(stage.name);
+fn finish(context: &Context, stage: &Stage) -> Result<()> {
+    let directory = context.directory.stage(stage.name);
+    let model = context.directory.model(stage.name);
     ensure!(
         model_directory::is_complete(&model),
         "{}: the finished model is gone",
@@ -99,13 +106,13 @@ fn finish(run: &Run, stage: &Stage) -> Result<()> {
     let state = TrainingState::load(&directory)?;
     let best =
         state.best().with_context(|| format!("{}: no epoch is recorded", directory.display()))?;
-    run.directory.record(stage.name, best.dev.clone())?;
+    context.directory.record(stage.name, best.dev.clone())?;
     checkpoint::remove_all(&directory)
 }
 
 /// A stage that is not finished.
 struct Fit<'a> {
-    run: &'a Run<'a>,
+    context: &'a Context<'a>,
     stage: &'a Stage,
     directory: PathBuf,
 }
@@ -116,20 +123,20 @@ impl Fit<'_> {
         B: DocReBackend,
         O: Objective<B, Model = DocReModel<Autodiff<B>>, Example = Arc<EncodedDocument>>,
     {
-        let Self { run, stage, directory } = self;
+        let Self { context, stage, directory } = self;
         std::fs::create_dir_all(&directory)
             .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
-        let examples: Arc<[_]> = documents(run, stage)?.into();
-        let devices = run.devices::<B>(device)?;
-        let model = initial_model::<Autodiff<B>>(run, stage, &devices[0])?;
+        let examples: Arc<[_]> = documents(context, stage)?.into();
+        let devices = context.devices::<B>(device)?;
+        let model = initial_model::<Autodiff<B>>(context, stage, &devices[0])?;
         let training = Training::<B, O> {
             name: stage.name,
-            ui: run.session.ui,
-            stop: run.session.stop,
+            ui: context.session.ui,
+            stop: context.session.stop,
             directory,
-            model_directory: run.directory.model(stage.name),
-            config: stage_config(&run.config, stage)?.clone(),
-            seed: stage_seed(&run.config, stage),
+            model_directory: context.directory.model(stage.name),
+            config: stage_config(&context.config, stage)?.clone(),
+            seed: stage_seed(&context.config, stage),
             devices,
             objective,
             examples,
@@ -139,12 +146,12 @@ impl Fit<'_> {
 }
 
 /// The documents of a stage that have pairs.
-fn documents(run: &Run, stage: &Stage) -> Result<Vec<Arc<EncodedDocument>>> {
-    let all = run.corpora.documents(stage.documents);
+fn documents(context: &Context, stage: &Stage) -> Result<Vec<Arc<EncodedDocument>>> {
+    let all = context.corpora.documents(stage.documents);
     let kept = with_pairs(stage, all)?;
     let n_skipped = all.len() - kept.len();
     if n_skipped > 0 {
-        run.session.ui.note(&format!(
+        context.session.ui.note(&format!(
             "{}: {n_skipped} documents with fewer than two entities are skipped",
             stage.name
         ));
@@ -169,19 +176,22 @@ fn stage_seed(config: &RunConfig, stage: &Stage) -> u64 {
 }
 
 fn initial_model<B: Backend>(
-    run: &Run,
+    context: &Context,
     stage: &Stage,
     device: &B::Device,
 ) -> Result<DocReModel<B>> {
     match stage.start {
-        Start::Fresh => {
-            fresh_model(&run.config, &run.corpora.parts, stage_seed(&run.config, stage), device)
-        }
+        Start::Fresh => fresh_model(
+            &context.config,
+            &context.corpora.parts,
+            stage_seed(&context.config, stage),
+            device,
+        ),
         Start::Stage(name) => {
-            let directory = run.finished_model(name)?;
+            let directory = context.finished_model(name)?;
             let parts = ModelParts::load(&directory)?;
             ensure!(
-                parts.config == run.corpora.parts.config,
+                parts.config == context.corpora.parts.config,
                 "{}: the model has another shape than the configuration says",
                 directory.display()
             );
@@ -204,5 +214,118 @@ pub(super) fn fresh_model<B: Backend>(
             Ok(model.try_map_encoder(|encoder| load_pretrained(encoder, directory))?)
         }
         EncoderSource::Scratch(_) => Ok(model),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        module::{Module, ModuleVisitor, Param, ParamId},
+        optim::{GradientsParams, Optimizer},
+        tensor::Tensor,
+    };
+    use burn_docre::backend::{BackendTask, dispatch};
+    use hashbrown::HashMap;
+
+    use super::*;
+    use crate::{
+        cli::LogFormat,
+        train::{
+            learner::ModuleOf,
+            optim::{GroupConfig, GroupedAdamW, OptimizerConfig, ParameterCount},
+        },
+        ui::{Ui, signals::StopFlag},
+    };
+
+    /// The values of every parameter.
+    #[derive(Default)]
+    struct Values(HashMap<ParamId, Vec<f32>>);
+
+    impl Values {
+        fn of<B: Backend>(module: &impl Module<B>) -> HashMap<ParamId, Vec<f32>> {
+            let mut values = Self::default();
+            module.visit(&mut values);
+            values.0
+        }
+    }
+
+    impl<B: Backend> ModuleVisitor<B> for Values {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            let values = param.val().into_data().to_vec().unwrap();
+            assert!(self.0.insert(param.id, values).is_none(), "a parameter is visited twice");
+        }
+    }
+
+    /// A gradient of ones for every parameter.
+    struct Ones(GradientsParams);
+
+    impl<B: DocReBackend> ModuleVisitor<Autodiff<B>> for Ones {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Autodiff<B>, D>>) {
+            self.0.register::<B, D>(param.id, param.val().inner().ones_like());
+        }
+    }
+
+    /// Takes one step of both groups at different rates and compares every parameter with the encoder's number of them.
+    struct StepOfBothGroups(RunConfig);
+
+    impl BackendTask for StepOfBothGroups {
+        type Output = ();
+
+        fn run<B: DocReBackend>(self, device: B::Device) {
+            let config = self.0;
+            let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
+            let corpora = Corpora::load(&config, &[], &ui, &stop).unwrap();
+            let parts = &corpora.parts;
+            let model = fresh_model::<Autodiff<B>>(&config, parts, 1, &device).unwrap();
+            let encoder = parts.config.encoder.init::<B>(&device);
+            let n_encoder: usize = Values::of(&encoder).values().map(Vec::len).sum();
+            let module = ModuleOf::<B, _>::new(model, relation_objective(&config, &corpora));
+            let before = Values::of(&module);
+            let n_all: usize = before.values().map(Vec::len).sum();
+            let count = ParameterCount { encoder: n_encoder, relation: n_all - n_encoder };
+            assert_eq!(ParameterCount::of(&module), count);
+            let mut grads = Ones(GradientsParams::new());
+            module.visit(&mut grads);
+            let group = |learning_rate| GroupConfig { learning_rate, weight_decay: 0.0 };
+            let mut optimizer = GroupedAdamW::new(OptimizerConfig {
+                encoder: group(0.5),
+                relation: group(0.125),
+                epsilon: 1e-12,
+                max_grad_norm: f64::MAX,
+            });
+            let after = Values::of(&optimizer.step(1.0, module, grads.0));
+            // The first step of Adam moves every value by the learning rate.
+            let mut moved = ParameterCount::default();
+            for (id, before) in before {
+                for (before, after) in before.iter().zip(&after[&id]) {
+                    match before - after {
+                        change if (change - 0.5).abs() < 1e-3 => moved.encoder += 1,
+                        change if (change - 0.125).abs() < 1e-3 => moved.relation += 1,
+                        change => panic!("a value moved by {change}"),
+                    }
+                }
+            }
+            assert_eq!(moved, count);
+        }
+    }
+
+    fn check(overrides: &[&str]) {
+        let demo = include_str!("../../../configs/demo.toml");
+        let small =
+            ["data.synthetic.n_train=2", "data.synthetic.n_dev=1", "data.synthetic.n_distant=1"];
+        let overrides: Vec<String> =
+            small.iter().chain(overrides).map(|item| item.to_string()).collect();
+        let config = RunConfig::parse(demo, &overrides).unwrap();
+        dispatch(None, 0, StepOfBothGroups(config)).unwrap();
+    }
+
+    #[test]
+    fn every_parameter_of_kd_docre_is_in_exactly_one_group() {
+        check(&[]);
+    }
+
+    #[test]
+    fn every_parameter_of_atlop_is_in_exactly_one_group() {
+        check(&["model={ kind = \"atlop\", emb_size = 64, group_size = 16 }"]);
     }
 }

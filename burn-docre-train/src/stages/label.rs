@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use burn_docre::{
     inference::{DocumentLogits, Inference},
     io::{
@@ -14,28 +14,28 @@ use burn_docre::{
     text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
 };
 
-use super::Run;
+use super::context::Context;
 use crate::ui::{Task, signals::StopFlag};
 
 /// Writes the logits of the stage `teacher` for the run's distant documents, unless they exist.
 pub(super) fn make_labels<B: DocReBackend>(
-    run: &Run,
+    context: &Context,
     teacher: &str,
     device: &B::Device,
 ) -> Result<()> {
-    let output = run.directory.labels();
+    let output = context.directory.labels();
     // Its shards may have been made on several machines.
     if SoftLabelStore::has_begun(&output)? {
-        open_labels(run, teacher)?;
-        run.session.ui.note("label: already finished");
+        open_labels(context, teacher)?;
+        context.session.ui.note("label: already finished");
         return Ok(());
     }
-    let model = run.finished_model(teacher)?;
-    let teacher = Teacher::<B>::load(&model, run.config.compute.precision, device)?;
-    let documents = run.corpora.distant.iter().cloned().map(Ok);
-    let n_documents = run.corpora.distant.len();
-    let mut task = run.session.ui.task("labelling distant documents", Some(n_documents));
-    teacher.label(documents, &output, Shard::WHOLE, &mut task, run.session.stop)?;
+    let model = context.finished_model(teacher)?;
+    let teacher = Teacher::<B>::load(&model, context.config.compute.precision, device)?;
+    let documents = context.corpora.distant.iter().cloned().map(Ok);
+    let n_documents = context.corpora.distant.len();
+    let mut task = context.session.ui.task("labelling distant documents", Some(n_documents));
+    teacher.label(documents, &output, Shard::WHOLE, &mut task, context.session.stop)?;
     Ok(())
 }
 
@@ -43,12 +43,12 @@ pub(super) fn make_labels<B: DocReBackend>(
 ///
 /// # Errors
 /// If the teacher is not finished, or a document with pairs has no logits.
-pub(super) fn open_labels(run: &Run, teacher: &str) -> Result<SoftLabelStore> {
-    let identity = model_directory::identity(&run.finished_model(teacher)?)?;
-    let n_classes = run.corpora.parts.config.n_classes;
-    let path = run.directory.labels();
+pub(super) fn open_labels(context: &Context, teacher: &str) -> Result<SoftLabelStore> {
+    let identity = model_directory::identity(&context.finished_model(teacher)?)?;
+    let n_classes = context.corpora.parts.config.n_classes;
+    let path = context.directory.labels();
     let store = SoftLabelStore::open(&path, &identity, n_classes)?;
-    check_documents(&store, &path, run.corpora.distant.iter().cloned().map(Ok))?;
+    check_documents(&store, &path, context.corpora.distant.iter().cloned().map(Ok))?;
     Ok(store)
 }
 

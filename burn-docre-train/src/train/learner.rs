@@ -2,12 +2,12 @@
 //!
 //! | Burn 0.21 | Here |
 //! |---|---|
-//! | Its loop steps the schedule per batch, drops the tail of an accumulation and cannot stop within an epoch | [`Strategy`] replaces the loop; metrics, checkpoints, early stopping and interruption stay Burn's |
-//! | It averages F1 over batches (upstream #5218) | The dev evaluation is one item of [`DevLoader`] |
-//! | It numbers the epochs after a resume from 1 (#5116) | [`StageLearner::restore`] ends the last epoch once more |
-//! | Its store answers before the metrics have arrived (#5320) | [`StageLearner::settle`] waits for them |
-//! | Its checkpointer does not wait, and panics at a damaged file | [`KeepTwo`], [`checkpoint::load`] |
-//! | A strategy cannot return an error | `end` in [`Strategy`] |
+//! | Its loop steps the schedule per batch, drops the tail of an accumulation and cannot stop within an epoch | `Strategy` replaces the loop; metrics, checkpoints, early stopping and interruption stay Burn's |
+//! | It averages F1 over batches (upstream #5218) | The dev evaluation is one item of `DevLoader` |
+//! | It numbers the epochs after a resume from 1 (#5116) | `StageLearner::restore` ends the last epoch once more |
+//! | Its store answers before the metrics have arrived (#5320) | `StageLearner::settle` waits for them |
+//! | Its checkpointer does not wait, and panics at a damaged file | `KeepTwo`, `checkpoint::load` |
+//! | A strategy returns no result | `Strategy` keeps it |
 
 use std::{
     fmt::Debug,
@@ -45,7 +45,6 @@ use super::{
         GroupedAdamW, OptimizerConfig, ParameterGroups, ParameterIds, SkippedSteps, WarmupLinear,
         gradients_of,
     },
-    training_loop::{StageEnd, TrainingLoop},
 };
 
 /// A model with its objective, as Burn's `Learner` trains it.
@@ -129,18 +128,18 @@ pub fn learner<B: DocReBackend, O: Objective<B>>(
     Learner::new(ModuleOf::<B, O>::new(model, objective), optimizer, schedule)
 }
 
-/// The training loop as a strategy of Burn's training.
-pub(super) struct Strategy<B: DocReBackend, O: Objective<B>> {
-    /// The loop at its start.
-    pub(super) start: TrainingLoop<B, O>,
+/// A training loop as a strategy of Burn's training; `R` is its result.
+pub(super) struct Strategy<B: DocReBackend, O: Objective<B>, R> {
+    /// The loop.
+    pub(super) train: Box<dyn Fn(&mut StageLearner<B, O>) -> R>,
     /// The devices; the first one has the optimizer.
     pub(super) devices: Vec<B::Device>,
-    /// Receives the result of the loop.
-    pub(super) end: Arc<Mutex<Option<Result<StageEnd>>>>,
+    /// Receives the result of the loop, which Burn has no place for.
+    pub(super) result: Arc<Mutex<Option<R>>>,
 }
 
-impl<B: DocReBackend, O: Objective<B>> SupervisedLearningStrategy<Components<B, O>>
-    for Strategy<B, O>
+impl<B: DocReBackend, O: Objective<B>, R> SupervisedLearningStrategy<Components<B, O>>
+    for Strategy<B, O, R>
 {
     fn fit(
         &self,
@@ -162,8 +161,8 @@ impl<B: DocReBackend, O: Objective<B>> SupervisedLearningStrategy<Components<B, 
             store: components.event_store,
             valid,
         };
-        let end = self.start.clone().run(&mut learner);
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+        let result = (self.train)(&mut learner);
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         (learner.learner.model(), learner.processor)
     }
 }
@@ -305,16 +304,21 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
         &mut self,
         epoch: &Progress,
         failure: &Failure,
-        go_on: Box<dyn FnMut(Progress) -> bool + Send>,
+        mut go_on: Box<dyn FnMut(Progress) -> bool + Send>,
     ) -> Result<Option<Vec<f64>>> {
         let module = self.learner.model().valid();
-        let mut requests = self.valid.iter();
-        let request = requests.next().context("the dev set is missing")?;
+        let request = self.valid.iter().next().context("the dev set is missing")?;
+        let evaluated = Arc::new(Mutex::new(Progress::new(0, 0)));
+        let seen = evaluated.clone();
+        let go_on = Box::new(move |progress: Progress| {
+            *seen.lock().unwrap_or_else(PoisonError::into_inner) = progress.clone();
+            go_on(progress)
+        });
         let item = module.step(DevRequest { go_on, ..request });
         failure.check()?;
         if item.0.is_some() {
-            let done =
-                TrainingItem::new(item.clone(), requests.progress(), epoch.clone(), None, None);
+            let evaluated = evaluated.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let done = TrainingItem::new(item.clone(), evaluated, epoch.clone(), None, None);
             self.processor.process_valid(LearnerEvent::ProcessedItem(done));
             self.processor.process_valid(LearnerEvent::EndEpoch(epoch.items_processed));
         }

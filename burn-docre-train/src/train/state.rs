@@ -98,8 +98,17 @@ impl TrainingState {
         }
     }
 
-    /// Ends the epoch in progress; `is_best` marks it as the best so far.
-    pub fn end_epoch(&mut self, epoch: usize, dev: DevMetrics, is_best: bool) {
+    /// Whether `dev` has a higher value of the metric `deciding` than every epoch before.
+    pub fn is_best(&self, dev: &DevMetrics, deciding: &str) -> bool {
+        let best = self.best().and_then(|best| best.dev.get(deciding));
+        best.is_none_or(|best| dev.get(deciding).is_some_and(|value| value > best))
+    }
+
+    /// Ends the epoch in progress; the metric `deciding` says whether it is the best so far.
+    pub fn end_epoch(&mut self, epoch: usize, dev: DevMetrics, deciding: &str) {
+        if self.is_best(&dev, deciding) {
+            self.best_epoch = Some(epoch);
+        }
         let mut means: BTreeMap<String, f64> = std::mem::take(&mut self.losses)
             .into_iter()
             .map(|(name, sum)| (name, sum.mean()))
@@ -107,9 +116,6 @@ impl TrainingState {
         let loss = means.remove(&metric_key(LOSS)).unwrap_or(0.0);
         let parts = if means.len() > 1 { means } else { BTreeMap::new() };
         self.history.push(EpochRecord { epoch, loss, parts, dev });
-        if is_best {
-            self.best_epoch = Some(epoch);
-        }
         self.epochs_done = epoch;
         self.batches_done = 0;
     }
@@ -167,12 +173,15 @@ mod tests {
     /// The state after epochs with these values of the deciding metric.
     fn after(f1_by_epoch: &[f64]) -> TrainingState {
         let mut state = TrainingState::default();
-        let mut best = f64::NEG_INFINITY;
         for (i, &f1) in f1_by_epoch.iter().enumerate() {
-            state.end_epoch(i + 1, DevMetrics::from([("f1".into(), f1)]), f1 > best);
-            best = best.max(f1);
+            state.end_epoch(i + 1, DevMetrics::from([("f1".into(), f1)]), "f1");
         }
         state
+    }
+
+    #[test]
+    fn the_first_of_equal_epochs_is_the_best() {
+        assert_eq!(after(&[0.2, 0.5, 0.5]).best().map(|best| best.epoch), Some(2));
     }
 
     #[test]
@@ -183,7 +192,7 @@ mod tests {
         {
             state.add_step(&StepMetrics { loss, parts: vec![part], learning_rate: 0.1 });
         }
-        state.end_epoch(1, DevMetrics::new(), true);
+        state.end_epoch(1, DevMetrics::new(), "f1");
         let record = state.best().unwrap();
         assert_eq!(record.loss, 2.0);
         assert_eq!(record.parts, BTreeMap::from([("e_step".into(), 4.5), ("m_step".into(), 6.0)]));

@@ -98,11 +98,12 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
         let log = MetricLog::open(&self.directory, &shared.metrics_bytes, &shared.failure)?;
         let screen = Screen::start(self.ui, self.name, &interrupter, state.epochs_done);
         let Some(renderer) = screen.renderer() else { bail!("the screen is closed") };
-        let end = Arc::<Mutex<_>>::default();
+        let result = Arc::<Mutex<_>>::default();
+        let start = self.training_loop(&state, &shared, &renderer);
         let strategy = Strategy {
-            start: self.training_loop(&state, &shared, &renderer),
+            train: Box::new(move |learner| start.clone().run(learner)),
             devices: self.devices.clone(),
-            end: end.clone(),
+            result: result.clone(),
         };
         let mut training = self
             .burn_training(&shared)
@@ -125,8 +126,8 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
         );
         drop(training.launch(learner));
         drop(screen);
-        let end = end.lock().unwrap_or_else(PoisonError::into_inner).take();
-        end.context("the training ended without a result")?
+        let result = result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        result.context("the training ended without a result")?
     }
 
     /// Burn's training with its data and metrics.
@@ -190,7 +191,7 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
 }
 
 /// The loop of a stage.
-pub(super) struct TrainingLoop<B: DocReBackend, O: Objective<B>> {
+struct TrainingLoop<B: DocReBackend, O: Objective<B>> {
     objective: O,
     directory: PathBuf,
     model_directory: PathBuf,
@@ -224,7 +225,7 @@ impl<B: DocReBackend, O: Objective<B>> Clone for TrainingLoop<B, O> {
 
 impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
     /// Trains until the schedule ends, patience runs out, or the stop flag is set.
-    pub(super) fn run(mut self, learner: &mut StageLearner<B, O>) -> Result<StageEnd> {
+    fn run(mut self, learner: &mut StageLearner<B, O>) -> Result<StageEnd> {
         self.state.publish(&self.directory, &self.model_directory)?;
         if let Some(checkpoint) = self.state.checkpoint {
             learner.restore(&self.directory, checkpoint, self.state.epochs_done)?;
@@ -337,15 +338,12 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
         let metrics = self.objective.dev_metrics();
         let dev = by_key(&metrics, values);
         let deciding = metrics.first().context("the objective has no dev metric")?;
-        let score = |record: &EpochRecord| record.dev.get(&metric_key(deciding.name)).copied();
-        let before = self.state.best().and_then(score);
-        let now = values.first().context("the dev evaluation has no metric")?;
-        let is_best = before.is_none_or(|before| *now > before);
-        if is_best {
+        let deciding = metric_key(deciding.name);
+        if self.state.is_best(&dev, &deciding) {
             let pending = pending_model(&self.directory, epoch);
             self.objective.save(&learner.model(), &pending)?;
         }
-        self.state.end_epoch(epoch, dev, is_best);
+        self.state.end_epoch(epoch, dev, &deciding);
         self.save(learner)?;
         self.state.publish(&self.directory, &self.model_directory)?;
         Ok(learner.is_out_of_patience(epoch))

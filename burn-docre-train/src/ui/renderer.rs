@@ -1,4 +1,4 @@
-//! What a stage shows while it trains: Burn's interface on a terminal, otherwise a line every few seconds.
+//! The progress of a stage: Burn's interface on a terminal, otherwise a line every few seconds.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,10 +21,12 @@ use burn::{
 };
 use serde_json::json;
 
-use crate::{
-    cli::LogFormat,
-    ui::{REPORT_INTERVAL, Ui, duration, metric_key, terminal},
+use super::{
+    output::{Ui, duration, metric_key},
+    progress::REPORT_INTERVAL,
+    terminal,
 };
+use crate::cli::LogFormat;
 
 type BoxedRenderer = Box<dyn MetricsRenderer>;
 

@@ -1,53 +1,56 @@
 //! The terminal under Burn's interface: two corrections that Burn 0.21 needs, and the way back.
 //!
-//! Burn puts the terminal into raw mode, where Ctrl-C is an ordinary character, and its drawing thread never sleeps.
+//! Burn puts the terminal into raw mode, where Ctrl-C is an ordinary character, and its drawing thread never sleeps
+//! (upstream #5021).
 
 #[cfg(unix)]
 mod unix {
     use std::{
         fs::File,
-        io::Write,
-        os::fd::{AsRawFd, RawFd},
+        io::{IsTerminal, Stdin, Write},
+        os::fd::{AsFd, BorrowedFd},
         sync::{Mutex, PoisonError},
         time::{Duration, Instant},
     };
 
+    use rustix::termios::{
+        LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    };
+
     /// The terminal's settings before Burn changed them, while its interface is up.
-    static BEFORE: Mutex<Option<libc::termios>> = Mutex::new(None);
+    static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
     /// The terminal that keys come from.
     enum Tty {
-        Stdin,
+        Stdin(Stdin),
         Opened(File),
     }
 
     impl Tty {
         fn open() -> Option<Self> {
-            // SAFETY: `isatty` only looks at a descriptor.
-            if unsafe { libc::isatty(libc::STDIN_FILENO) } == 1 {
-                return Some(Self::Stdin);
+            let stdin = std::io::stdin();
+            if stdin.is_terminal() {
+                return Some(Self::Stdin(stdin));
             }
             File::options().read(true).write(true).open("/dev/tty").ok().map(Self::Opened)
         }
 
-        fn fd(&self) -> RawFd {
+        fn settings(&self) -> Option<Termios> {
+            tcgetattr(self).ok()
+        }
+
+        /// Best effort: a terminal that refuses keeps its settings.
+        fn apply(&self, settings: &Termios) {
+            let _ = tcsetattr(self, OptionalActions::Now, settings);
+        }
+    }
+
+    impl AsFd for Tty {
+        fn as_fd(&self) -> BorrowedFd<'_> {
             match self {
-                Self::Stdin => libc::STDIN_FILENO,
-                Self::Opened(file) => file.as_raw_fd(),
+                Self::Stdin(stdin) => stdin.as_fd(),
+                Self::Opened(file) => file.as_fd(),
             }
-        }
-
-        fn settings(&self) -> Option<libc::termios> {
-            // SAFETY: all-zero bytes are a valid `termios`, and `tcgetattr` fills it.
-            let mut settings: libc::termios = unsafe { std::mem::zeroed() };
-            // SAFETY: the descriptor is open and `settings` is writable.
-            let status = unsafe { libc::tcgetattr(self.fd(), &mut settings) };
-            (status == 0).then_some(settings)
-        }
-
-        fn apply(&self, settings: &libc::termios) {
-            // SAFETY: the descriptor is open and `settings` comes from `tcgetattr`.
-            unsafe { libc::tcsetattr(self.fd(), libc::TCSANOW, settings) };
         }
     }
 
@@ -57,17 +60,17 @@ mod unix {
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
-    /// Waits for raw mode, then lets Ctrl-C raise SIGINT again and puts the drawing thread behind all others.
+    /// Waits for raw mode, then lets Ctrl-C raise SIGINT again and gives the drawing thread the lowest priority.
     pub fn after_interface_started() {
         let deadline = Instant::now() + Duration::from_secs(2);
         let Some(tty) = Tty::open() else { return };
         while Instant::now() < deadline {
             match tty.settings() {
-                Some(mut settings) if settings.c_lflag & libc::ICANON == 0 => {
-                    settings.c_lflag |= libc::ISIG;
+                Some(mut settings) if !settings.local_modes.contains(LocalModes::ICANON) => {
+                    settings.local_modes |= LocalModes::ISIG;
                     // Ctrl-Z and Ctrl-\ would leave the terminal in raw mode.
-                    settings.c_cc[libc::VSUSP] = libc::_POSIX_VDISABLE;
-                    settings.c_cc[libc::VQUIT] = libc::_POSIX_VDISABLE;
+                    settings.special_codes[SpecialCodeIndex::VSUSP] = libc::_POSIX_VDISABLE;
+                    settings.special_codes[SpecialCodeIndex::VQUIT] = libc::_POSIX_VDISABLE;
                     tty.apply(&settings);
                     break;
                 }
@@ -79,7 +82,7 @@ mod unix {
         lower_drawing_thread();
     }
 
-    /// Burn's interface has given the terminal back.
+    /// Forgets the settings once Burn's interface has given the terminal back.
     pub fn after_interface() {
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -98,14 +101,19 @@ mod unix {
 
     #[cfg(target_os = "linux")]
     fn lower_drawing_thread() {
-        const LOWEST: libc::c_int = 19;
+        use rustix::process::{Pid, setpriority_process};
+
+        const LOWEST: i32 = 19;
         let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return };
         for thread in threads.flatten() {
             let name = std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
-            let id = thread.file_name().to_string_lossy().parse::<libc::id_t>();
-            if let (true, Ok(id)) = (name.trim() == "train-renderer", id) {
-                // SAFETY: plain system call; a thread that is gone gives an error that does not matter.
-                unsafe { libc::setpriority(libc::PRIO_PROCESS, id, LOWEST) };
+            if name.trim() != "train-renderer" {
+                continue;
+            }
+            let id = thread.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
+            if let Some(id) = id {
+                // The thread may have ended.
+                let _ = setpriority_process(Some(id), LOWEST);
             }
         }
     }

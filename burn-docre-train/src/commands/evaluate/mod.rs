@@ -37,7 +37,7 @@ impl From<FrequentSet> for FrequentRelations {
 pub(super) fn run(session: &Session, args: &EvaluateArgs) -> Result<()> {
     let text = evaluate(session, args, |message| session.ui.note(message))?;
     match session.ui.results(&text) {
-        // Whoever reads has seen enough.
+        // The reader of the pipe has closed it.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         result => result,
     }
@@ -48,7 +48,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// What `docre evaluate` prints; `note` hears what the reader should know beside it.
+/// The text that `docre evaluate` prints; `note` receives remarks.
 fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) -> Result<String> {
     let vocab = read_vocab(args.relations.as_deref())?;
     let gold = documents(session, &args.gold, &vocab)?.collect::<Result<Vec<_>>>()?;

@@ -14,7 +14,7 @@ use burn_docre::{
     text::encoded::EncodedDocument,
 };
 
-use super::{RelationBatch, RelationObjective};
+use super::relation::{RelationBatch, RelationObjective};
 use crate::train::objective::{DevMetric, Loss, Objective, Step};
 
 /// Minimises `relation_weight · relation loss + weight · distillation loss`.

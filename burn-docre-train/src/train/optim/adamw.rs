@@ -12,11 +12,11 @@ use burn_docre::ops::{self, AdamWStep, AdamWTensors, DocReBackend};
 pub struct AdamW {
     pub(super) epsilon: f64,
     pub(super) weight_decay: f64,
-    /// What the gradient is multiplied by first, to clip it.
+    /// The factor that clips the gradient.
     pub(super) grad_scale: f64,
 }
 
-/// What AdamW remembers of a parameter.
+/// AdamW's state of a parameter.
 #[derive(Record, Clone)]
 pub struct AdamWState<B: Backend, const D: usize> {
     time: usize,

@@ -10,7 +10,7 @@ use burn::{
 };
 use burn_docre::ops::{self, DocReBackend};
 
-/// What all gradients are multiplied by, so that their joint norm is at most `max_norm`; `None` where they have none.
+/// The factor that brings the joint norm of all gradients to at most `max_norm`; `None` if the norm is not finite.
 pub(super) fn clipping_factor<M, B>(
     module: &M,
     grads: &GradientsParams,

@@ -296,7 +296,7 @@ mod tests {
         dispatch(None, 0, Task(check)).unwrap();
     }
 
-    /// What the tests look at, computed on some backend.
+    /// The values that the tests check.
     struct Checks {
         count: ParameterCount,
         /// Of the gradients, for two limits.

@@ -1,0 +1,111 @@
+//! The parts of a run that its stages share, and the checks before it starts.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use burn_docre::{
+    backend::{self, BackendTask},
+    io::model_directory,
+    nn::precision::Precision,
+    ops::DocReBackend,
+};
+
+use crate::{
+    config::{RunConfig, Stage, StageConfig},
+    run::{corpora::Corpora, directory::RunDir, manifest::Placement},
+    session::Session,
+    train::state::TrainingState,
+};
+
+/// The parts of a run that its stages share.
+pub(super) struct Context<'a> {
+    /// The session, on the run's backend.
+    pub(super) session: Session<'a>,
+    /// The configuration.
+    pub(super) config: RunConfig,
+    /// The directory of the results.
+    pub(super) directory: RunDir,
+    /// The documents.
+    pub(super) corpora: Corpora,
+    /// The numbers of the devices that train together, at least one.
+    pub(super) devices: Vec<usize>,
+}
+
+impl Context<'_> {
+    /// The devices that train together; `first` is the first of them.
+    pub(super) fn devices<B: DocReBackend>(&self, first: &B::Device) -> Result<Vec<B::Device>> {
+        let kind = self.session.backend_kind()?;
+        let others =
+            self.devices[1..].iter().map(|&number| Ok(backend::device::<B>(kind, number)?));
+        std::iter::once(Ok(first.clone())).chain(others).collect()
+    }
+
+    /// The model directory of a finished stage.
+    pub(super) fn finished_model(&self, stage: &str) -> Result<PathBuf> {
+        let directory = self.directory.model(stage);
+        let state = TrainingState::load(&self.directory.stage(stage))?;
+        ensure!(
+            state.finished && model_directory::is_complete(&directory),
+            "the stage `{stage}` is not finished in {}; run it first",
+            self.directory.root().display()
+        );
+        Ok(directory)
+    }
+}
+
+/// The stage of this name in the configuration's plan.
+pub(super) fn named_stage(config: &RunConfig, name: &str) -> Result<&'static Stage> {
+    let plan = config.plan.plan();
+    plan.stage(name).with_context(|| {
+        format!("the plan `{}` has no stage {name:?}; it has {}", plan.name, plan.stage_names())
+    })
+}
+
+pub(super) fn stage_config<'a>(config: &'a RunConfig, stage: &Stage) -> Result<&'a StageConfig> {
+    let section = config.stages.get(stage.name);
+    section.with_context(|| format!("the configuration has no `stages.{}`", stage.name))
+}
+
+/// The backend and devices of a run: the session's request, else those before a resume, else the configuration's.
+pub(super) fn placement(
+    session: &Session,
+    config: &RunConfig,
+    before: Option<&Placement>,
+) -> Result<Placement> {
+    let backend = match (session.backend, before) {
+        (None, Some(before)) => before.backend,
+        _ => session.backend_kind()?,
+    };
+    let devices = match (session.device, before, &config.compute.devices[..]) {
+        (Some(number), ..) => vec![number],
+        (None, Some(before), _) => before.devices.clone(),
+        (None, None, []) => vec![0],
+        (None, None, numbers) => numbers.to_vec(),
+    };
+    Ok(Placement { backend, devices })
+}
+
+/// Checks that every device exists and computes in `precision`.
+pub(super) fn check_devices(
+    session: &Session,
+    devices: &[usize],
+    precision: Precision,
+) -> Result<()> {
+    for &device in devices {
+        session.dispatch_on(device, CheckDevice { session, precision })?;
+    }
+    Ok(())
+}
+
+struct CheckDevice<'a> {
+    session: &'a Session<'a>,
+    precision: Precision,
+}
+
+impl BackendTask for CheckDevice<'_> {
+    type Output = Result<()>;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
+        self.session.check_precision::<B>(self.precision, &device)
+    }
+}

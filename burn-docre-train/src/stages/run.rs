@@ -1,0 +1,153 @@
+//! A run, from its options to its results.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use burn_docre::{backend::BackendTask, ops::DocReBackend};
+
+use super::{
+    context::{Context, check_devices, named_stage, placement, stage_config},
+    fit, label,
+};
+use crate::{
+    config::{Corpus, Need, RunConfig, Stage},
+    run::{
+        corpora::{self, Corpora},
+        directory::{Mode, RunDir},
+    },
+    session::Session,
+    ui::table::Table,
+};
+
+/// The stages that a run trains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// All stages of the plan in order; soft labels are made when a stage needs them.
+    Plan,
+    /// The stage of this name; everything that it needs must exist.
+    Stage(String),
+}
+
+impl Selection {
+    fn stages(&self, config: &RunConfig) -> Result<Vec<&'static Stage>> {
+        match self {
+            Self::Plan => Ok(config.plan.plan().stages.iter().collect()),
+            Self::Stage(name) => Ok(vec![named_stage(config, name)?]),
+        }
+    }
+}
+
+/// Everything that starts or resumes a run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The configuration.
+    pub config: RunConfig,
+    /// The directory of the results.
+    pub directory: PathBuf,
+    /// Whether a started run is continued.
+    pub mode: Mode,
+    /// The stages to train.
+    pub selection: Selection,
+}
+
+/// One run with its documents, locked in its directory.
+pub struct Run<'a> {
+    context: Context<'a>,
+    selection: Selection,
+}
+
+impl<'a> Run<'a> {
+    /// Checks the options, locks the directory, and reads and encodes the documents.
+    ///
+    /// # Errors
+    /// If an option is invalid, the directory belongs to another run, or an input cannot be read. The directory then stays
+    /// as it was.
+    pub fn open(session: &Session<'a>, options: RunOptions) -> Result<Self> {
+        let RunOptions { config, directory: root, mode, selection } = options;
+        let stages = selection.stages(&config)?;
+        for stage in &stages {
+            stage_config(&config, stage)?;
+        }
+        let before = RunDir::placement(&root, mode)?;
+        let placement = placement(session, &config, before.as_ref())?;
+        let session = Session { backend: Some(placement.backend), ..*session };
+        check_devices(&session, &placement.devices, config.compute.precision)?;
+        let directory = RunDir::open(&root, mode)?;
+        let inputs = directory.check(&config, &placement)?;
+        let corpora = Corpora::load(&config, &corpora_of(&stages), session.ui, session.stop)?;
+        if let Some(before) = before.filter(|before| before.backend != placement.backend) {
+            let (from, to) = (before.backend, placement.backend);
+            session.ui.note(&format!("the run was on {from} so far, and goes on on {to}"));
+        }
+        directory.start(&config, inputs, &placement)?;
+        corpora::write_synthetic(&config, &directory.root().join("data"))?;
+        let context = Context { session, config, directory, corpora, devices: placement.devices };
+        Ok(Self { context, selection })
+    }
+
+    /// Trains the selected stages; finished ones are skipped.
+    ///
+    /// # Errors
+    /// [`Stopped`](crate::ui::signals::Stopped) if the session's flag was set, else the first failure.
+    pub fn train(&self) -> Result<()> {
+        let context = &self.context;
+        context.session.dispatch_on(context.devices[0], TrainStages(self))
+    }
+
+    /// The dev scores of the finished stages in per cent, one row for each stage.
+    ///
+    /// # Errors
+    /// If `results.json` cannot be read.
+    pub fn results_table(&self) -> Result<String> {
+        let results = self.context.directory.results()?;
+        let plan = self.context.config.plan.plan();
+        let mut table = Table::new().with_min_widths(&[22, 8, 8]);
+        let titles = plan.columns.iter().map(|column| column.title.to_string());
+        table.row(std::iter::once(String::new()).chain(titles));
+        for stage in plan.stages {
+            let Some(scores) = results.get(stage.name) else { continue };
+            let cells = plan.columns.iter().map(|column| {
+                let score = scores.get(column.metric);
+                score.map_or("-".into(), |score| format!("{:.2}", 100.0 * score))
+            });
+            table.row(std::iter::once(stage.title.to_string()).chain(cells));
+        }
+        Ok(table.to_string())
+    }
+}
+
+struct TrainStages<'a>(&'a Run<'a>);
+
+impl BackendTask for TrainStages<'_> {
+    type Output = Result<()>;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
+        let Run { context, selection } = self.0;
+        for stage in selection.stages(&context.config)? {
+            if *selection == Selection::Plan {
+                make_needs::<B>(context, stage, &device)?;
+            }
+            fit::fit::<B>(context, stage, &device)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes what `stage` needs besides the stages before it.
+fn make_needs<B: DocReBackend>(context: &Context, stage: &Stage, device: &B::Device) -> Result<()> {
+    let distils = stage_config(&context.config, stage)?.distillation().is_some();
+    for need in stage.needs {
+        match need {
+            Need::SoftLabels { teacher } if distils => {
+                label::make_labels::<B>(context, teacher, device)?;
+            }
+            Need::SoftLabels { .. } | Need::Stage(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The corpora that the stages train on.
+fn corpora_of(stages: &[&Stage]) -> Vec<Corpus> {
+    stages.iter().map(|stage| stage.documents).collect()
+}
