@@ -283,7 +283,7 @@ mod tests {
             ("encoder.scratch.heads=3", "multiple of `heads`"),
             ("encoder.pretrained=some dir/minilm", "exactly one of `pretrained` and `scratch`"),
             ("stages.student.distillation.weight=0.0", "`distillation.weight` must be positive"),
-            ("stages.student.distillation.kind=none", "`weight`"),
+            ("stages.student.distillation.kind=none", "has no effect where `kind` is"),
             ("data.train=x.json", "replaces all files"),
             ("stages.teacher.distillation={ kind = \"none\" }", "`stages.student` only"),
         ] {

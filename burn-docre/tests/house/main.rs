@@ -4,6 +4,7 @@ mod modules;
 mod tokens;
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -220,6 +221,24 @@ fn each_crate_has_the_licence_of_the_repository() {
     for folder in ["burn-docre", "burn-docre-train"] {
         assert_eq!(licence(folder), licence("."), "{folder}");
     }
+}
+
+#[test]
+fn the_architecture_page_gives_the_reason_for_exactly_the_dependencies() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |file: &str| fs::read_to_string(root.join(file)).expect(file);
+    let (manifest, page) = (read("Cargo.toml"), read("ARCHITECTURE.md"));
+    let table = manifest.split("[workspace.dependencies]").nth(1).expect("the dependencies");
+    let lines = table.lines().skip(1).take_while(|line| !line.starts_with('['));
+    let names = lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    let used: BTreeSet<&str> = names.filter(|name| *name != "burn-docre").collect();
+
+    let section = page.split("## Dependencies\n").nth(1).expect("the section");
+    let cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let names = cells.flat_map(|cell| cell.split(['`', ',', ' ']));
+    let given: BTreeSet<&str> =
+        names.filter(|name| !name.is_empty() && !name.starts_with('=')).collect();
+    assert_eq!(used, given);
 }
 
 /// The Markdown pages of the repository.
