@@ -15,14 +15,14 @@ use burn::{
     train::TrainStep,
 };
 use burn_docre::{
-    backend::{BackendKind, BackendTask, DeviceInfo},
+    BackendTask, DocReBackend,
+    backend::{BackendKind, DeviceInfo},
     batch::DocReBatch,
     eval::Scorer,
     inference::{DocumentLogits, Inference},
     io::soft_labels::{Shard, SoftLabelWriter},
     loss::RelationLoss,
     nn::precision::Precision,
-    ops::DocReBackend,
     text::encoded::{EncodedDocument, encode_all},
 };
 
@@ -140,7 +140,7 @@ impl Measure<'_> {
             is_steady: are_steady(&passes),
             samples,
             matmul_peak_flops: peaks[peaks.len() / 2],
-            threads: match B::has_host_loops(device) {
+            threads: match B::runs_on_processor(device) {
                 true => B::n_threads(device),
                 false => std::thread::available_parallelism().map_or(1, usize::from),
             },
@@ -233,7 +233,7 @@ fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
 
 /// The most memory that the work has held so far.
 fn memory_held<B: DocReBackend>(device: &B::Device) -> Option<u64> {
-    match B::has_host_loops(device) {
+    match B::runs_on_processor(device) {
         true => crate::memory::peak(),
         false => B::memory_held(device),
     }

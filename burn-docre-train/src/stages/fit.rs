@@ -5,10 +5,10 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context, Result, ensure};
 use burn::{backend::Autodiff, tensor::backend::Backend};
 use burn_docre::{
+    DocReBackend,
     encoder::pretrained::load_pretrained,
     io::model_directory::{self, ModelParts},
     model::DocReModel,
-    ops::DocReBackend,
     text::encoded::EncodedDocument,
 };
 

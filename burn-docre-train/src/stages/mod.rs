@@ -8,10 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use burn_docre::{
-    backend::{self, BackendTask},
-    io::model_directory,
-    nn::precision::Precision,
-    ops::DocReBackend,
+    BackendTask, DocReBackend, backend, io::model_directory, nn::precision::Precision,
 };
 
 use crate::{

@@ -23,7 +23,7 @@ pub use kd_docre::{KdDocre, KdDocreConfig};
 pub use observer::{Intermediates, Observer};
 pub use system::{RelationModule, SystemConfig};
 
-use crate::{batch::DocReBatch, encoder::Encoder, ops::DocReBackend};
+use crate::{DocReBackend, batch::DocReBatch, encoder::Encoder};
 
 /// A document-level relation extraction model.
 #[derive(Module, Debug)]

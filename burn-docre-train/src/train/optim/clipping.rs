@@ -8,7 +8,7 @@ use burn::{
         backend::{AutodiffBackend, Backend},
     },
 };
-use burn_docre::ops::{self, DocReBackend};
+use burn_docre::{DocReBackend, ops};
 
 /// What all gradients are multiplied by, so that their joint norm is at most `max_norm`; `None` where they have none.
 pub(super) fn clipping_factor<M, B>(
