@@ -2,9 +2,7 @@
 
 use anyhow::{Context, Result};
 use burn_docre::{
-    backend::{BackendKind, BackendTask, dispatch},
-    nn::precision::Precision,
-    ops::DocReBackend,
+    BackendTask, DocReBackend, backend::BackendKind, dispatch, nn::precision::Precision,
 };
 
 use crate::ui::{Ui, signals::StopFlag};

@@ -11,10 +11,7 @@ use burn::{
     nn::{Linear, LinearConfig},
     tensor::{ElementConversion, Tensor, TensorData, backend::Backend},
 };
-use burn_docre::{
-    backend::{BackendTask, dispatch},
-    ops::DocReBackend,
-};
+use burn_docre::{BackendTask, DocReBackend, dispatch};
 use burn_docre_train::{
     cli::LogFormat,
     config::StageConfig,

@@ -195,6 +195,22 @@ fn document_place(path: &Option<PathBuf>, index: &Option<usize>, title: &Option<
     }
 }
 
+/// A name that is none of the known ones.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown {kind} `{name}`; known are {known}")]
+pub struct UnknownName {
+    kind: &'static str,
+    name: String,
+    known: String,
+}
+
+impl UnknownName {
+    /// An error of `name`, which should name a thing of this kind: `"backend"`, `"precision"`, ….
+    pub(crate) fn new(kind: &'static str, name: &str, known: &[&str]) -> Self {
+        Self { kind, name: name.to_owned(), known: known.join(", ") }
+    }
+}
+
 /// The messages of an error and its causes, for the tests.
 #[cfg(test)]
 pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {

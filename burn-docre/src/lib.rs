@@ -38,8 +38,8 @@
 //! devices, and [`dispatch`] runs generic code on one of them.
 //!
 //! Models are generic over [`DocReBackend`], which this crate implements for the backends above. A crate outside can
-//! implement it for a type of its own that is a Burn [`Backend`](burn::tensor::backend::Backend); the methods have
-//! default bodies. It cannot implement it for a backend of a third crate, such as NdArray or Candle, because of the
+//! implement its two halves, [`backend::DeviceBackend`] and [`ops::DocReOps`], for a type of its own that is a Burn
+//! [`Backend`](burn::tensor::backend::Backend); all methods have default bodies. It cannot implement it for a backend of a third crate, such as NdArray or Candle, because of the
 //! orphan rule: neither the trait nor the type is its own. Such a backend needs a feature in this crate. `Extractor`
 //! and `dispatch` reach only the backends of this crate; a backend of one's own is used through [`Inference`].
 //!
@@ -70,16 +70,17 @@ pub mod nn;
 pub mod ops;
 #[doc(hidden)]
 pub mod pair;
+mod runtime;
 pub mod text;
 
-pub use backend::{BackendKind, BackendTask, dispatch};
+pub use backend::BackendKind;
 pub use data::document::{Document, Entity, EntityPair, Mention, RelationFact};
 pub use data::relation::RelationVocab;
 pub use error::{Error, Result};
 pub use inference::{Device, ExtractedRelation, Extractor, Inference};
 pub use io::model_directory::ModelBytes;
 pub use nn::precision::Precision;
-pub use ops::DocReBackend;
+pub use runtime::{BackendTask, DocReBackend, dispatch};
 
 /// Compiles the Rust code of the project's README.
 #[cfg(doctest)]

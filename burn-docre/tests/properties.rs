@@ -12,13 +12,13 @@ use burn::{
     tensor::{Tensor, backend::AutodiffBackend},
 };
 use burn_docre::{
-    backend::{BackendTask, dispatch},
+    BackendTask, DocReBackend,
     batch::DocReBatch,
+    dispatch,
     encoder::EncoderConfig,
     inference::Inference,
     model::{DocReModel, Intermediates, ModelConfig},
-    nn::precision::{Precision, with_precision},
-    ops::DocReBackend,
+    nn::{precision::Precision, rounding::with_precision},
     text::encoded::EncodedDocument,
 };
 use common::{config, document, documents, every_system};

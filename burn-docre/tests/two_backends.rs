@@ -11,11 +11,8 @@ use std::path::Path;
 use burn::module::{AutodiffModule, Module};
 use burn_autodiff::Autodiff;
 use burn_docre::{
-    backend::{BackendKind, BackendTask, dispatch},
-    batch::DocReBatch,
-    io::weights,
+    BackendTask, DocReBackend, backend::BackendKind, batch::DocReBatch, dispatch, io::weights,
     model::ModelConfig,
-    ops::DocReBackend,
 };
 use common::documents;
 

@@ -15,14 +15,14 @@ use burn::{
     train::TrainStep,
 };
 use burn_docre::{
-    backend::{BackendKind, BackendTask, DeviceInfo},
+    BackendTask, DocReBackend,
+    backend::{BackendKind, DeviceInfo},
     batch::DocReBatch,
     eval::Scorer,
     inference::{DocumentLogits, Inference},
     io::soft_labels::{Shard, SoftLabelWriter},
     loss::RelationLoss,
     nn::precision::Precision,
-    ops::DocReBackend,
     text::encoded::{EncodedDocument, encode_all},
 };
 
@@ -140,7 +140,7 @@ impl Measure<'_> {
             is_steady: are_steady(&passes),
             samples,
             matmul_peak_flops: peaks[peaks.len() / 2],
-            threads: if B::has_host_loops(device) {
+            threads: if B::runs_on_processor(device) {
                 B::n_threads(device)
             } else {
                 std::thread::available_parallelism().map_or(1, usize::from)
@@ -234,7 +234,7 @@ fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
 
 /// The peak memory of the work so far in bytes.
 fn memory_held<B: DocReBackend>(device: &B::Device) -> Option<u64> {
-    if B::has_host_loops(device) { crate::memory::peak() } else { B::memory_held(device) }
+    if B::runs_on_processor(device) { crate::memory::peak() } else { B::memory_held(device) }
 }
 
 /// Words to index tensors on the device.

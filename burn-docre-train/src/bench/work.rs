@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use burn_docre::{
+    DocReBackend,
     data::{
         docred::{DocRedReader, Labels},
         document::{Document, Entity, EntityPair, Mention, RelationFact},
@@ -13,8 +14,7 @@ use burn_docre::{
     inference::Inference,
     io::{atomic_file::write_atomically, model_directory::ModelParts},
     model::{DecodingConfig, DocReModel, DocumentSize, KdDocreConfig, ModelConfig, SystemConfig},
-    nn::precision::with_precision,
-    ops::DocReBackend,
+    nn::rounding::with_precision,
     pair::{PairMixerConfig, mixer::AxialStackConfig},
     text::{
         encoded::{EncodedDocument, encode_all},

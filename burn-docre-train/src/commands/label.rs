@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use burn_docre::{
-    backend::BackendTask,
+    BackendTask, DocReBackend,
     data::docred::{DocRedReader, Labels},
     io::soft_labels::{Shard, SoftLabelStore},
-    ops::DocReBackend,
     text::encoded::EncodedDocument,
 };
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 use burn_docre::{
-    backend::BackendTask,
+    BackendTask, DocReBackend,
     data::{
         docred::{DocRedReader, Labels},
         relation::RelationVocab,
@@ -16,8 +16,7 @@ use burn_docre::{
     },
     inference::{DocumentLogits, Inference, decode::Prediction},
     io::{atomic_file::write_atomically, model_directory::ModelParts},
-    nn::precision::with_precision,
-    ops::DocReBackend,
+    nn::rounding::with_precision,
     text::encoded::EncodedDocument,
 };
 use serde_json::json;

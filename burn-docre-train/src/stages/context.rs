@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use burn_docre::{
-    backend::{self, BackendTask},
-    io::model_directory,
-    nn::precision::Precision,
-    ops::DocReBackend,
+    BackendTask, DocReBackend, backend, io::model_directory, nn::precision::Precision,
 };
 
 use crate::{

@@ -8,7 +8,7 @@ use burn::{
     data::dataloader::{DataLoader, Progress},
     module::AutodiffModule,
 };
-use burn_docre::{backend::BackendTask, ops::DocReBackend, text::encoded::EncodedDocument};
+use burn_docre::{BackendTask, DocReBackend, text::encoded::EncodedDocument};
 
 use super::{
     context::{check_devices, named_stage, placement, stage_config},

@@ -5,10 +5,10 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context as _, Result, ensure};
 use burn::{backend::Autodiff, tensor::backend::Backend};
 use burn_docre::{
+    DocReBackend,
     encoder::pretrained::load_pretrained,
     io::model_directory::{self, ModelParts},
     model::DocReModel,
-    ops::DocReBackend,
     text::encoded::EncodedDocument,
 };
 
@@ -224,7 +224,7 @@ mod tests {
         optim::{GradientsParams, Optimizer},
         tensor::Tensor,
     };
-    use burn_docre::backend::{BackendTask, dispatch};
+    use burn_docre::{BackendTask, dispatch};
     use hashbrown::HashMap;
 
     use super::*;

@@ -4,13 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
 use burn_docre::{
+    DocReBackend,
     inference::{DocumentLogits, Inference},
     io::{
         model_directory::{self, ModelParts},
         soft_labels::{Digest, Shard, SoftLabelStore, SoftLabelWriter},
     },
-    nn::precision::{Precision, with_precision},
-    ops::DocReBackend,
+    nn::{precision::Precision, rounding::with_precision},
     text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
 };
 

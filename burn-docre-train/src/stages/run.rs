@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use burn_docre::{backend::BackendTask, ops::DocReBackend};
+use burn_docre::{BackendTask, DocReBackend};
 
 use super::{
     context::{Context, check_devices, named_stage, placement, stage_config},

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use burn::data::dataloader::Progress;
 use burn_docre::{
-    Error, Result,
+    DocReBackend, Error, Result,
     data::document::RelationFact,
     eval::{PredictionSet, Scorer},
     inference::Inference,
-    ops::DocReBackend,
     text::encoded::EncodedDocument,
 };
 

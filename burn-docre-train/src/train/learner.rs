@@ -32,7 +32,7 @@ use burn::{
         train::{MultiDevicesTrainStep, MultiTrainOutput},
     },
 };
-use burn_docre::{nn::dropout, ops::DocReBackend};
+use burn_docre::{DocReBackend, nn::dropout};
 use hashbrown::HashSet;
 
 use super::{

@@ -10,7 +10,7 @@ use burn::{
     data::dataloader::{DataLoader, DataLoaderIterator, Progress},
     tensor::backend::Backend,
 };
-use burn_docre::ops::DocReBackend;
+use burn_docre::DocReBackend;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 

@@ -14,7 +14,7 @@ use burn::{
     module::{AutodiffModule, Module, ModuleDisplay, ModuleVisitor},
     tensor::{ElementConversion, Tensor, backend::Backend},
 };
-use burn_docre::ops::DocReBackend;
+use burn_docre::DocReBackend;
 
 /// Everything that a stage minimises and measures.
 ///

@@ -16,7 +16,7 @@ use burn::{
         metric::store::{Aggregate, EventStoreClient, Split},
     },
 };
-use burn_docre::ops::DocReBackend;
+use burn_docre::DocReBackend;
 
 use super::{
     checkpoint::{AtomicRecorder, KeepTwo},

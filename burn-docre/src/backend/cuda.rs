@@ -2,37 +2,40 @@
 
 use burn_cuda::{Cuda, CudaDevice};
 
-use super::{DeviceInfo, nvidia};
-use crate::ops::DocReBackend;
+use super::{
+    device::{DeviceBackend, DeviceInfo, FoundDevices, StartError},
+    nvidia, pool,
+};
 
-impl DocReBackend for Cuda {
-    fn find_devices() -> Result<Vec<(CudaDevice, DeviceInfo)>, String> {
-        // Burn panics where the libraries or the driver are missing, so they are looked for first.
-        // SAFETY: these load the libraries as any use of CUDA does.
+impl DeviceBackend for Cuda {
+    fn find_devices() -> FoundDevices<Self> {
+        // Burn panics without the libraries or the driver, so check first.
+        // SAFETY: this loads the libraries as any use of CUDA does.
         let (has_driver, has_compiler) = unsafe {
             (cudarc::driver::sys::is_culib_present(), cudarc::nvrtc::sys::is_culib_present())
         };
         if !has_driver {
-            return Err("no NVIDIA driver: libcuda.so.1 is not found on this machine".into());
+            return Err(StartError::new(
+                "no NVIDIA driver: libcuda.so.1 is not found on this machine",
+            ));
         }
         if !has_compiler {
-            return Err(
+            return Err(StartError::new(
                 "CUDA's run-time compiler libnvrtc is not found; install the CUDA toolkit \
-                        or put the library's folder into LD_LIBRARY_PATH"
-                    .into(),
-            );
+                        or put the library's folder into LD_LIBRARY_PATH",
+            ));
         }
-        // A path that a variable names is not looked at by CubeCL until it compiles.
+        // CubeCL does not check a path from the environment before it compiles a kernel.
         let toolkit = cubecl::cuda::install::cuda_path();
         if !toolkit.is_some_and(|path| path.join("include/cuda_fp16.h").exists()) {
-            return Err(
+            return Err(StartError::new(
                 "CUDA's headers are not found; install the CUDA toolkit, or set CUDA_PATH to the \
-                        folder that has them in `include`"
-                    .into(),
-            );
+                        folder that has them in `include`",
+            ));
         }
-        let devices = nvidia::devices();
-        let devices = devices.map_err(|error| format!("the NVIDIA driver does not start: {error}"));
+        let devices = nvidia::devices().map_err(|error| {
+            StartError::new("the NVIDIA driver does not start").with_source(error)
+        });
         let compiler = compiler_version();
         let with_compiler = |(ordinal, info): (usize, DeviceInfo)| {
             let drivers = format!("{}, {compiler}", info.drivers);
@@ -42,13 +45,13 @@ impl DocReBackend for Cuda {
     }
 
     fn memory_held(device: &CudaDevice) -> Option<u64> {
-        super::pool_size::<cubecl::cuda::CudaRuntime>(device)
+        pool::size::<cubecl::cuda::CudaRuntime>(device)
     }
 }
 
 fn compiler_version() -> String {
     let (mut major, mut minor) = (0, 0);
-    // SAFETY: the library writes one number to where each pointer points.
+    // SAFETY: the library writes one integer through each pointer.
     let outcome = unsafe { cudarc::nvrtc::sys::nvrtcVersion(&mut major, &mut minor) };
     match outcome.result() {
         Ok(()) => format!("NVRTC {major}.{minor}"),

@@ -1,25 +1,82 @@
-//! Which backends this build has, what they find on this machine, and how a run picks one. The only file that asks `cfg`
-//! about a backend.
+//! The backends of the build, their devices and threads.
+//!
+//! No other file outside `ops` asks `cfg` about a backend.
 
 use std::{fmt, str::FromStr};
 
-use crate::{Error, Result, ops::DocReBackend};
+use crate::{Error, Result, error::UnknownName};
 
+mod autodiff;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod device;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(any(feature = "cuda", feature = "tch"))]
 mod nvidia;
+#[cfg(any(feature = "cuda", feature = "wgpu", feature = "vulkan", feature = "metal"))]
+mod pool;
+mod processor;
 #[cfg(feature = "tch")]
 mod tch;
+#[cfg(any(feature = "flex", feature = "tch"))]
+mod threads;
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
 mod wgpu;
 
-/// The backends that the project knows, compiled in or not.
+pub use device::{DeviceBackend, DeviceInfo, FoundDevices, StartError};
+pub use processor::processor;
+
+/// Evaluates `$body`, a [`Result`], with `$B` as the type of the backend `$kind`.
+///
+/// A backend that is not in the build is an error.
+macro_rules! on_backend {
+    ($kind:expr, $B:ident => $body:expr) => {
+        match $kind {
+            #[cfg(feature = "flex")]
+            $crate::backend::BackendKind::Flex => {
+                type $B = burn_flex::Flex;
+                $body
+            }
+            #[cfg(feature = "tch")]
+            $crate::backend::BackendKind::Tch => {
+                type $B = burn_tch::LibTorch;
+                $body
+            }
+            #[cfg(feature = "cuda")]
+            $crate::backend::BackendKind::Cuda => {
+                type $B = burn_cuda::Cuda;
+                $body
+            }
+            #[cfg(feature = "vulkan")]
+            $crate::backend::BackendKind::Vulkan => {
+                type $B = burn_wgpu::Vulkan;
+                $body
+            }
+            #[cfg(feature = "metal")]
+            $crate::backend::BackendKind::Metal => {
+                type $B = burn_wgpu::Metal;
+                $body
+            }
+            #[cfg(feature = "wgpu")]
+            $crate::backend::BackendKind::Wgpu => {
+                type $B = burn_wgpu::Wgpu;
+                $body
+            }
+            #[allow(
+                unreachable_patterns,
+                reason = "reachable unless every backend is in the build"
+            )]
+            missing => Err(missing.is_missing()),
+        }
+    };
+}
+pub(crate) use on_backend;
+
+/// The supported backends, whether compiled in or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendKind {
-    /// Pure Rust on the processor; the default.
+    /// Burn's pure Rust on the processor; the default.
     Flex,
     /// libtorch, on the processor or a CUDA device.
     Tch,
@@ -34,11 +91,11 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
-    /// Every kind, in order of preference when a run names none.
+    /// All backends, in the order of preference.
     pub const ALL: [Self; 6] =
         [Self::Flex, Self::Tch, Self::Cuda, Self::Vulkan, Self::Metal, Self::Wgpu];
 
-    /// The kinds that this build contains.
+    /// The backends in this build.
     pub fn compiled() -> Vec<Self> {
         Self::ALL.into_iter().filter(Self::is_compiled).collect()
     }
@@ -52,6 +109,17 @@ impl BackendKind {
             Self::Metal => cfg!(feature = "metal"),
             Self::Wgpu => cfg!(feature = "wgpu"),
         }
+    }
+
+    /// The error of a backend that is not in this build.
+    #[allow(dead_code, reason = "unused if every backend is in the build")]
+    pub(crate) fn is_missing(self) -> Error {
+        let compiled: Vec<_> = Self::compiled().iter().map(Self::name).collect();
+        let reason = format!(
+            "not compiled in; build with `--features {self}` (this build has: {})",
+            compiled.join(", ")
+        );
+        Error::backend(self, reason)
     }
 
     /// The name on the command line and of the cargo feature.
@@ -76,15 +144,15 @@ impl BackendKind {
         cfg!(feature = "vulkan") && *self == Self::Wgpu
     }
 
-    /// The devices found on this machine, in the order of their numbers.
+    /// Finds the devices on this machine, in the order of their numbers.
     ///
     /// # Errors
     /// If the backend is not compiled in or cannot start here.
     pub fn devices(self) -> Result<Vec<DeviceInfo>> {
-        on_backend(self, FindDevices(self))?
+        on_backend!(self, B => infos::<B>(self))
     }
 
-    /// What is known of the device of this number.
+    /// Describes the device of this number.
     ///
     /// # Errors
     /// If the backend is not compiled in, cannot start here, or has no such device.
@@ -100,69 +168,42 @@ impl fmt::Display for BackendKind {
 }
 
 impl FromStr for BackendKind {
-    type Err = String;
+    type Err = UnknownName;
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-            let known = Self::ALL.map(|kind| kind.name()).join(", ");
-            format!("unknown backend `{name}`; known are {known}")
-        })
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| UnknownName::new("backend", name, &Self::ALL.map(|kind| kind.name())))
     }
 }
 
-/// What is known of a device.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeviceInfo {
-    /// What it calls itself.
-    pub name: String,
-    /// What the backend reaches it through, each with its version: libraries, drivers. Empty where it is Burn's own code.
-    pub drivers: String,
-    /// Its memory in bytes, where the backend can say.
-    pub memory: Option<u64>,
+/// Finds device number `number` of the backend `B`, whose kind is `kind`.
+///
+/// # Errors
+/// If the backend cannot start here, or has no such device.
+pub fn device<B: DeviceBackend>(kind: BackendKind, number: usize) -> Result<B::Device> {
+    numbered(kind, number, find_devices::<B>(kind)?).map(|(device, _)| device)
 }
 
-impl fmt::Display for DeviceInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.drivers.as_str() {
-            "" => f.write_str(&self.name),
-            drivers => write!(f, "{}, {drivers}", self.name),
+/// Describes the devices of the backend `B`.
+fn infos<B: DeviceBackend>(kind: BackendKind) -> Result<Vec<DeviceInfo>> {
+    Ok(find_devices::<B>(kind)?.into_iter().map(|(_, info)| info).collect())
+}
+
+/// Finds at least one device.
+fn find_devices<B: DeviceBackend>(kind: BackendKind) -> Result<Vec<(B::Device, DeviceInfo)>> {
+    match B::find_devices() {
+        Ok(found) if found.is_empty() => {
+            Err(Error::backend(kind, "it found no device on this machine"))
+        }
+        Ok(found) => Ok(found),
+        Err(StartError { reason, source: None }) => Err(Error::backend(kind, reason)),
+        Err(StartError { reason, source: Some(cause) }) => {
+            Err(Error::backend(kind, reason).with_source(cause))
         }
     }
 }
 
-/// Work that is written once, generic over the backend, and run on the one that [`dispatch`] picks.
-pub trait BackendTask {
-    /// What the work returns.
-    type Output;
-
-    /// Runs on `B`; training wraps `B` in `Autodiff` itself.
-    fn run<B: DocReBackend>(self, device: B::Device) -> Self::Output;
-}
-
-/// Runs `task` on the backend `kind` (the first compiled one if none is named) and its device number `device`.
-///
-/// # Errors
-/// If the backend is not compiled in, cannot start here, or has no such device.
-pub fn dispatch<T: BackendTask>(
-    kind: Option<BackendKind>,
-    device: usize,
-    task: T,
-) -> Result<T::Output> {
-    let Some(kind) = kind.or_else(|| BackendKind::compiled().first().copied()) else {
-        return Err(Error::config("this build has no backend; build with `--features flex`"));
-    };
-    on_backend(kind, OnDevice { kind, device, task })?
-}
-
-/// Device number `number` of the backend `B`, which errors call `kind`.
-///
-/// # Errors
-/// If the backend cannot start here, or has no such device.
-pub fn device<B: DocReBackend>(kind: BackendKind, number: usize) -> Result<B::Device> {
-    numbered(kind, number, find_devices::<B>(kind)?).map(|(device, _)| device)
-}
-
-/// Number `number` of the devices found, at least one.
+/// Selects a device of those found, of which there is at least one.
 fn numbered<T>(kind: BackendKind, number: usize, found: Vec<T>) -> Result<T> {
     let last = found.len() - 1;
     found.into_iter().nth(number).ok_or_else(|| {
@@ -174,109 +215,16 @@ fn numbered<T>(kind: BackendKind, number: usize, found: Vec<T>) -> Result<T> {
     })
 }
 
-/// The processor, as far as the system describes it.
-pub fn processor() -> DeviceInfo {
-    let line = |file: &str, key: &str| {
-        let text = std::fs::read_to_string(file).ok()?;
-        text.lines().find_map(|line| {
-            line.strip_prefix(key)?.trim().strip_prefix(':').map(str::trim).map(String::from)
-        })
-    };
-    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let model = line("/proc/cpuinfo", "model name").unwrap_or_else(|| "processor".into());
-    let kib = line("/proc/meminfo", "MemTotal")
-        .and_then(|value| value.strip_suffix("kB")?.trim().parse::<u64>().ok());
-    DeviceInfo {
-        name: format!("{model}, {n_threads} threads"),
-        drivers: String::new(),
-        memory: kib.map(|kib| kib << 10),
-    }
-}
-
-/// What CubeCL's memory pool of this thread has taken on a device. It grows as it must and keeps what it has, so after some
-/// work it is the most that the work held.
-#[cfg(any(feature = "cuda", feature = "wgpu", feature = "vulkan", feature = "metal"))]
-fn pool_size<R: cubecl::Runtime>(device: &R::Device) -> Option<u64> {
-    R::client(device).memory_usage().ok().map(|usage| usage.bytes_reserved)
-}
-
-/// At least one device.
-fn find_devices<B: DocReBackend>(kind: BackendKind) -> Result<Vec<(B::Device, DeviceInfo)>> {
-    let found = B::find_devices().and_then(|found| match found.is_empty() {
-        true => Err("it found no device on this machine".into()),
-        false => Ok(found),
-    });
-    found.map_err(|reason| Error::backend(kind, reason))
-}
-
-/// Work that needs the type of a backend but no device.
-trait TypeTask {
-    type Output;
-
-    fn run<B: DocReBackend>(self) -> Self::Output;
-}
-
-struct OnDevice<T> {
-    kind: BackendKind,
-    device: usize,
-    task: T,
-}
-
-impl<T: BackendTask> TypeTask for OnDevice<T> {
-    type Output = Result<T::Output>;
-
-    fn run<B: DocReBackend>(self) -> Result<T::Output> {
-        Ok(self.task.run::<B>(device::<B>(self.kind, self.device)?))
-    }
-}
-
-struct FindDevices(BackendKind);
-
-impl TypeTask for FindDevices {
-    type Output = Result<Vec<DeviceInfo>>;
-
-    fn run<B: DocReBackend>(self) -> Self::Output {
-        Ok(find_devices::<B>(self.0)?.into_iter().map(|(_, info)| info).collect())
-    }
-}
-
-fn on_backend<T: TypeTask>(kind: BackendKind, task: T) -> Result<T::Output> {
-    match kind {
-        #[cfg(feature = "flex")]
-        BackendKind::Flex => Ok(task.run::<burn_flex::Flex>()),
-        #[cfg(feature = "tch")]
-        BackendKind::Tch => Ok(task.run::<burn_tch::LibTorch>()),
-        #[cfg(feature = "cuda")]
-        BackendKind::Cuda => Ok(task.run::<burn_cuda::Cuda>()),
-        #[cfg(feature = "vulkan")]
-        BackendKind::Vulkan => Ok(task.run::<burn_wgpu::Vulkan>()),
-        #[cfg(feature = "metal")]
-        BackendKind::Metal => Ok(task.run::<burn_wgpu::Metal>()),
-        #[cfg(feature = "wgpu")]
-        BackendKind::Wgpu => Ok(task.run::<burn_wgpu::Wgpu>()),
-        #[allow(unreachable_patterns, reason = "reachable unless every backend is compiled in")]
-        missing => {
-            let compiled = BackendKind::compiled();
-            let compiled: Vec<_> = compiled.iter().map(BackendKind::name).collect();
-            let reason = format!(
-                "not compiled in; build with `--features {missing}` (this build has: {})",
-                compiled.join(", ")
-            );
-            Err(Error::backend(missing, reason))
-        }
-    }
-}
-
-/// The backend of the unit tests: the first one compiled in.
+/// The backend of the unit tests: the first one in the build.
 #[cfg(all(test, feature = "flex"))]
 pub(crate) type TestBackend = burn_flex::Flex;
-/// The backend of the unit tests: the first one compiled in.
+/// The backend of the unit tests: the first one in the build.
 #[cfg(all(test, feature = "tch", not(feature = "flex")))]
 pub(crate) type TestBackend = burn_tch::LibTorch;
-/// The backend of the unit tests: the first one compiled in.
+/// The backend of the unit tests: the first one in the build.
 #[cfg(all(test, feature = "cuda", not(any(feature = "flex", feature = "tch"))))]
 pub(crate) type TestBackend = burn_cuda::Cuda;
-/// The backend of the unit tests: the first one compiled in.
+/// The backend of the unit tests: the first one in the build.
 #[cfg(all(
     test,
     any(feature = "wgpu", feature = "vulkan", feature = "metal"),
@@ -293,7 +241,7 @@ mod tests {
         for kind in BackendKind::compiled() {
             for device in kind.devices().expect("a backend that can start here") {
                 assert!(!device.name.is_empty(), "{kind}");
-                // Flex is Burn's own code; all others go through somebody's library.
+                // Flex alone is entirely Burn's own code.
                 assert_eq!(device.drivers.is_empty(), kind == BackendKind::Flex, "{device}");
             }
         }

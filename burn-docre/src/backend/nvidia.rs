@@ -1,10 +1,10 @@
-//! What NVIDIA's driver says of its devices, for the backends that compute on them.
+//! Devices of NVIDIA's driver.
 
 use cudarc::driver::{DriverError, result, sys};
 
-use super::DeviceInfo;
+use super::device::DeviceInfo;
 
-/// The devices in CUDA's order, which follows `CUDA_VISIBLE_DEVICES`; none where there is no driver.
+/// Lists the devices in the order of `CUDA_VISIBLE_DEVICES`; none without a driver.
 ///
 /// # Errors
 /// If the driver does not start.
@@ -29,10 +29,10 @@ fn device(ordinal: i32, drivers: &str) -> Result<DeviceInfo, DriverError> {
     })
 }
 
-/// The newest CUDA that the driver serves.
+/// The newest CUDA version that the driver supports.
 fn driver_version() -> Result<String, DriverError> {
     let mut version = 0;
-    // SAFETY: the driver writes one number to where the pointer points.
+    // SAFETY: the driver writes one integer through the pointer.
     unsafe { sys::cuDriverGetVersion(&mut version) }.result()?;
     Ok(format!("{}.{}", version / 1000, version % 1000 / 10))
 }

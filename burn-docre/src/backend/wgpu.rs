@@ -1,6 +1,7 @@
 //! Vulkan, Metal and WebGPU through CubeCL.
 //!
-//! One runtime serves all three: the features decide which compilers it has, and on a Vulkan adapter it prefers SPIR-V.
+//! All three share one runtime. The features determine its compilers; on a Vulkan adapter it prefers
+//! SPIR-V.
 
 use burn_wgpu::{
     Wgpu, WgpuDevice, WgpuRuntime,
@@ -8,32 +9,34 @@ use burn_wgpu::{
 };
 use wgpu::{Adapter, DeviceType, Instance, InstanceDescriptor};
 
-use super::DeviceInfo;
-use crate::ops::DocReBackend;
+use super::{
+    device::{DeviceBackend, DeviceInfo, FoundDevices, StartError},
+    pool,
+};
 
-// The names `Vulkan` and `Metal` mean the type with one byte a boolean, `Wgpu` the one with four.
-impl DocReBackend for Wgpu<f32, i32, u32> {
-    fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, String> {
+// `Vulkan` and `Metal` are the type with booleans of one byte, `Wgpu` is the type with four bytes.
+impl DeviceBackend for Wgpu<f32, i32, u32> {
+    fn find_devices() -> FoundDevices<Self> {
         find_devices()
     }
 
     fn memory_held(device: &WgpuDevice) -> Option<u64> {
-        super::pool_size::<WgpuRuntime>(device)
+        pool::size::<WgpuRuntime>(device)
     }
 }
 
-impl DocReBackend for Wgpu<f32, i32, u8> {
-    fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, String> {
+impl DeviceBackend for Wgpu<f32, i32, u8> {
+    fn find_devices() -> FoundDevices<Self> {
         find_devices()
     }
 
     fn memory_held(device: &WgpuDevice) -> Option<u64> {
-        super::pool_size::<WgpuRuntime>(device)
+        pool::size::<WgpuRuntime>(device)
     }
 }
 
-/// The adapters of the system's graphics interface: discrete ones first, software last.
-fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, String> {
+/// Finds the adapters of the system's graphics interface: discrete ones first, software last.
+fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, StartError> {
     let api = AutoGraphicsApi::backend();
     let instance = Instance::new(InstanceDescriptor {
         backends: api.into(),
@@ -55,10 +58,10 @@ fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, String> {
         .chain(of_type(DeviceType::Cpu).take(1).map(|(_, info)| (WgpuDevice::Cpu, info)))
         .collect();
     if devices.is_empty() {
-        return Err(format!(
+        return Err(StartError::new(format!(
             "no {api:?} adapter on this machine; install a driver (on Debian the software adapter is in \
              mesa-vulkan-drivers)"
-        ));
+        )));
     }
     Ok(devices)
 }
@@ -69,7 +72,7 @@ fn described(adapter: &Adapter) -> DeviceInfo {
     DeviceInfo { name: info.name, drivers: drivers.trim().into(), memory: memory(adapter) }
 }
 
-/// The adapter's largest memory of its own.
+/// The size of the adapter's largest device-local memory.
 #[cfg(not(target_vendor = "apple"))]
 fn memory(adapter: &Adapter) -> Option<u64> {
     const DEVICE_LOCAL: u32 = 1;

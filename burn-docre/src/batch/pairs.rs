@@ -3,7 +3,7 @@
 use burn::tensor::{Int, Tensor, backend::Backend};
 
 use super::packing::{Packing, index_tensor, key_bias};
-use crate::ops::{Line, Lines};
+use crate::ops::{Segment, Segments};
 
 /// The pairs of entities of a batch.
 #[derive(Clone, Debug)]
@@ -18,9 +18,9 @@ pub struct PairIndex<B: Backend> {
     /// The tail's row among the entities, for each pair row.
     pub tail: Tensor<B, 1, Int>,
     /// The pairs of one head: the rows of the grid.
-    pub row_segments: Lines,
+    pub row_segments: Segments,
     /// The pairs of one tail: the columns of the grid.
-    pub column_segments: Lines,
+    pub column_segments: Segments,
     /// The mask of missing entities, `[b, e]`: 0 or hugely negative; `None` if no document has
     /// fewer than `e`.
     pub entity_bias: Option<Tensor<B, 2>>,
@@ -40,8 +40,8 @@ impl<B: Backend> PairIndex<B> {
         let mut first_entity = 0;
         for (d, &n) in n_entities.iter().enumerate() {
             let first = heads.len();
-            rows.extend((0..n).map(|head| Line { first: first + head * n, stride: 1, len: n }));
-            columns.extend((0..n).map(|tail| Line { first: first + tail, stride: n, len: n }));
+            rows.extend((0..n).map(|head| Segment { first: first + head * n, stride: 1, len: n }));
+            columns.extend((0..n).map(|tail| Segment { first: first + tail, stride: n, len: n }));
             is_entity[d * e..d * e + n].fill(true);
             for head in 0..n {
                 is_pair[(d * e + head) * e..(d * e + head) * e + n].fill(true);
@@ -60,8 +60,8 @@ impl<B: Backend> PairIndex<B> {
             packing: Packing::new(&is_pair, device),
             head: index_tensor(heads, device),
             tail: index_tensor(tails, device),
-            row_segments: Lines::new(rows),
-            column_segments: Lines::new(columns),
+            row_segments: Segments::new(rows),
+            column_segments: Segments::new(columns),
             entity_bias: key_bias(&is_entity, shape, device),
             off_diagonal: index_tensor(off_diagonal, device),
         }
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn segments_are_the_rows_and_columns_of_each_grid() {
         let pairs = PairIndex::<TestBackend>::new(&[2, 1], &Default::default());
-        let segment = |first, stride, len| Line { first, stride, len };
+        let segment = |first, stride, len| Segment { first, stride, len };
         let rows: Vec<_> = pairs.row_segments.iter().copied().collect();
         assert_eq!(rows, [segment(0, 1, 2), segment(2, 1, 2), segment(4, 1, 1)]);
         let columns: Vec<_> = pairs.column_segments.iter().copied().collect();

@@ -6,7 +6,7 @@ use super::{
     packing::{Packing, index_tensor, key_bias},
     windows::{EncoderInput, WindowPlan},
 };
-use crate::ops::{Line, Lines};
+use crate::ops::{Segment, Segments};
 
 /// The tokens of a batch of windows.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct TokenGrid<B: Backend> {
     /// The correspondence of rows and cells of the grid.
     pub packing: Packing<B>,
     /// The rows of each window.
-    pub segments: Lines,
+    pub segments: Segments,
     /// The mask of the padding: 0 for real tokens, hugely negative for padding, `[windows, l]`;
     /// `None` without padding.
     pub key_bias: Option<Tensor<B, 2>>,
@@ -58,14 +58,14 @@ impl<B: Backend> TokenGrid<B> {
             positions.extend((0..planned.len).map(|p| (p + input.position_offset) as i32));
             is_real[w * shape[1]..w * shape[1] + planned.len].fill(true);
         }
-        let segment = |first, len| Line { first, stride: 1, len };
+        let segment = |first, len| Segment { first, stride: 1, len };
         let segments = plan.windows.iter().map(|w| segment(w.first_row, w.len));
         Self {
             shape,
             ids: index_tensor(ids, device),
             positions: index_tensor(positions, device),
             packing: Packing::new(&is_real, device),
-            segments: Lines::new(segments.collect()),
+            segments: Segments::new(segments.collect()),
             key_bias: key_bias(&is_real, shape, device),
         }
     }

@@ -8,9 +8,10 @@ use burn::{
 
 use super::EncoderConfig;
 use crate::{
+    DocReBackend,
     batch::TokenGrid,
-    nn::{dropout::Dropout, precision::linear},
-    ops::{self, DocReBackend, LineAttention},
+    nn::{dropout::Dropout, linear::linear},
+    ops::{self, AttentionLayout, SegmentAttention},
 };
 
 /// `softmax(q k^T / sqrt(d / n_heads)) v`, dropout after the softmax as in BERT.
@@ -54,12 +55,12 @@ impl<B: DocReBackend> SelfAttention<B> {
     /// - `[rows, d]` → `[rows, d]`
     pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> Tensor<B, 2> {
         let device = rows.device();
-        if !B::has_host_loops(&device) {
+        if B::attention_layout(&device) == AttentionLayout::PaddedGrid {
             return self.forward_with_probabilities(rows, grid).rows;
         }
         let head_dim = rows.dims()[1] / self.n_heads;
-        let attention = LineAttention {
-            lines: grid.segments.clone(),
+        let attention = SegmentAttention {
+            segments: grid.segments.clone(),
             n_heads: self.n_heads,
             scale: 1.0 / (head_dim as f64).sqrt(),
             dropout: self.dropout.draw::<B>(&device),
@@ -67,7 +68,7 @@ impl<B: DocReBackend> SelfAttention<B> {
         let query = linear(&self.query, rows.clone());
         let key_value = [&self.key, &self.value].map(|layer| linear(layer, rows.clone()));
         let key_value = Tensor::cat(key_value.to_vec(), 1);
-        linear(&self.output, ops::line_attention(query, key_value, &attention))
+        linear(&self.output, ops::segment_attention(query, key_value, &attention))
     }
 
     /// Computes the projected context with its probabilities.

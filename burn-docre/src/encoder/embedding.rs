@@ -8,9 +8,9 @@ use burn::{
 
 use super::EncoderConfig;
 use crate::{
+    DocReBackend,
     batch::packing::float_tensor,
     nn::{dropout::Dropout, layer_norm::LayerNorm},
-    ops::DocReBackend,
 };
 
 /// Standard deviation of initial word and token type embeddings.

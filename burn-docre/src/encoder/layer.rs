@@ -8,9 +8,10 @@ use burn::{
 
 use super::{EncoderConfig, attention::SelfAttention};
 use crate::{
+    DocReBackend,
     batch::TokenGrid,
-    nn::{dropout::Dropout, layer_norm::LayerNorm, precision::linear},
-    ops::{self, DocReBackend},
+    nn::{dropout::Dropout, layer_norm::LayerNorm, linear::linear},
+    ops,
 };
 
 /// Attention and feed-forward, each followed by dropout, the residual and layer normalisation.

@@ -21,7 +21,7 @@ pub use embedding::EncoderEmbedding;
 pub use layer::{EncoderLayer, LayerOutput};
 pub use scratch::ScratchEncoderConfig;
 
-use crate::{batch::TokenGrid, ops::DocReBackend};
+use crate::{DocReBackend, batch::TokenGrid};
 
 /// A transformer encoder.
 #[derive(Module, Debug)]

@@ -3,14 +3,14 @@
 use std::{fmt, path::Path, sync::Arc};
 
 use crate::{
-    Error, Result,
-    backend::{BackendKind, BackendTask, dispatch},
+    BackendTask, DocReBackend, Error, Result,
+    backend::BackendKind,
     data::{document::Document, relation::RelationVocab},
+    dispatch,
     inference::{decode::Prediction, logits::Inference},
     io::model_directory::{ModelBytes, ModelParts},
     model::ModelConfig,
-    nn::precision::{Precision, with_precision},
-    ops::DocReBackend,
+    nn::{precision::Precision, rounding::with_precision},
     text::{
         encoded::{EncodedDocument, encode_all},
         tokenizer::DocumentTokenizer,

@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::{
-    Error, Result,
+    DocReBackend, Error, Result,
     batch::DocReBatch,
     inference::{
         batching::{BATCH, Batches, Checked, LARGE_BATCH, Limits, Size},
@@ -22,7 +22,6 @@ use crate::{
         workers::{Answer, Call, Workers},
     },
     model::{DocReModel, ModelConfig},
-    ops::DocReBackend,
     text::encoded::EncodedDocument,
 };
 
@@ -73,7 +72,7 @@ impl<B: DocReBackend> Inference<B> {
         config: impl Into<Arc<ModelConfig>>,
         device: B::Device,
     ) -> Self {
-        let limits = if B::has_host_loops(&device) { BATCH } else { LARGE_BATCH };
+        let limits = if B::runs_on_processor(&device) { BATCH } else { LARGE_BATCH };
         let forward = Forward { model, config: config.into(), device };
         Self { forward, limits, max_workers: MAX_WORKERS, workers: Arc::default() }
     }

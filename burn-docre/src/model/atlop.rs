@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{DocReOutput, DocumentSize, Observer, observer::observe_encoding, system::System};
 use crate::{
-    Result,
+    DocReBackend, Result,
     batch::DocReBatch,
     encoder::{EncoderConfig, EncoderOutput},
     entity::{DocumentEncoding, context_flops, localized_context},
-    ops::DocReBackend,
     pair::{GroupBilinear, GroupBilinearConfig, PairExtractor, PairExtractorConfig},
 };
 

@@ -12,12 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{DocReOutput, DocumentSize, Observer, observer::observe_encoding, system::System};
 use crate::{
-    Result,
+    DocReBackend, Result,
     batch::DocReBatch,
     encoder::{EncoderConfig, EncoderOutput},
     entity::{DocumentEncoding, context_flops, localized_context},
-    nn::precision::linear,
-    ops::DocReBackend,
+    nn::linear::linear,
     pair::{
         GroupBilinear, GroupBilinearConfig, PairExtractor, PairExtractorConfig, PairMixer,
         PairMixerConfig,

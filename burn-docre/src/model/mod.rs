@@ -20,7 +20,7 @@ pub use observer::{Intermediates, Observer};
 pub use system::{DocReOutput, DocumentSize};
 pub use table::{RelationModule, SystemConfig};
 
-use crate::{batch::DocReBatch, encoder::Encoder, ops::DocReBackend};
+use crate::{DocReBackend, batch::DocReBatch, encoder::Encoder};
 
 /// A document-level relation extraction model.
 #[derive(Module, Debug)]

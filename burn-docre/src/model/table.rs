@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Atlop, AtlopConfig, DocReOutput, KdDocre, KdDocreConfig, Observer, system::System};
 use crate::{
-    Result,
+    DocReBackend, Result,
     batch::DocReBatch,
     encoder::{EncoderConfig, EncoderOutput},
-    ops::DocReBackend,
 };
 
 /// The choice of a system with its sizes, tagged by `kind`.

@@ -5,9 +5,10 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
-use crate::ops::{self, DocReBackend};
+use crate::{DocReBackend, ops};
 
-/// `gamma * (x - mean) / sqrt(var + epsilon) + beta` over the width.
+/// Layer normalisation: `gamma * (x - mean) / sqrt(var + epsilon) + beta` over the hidden
+/// size.
 #[derive(Module, Debug)]
 pub struct LayerNorm<B: Backend> {
     gamma: Param<Tensor<B, 1>>,
@@ -16,7 +17,7 @@ pub struct LayerNorm<B: Backend> {
 }
 
 impl<B: Backend> LayerNorm<B> {
-    /// Ones and zeros of width `d`.
+    /// Initialises `gamma` with ones and `beta` with zeros, for the hidden size `d`.
     pub fn new(d: usize, epsilon: f64, device: &B::Device) -> Self {
         Self {
             gamma: Param::from_tensor(Tensor::ones([d], device)),
@@ -27,6 +28,8 @@ impl<B: Backend> LayerNorm<B> {
 }
 
 impl<B: DocReBackend> LayerNorm<B> {
+    /// Normalises each row.
+    ///
     /// # Shapes
     /// - `[rows, d]` → `[rows, d]`
     pub fn forward(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {

@@ -1,5 +1,7 @@
-//! Layers that Burn has in another form: linear layers with a precision, layer normalisation, dropout.
+//! Layers that differ from Burn's: linear layers with a precision, layer normalisation, dropout.
 
 pub mod dropout;
 pub mod layer_norm;
+pub mod linear;
 pub mod precision;
+pub mod rounding;

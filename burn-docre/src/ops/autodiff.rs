@@ -1,6 +1,6 @@
-//! Analytic backward passes of [`DocReBackend`]'s operations, for every backend at once.
+//! Analytic backward passes of [`DocReOps`], for every backend at once.
 
-use burn::tensor::{Tensor, TensorMetadata, backend::AutodiffBackend, ops::FloatTensorOps};
+use burn::tensor::{TensorMetadata, backend::AutodiffBackend, ops::FloatTensorOps};
 use burn_autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -9,21 +9,22 @@ use burn_autodiff::{
 };
 
 use super::{
-    DocReBackend, FloatTensor, LineAttention, OUTER_PRODUCT_ROWS, concatenate, default,
-    group_weight, unwrap, wrap,
-};
-use crate::{
-    backend::DeviceInfo,
-    nn::{dropout::DropoutMask, precision::matmul},
+    bilinear::side_gradients,
+    dropout::DropoutMask,
+    operations::DocReOps,
+    primitive::{FloatTensor, unwrap, wrap},
+    reference::dropout_factors,
+    segment_grid,
+    segments::{AttentionLayout, SegmentAttention},
 };
 
-impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
-    fn find_devices() -> Result<Vec<(B::Device, DeviceInfo)>, String> {
-        B::find_devices()
+impl<B: DocReOps, C: CheckpointStrategy> DocReOps for Autodiff<B, C> {
+    fn attention_layout(device: &B::Device) -> AttentionLayout {
+        B::attention_layout(device)
     }
 
-    fn has_host_loops(device: &B::Device) -> bool {
-        B::has_host_loops(device)
+    fn reproduces_dropout(device: &B::Device) -> bool {
+        B::reproduces_dropout(device)
     }
 
     fn masked_softmax(
@@ -37,15 +38,19 @@ impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
         }
     }
 
-    fn line_attention(
+    fn segment_attention(
         query: FloatTensor<Self>,
         key_value: FloatTensor<Self>,
-        attention: &LineAttention,
+        attention: &SegmentAttention,
     ) -> FloatTensor<Self> {
+        let device = Self::float_device(&query);
+        if attention.dropout.is_some() && !B::reproduces_dropout(&device) {
+            return segment_grid::segment_attention::<Self>(query, key_value, attention);
+        }
         let output =
-            B::line_attention(query.primitive.clone(), key_value.primitive.clone(), attention);
+            B::segment_attention(query.primitive.clone(), key_value.primitive.clone(), attention);
         let nodes = [query.node.clone(), key_value.node.clone()];
-        match AlongLines.prepare::<C>(nodes).compute_bound().stateful() {
+        match WithinSegments.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let inputs = [prep.checkpoint(&query), prep.checkpoint(&key_value)];
                 prep.finish((inputs, attention.clone()), output)
@@ -93,8 +98,8 @@ impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
 
     fn dropout(input: FloatTensor<Self>, mask: &DropoutMask) -> FloatTensor<Self> {
         let device = Self::float_device(&input);
-        if !B::has_host_loops(&device) {
-            let factors = default::dropout_factors::<B>(input.primitive.shape(), mask, &device);
+        if !B::reproduces_dropout(&device) {
+            let factors = dropout_factors::<B>(input.primitive.shape(), mask, &device);
             return Self::float_mul(input, Self::from_inner(factors));
         }
         let output = B::dropout(input.primitive, mask);
@@ -133,7 +138,7 @@ impl<B: DocReBackend, C: CheckpointStrategy> DocReBackend for Autodiff<B, C> {
 #[derive(Debug)]
 struct MaskedSoftmax;
 
-impl<B: DocReBackend> Backward<B, 1> for MaskedSoftmax {
+impl<B: DocReOps> Backward<B, 1> for MaskedSoftmax {
     type State = FloatTensor<B>;
 
     fn backward(
@@ -155,7 +160,7 @@ impl<B: DocReBackend> Backward<B, 1> for MaskedSoftmax {
 #[derive(Debug)]
 struct Dropout;
 
-impl<B: DocReBackend> Backward<B, 1> for Dropout {
+impl<B: DocReOps> Backward<B, 1> for Dropout {
     type State = DropoutMask;
 
     fn backward(
@@ -172,7 +177,7 @@ impl<B: DocReBackend> Backward<B, 1> for Dropout {
 #[derive(Debug)]
 struct Gelu;
 
-impl<B: DocReBackend> Backward<B, 1> for Gelu {
+impl<B: DocReOps> Backward<B, 1> for Gelu {
     type State = NodeId;
 
     fn backward(
@@ -190,7 +195,7 @@ impl<B: DocReBackend> Backward<B, 1> for Gelu {
 #[derive(Debug)]
 struct Tanh;
 
-impl<B: DocReBackend> Backward<B, 1> for Tanh {
+impl<B: DocReOps> Backward<B, 1> for Tanh {
     type State = FloatTensor<B>;
 
     fn backward(
@@ -206,12 +211,12 @@ impl<B: DocReBackend> Backward<B, 1> for Tanh {
     }
 }
 
-/// Attention along lines: the backend has the formula.
+/// The gradients of attention within segments, by [`DocReOps::segment_attention_backward`].
 #[derive(Debug)]
-struct AlongLines;
+struct WithinSegments;
 
-impl<B: DocReBackend> Backward<B, 2> for AlongLines {
-    type State = ([NodeId; 2], LineAttention);
+impl<B: DocReOps> Backward<B, 2> for WithinSegments {
+    type State = ([NodeId; 2], SegmentAttention);
 
     fn backward(
         self,
@@ -222,7 +227,7 @@ impl<B: DocReBackend> Backward<B, 2> for AlongLines {
         let (inputs, attention) = ops.state;
         let [query, key_value] = inputs.map(|node| checkpointer.retrieve_node_output(node));
         let grad = grads.consume::<B>(&ops.node);
-        let gradients = B::line_attention_backward(query, key_value, grad, &attention);
+        let gradients = B::segment_attention_backward(query, key_value, grad, &attention);
         for (node, gradient) in ops.parents.into_iter().zip(gradients) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, gradient);
@@ -236,7 +241,7 @@ impl<B: DocReBackend> Backward<B, 2> for AlongLines {
 #[derive(Debug)]
 struct LayerNorm;
 
-impl<B: DocReBackend> Backward<B, 3> for LayerNorm {
+impl<B: DocReOps> Backward<B, 3> for LayerNorm {
     type State = (NodeId, NodeId, f64);
 
     fn backward(
@@ -263,7 +268,7 @@ impl<B: DocReBackend> Backward<B, 3> for LayerNorm {
 #[derive(Debug)]
 struct GroupedBilinear;
 
-impl<B: DocReBackend> Backward<B, 3> for GroupedBilinear {
+impl<B: DocReOps> Backward<B, 3> for GroupedBilinear {
     type State = ([NodeId; 3], usize);
 
     fn backward(
@@ -286,7 +291,9 @@ impl<B: DocReBackend> Backward<B, 3> for GroupedBilinear {
             grads.register::<B>(node.id, d_weight);
         }
         if node_head.is_some() || node_tail.is_some() {
-            let (d_head, d_tail) = bilinear_input_gradients(&head, &tail, &weight, &grad, n_groups);
+            let operands = [&head, &tail, &weight];
+            let [d_head, d_tail] =
+                side_gradients(operands, &grad, n_groups, B::outer_products_backward);
             if let Some(node) = node_head {
                 grads.register::<B>(node.id, unwrap(d_head));
             }
@@ -295,37 +302,6 @@ impl<B: DocReBackend> Backward<B, 3> for GroupedBilinear {
             }
         }
     }
-}
-
-fn bilinear_input_gradients<B: DocReBackend>(
-    head: &Tensor<B, 2>,
-    tail: &Tensor<B, 2>,
-    weight: &Tensor<B, 2>,
-    grad: &Tensor<B, 2>,
-    n_groups: usize,
-) -> (Tensor<B, 2>, Tensor<B, 2>) {
-    let [p, emb] = head.dims();
-    let (g, d) = (emb / n_groups, grad.dims()[1]);
-    let (mut d_head, mut d_tail) = (Vec::new(), Vec::new());
-    for start in (0..p).step_by(OUTER_PRODUCT_ROWS) {
-        let rows = start..(start + OUTER_PRODUCT_ROWS).min(p);
-        let grad = grad.clone().slice([rows.clone(), 0..d]);
-        let (mut head_groups, mut tail_groups) = (Vec::new(), Vec::new());
-        for group in 0..n_groups {
-            let columns = group * g..(group + 1) * g;
-            let d_outer = matmul(grad.clone(), group_weight(weight, group, g).transpose());
-            let [d_head, d_tail] = B::outer_products_backward(
-                unwrap(d_outer),
-                unwrap(head.clone().slice([rows.clone(), columns.clone()])),
-                unwrap(tail.clone().slice([rows.clone(), columns])),
-            );
-            head_groups.push(wrap::<B, 2>(d_head));
-            tail_groups.push(wrap::<B, 2>(d_tail));
-        }
-        d_head.push(Tensor::cat(head_groups, 1));
-        d_tail.push(Tensor::cat(tail_groups, 1));
-    }
-    (concatenate(d_head), concatenate(d_tail))
 }
 
 #[cfg(test)]
@@ -338,11 +314,17 @@ mod tests {
     use crate::{
         backend::TestBackend,
         batch::packing::{float_tensor, index_tensor},
-        nn::dropout::DropoutMask,
-        ops::{self, DocReBackend, Line, LineAttention, Lines, OUTER_PRODUCT_ROWS},
+        ops::{
+            self, AttentionLayout, DocReOps, DropoutMask, Segment, SegmentAttention, Segments,
+            bilinear::OUTER_PRODUCT_ROWS,
+        },
     };
 
     type Diff = Autodiff<TestBackend>;
+
+    fn has_cpu_kernels() -> bool {
+        Diff::attention_layout(&Default::default()) == AttentionLayout::Segments
+    }
 
     fn random<const D: usize>(shape: [usize; D]) -> Tensor<Diff, D> {
         Tensor::<Diff, D>::random(shape, Distribution::Normal(0.0, 1.0), &Default::default())
@@ -370,9 +352,8 @@ mod tests {
 
     #[test]
     fn the_grouped_bilinear_differentiates_like_the_plain_outer_product() {
-        // The last has more rows than are held at a time; a GPU in software takes minutes for it.
-        let large =
-            Diff::has_host_loops(&Default::default()).then_some((OUTER_PRODUCT_ROWS + 3, 2, 2, 3));
+        // The last has more than one chunk of rows. A GPU in software takes minutes for it.
+        let large = has_cpu_kernels().then_some((OUTER_PRODUCT_ROWS + 3, 2, 2, 3));
         for (p, g, n_groups, d) in [(1, 4, 3, 5), (7, 4, 3, 5)].into_iter().chain(large) {
             let (head, tail) = (random([p, n_groups * g]), random([p, n_groups * g]));
             let weight = random([n_groups * g * g, d]);
@@ -384,11 +365,12 @@ mod tests {
         }
     }
 
-    /// Softmax attention of one line of rows at a time, with ordinary operations; `factors` of the probabilities lie where
-    /// the values of a line and head do.
+    /// Computes attention of one segment and head at a time with ordinary operations.
+    ///
+    /// The factors of a segment's probabilities stand at the place of its values.
     fn plain_attention(
         [query, key, value]: [&Tensor<Diff, 2>; 3],
-        lines: &[Vec<i32>],
+        segments: &[Vec<i32>],
         n_heads: usize,
         scale: f64,
         factors: &Tensor<Diff, 2>,
@@ -397,15 +379,15 @@ mod tests {
         let device = query.device();
         let w = d / n_heads;
         let mut output = Tensor::zeros([n_rows, d], &device);
-        for line in lines {
-            let rows = index_tensor::<Diff>(line.clone(), &device);
+        for segment in segments {
+            let rows = index_tensor::<Diff>(segment.clone(), &device);
             let heads = (0..n_heads).map(|head| {
                 let part = |x: &Tensor<Diff, 2>| {
                     let x = x.clone().select(0, rows.clone());
-                    x.slice([0..line.len(), head * w..(head + 1) * w])
+                    x.slice([0..segment.len(), head * w..(head + 1) * w])
                 };
                 let scores = part(query).matmul(part(key).transpose()) * scale;
-                let factors = part(factors).slice([0..line.len(), 0..line.len()]);
+                let factors = part(factors).slice([0..segment.len(), 0..segment.len()]);
                 (activation::softmax(scores, 1) * factors).matmul(part(value))
             });
             let context = Tensor::cat(heads.collect(), 1);
@@ -414,18 +396,20 @@ mod tests {
         output
     }
 
-    /// Dropout's factors, where the values of a line and head lie, which must be as wide as the line is long: with equal
-    /// scores and a unit matrix for values attention returns them, divided by the line's length.
+    /// The factors of dropout, each segment's at the place of its values.
+    ///
+    /// With equal scores and a unit matrix as values, attention returns the factors divided by the
+    /// segment's length. No segment may be longer than the head dimension.
     fn dropout_factors(
-        attention: &LineAttention,
-        lines: &[Vec<i32>],
+        attention: &SegmentAttention,
+        segments: &[Vec<i32>],
         [n_rows, d]: [usize; 2],
     ) -> Tensor<Diff, 2> {
         let (mut unit, mut len_of_row) = (vec![0.0; n_rows * d], vec![0.0; n_rows]);
         let w = d / attention.n_heads;
-        for line in lines {
-            for (i, &row) in line.iter().enumerate() {
-                len_of_row[row as usize] = line.len() as f32;
+        for segment in segments {
+            for (i, &row) in segment.iter().enumerate() {
+                len_of_row[row as usize] = segment.len() as f32;
                 (0..attention.n_heads).for_each(|head| unit[row as usize * d + head * w + i] = 1.0);
             }
         }
@@ -433,7 +417,7 @@ mod tests {
         let equal = Tensor::<Diff, 2>::zeros([n_rows, d], &device);
         let key_value =
             Tensor::cat(vec![equal.clone(), float_tensor(unit, [n_rows, d], &device)], 1);
-        let mean = ops::line_attention(equal, key_value, attention);
+        let mean = ops::segment_attention(equal, key_value, attention);
         mean * float_tensor(len_of_row, [n_rows, 1], &device)
     }
 
@@ -458,28 +442,44 @@ mod tests {
 
     #[test]
     fn attention_along_rows_and_columns_differentiates_like_the_plain_formula() {
-        if !Diff::has_host_loops(&Default::default()) {
-            return; // This backend computes on the grid, and the parity tests see it do so.
+        if !has_cpu_kernels() {
+            println!("skipped: dropout of the reference body is no function of its mask");
+            return;
         }
         // The pair grids of two documents, of three entities and of two.
-        let line = |first, stride, len| Line { first, stride, len };
-        let rows = [line(0, 1, 3), line(3, 1, 3), line(6, 1, 3), line(9, 1, 2), line(11, 1, 2)];
-        let columns = [line(0, 3, 3), line(1, 3, 3), line(2, 3, 3), line(9, 2, 2), line(10, 2, 2)];
+        let segment = |first, stride, len| Segment { first, stride, len };
+        let rows = [
+            segment(0, 1, 3),
+            segment(3, 1, 3),
+            segment(6, 1, 3),
+            segment(9, 1, 2),
+            segment(11, 1, 2),
+        ];
+        let columns = [
+            segment(0, 3, 3),
+            segment(1, 3, 3),
+            segment(2, 3, 3),
+            segment(9, 2, 2),
+            segment(10, 2, 2),
+        ];
         let half = DropoutMask { probability: 0.5, seed: 3 };
-        for (lines, dropout) in
+        for (segments, dropout) in
             [(rows, None), (columns, None), (rows, Some(half)), (columns, Some(half))]
         {
             let (query, key, value) = (random([13, 6]), random([13, 6]), random([13, 6]));
             let (n_heads, scale) = (2, 0.7);
-            let attention =
-                LineAttention { lines: Lines::new(lines.to_vec()), n_heads, scale, dropout };
+            let attention = SegmentAttention {
+                segments: Segments::new(segments.to_vec()),
+                n_heads,
+                scale,
+                dropout,
+            };
             let key_value = Tensor::cat(vec![key.clone(), value.clone()], 1);
-            let ours = ops::line_attention(query.clone(), key_value, &attention);
-            let members =
-                lines.map(|l| (0..l.len).map(|i| (l.first + i * l.stride) as i32).collect());
+            let ours = ops::segment_attention(query.clone(), key_value, &attention);
+            let members = segments.map(|segment| segment.rows().map(|row| row as i32).collect());
             let factors = dropout_factors(&attention, &members, [13, 6]);
             let n_dropped = factors.clone().into_data().iter::<f32>().filter(|f| *f == 0.0).count();
-            // Beside the lines of two rows lie 8 numbers that are no factors.
+            // The segments of two rows leave 8 values that are no factors.
             assert_eq!(n_dropped > 8, dropout.is_some(), "{n_dropped}");
             let plain = plain_attention([&query, &key, &value], &members, n_heads, scale, &factors);
             assert_same_gradients([&query, &key, &value], ours, plain);

@@ -7,10 +7,7 @@ use burn::{
 };
 
 use super::PairSides;
-use crate::{
-    Error, Result,
-    ops::{self, DocReBackend},
-};
+use crate::{DocReBackend, Error, Result, ops};
 
 /// The sizes of a grouped bilinear layer.
 #[derive(Clone, Copy, Debug)]

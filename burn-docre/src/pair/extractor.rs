@@ -7,9 +7,9 @@ use burn::{
 };
 
 use crate::{
+    DocReBackend,
     batch::PairIndex,
-    nn::precision::matmul,
-    ops::{self, DocReBackend},
+    ops::{self, matmul},
 };
 
 /// The sizes of a pair extractor.

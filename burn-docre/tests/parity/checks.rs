@@ -11,6 +11,7 @@ use burn::{
 };
 use burn_autodiff::Autodiff;
 use burn_docre::{
+    DocReBackend,
     batch::DocReBatch,
     encoder::pretrained::hugging_face_name,
     entity::DocumentEncoding,
@@ -18,7 +19,6 @@ use burn_docre::{
     io::weights,
     loss::{DistillationLoss, RelationLoss},
     model::{DocReModel, Observer},
-    ops::DocReBackend,
     text::encoded::EncodedDocument,
 };
 

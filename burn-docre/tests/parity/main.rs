@@ -16,8 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn_docre::backend::{BackendTask, dispatch};
-use burn_docre::ops::DocReBackend;
+use burn_docre::DocReBackend;
+use burn_docre::{BackendTask, dispatch};
 use case::Case;
 
 /// Defines a test for each case, and the list of all cases.

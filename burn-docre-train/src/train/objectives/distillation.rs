@@ -10,7 +10,7 @@ use burn::{
     tensor::{Tensor, TensorData, backend::Backend},
 };
 use burn_docre::{
-    io::soft_labels::SoftLabelStore, loss::Distillation, model::DocReModel, ops::DocReBackend,
+    DocReBackend, io::soft_labels::SoftLabelStore, loss::Distillation, model::DocReModel,
     text::encoded::EncodedDocument,
 };
 

@@ -10,13 +10,13 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 use burn_docre::{
+    DocReBackend,
     batch::DocReBatch,
     inference::Inference,
     io::model_directory::ModelParts,
     loss::RelationLoss,
     model::{DocReModel, ModelConfig},
-    nn::precision::{Precision, with_precision},
-    ops::DocReBackend,
+    nn::{precision::Precision, rounding::with_precision},
     text::encoded::EncodedDocument,
 };
 

@@ -5,7 +5,10 @@ use burn::{
     record::Record,
     tensor::{Tensor, backend::Backend},
 };
-use burn_docre::ops::{self, AdamWStep, AdamWTensors, DocReBackend};
+use burn_docre::{
+    DocReBackend,
+    ops::{self, AdamWStep, AdamWTensors},
+};
 
 /// AdamW of one parameter group.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use burn::{
         backend::{AutodiffBackend, Backend},
     },
 };
-use burn_docre::ops::{self, DocReBackend};
+use burn_docre::{DocReBackend, ops};
 
 /// The factor that brings the joint norm of all gradients to at most `max_norm`; `None` if the norm is not finite.
 pub(super) fn clipping_factor<M, B>(

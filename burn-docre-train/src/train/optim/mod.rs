@@ -21,7 +21,7 @@ use burn::{
     },
     tensor::{Tensor, backend::AutodiffBackend},
 };
-use burn_docre::ops::DocReBackend;
+use burn_docre::DocReBackend;
 use hashbrown::{HashMap, HashSet};
 
 use self::{adamw::AdamW, clipping::clipping_factor, groups::group};
@@ -236,10 +236,7 @@ mod tests {
         nn::{Linear, LinearConfig},
         tensor::{Distribution, TensorData, backend::Backend},
     };
-    use burn_docre::{
-        backend::{BackendTask, dispatch},
-        ops::DocReBackend,
-    };
+    use burn_docre::{BackendTask, DocReBackend, dispatch};
 
     use super::{clipping::SquaredNorm, *};
 

@@ -47,10 +47,7 @@ impl LrScheduler for WarmupLinear {
 
 #[cfg(test)]
 mod tests {
-    use burn_docre::{
-        backend::{BackendTask, dispatch},
-        ops::DocReBackend,
-    };
+    use burn_docre::{BackendTask, DocReBackend, dispatch};
 
     use super::*;
 

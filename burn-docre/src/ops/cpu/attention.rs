@@ -1,4 +1,4 @@
-//! Attention along lines of rows in the processor's memory.
+//! Attention within segments of rows.
 
 use gemm::Parallelism;
 use rayon::prelude::*;
@@ -7,41 +7,41 @@ use super::{
     dropout::dropout_part,
     softmax::{dot, softmax},
 };
-use crate::ops::{Line, LineAttention};
+use crate::ops::segments::{Segment, SegmentAttention};
 
 /// Query rows `[rows, d]` and key-value rows `[rows, 2 d]`.
 pub(crate) struct AttentionRows<'a> {
-    /// What asks.
+    /// The queries.
     pub(crate) query: &'a [f32],
-    /// What is asked, then what answers.
+    /// The keys, then the values.
     pub(crate) key_value: &'a [f32],
 }
 
 /// `dropout(softmax(scale * q k^T)) v` into `context [rows, d]`.
-pub(crate) fn line_attention(
+pub(crate) fn segment_attention(
     rows: &AttentionRows<'_>,
-    attention: &LineAttention,
+    attention: &SegmentAttention,
     context: &mut [f32],
 ) {
     let shape = Heads::new(rows, attention);
     let context = Output::new(context);
     shape.tasks().into_par_iter().for_each_init(Vec::new, |scores, task| {
         let [query, key, value] = shape.operands(rows, &task);
-        let (n, w) = (task.line.len, shape.head_width);
+        let (n, w) = (task.segment.len, shape.head_width);
         attention_scores(scores, query, key, [n, w], attention.scale);
         shape.drop(scores, &task);
         let scores = Matrix::dense(scores, n);
-        // SAFETY: the tasks' rows and columns are disjoint, since the lines hold each row once.
+        // SAFETY: the tasks' rows and columns are disjoint, since the segments hold each row once.
         unsafe { context.product(shape.query_place(&task), scores, value, [n, w, n], 1.0) };
     });
 }
 
-/// The gradients of [`line_attention`], by `dV = (M ∘ P)^T dO`, `dP = M ∘ (dO V^T)`, `dS = P ∘ (dP − rowsum(P ∘ dP))`,
+/// The gradients of [`segment_attention`], by `dV = (M ∘ P)^T dO`, `dP = M ∘ (dO V^T)`, `dS = P ∘ (dP − rowsum(P ∘ dP))`,
 /// `dQ = scale dS K`, `dK = scale dS^T Q`, the probabilities `P` and dropout's factors `M` computed again.
-pub(crate) fn line_attention_backward(
+pub(crate) fn segment_attention_backward(
     rows: &AttentionRows<'_>,
     grad: &[f32],
-    attention: &LineAttention,
+    attention: &SegmentAttention,
     d_query: &mut [f32],
     d_key_value: &mut [f32],
 ) {
@@ -52,7 +52,7 @@ pub(crate) fn line_attention_backward(
     let scratch = || (Vec::new(), Vec::new());
     shape.tasks().into_par_iter().for_each_init(scratch, |(scores, d_scores), task| {
         let [query, key, value] = shape.operands(rows, &task);
-        let (n, w) = (task.line.len, shape.head_width);
+        let (n, w) = (task.segment.len, shape.head_width);
         let grad = shape.query_place(&task).of(grad);
         attention_scores(scores, query, key, [n, w], attention.scale);
         d_scores.clear();
@@ -69,7 +69,7 @@ pub(crate) fn line_attention_backward(
         let (scores, d_scores) = (Matrix::dense(scores, n), Matrix::dense(d_scores, n));
         let [key_place, value_place] = shape.key_value_places(&task);
         let transposed = d_scores.transposed();
-        // SAFETY: the tasks' rows and columns are disjoint, since the lines hold each row once.
+        // SAFETY: the tasks' rows and columns are disjoint, since the segments hold each row once.
         unsafe {
             d_query.product(shape.query_place(&task), d_scores, key, [n, w, n], scale);
             d_key_value.product(key_place, transposed, query, [n, w, n], scale);
@@ -94,25 +94,25 @@ fn attention_scores(
     softmax(scores, n);
 }
 
-/// One head of one line.
+/// One head of one segment.
 #[derive(Clone, Copy)]
 struct Task {
     number: u64,
-    line: Line,
+    segment: Segment,
     head: usize,
 }
 
 /// Where heads lie in rows.
 struct Heads<'a> {
-    attention: &'a LineAttention,
+    attention: &'a SegmentAttention,
     d: usize,
     head_width: usize,
 }
 
 impl<'a> Heads<'a> {
-    fn new(rows: &AttentionRows<'_>, attention: &'a LineAttention) -> Self {
-        let d = rows.query.len() / attention.lines.n_rows().max(1);
-        assert_eq!(rows.query.len(), attention.lines.n_rows() * d);
+    fn new(rows: &AttentionRows<'_>, attention: &'a SegmentAttention) -> Self {
+        let d = rows.query.len() / attention.segments.n_rows().max(1);
+        assert_eq!(rows.query.len(), attention.segments.n_rows() * d);
         assert_eq!(rows.key_value.len(), 2 * rows.query.len());
         assert_eq!(d % attention.n_heads, 0);
         Self { attention, d, head_width: d / attention.n_heads }
@@ -120,9 +120,9 @@ impl<'a> Heads<'a> {
 
     fn tasks(&self) -> Vec<Task> {
         let heads = 0..self.attention.n_heads;
-        let lines = self.attention.lines.iter().filter(|line| line.len > 0);
-        let heads = lines.flat_map(|line| heads.clone().map(move |head| (*line, head)));
-        (0..).zip(heads).map(|(number, (line, head))| Task { number, line, head }).collect()
+        let segments = self.attention.segments.iter().filter(|segment| segment.len > 0);
+        let heads = segments.flat_map(|segment| heads.clone().map(move |head| (*segment, head)));
+        (0..).zip(heads).map(|(number, (segment, head))| Task { number, segment, head }).collect()
     }
 
     /// Dropout of a task's probabilities or of their gradients.
@@ -134,16 +134,16 @@ impl<'a> Heads<'a> {
 
     fn query_place(&self, task: &Task) -> Place {
         Place {
-            start: task.line.first * self.d + task.head * self.head_width,
-            row_stride: task.line.stride * self.d,
+            start: task.segment.first * self.d + task.head * self.head_width,
+            row_stride: task.segment.stride * self.d,
             column_stride: 1,
         }
     }
 
     fn key_value_places(&self, task: &Task) -> [Place; 2] {
         [0, self.d].map(|column| Place {
-            start: task.line.first * 2 * self.d + column + task.head * self.head_width,
-            row_stride: task.line.stride * 2 * self.d,
+            start: task.segment.first * 2 * self.d + column + task.head * self.head_width,
+            row_stride: task.segment.stride * 2 * self.d,
             column_stride: 1,
         })
     }

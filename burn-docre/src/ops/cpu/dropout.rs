@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::PART;
-use crate::nn::dropout::DropoutMask;
+use crate::ops::dropout::DropoutMask;
 
 /// Numbers whose draws are held at a time.
 const BLOCK: usize = 1024;

@@ -9,10 +9,10 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Result,
+    DocReBackend, Error, Result,
     batch::PairIndex,
-    nn::{layer_norm::LayerNorm, precision::linear},
-    ops::{self, DocReBackend, LineAttention},
+    nn::{layer_norm::LayerNorm, linear::linear},
+    ops::{self, AttentionLayout, SegmentAttention},
 };
 
 /// PyTorch's default, which the authors leave in place.
@@ -48,15 +48,15 @@ pub fn attend_along<B: DocReBackend>(
     scale: f64,
     pairs: &PairIndex<B>,
 ) -> Tensor<B, 2> {
-    if !B::has_host_loops(&input.query.device()) {
+    if B::attention_layout(&input.query.device()) == AttentionLayout::PaddedGrid {
         return attend_on_the_grid(axis, input, n_heads, scale, pairs);
     }
-    let lines = match axis {
+    let segments = match axis {
         Axis::Column => pairs.column_segments.clone(),
         Axis::Row => pairs.row_segments.clone(),
     };
-    let attention = LineAttention { lines, n_heads, scale, dropout: None };
-    ops::line_attention(input.query, input.key_value, &attention)
+    let attention = SegmentAttention { segments, n_heads, scale, dropout: None };
+    ops::segment_attention(input.query, input.key_value, &attention)
 }
 
 /// [`attend_along`] in few large products, on the padded grid.

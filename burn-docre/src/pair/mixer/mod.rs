@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use axial::{AxialAttention, AxialStack, AxialStackConfig};
 pub use two_hop::{TwoHopAttention, TwoHopConfig};
 
-use crate::{Result, batch::PairIndex, ops::DocReBackend};
+use crate::{DocReBackend, Result, batch::PairIndex};
 
 /// The choice of a pair mixer: `{ kind = "axial-stack", layers = 6, heads = 8 }`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

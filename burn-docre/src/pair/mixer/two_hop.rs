@@ -8,7 +8,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use super::axial::{Axis, AxisInput, attend_along, axes_flops};
-use crate::{batch::PairIndex, nn::precision::linear, ops::DocReBackend};
+use crate::{DocReBackend, batch::PairIndex, nn::linear::linear};
 
 /// The configuration of two-hop attention, which has no sizes of its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,16 +1,13 @@
-//! The operations of [`DocReBackend`](super::DocReBackend) written with any backend's ordinary ones.
+//! The reference bodies of [`DocReOps`](super::DocReOps), in ordinary operations of any backend.
 
 use std::f64::consts::{SQRT_2, TAU};
 
-use burn::tensor::{
-    DType, Distribution, Shape, Tensor, TensorMetadata, activation, backend::Backend,
-};
-
-use crate::nn::{dropout::DropoutMask, precision::matmul};
+use burn::tensor::{Distribution, Shape, Tensor, TensorMetadata, activation, backend::Backend};
 
 use super::{
-    AdamWStep, AdamWTensors, DocReBackend, FloatTensor, OUTER_PRODUCT_ROWS, concatenate,
-    group_weight, unwrap, wrap,
+    adamw::{AdamWStep, AdamWTensors},
+    dropout::DropoutMask,
+    primitive::{FloatTensor, unwrap, wrap},
 };
 
 pub(crate) fn masked_softmax<B: Backend>(
@@ -93,86 +90,25 @@ pub(crate) fn dropout<B: Backend>(input: FloatTensor<B>, mask: &DropoutMask) -> 
     B::float_mul(input, factors)
 }
 
-/// 0 where the mask drops and `1 / (1 - probability)` elsewhere, drawn by the backend's generator.
+/// Draws the factors of dropout with the backend's generator: 0 where the mask drops a value and
+/// `1 / (1 - probability)` elsewhere.
 pub(super) fn dropout_factors<B: Backend>(
     shape: Shape,
     mask: &DropoutMask,
     device: &B::Device,
 ) -> FloatTensor<B> {
     B::seed(device, mask.seed);
-    // A tensor of any rank is a row of numbers here, since the rank is not known to the compiler.
+    // The rank is unknown at compile time, so the values are drawn as one row.
     let kept = Distribution::Bernoulli(1.0 - mask.probability);
     let factors = Tensor::<B, 1>::random([shape.num_elements()], kept, device);
     B::float_reshape(unwrap(factors / (1.0 - mask.probability)), shape)
-}
-
-pub(crate) fn grouped_bilinear<B: DocReBackend>(
-    head: FloatTensor<B>,
-    tail: FloatTensor<B>,
-    weight: FloatTensor<B>,
-    n_groups: usize,
-) -> FloatTensor<B> {
-    let (head, tail) = (wrap::<B, 2>(head), wrap::<B, 2>(tail));
-    let weight = wrap::<B, 2>(weight);
-    let [p, emb] = head.dims();
-    let g = emb / n_groups;
-    let mut chunks = Vec::new();
-    for start in (0..p).step_by(OUTER_PRODUCT_ROWS) {
-        let rows = start..(start + OUTER_PRODUCT_ROWS).min(p);
-        let mut sum: Option<Tensor<B, 2>> = None;
-        for group in 0..n_groups {
-            let columns = group * g..(group + 1) * g;
-            let outer = wrap::<B, 2>(B::outer_products(
-                unwrap(head.clone().slice([rows.clone(), columns.clone()])),
-                unwrap(tail.clone().slice([rows.clone(), columns])),
-            ));
-            let part = matmul(outer, group_weight(&weight, group, g));
-            sum = Some(match sum {
-                Some(sum) => sum + part,
-                None => part,
-            });
-        }
-        chunks.extend(sum);
-    }
-    unwrap(concatenate(chunks))
-}
-
-pub(crate) fn grouped_bilinear_weight_gradient<B: DocReBackend>(
-    head: FloatTensor<B>,
-    tail: FloatTensor<B>,
-    grad: FloatTensor<B>,
-    n_groups: usize,
-    dtype: DType,
-) -> FloatTensor<B> {
-    let (head, tail) = (wrap::<B, 2>(head), wrap::<B, 2>(tail));
-    let grad = wrap::<B, 2>(grad);
-    let [p, emb] = head.dims();
-    let (g, d) = (emb / n_groups, grad.dims()[1]);
-    let groups = (0..n_groups).map(|group| {
-        let columns = group * g..(group + 1) * g;
-        let mut sum: Option<Tensor<B, 2>> = None;
-        for start in (0..p).step_by(OUTER_PRODUCT_ROWS) {
-            let rows = start..(start + OUTER_PRODUCT_ROWS).min(p);
-            let outer = wrap::<B, 2>(B::outer_products(
-                unwrap(head.clone().slice([rows.clone(), columns.clone()])),
-                unwrap(tail.clone().slice([rows.clone(), columns.clone()])),
-            ));
-            let part = matmul(outer.transpose(), grad.clone().slice([rows, 0..d]).cast(dtype));
-            sum = Some(match sum {
-                Some(sum) => sum + part,
-                None => part,
-            });
-        }
-        sum
-    });
-    unwrap(concatenate(groups.flatten().collect()).cast(dtype))
 }
 
 pub(crate) fn adamw_step<B: Backend>(
     tensors: AdamWTensors<FloatTensor<B>>,
     step: &AdamWStep,
 ) -> AdamWTensors<FloatTensor<B>> {
-    // All four have one shape, and every operation is by element: they are taken as rows of numbers.
+    // Every operation is element-wise, so the four tensors of one shape are flattened.
     let shape = tensors.param.shape();
     let n = shape.num_elements();
     let AdamWTensors { param, grad, moment_1, moment_2 } =
@@ -188,8 +124,8 @@ pub(crate) fn adamw_step<B: Backend>(
         .map(|tensor| B::float_reshape(unwrap(tensor), shape.clone()))
 }
 
-pub(crate) fn sum_of_squares<B: Backend>(numbers: FloatTensor<B>) -> FloatTensor<B> {
-    let n = numbers.shape().num_elements();
-    let numbers = wrap::<B, 1>(B::float_reshape(numbers, [n].into()));
-    unwrap((numbers.clone() * numbers).sum())
+pub(crate) fn sum_of_squares<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
+    let n = values.shape().num_elements();
+    let values = wrap::<B, 1>(B::float_reshape(values, [n].into()));
+    unwrap((values.clone() * values).sum())
 }
