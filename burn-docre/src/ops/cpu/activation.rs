@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{PART, softmax::exp};
+use super::{parts::PART, softmax::exp};
 
 /// `x Φ(x)` in place, with the standard normal distribution Φ.
 pub(crate) fn gelu(numbers: &mut [f32]) {

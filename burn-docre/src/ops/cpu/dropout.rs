@@ -4,7 +4,7 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::PART;
+use super::parts::PART;
 use crate::ops::dropout::DropoutMask;
 
 /// Numbers whose draws are held at a time.

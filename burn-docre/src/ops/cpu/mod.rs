@@ -8,10 +8,12 @@ mod attention;
 mod dropout;
 mod norm;
 mod outer;
+mod parts;
 mod softmax;
 
 use rayon::prelude::*;
 
+use self::parts::PART;
 pub(crate) use self::{
     activation::{gelu, gelu_backward, tanh},
     attention::{AttentionRows, segment_attention, segment_attention_backward},
@@ -21,9 +23,6 @@ pub(crate) use self::{
     softmax::masked_softmax,
 };
 use crate::ops::adamw::{AdamWStep, AdamWTensors};
-
-/// The least number of values of a parallel task.
-pub(crate) const PART: usize = 16 * 1024;
 
 /// A tensor of `f32` in the processor's memory, in row-major order.
 pub(crate) trait CpuTensor: Sized {

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::{
-    PART,
+    parts::PART,
     softmax::{dot, sum},
 };
 

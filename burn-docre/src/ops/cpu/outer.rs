@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{PART, softmax::dot};
+use super::{parts::PART, softmax::dot};
 
 /// The outer product of each pair of rows: `lhs [p, g]` and `rhs [p, g]` to `[p, g * g]`.
 pub(crate) fn outer_products(lhs: &[f32], rhs: &[f32], g: usize, product: &mut [f32]) {

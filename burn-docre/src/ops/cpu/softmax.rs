@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::PART;
+use super::parts::PART;
 
 /// Softmax of each row of `scores [n, rows, k]` in place, with the bias `[n, k]` added before.
 pub(crate) fn masked_softmax(scores: &mut [f32], bias: Option<&[f32]>, [rows, k]: [usize; 2]) {
