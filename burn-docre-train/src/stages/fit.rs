@@ -5,8 +5,11 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context, Result, ensure};
 use burn::{backend::Autodiff, tensor::backend::Backend};
 use burn_docre::{
-    encoder::pretrained::load_pretrained,
-    io::model_directory::{self, ModelParts},
+    io::{
+        model_directory::{self, ModelDirectory, ModelSpec},
+        pretrained::load_pretrained,
+        weights::Loaded,
+    },
     model::DocReModel,
     ops::DocReBackend,
     text::encoded::EncodedDocument,
@@ -175,34 +178,52 @@ fn initial_model<B: Backend>(
 ) -> Result<DocReModel<B>> {
     match stage.start {
         Start::Fresh => {
-            fresh_model(&run.config, &run.corpora.parts, stage_seed(&run.config, stage), device)
+            let seed = stage_seed(&run.config, stage);
+            let Loaded { module, unused } =
+                fresh_model(&run.config, &run.corpora.parts, seed, device)?;
+            if !unused.is_empty() {
+                let names = unused.join(", ");
+                run.session.ui.note(&format!(
+                    "{}: the encoder's weight file has tensors without use: {names}",
+                    stage.name
+                ));
+            }
+            Ok(module)
         }
         Start::Stage(name) => {
             let directory = run.finished_model(name)?;
-            let parts = ModelParts::load(&directory)?;
+            let model = ModelDirectory::open(&directory)?;
             ensure!(
-                parts.config == run.corpora.parts.config,
+                model.spec().config == run.corpora.parts.config,
                 "{}: the model has another shape than the configuration says",
                 directory.display()
             );
-            Ok(parts.load_model(&directory, device)?)
+            Ok(model.model(device)?)
         }
     }
 }
 
 /// A new model whose weights are drawn from `seed`; the encoder is the pretrained one, if the configuration names one.
+/// The unused weights are those of the pretrained encoder.
 pub(super) fn fresh_model<B: Backend>(
     config: &RunConfig,
-    parts: &ModelParts,
+    parts: &ModelSpec,
     seed: u64,
     device: &B::Device,
-) -> Result<DocReModel<B>> {
+) -> Result<Loaded<DocReModel<B>>> {
     B::seed(device, seed);
     let model = parts.config.init::<B>(device);
     match &config.encoder {
         EncoderSource::Pretrained(directory) => {
-            Ok(model.try_map_encoder(|encoder| load_pretrained(encoder, directory))?)
+            let mut unused = Vec::new();
+            let module = model.try_map_encoder(|encoder| {
+                load_pretrained(encoder, directory).map(|loaded| {
+                    unused = loaded.unused;
+                    loaded.module
+                })
+            })?;
+            Ok(Loaded { module, unused })
         }
-        EncoderSource::Scratch(_) => Ok(model),
+        EncoderSource::Scratch(_) => Ok(Loaded { module: model, unused: Vec::new() }),
     }
 }

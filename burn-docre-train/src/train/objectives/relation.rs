@@ -12,7 +12,7 @@ use burn::{
 use burn_docre::{
     batch::DocReBatch,
     inference::Inference,
-    io::model_directory::ModelParts,
+    io::model_directory::ModelSpec,
     loss::RelationLoss,
     model::{DocReModel, ModelConfig},
     nn::precision::{Precision, with_precision},
@@ -33,7 +33,7 @@ pub struct RelationObjective {
     /// The precision of the large matrix products.
     pub precision: Precision,
     /// The files beside the weights in a model directory.
-    pub parts: Arc<ModelParts>,
+    pub parts: Arc<ModelSpec>,
     /// The dev documents.
     pub dev: Arc<DevSet>,
 }
