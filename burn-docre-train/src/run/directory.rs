@@ -13,7 +13,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, TryLockError},
+    fs::File,
     io::Write,
     path::{Path, PathBuf},
 };

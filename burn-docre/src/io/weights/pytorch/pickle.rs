@@ -321,7 +321,9 @@ impl<R: Read> Machine<R> {
             }
             (Class::Other, _) => Value::Other,
             _ => {
-                return Err(format!("a call of {class:?} with {} arguments", arguments.len()).into());
+                return Err(
+                    format!("a call of {class:?} with {} arguments", arguments.len()).into()
+                );
             }
         };
         self.push(value)
