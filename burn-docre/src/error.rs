@@ -51,7 +51,17 @@ pub enum Error {
         /// The error of the parser or tokenizer.
         source: Option<Cause>,
     },
-    /// A weight file does not fit the model.
+    /// Weights that do not fit the model: missing, misshapen, or more than it has.
+    #[error("{}: {}", .path.display(), weight_faults(.faults, .unused))]
+    Weights {
+        /// The weight file.
+        path: PathBuf,
+        /// Each weight that is missing or misshapen, in words.
+        faults: Vec<String>,
+        /// The tensors of the file that the model does not use.
+        unused: Vec<String>,
+    },
+    /// A weight of a file cannot be read.
     #[error("{}: weight `{name}`: {reason}", .path.display())]
     #[non_exhaustive]
     Weight {
@@ -152,8 +162,8 @@ impl Error {
         Self::Backend { name: name.to_string(), reason: reason.to_string(), source: None }
     }
 
-    /// Sets the cause. [`Error::Io`] takes only its own kind of cause at construction, and [`Error::NotANumber`] has
-    /// none: both stay as they are.
+    /// Sets the cause. [`Error::Io`] takes only its own kind of cause at construction, and [`Error::NotANumber`] and
+    /// [`Error::Weights`] have none: these stay as they are.
     pub fn with_source(mut self, cause: impl Into<Cause>) -> Self {
         match &mut self {
             Self::Format { source, .. }
@@ -162,7 +172,7 @@ impl Error {
             | Self::SoftLabels { source, .. }
             | Self::Config { source, .. }
             | Self::Backend { source, .. } => *source = Some(cause.into()),
-            Self::Io { .. } | Self::NotANumber { .. } => {}
+            Self::Io { .. } | Self::NotANumber { .. } | Self::Weights { .. } => {}
         }
         self
     }
@@ -181,6 +191,22 @@ impl Error {
             *index = Some(position);
         }
         self
+    }
+}
+
+/// One sentence of all weights that do not fit, and of those that the file has instead.
+fn weight_faults(faults: &[String], unused: &[String]) -> String {
+    let names: Vec<String> = unused.iter().map(|name| format!("`{name}`")).collect();
+    let names = names.join(", ");
+    match (faults.len(), unused.len()) {
+        (0, n) => format!("{n} tensors are not used by the model: {names}"),
+        (n, 0) => format!("{n} weights do not fit the model: {}", faults.join("; ")),
+        (n, _) => {
+            format!(
+                "{n} weights do not fit the model: {}; the file also has {names}",
+                faults.join("; ")
+            )
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use burn_docre::{
     data::relation::Relation,
     dispatch,
     inference::Inference,
-    io::model_directory::ModelParts,
+    io::model_directory::ModelSpec,
     text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
 };
 use rand::{Rng, SeedableRng};
@@ -20,9 +20,9 @@ use rand_chacha::ChaCha8Rng;
 const WORDS: [&str; 6] = ["Anna", "lives", "in", "Oslo", ".", "She"];
 
 /// The files beside the weights of a model of five classes.
-fn parts() -> ModelParts {
+fn parts() -> ModelSpec {
     let relation = |id: &str| Relation { id: id.into(), name: format!("name of {id}") };
-    ModelParts {
+    ModelSpec {
         config: common::config(common::every_system()[0].clone()),
         tokenizer: DocumentTokenizer::word_level(WORDS).unwrap(),
         vocab: RelationVocab::new(["Na", "P1", "P2", "P3", "P4"].map(relation).to_vec()).unwrap(),

@@ -42,7 +42,8 @@ impl BackendTask for Logits<'_> {
     fn run<B: DocReBackend>(self, device: B::Device) -> [Vec<f32>; 2] {
         let file = weights::WeightFile::open(self.0).expect("weights");
         let model = config().init::<Autodiff<B>>(&device);
-        let model = weights::load(model, &file, |path| config().weight_name(path)).expect("loaded");
+        let model =
+            weights::load(model, &file, |path| config().weight_name(path)).expect("loaded").module;
         let inner = model.valid();
         assert_eq!(inner.num_params(), model.num_params());
         let documents = documents();

@@ -20,7 +20,10 @@ use burn_docre::{
     batch::DocReBatch,
     eval::Scorer,
     inference::{DocumentLogits, Inference},
-    io::soft_labels::{Shard, SoftLabelWriter},
+    io::{
+        model_directory::ModelId,
+        soft_labels::{Shard, SoftLabelWriter},
+    },
     loss::RelationLoss,
     nn::precision::Precision,
     text::encoded::{EncodedDocument, encode_all},
@@ -296,10 +299,11 @@ impl<B: DocReBackend> Pass<B> for Label<'_, B> {
         let n_classes = self.work.parts.config.n_classes;
         self.n_passes += 1;
         let directory = self.directory.join(self.n_passes.to_string());
-        let mut writer = SoftLabelWriter::create(&directory, Shard::WHOLE, [0; 32], n_classes)?;
+        let teacher = ModelId([0; 32]);
+        let mut writer = SoftLabelWriter::create(&directory, Shard::WHOLE, teacher, n_classes)?;
         for found in self.inference.run(self.work.encoded_documents()) {
             let DocumentLogits { document, logits, .. } = found?;
-            writer.push(document.key().0, document.n_pairs(), &logits)?;
+            writer.push(document.key(), document.n_pairs(), &logits)?;
             step(1)?;
         }
         writer.finish()?;

@@ -12,7 +12,10 @@ use burn_docre::{
     },
     encoder::{EncoderConfig, EncoderFamily},
     inference::Inference,
-    io::{atomic_file::write_atomically, model_directory::ModelParts},
+    io::{
+        atomic_file::write_atomically,
+        model_directory::{ModelDirectory, ModelSpec},
+    },
     model::{DecodingConfig, DocReModel, DocumentSize, KdDocreConfig, ModelConfig, SystemConfig},
     nn::rounding::with_precision,
     pair::{PairMixerConfig, mixer::AxialStackConfig},
@@ -33,7 +36,7 @@ const SEED: u64 = 66;
 /// The model and the documents that are measured.
 pub struct Work {
     /// The model's configuration, tokenizer and relations.
-    pub parts: ModelParts,
+    pub parts: ModelSpec,
     /// The documents as they were read.
     pub documents: Vec<Document>,
     /// The same, tokenized.
@@ -47,7 +50,7 @@ impl Work {
     pub fn load(args: &BenchArgs) -> Result<Self> {
         let vocabulary = vocabulary();
         let parts = match &args.model {
-            Some(directory) => ModelParts::load(directory)?,
+            Some(directory) => ModelDirectory::open(directory)?.into_spec(),
             None => minilm_size(&vocabulary)?,
         };
         let documents = match &args.input {
@@ -67,7 +70,7 @@ impl Work {
         device: &B::Device,
     ) -> Result<DocReModel<B>> {
         match directory {
-            Some(directory) => Ok(self.parts.load_model(directory, device)?),
+            Some(directory) => Ok(ModelDirectory::open(directory)?.model(device)?),
             None => {
                 B::seed(device, SEED);
                 Ok(self.parts.config.init(device))
@@ -156,7 +159,7 @@ fn vocabulary() -> Vec<String> {
 }
 
 /// A model of the size of `configs/redocred-minilm.toml`, for words of `vocabulary`.
-fn minilm_size(vocabulary: &[String]) -> Result<ModelParts> {
+fn minilm_size(vocabulary: &[String]) -> Result<ModelSpec> {
     let tokenizer = DocumentTokenizer::word_level(vocabulary.iter().map(String::as_str))?;
     let vocab = RelationVocab::docred();
     let config = ModelConfig {
@@ -185,7 +188,7 @@ fn minilm_size(vocabulary: &[String]) -> Result<ModelParts> {
         decoding: DecodingConfig::default(),
     };
     config.validate().context("the built-in model")?;
-    Ok(ModelParts { config, tokenizer, vocab })
+    Ok(ModelSpec { config, tokenizer, vocab })
 }
 
 /// Documents of random words with the average sizes of DocRED's annotated ones (Yao et al. 2019, table 1): 8 sentences,

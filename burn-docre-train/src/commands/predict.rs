@@ -15,7 +15,7 @@ use burn_docre::{
         submission::{SubmittedFact, write_json},
     },
     inference::{DocumentLogits, Inference, decode::Prediction},
-    io::{atomic_file::write_atomically, model_directory::ModelParts},
+    io::{atomic_file::write_atomically, model_directory::ModelDirectory},
     nn::rounding::with_precision,
     text::encoded::EncodedDocument,
 };
@@ -39,10 +39,10 @@ impl BackendTask for Predict<'_> {
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
         let Self { session, args } = self;
-        let parts = ModelParts::load(&args.model)?;
+        let directory = ModelDirectory::open(&args.model)?;
         session.check_precision::<B>(args.precision, &device)?;
-        let model = parts.load_model::<B>(&args.model, &device)?;
-        let model = with_precision(model, args.precision);
+        let model = with_precision(directory.model::<B>(&device)?, args.precision);
+        let parts = directory.into_spec();
         let inference = Inference::new(model, parts.config.clone(), device);
         let documents = DocRedReader::open(&args.input, Labels::Ignore)?
             .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &parts.tokenizer)?)));

@@ -12,8 +12,7 @@ use burn_docre::{
     },
     eval::Scorer,
     io::{
-        atomic_file::write_atomically,
-        model_directory::{ModelParts, pretrained_encoder},
+        atomic_file::write_atomically, model_directory::ModelSpec, pretrained::PretrainedEncoder,
     },
     model::ModelConfig,
     text::{
@@ -30,7 +29,7 @@ use crate::{
 /// Everything a run reads, encoded.
 pub struct Corpora {
     /// The files beside the weights of this run's models.
-    pub parts: ModelParts,
+    pub parts: ModelSpec,
     /// The human-annotated documents.
     pub train: Vec<Arc<EncodedDocument>>,
     /// The dev documents.
@@ -155,9 +154,12 @@ fn encode(
 }
 
 /// The tokenizer, the relations and the shape of the run's models.
-fn parts(config: &RunConfig, documents: &Documents) -> Result<ModelParts> {
+fn parts(config: &RunConfig, documents: &Documents) -> Result<ModelSpec> {
     let (encoder, tokenizer) = match &config.encoder {
-        EncoderSource::Pretrained(directory) => pretrained_encoder(directory)?,
+        EncoderSource::Pretrained(directory) => {
+            let PretrainedEncoder { config, tokenizer } = PretrainedEncoder::open(directory)?;
+            (config, tokenizer)
+        }
         EncoderSource::Scratch(scratch) => {
             let corpora = documents.train.iter().chain(&documents.distant);
             let words: BTreeSet<&str> = corpora
@@ -178,5 +180,5 @@ fn parts(config: &RunConfig, documents: &Documents) -> Result<ModelParts> {
         decoding: config.decoding.clone(),
     };
     config.validate()?;
-    Ok(ModelParts { config, tokenizer, vocab })
+    Ok(ModelSpec { config, tokenizer, vocab })
 }

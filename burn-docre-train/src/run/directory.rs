@@ -13,13 +13,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, TryLockError},
+    fs::File,
     io::Write,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use burn_docre::io::atomic_file::write_atomically;
+use burn_docre::io::atomic_file::{self, write_atomically};
 
 use crate::{
     config::RunConfig,
@@ -183,15 +183,8 @@ impl RunDir {
 
 fn lock(root: &Path) -> Result<File> {
     let path = root.join(LOCK);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .with_context(|| format!("{}: writing failed", path.display()))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => bail!("another `docre` is at work in {}", root.display()),
-        // Some network file systems have no locks; two runs in one directory are then the user's own care.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    match atomic_file::lock(&path)? {
+        Some(file) => Ok(file),
+        None => bail!("another `docre` is at work in {}", root.display()),
     }
 }

@@ -115,7 +115,8 @@ impl DryRun<'_> {
         device: &B::Device,
     ) -> Result<Timing> {
         let parts = &self.corpora.parts;
-        let model = fresh_model::<Autodiff<B>>(self.config, parts, self.config.seed, device)?;
+        let model =
+            fresh_model::<Autodiff<B>>(self.config, parts, self.config.seed, device)?.module;
         let objective = relation_objective(self.config, self.corpora);
         let schedule = WarmupLinear::new(stage.epochs * steps_per_epoch, stage.warmup_ratio);
         let mut learner: burn::train::Learner<Components<B, RelationObjective>> =

@@ -6,8 +6,11 @@ use anyhow::{Context as _, Result, ensure};
 use burn::{backend::Autodiff, tensor::backend::Backend};
 use burn_docre::{
     DocReBackend,
-    encoder::pretrained::load_pretrained,
-    io::model_directory::{self, ModelParts},
+    io::{
+        model_directory::{self, ModelDirectory, ModelSpec},
+        pretrained::load_pretrained,
+        weights::Loaded,
+    },
     model::DocReModel,
     text::encoded::EncodedDocument,
 };
@@ -181,39 +184,54 @@ fn initial_model<B: Backend>(
     device: &B::Device,
 ) -> Result<DocReModel<B>> {
     match stage.start {
-        Start::Fresh => fresh_model(
-            &context.config,
-            &context.corpora.parts,
-            stage_seed(&context.config, stage),
-            device,
-        ),
+        Start::Fresh => {
+            let seed = stage_seed(&context.config, stage);
+            let Loaded { module, unused } =
+                fresh_model(&context.config, &context.corpora.parts, seed, device)?;
+            if !unused.is_empty() {
+                let names = unused.join(", ");
+                context.session.ui.note(&format!(
+                    "{}: the encoder's weight file has tensors without use: {names}",
+                    stage.name
+                ));
+            }
+            Ok(module)
+        }
         Start::Stage(name) => {
             let directory = context.finished_model(name)?;
-            let parts = ModelParts::load(&directory)?;
+            let model = ModelDirectory::open(&directory)?;
             ensure!(
-                parts.config == context.corpora.parts.config,
+                model.spec().config == context.corpora.parts.config,
                 "{}: the model has another shape than the configuration says",
                 directory.display()
             );
-            Ok(parts.load_model(&directory, device)?)
+            Ok(model.model(device)?)
         }
     }
 }
 
 /// A new model whose weights are drawn from `seed`; the encoder is the pretrained one, if the configuration names one.
+/// The unused weights are those of the pretrained encoder.
 pub(super) fn fresh_model<B: Backend>(
     config: &RunConfig,
-    parts: &ModelParts,
+    parts: &ModelSpec,
     seed: u64,
     device: &B::Device,
-) -> Result<DocReModel<B>> {
+) -> Result<Loaded<DocReModel<B>>> {
     B::seed(device, seed);
     let model = parts.config.init::<B>(device);
     match &config.encoder {
         EncoderSource::Pretrained(directory) => {
-            Ok(model.try_map_encoder(|encoder| load_pretrained(encoder, directory))?)
+            let mut unused = Vec::new();
+            let module = model.try_map_encoder(|encoder| {
+                load_pretrained(encoder, directory).map(|loaded| {
+                    unused = loaded.unused;
+                    loaded.module
+                })
+            })?;
+            Ok(Loaded { module, unused })
         }
-        EncoderSource::Scratch(_) => Ok(model),
+        EncoderSource::Scratch(_) => Ok(Loaded { module: model, unused: Vec::new() }),
     }
 }
 
@@ -276,7 +294,7 @@ mod tests {
             let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
             let corpora = Corpora::load(&config, &[], &ui, &stop).unwrap();
             let parts = &corpora.parts;
-            let model = fresh_model::<Autodiff<B>>(&config, parts, 1, &device).unwrap();
+            let model = fresh_model::<Autodiff<B>>(&config, parts, 1, &device).unwrap().module;
             let encoder = parts.config.encoder.init::<B>(&device);
             let n_encoder: usize = Values::of(&encoder).values().map(Vec::len).sum();
             let module = ModuleOf::<B, _>::new(model, relation_objective(&config, &corpora));

@@ -7,8 +7,8 @@ use burn_docre::{
     DocReBackend,
     inference::{DocumentLogits, Inference},
     io::{
-        model_directory::{self, ModelParts},
-        soft_labels::{Digest, Shard, SoftLabelStore, SoftLabelWriter},
+        model_directory::{self, ModelDirectory, ModelId, ModelSpec},
+        soft_labels::{Shard, SoftLabelStore, SoftLabelWriter},
     },
     nn::{precision::Precision, rounding::with_precision},
     text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
@@ -44,10 +44,10 @@ pub(super) fn make_labels<B: DocReBackend>(
 /// # Errors
 /// If the teacher is not finished, or a document with pairs has no logits.
 pub(super) fn open_labels(context: &Context, teacher: &str) -> Result<SoftLabelStore> {
-    let identity = model_directory::identity(&context.finished_model(teacher)?)?;
+    let identity = model_directory::id_of(&context.finished_model(teacher)?)?;
     let n_classes = context.corpora.parts.config.n_classes;
     let path = context.directory.labels();
-    let store = SoftLabelStore::open(&path, &identity, n_classes)?;
+    let store = SoftLabelStore::open(&path, identity, n_classes)?;
     check_documents(&store, &path, context.corpora.distant.iter().cloned().map(Ok))?;
     Ok(store)
 }
@@ -64,7 +64,7 @@ pub fn check_documents(
     let (mut n_missing, mut first) = (0, None);
     for document in documents {
         let document = document?;
-        if document.n_pairs() > 0 && !store.contains(&document.key().0) {
+        if document.n_pairs() > 0 && !store.contains(document.key()) {
             n_missing += 1;
             first.get_or_insert(document);
         }
@@ -84,7 +84,7 @@ pub fn check_documents(
 pub struct Teacher<B: DocReBackend> {
     inference: Inference<B>,
     tokenizer: DocumentTokenizer,
-    identity: Digest,
+    identity: ModelId,
 }
 
 impl<B: DocReBackend> Teacher<B> {
@@ -93,11 +93,12 @@ impl<B: DocReBackend> Teacher<B> {
     /// # Errors
     /// If a file of the directory is missing or damaged.
     pub fn load(directory: &Path, precision: Precision, device: &B::Device) -> Result<Self> {
-        let parts = ModelParts::load(directory)?;
-        let model = with_precision(parts.load_model(directory, device)?, precision);
-        let identity = model_directory::identity(directory)?;
-        let inference = Inference::new(model, parts.config, device.clone());
-        Ok(Self { inference, tokenizer: parts.tokenizer, identity })
+        let directory = ModelDirectory::open(directory)?;
+        let model = with_precision(directory.model(device)?, precision);
+        let identity = directory.id()?;
+        let ModelSpec { config, tokenizer, .. } = directory.into_spec();
+        let inference = Inference::new(model, config, device.clone());
+        Ok(Self { inference, tokenizer, identity })
     }
 
     /// The tokenizer of the model directory.
@@ -105,9 +106,9 @@ impl<B: DocReBackend> Teacher<B> {
         &self.tokenizer
     }
 
-    /// The digest of the weights, by which soft labels name their teacher.
-    pub fn identity(&self) -> &Digest {
-        &self.identity
+    /// The id of the model, by which soft labels name their teacher.
+    pub fn identity(&self) -> ModelId {
+        self.identity
     }
 
     /// The number of classes, TH included.
@@ -132,7 +133,7 @@ impl<B: DocReBackend> Teacher<B> {
             let DocumentLogits { document, logits, .. } = found?;
             if document.n_pairs() > 0 {
                 writer
-                    .push(document.key().0, document.n_pairs(), &logits)
+                    .push(document.key(), document.n_pairs(), &logits)
                     .with_context(|| format!("document {:?}", document.title))?;
             }
             task.advance(1);

@@ -1,7 +1,7 @@
 //! Word, position and token type embeddings.
 
 use burn::{
-    module::{Module, Param},
+    module::{Module, Param, ParamId},
     nn::{Embedding, EmbeddingConfig, Initializer},
     tensor::{Int, Tensor, backend::Backend},
 };
@@ -39,11 +39,16 @@ impl<B: Backend> EncoderEmbedding<B> {
         let embedding = |rows: usize| {
             EmbeddingConfig::new(rows, d).with_initializer(initializer.clone()).init(device)
         };
-        let positions = sinusoids(config.max_position_embeddings, d);
-        let positions = float_tensor(positions, [config.max_position_embeddings, d], device);
+        let shape = [config.max_position_embeddings, d];
+        let positions = move |device: &B::Device, is_trained: bool| {
+            let values = sinusoids(shape[0], shape[1]);
+            float_tensor(values, shape, device).set_require_grad(is_trained)
+        };
+        let positions =
+            Param::uninitialized(ParamId::new(), positions, device.clone(), true, shape.into());
         Self {
             word: embedding(config.vocab_size),
-            position: Embedding { weight: Param::from_tensor(positions) },
+            position: Embedding { weight: positions },
             token_type: embedding(config.type_vocab_size),
             norm: LayerNorm::new(d, config.layer_norm_eps, device),
             dropout: Dropout::new(config.hidden_dropout_prob),

@@ -7,7 +7,7 @@ mod attention;
 mod config;
 mod embedding;
 mod layer;
-pub mod pretrained;
+pub mod names;
 mod scratch;
 
 use burn::{

@@ -8,7 +8,7 @@ use crate::{
     data::{document::Document, relation::RelationVocab},
     dispatch,
     inference::{decode::Prediction, logits::Inference},
-    io::model_directory::{ModelBytes, ModelParts},
+    io::model_directory::{ModelBytes, ModelDirectory, ModelSpec},
     model::ModelConfig,
     nn::{precision::Precision, rounding::with_precision},
     text::{
@@ -77,7 +77,7 @@ pub struct ExtractedRelation {
 /// }
 /// ```
 pub struct Extractor {
-    parts: ModelParts,
+    spec: ModelSpec,
     engine: Box<dyn Engine>,
 }
 
@@ -107,8 +107,7 @@ impl ExtractorBuilder {
     /// If a file is missing or malformed or the files contradict each other, and [`Error::Backend`] if the backend is
     /// not compiled in, or lacks the device or the precision.
     pub fn open(self, directory: &Path) -> Result<Extractor> {
-        let parts = ModelParts::load(directory)?;
-        self.start(parts, Weights::Directory(directory))
+        self.start(ModelDirectory::open(directory)?)
     }
 
     /// Opens a model whose files are in memory.
@@ -116,16 +115,15 @@ impl ExtractorBuilder {
     /// # Errors
     /// Under the conditions of [`open`](Self::open).
     pub fn from_bytes(self, files: &ModelBytes<'_>) -> Result<Extractor> {
-        let parts = ModelParts::from_bytes(files)?;
-        self.start(parts, Weights::Bytes(files.weights))
+        self.start(ModelDirectory::from_bytes(*files)?)
     }
 
-    fn start(self, parts: ModelParts, weights: Weights<'_>) -> Result<Extractor> {
+    fn start(self, directory: ModelDirectory<'_>) -> Result<Extractor> {
         let Self { device, precision } = self;
         let kind = device.backend.or_else(|| BackendKind::compiled().first().copied());
-        let task = StartEngine { parts: &parts, weights, kind, precision };
+        let task = StartEngine { directory: &directory, kind, precision };
         let engine = dispatch(kind, device.number, task)??;
-        Ok(Extractor { parts, engine })
+        Ok(Extractor { spec: directory.into_spec(), engine })
     }
 }
 
@@ -165,7 +163,7 @@ impl Extractor {
             document.validate().map_err(|error| error.at_index(index))?;
         }
         let mut encoded =
-            encode_all(documents, &self.parts.tokenizer).map(|document| document.map(Arc::new));
+            encode_all(documents, &self.spec.tokenizer).map(|document| document.map(Arc::new));
         let predictions = self.engine.predict(&mut encoded)?;
         let named = |found: Vec<Prediction>| found.into_iter().map(|p| self.named(p)).collect();
         Ok(predictions.into_iter().map(named).collect())
@@ -173,21 +171,21 @@ impl Extractor {
 
     /// The relations that the model knows, in the order of its classes.
     pub fn relations(&self) -> &RelationVocab {
-        &self.parts.vocab
+        &self.spec.vocab
     }
 
     /// The model's configuration.
     pub fn config(&self) -> &ModelConfig {
-        &self.parts.config
+        &self.spec.config
     }
 
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> &DocumentTokenizer {
-        &self.parts.tokenizer
+        &self.spec.tokenizer
     }
 
     fn named(&self, Prediction { fact, score, threshold }: Prediction) -> ExtractedRelation {
-        let vocab = &self.parts.vocab;
+        let vocab = &self.spec.vocab;
         ExtractedRelation {
             head: fact.pair.head,
             tail: fact.pair.tail,
@@ -202,7 +200,7 @@ impl Extractor {
 
 impl fmt::Debug for Extractor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Extractor").field("config", &self.parts.config).finish_non_exhaustive()
+        f.debug_struct("Extractor").field("config", &self.spec.config).finish_non_exhaustive()
     }
 }
 
@@ -224,15 +222,8 @@ impl<B: DocReBackend> Engine for Inference<B> {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Weights<'a> {
-    Directory(&'a Path),
-    Bytes(&'a [u8]),
-}
-
 struct StartEngine<'a> {
-    parts: &'a ModelParts,
-    weights: Weights<'a>,
+    directory: &'a ModelDirectory<'a>,
     kind: Option<BackendKind>,
     precision: Precision,
 }
@@ -241,15 +232,11 @@ impl BackendTask for StartEngine<'_> {
     type Output = Result<Box<dyn Engine>>;
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Self::Output {
-        let Self { parts, weights, kind, precision } = self;
+        let Self { directory, kind, precision } = self;
         if let Some(kind) = kind {
             precision.check::<B>(kind, &device)?;
         }
-        let model = match weights {
-            Weights::Directory(directory) => parts.load_model::<B>(directory, &device)?,
-            Weights::Bytes(bytes) => parts.load_model_from_bytes::<B>(bytes, &device)?,
-        };
-        let model = with_precision(model, precision);
-        Ok(Box::new(Inference::new(model, parts.config.clone(), device)))
+        let model = with_precision(directory.model::<B>(&device)?, precision);
+        Ok(Box::new(Inference::new(model, directory.spec().config.clone(), device)))
     }
 }

@@ -1,12 +1,12 @@
-//! Files that appear whole or not at all.
+//! Files that appear whole or not at all, and files that one process holds at a time.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// How the names of unfinished files begin.
+/// The beginning of the names of unfinished files.
 pub const PARTIAL: &str = ".partial-";
 
 /// Writes to a temporary sibling of `path` and renames it into place once everything is on disk.
@@ -50,9 +50,30 @@ fn try_write(
     Ok(())
 }
 
-/// Makes a new, renamed or removed `file` survive a power cut as such, where the system can do that.
+/// The name of `path` until it is finished: a sibling that begins with [`PARTIAL`].
+pub fn partial_path(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{PARTIAL}{name}"))
+}
+
+/// Opens the file `path` for writing, creates it where it is missing, and holds its lock until it is closed; `None` if
+/// another process holds it. On a file system without locks every process gets the file.
+///
+/// # Errors
+///
+/// [`Error::Io`] if the file cannot be made.
+pub fn lock(path: &Path) -> Result<Option<File>> {
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    let file = file.map_err(|source| Error::io(path, "creating", source))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(None),
+        _ => Ok(Some(file)),
+    }
+}
+
+/// Writes the directory's entry of a new, renamed or removed `file` to disk, where the system can do that.
 pub(crate) fn sync_directory_of(file: &Path) {
-    // Some file systems cannot, and the file itself is as it should be.
+    // Some file systems cannot; the file itself is on disk.
     if let Ok(directory) = File::open(directory_of(file)) {
         let _ = directory.sync_all();
     }

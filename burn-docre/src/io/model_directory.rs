@@ -4,6 +4,8 @@
 //! atomically; the weights go before another file changes and come last, so that a directory with weights is complete.
 
 use std::{
+    fmt,
+    fs::File,
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
@@ -14,28 +16,28 @@ use sha2::{Digest, Sha256};
 use crate::{
     Error, Result,
     data::relation::RelationVocab,
-    encoder::{EncoderConfig, pretrained},
+    encoder::EncoderConfig,
     io::{
         atomic_file::{sync_directory_of, write_atomically},
         weights::{self, WeightFile},
     },
     model::{DocReModel, ModelConfig},
-    text::tokenizer::DocumentTokenizer,
+    text::{hex::write_hex, tokenizer::DocumentTokenizer},
 };
 
 const CONFIG: &str = "config.json";
-const TOKENIZER: &str = "tokenizer.json";
+pub(super) const TOKENIZER: &str = "tokenizer.json";
 const RELATIONS: &str = "relations.json";
 const WEIGHTS: &str = "model.safetensors";
 
-/// What a model needs besides its weights.
+/// A model without its weights: configuration, tokenizer and relations.
 #[derive(Clone)]
-pub struct ModelParts {
-    /// How to build it.
+pub struct ModelSpec {
+    /// The encoder, the system and the decoding.
     pub config: ModelConfig,
-    /// How to read documents for it.
+    /// The tokenizer of the encoder.
     pub tokenizer: DocumentTokenizer,
-    /// What its classes mean.
+    /// The relations, in the order of the classes.
     pub vocab: RelationVocab,
 }
 
@@ -52,29 +54,118 @@ pub struct ModelBytes<'a> {
     pub weights: &'a [u8],
 }
 
-impl ModelParts {
-    /// Reads everything but the weights.
+/// An open model directory, on disk or in memory: everything but the weights is read.
+///
+/// `'a` is the life of files in memory; a directory on disk is `'static`.
+pub struct ModelDirectory<'a> {
+    spec: ModelSpec,
+    files: Files<'a>,
+}
+
+enum Files<'a> {
+    Directory(PathBuf),
+    Memory(ModelBytes<'a>),
+}
+
+/// Identifies a model by the content of its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelId(pub [u8; 32]);
+
+impl fmt::Display for ModelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, &self.0)
+    }
+}
+
+impl ModelDirectory<'static> {
+    /// Opens a model directory and reads everything but the weights.
     ///
     /// # Errors
     /// If a file is missing or malformed, or the files contradict each other.
-    pub fn load(directory: &Path) -> Result<Self> {
+    pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join(CONFIG);
         let config = std::fs::read(&path).map_err(|e| Error::io(&path, "reading", e))?;
         let vocab = RelationVocab::load(&directory.join(RELATIONS))?;
         let tokenizer = DocumentTokenizer::from_file(&directory.join(TOKENIZER))?;
-        Self::assemble(&config, &path, tokenizer, vocab)
+        let spec = ModelSpec::assemble(&config, &path, tokenizer, vocab)?;
+        Ok(Self { spec, files: Files::Directory(directory.to_path_buf()) })
     }
+}
 
-    /// Reads everything but the weights from memory.
+impl<'a> ModelDirectory<'a> {
+    /// Opens the files of a model directory in memory; errors call them by their names in a directory.
     ///
     /// # Errors
     /// If a file is malformed, or the files contradict each other.
-    pub fn from_bytes(files: &ModelBytes<'_>) -> Result<Self> {
+    pub fn from_bytes(files: ModelBytes<'a>) -> Result<Self> {
         let vocab = RelationVocab::from_bytes(files.relations)?;
         let tokenizer = DocumentTokenizer::from_bytes(files.tokenizer)?;
-        Self::assemble(files.config, Path::new(CONFIG), tokenizer, vocab)
+        let spec = ModelSpec::assemble(files.config, Path::new(CONFIG), tokenizer, vocab)?;
+        Ok(Self { spec, files: Files::Memory(files) })
     }
 
+    /// The model without its weights.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// The model without its weights, by value.
+    pub fn into_spec(self) -> ModelSpec {
+        self.spec
+    }
+
+    /// Reads the weights and builds the model on `device`.
+    ///
+    /// No weight is drawn at random first, and the file is read one tensor at a time.
+    ///
+    /// # Errors
+    /// If the weight file is missing, cut off or damaged, and [`Error::Weights`] if it does not hold exactly the weights
+    /// of the configuration: a weight too many means that another configuration belongs to them.
+    pub fn model<B: Backend>(&self, device: &B::Device) -> Result<DocReModel<B>> {
+        let file = match &self.files {
+            Files::Directory(directory) => WeightFile::open(&weights_path(directory))?,
+            Files::Memory(files) => WeightFile::from_bytes(files.weights)?,
+        };
+        let config = &self.spec.config;
+        weights::load_exactly(config.init_lazy(device), &file, |path| config.weight_name(path))
+    }
+
+    /// The digest of all files: two directories with equal files are the same model.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn id(&self) -> Result<ModelId> {
+        match &self.files {
+            Files::Directory(directory) => id_of(directory),
+            Files::Memory(ModelBytes { config, tokenizer, relations, weights }) => {
+                let mut hash = Sha256::new();
+                for bytes in [config, tokenizer, relations, weights] {
+                    hash.update(Sha256::digest(bytes));
+                }
+                Ok(ModelId(hash.finalize().into()))
+            }
+        }
+    }
+}
+
+/// The digest of the files of a model directory, whose content is not checked.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn id_of(directory: &Path) -> Result<ModelId> {
+    let mut hash = Sha256::new();
+    for name in [CONFIG, TOKENIZER, RELATIONS, WEIGHTS] {
+        let path = directory.join(name);
+        let mut digest = Sha256::new();
+        File::open(&path)
+            .and_then(|mut file| std::io::copy(&mut file, &mut digest))
+            .map_err(|e| Error::io(&path, "reading", e))?;
+        hash.update(digest.finalize());
+    }
+    Ok(ModelId(hash.finalize().into()))
+}
+
+impl ModelSpec {
     fn assemble(
         config: &[u8],
         path: &Path,
@@ -96,23 +187,23 @@ impl ModelParts {
         Ok(Self { config, tokenizer, vocab })
     }
 
-    /// Writes a complete model directory; equal parts and weights give equal bytes.
+    /// Writes a complete model directory; an equal specification and equal weights give equal bytes.
     ///
-    /// Over a model of equal parts only the weights are replaced, all at once. A model of other parts is incomplete from
-    /// the first changed file to the new weights.
+    /// Over a model of an equal specification only the weights are replaced, all at once. Another model is incomplete
+    /// from the first changed file to the new weights.
     ///
     /// # Errors
     /// If a file cannot be written. The directory then holds the old model, or one that is not
     /// [complete](is_complete).
     pub fn save<B: Backend>(&self, directory: &Path, model: &DocReModel<B>) -> Result<()> {
         std::fs::create_dir_all(directory).map_err(|e| Error::io(directory, "creating", e))?;
-        self.save_parts(directory)?;
+        self.save_spec(directory)?;
         let weights = weights::collect(model, |path| self.config.weight_name(path));
         weights::write_safetensors(&weights_path(directory), &weights)
     }
 
     /// Writes the files beside the weights; old weights, which would not fit a changed one, go first.
-    fn save_parts(&self, directory: &Path) -> Result<()> {
+    fn save_spec(&self, directory: &Path) -> Result<()> {
         let config = serde_json::to_string_pretty(&self.config).map_err(|error| {
             Error::config("the model's configuration cannot be written").with_source(error)
         })?;
@@ -130,32 +221,6 @@ impl ModelParts {
         }
         Ok(())
     }
-
-    /// A model of this configuration with the weights of `directory`.
-    ///
-    /// # Errors
-    /// If a weight is missing or has another shape, or the file is truncated.
-    pub fn load_model<B: Backend>(
-        &self,
-        directory: &Path,
-        device: &B::Device,
-    ) -> Result<DocReModel<B>> {
-        let file = WeightFile::open(&weights_path(directory))?;
-        weights::load(self.config.init(device), &file, |path| self.config.weight_name(path))
-    }
-
-    /// Loads a model of this configuration with the weights in the bytes of a `model.safetensors`.
-    ///
-    /// # Errors
-    /// If a weight is missing or has another shape, or the bytes are truncated.
-    pub fn load_model_from_bytes<B: Backend>(
-        &self,
-        weights: &[u8],
-        device: &B::Device,
-    ) -> Result<DocReModel<B>> {
-        let file = WeightFile::from_bytes(weights.to_vec())?;
-        weights::load(self.config.init(device), &file, |path| self.config.weight_name(path))
-    }
 }
 
 /// Whether `directory` is a complete model directory.
@@ -163,33 +228,11 @@ pub fn is_complete(directory: &Path) -> bool {
     weights_path(directory).is_file()
 }
 
-/// Identifies a model by the content of its files: two directories with equal files are the same model.
-///
-/// # Errors
-/// If a file cannot be read.
-pub fn identity(directory: &Path) -> Result<[u8; 32]> {
-    let mut hash = Sha256::new();
-    for name in [CONFIG, TOKENIZER, RELATIONS, WEIGHTS] {
-        let path = directory.join(name);
-        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, "reading", e))?;
-        hash.update(Sha256::digest(bytes));
-    }
-    Ok(hash.finalize().into())
-}
-
-/// The encoder of a Hugging Face directory with its tokenizer, weights not yet read.
-///
-/// # Errors
-/// If a file is missing or malformed, or the tokenizer does not fit the encoder.
-pub fn pretrained_encoder(directory: &Path) -> Result<(EncoderConfig, DocumentTokenizer)> {
-    let config = pretrained::pretrained_config(directory)?;
-    let tokenizer = DocumentTokenizer::from_file(&directory.join(TOKENIZER))?;
-    check_tokenizer(&tokenizer, &config)?;
-    Ok((config, tokenizer))
-}
-
 /// Whether the encoder has an embedding for every token, and windows of long documents have their special tokens.
-fn check_tokenizer(tokenizer: &DocumentTokenizer, encoder: &EncoderConfig) -> Result<()> {
+pub(super) fn check_tokenizer(
+    tokenizer: &DocumentTokenizer,
+    encoder: &EncoderConfig,
+) -> Result<()> {
     let (n_tokens, n_embeddings) = (tokenizer.vocab_size(), encoder.vocab_size);
     let (n_opening, n_closing) = (tokenizer.opening().len(), tokenizer.closing().len());
     let reason = if n_tokens > n_embeddings {
@@ -244,8 +287,8 @@ mod tests {
         .unwrap()
     }
 
-    fn parts(n_classes: usize) -> ModelParts {
-        ModelParts {
+    fn spec(n_classes: usize) -> ModelSpec {
+        ModelSpec {
             config: config(n_classes),
             tokenizer: DocumentTokenizer::from_bytes(WORD_PIECE).unwrap(),
             vocab: RelationVocab::docred(),
@@ -292,19 +335,19 @@ mod tests {
     }
 
     #[test]
-    fn old_weights_stand_beside_equal_parts_and_go_before_other_parts_come() {
+    fn old_weights_stand_beside_an_equal_specification_and_go_before_another_one_comes() {
         let directory = tempfile::tempdir().unwrap();
-        parts(97).save_parts(directory.path()).unwrap();
+        spec(97).save_spec(directory.path()).unwrap();
         assert!(!is_complete(directory.path()));
         std::fs::write(weights_path(directory.path()), "old").unwrap();
-        parts(97).save_parts(directory.path()).unwrap();
+        spec(97).save_spec(directory.path()).unwrap();
         assert!(is_complete(directory.path()));
 
         // The second file cannot be replaced, so that the first, which can, is already another one.
         let tokenizer = directory.path().join(TOKENIZER);
         std::fs::remove_file(&tokenizer).unwrap();
         std::fs::create_dir(&tokenizer).unwrap();
-        assert!(parts(5).save_parts(directory.path()).is_err());
+        assert!(spec(5).save_spec(directory.path()).is_err());
         let written = std::fs::read_to_string(directory.path().join(CONFIG)).unwrap();
         assert!(written.contains("\"n_classes\": 5"));
         assert!(!is_complete(directory.path()));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{DocReModel, DocumentSize, SystemConfig};
 use crate::{
     Error, Result,
-    encoder::{EncoderConfig, pretrained::hugging_face_name},
+    encoder::{EncoderConfig, names::HUGGING_FACE},
 };
 
 /// The configuration of a model, as it stands in a model directory's `config.json`.
@@ -78,14 +78,24 @@ impl ModelConfig {
     /// # Panics
     /// If the configuration is not [valid](Self::validate).
     pub fn init<B: Backend>(&self, device: &B::Device) -> DocReModel<B> {
+        let model = self.init_lazy(device);
+        // Burn draws a parameter when it is first read, and each clone for itself.
+        model.visit(&mut Draw);
+        model
+    }
+
+    /// A model whose weights are drawn when they are first read, for loading all of them from a file.
+    ///
+    /// Clones of it draw each for itself; [`init`](Self::init) is for a model to train.
+    ///
+    /// # Panics
+    /// If the configuration is not [valid](Self::validate).
+    pub(crate) fn init_lazy<B: Backend>(&self, device: &B::Device) -> DocReModel<B> {
         if let Err(error) = self.validate() {
             panic!("{error}");
         }
         let relation = self.system.init(&self.encoder, self.n_classes, device);
-        let model = DocReModel { encoder: self.encoder.init(device), relation };
-        // Burn draws a parameter when it is first read, and each clone for itself.
-        model.visit(&mut Draw);
-        model
+        DocReModel { encoder: self.encoder.init(device), relation }
     }
 
     /// The floating-point operations of the matrix products in a forward pass over one document.
@@ -105,7 +115,7 @@ impl ModelConfig {
     /// under the names of its paper's modules.
     pub fn weight_name(&self, path: &str) -> String {
         if let Some(path) = path.strip_prefix("encoder.") {
-            return format!("encoder.{}", hugging_face_name(path));
+            return format!("encoder.{}", HUGGING_FACE.rename(path));
         }
         let path = path.strip_prefix("relation.").unwrap_or(path);
         rename_prefix(path, self.system.system().weight_names())

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data::document::{Document, EntityPair, RelationFact, check_relations};
 use crate::data::relation::THRESHOLD_CLASS;
+use crate::text::hex::write_hex;
 use crate::text::tokenizer::{DocumentTokenizer, WordCache};
 use crate::{Error, Result};
 
@@ -34,7 +35,7 @@ pub struct DocumentKey(pub [u8; 32]);
 
 impl fmt::Display for DocumentKey {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex(f, &self.0)
     }
 }
 

@@ -1,4 +1,5 @@
 //! Text as token ids: the tokenizer and encoded documents.
 
 pub mod encoded;
+pub(crate) mod hex;
 pub mod tokenizer;

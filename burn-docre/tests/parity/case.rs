@@ -26,11 +26,11 @@ pub(crate) struct Case {
     /// Losses and predictions by document.
     pub(crate) expected: Vec<Expected>,
     /// The expected tensors.
-    pub(crate) tensors: WeightFile,
+    pub(crate) tensors: WeightFile<'static>,
     /// Encoder weights.
-    pub(crate) encoder: WeightFile,
+    pub(crate) encoder: WeightFile<'static>,
     /// Weights of the relation module.
-    pub(crate) head: WeightFile,
+    pub(crate) head: WeightFile<'static>,
     /// The largest differences so far.
     pub(crate) worst: RefCell<Worst>,
 }

@@ -65,7 +65,7 @@ impl<B: DocReBackend> Objective<B> for DistillationObjective {
         let relation = self.relation.labelled::<B>(&documents, device);
         let mut logits = Vec::new();
         for document in documents {
-            let of_document = self.teacher.get(&document.key().0, document.n_pairs());
+            let of_document = self.teacher.get(document.key(), document.n_pairs());
             logits.extend(of_document.with_context(|| format!("document {:?}", document.title))?);
         }
         let n_classes = self.relation.model().n_classes;

@@ -13,7 +13,7 @@ use burn_docre::{
     DocReBackend,
     batch::DocReBatch,
     inference::Inference,
-    io::model_directory::ModelParts,
+    io::model_directory::ModelSpec,
     loss::RelationLoss,
     model::{DocReModel, ModelConfig},
     nn::{precision::Precision, rounding::with_precision},
@@ -33,7 +33,7 @@ pub struct RelationObjective {
     /// The precision of the large matrix products.
     pub precision: Precision,
     /// The files beside the weights in a model directory.
-    pub parts: Arc<ModelParts>,
+    pub parts: Arc<ModelSpec>,
     /// The dev documents.
     pub dev: Arc<DevSet>,
 }

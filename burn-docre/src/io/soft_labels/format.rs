@@ -1,35 +1,36 @@
 //! The bytes of a shard's header and index.
 
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest, Sha256};
 
-use super::{Digest, Shard};
+use super::Shard;
+use crate::{io::model_directory::ModelId, text::encoded::DocumentKey};
 
 const MAGIC: &[u8; 8] = b"DOCRELBL";
 const VERSION: u32 = 1;
 
 /// Length of the header in bytes; the payload follows.
 pub(super) const HEADER_LEN: usize = 112;
-/// Where the header's checksum stands, its last field.
+/// Offset of the header's checksum, its last field.
 const CHECKSUM_AT: usize = HEADER_LEN - 32;
 /// Length of one index entry in bytes.
 pub(super) const ENTRY_LEN: usize = 64;
 /// Bytes of one logit.
 pub(super) const LOGIT_LEN: usize = 2;
 
-/// What a shard says about itself.
+/// The header of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) n_classes: usize,
     pub(super) shard: Shard,
-    pub(super) teacher: Digest,
+    pub(super) teacher: ModelId,
     pub(super) n_entries: usize,
     pub(super) index_offset: usize,
 }
 
-/// Where the logits of one document are.
+/// The place of one document's logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    pub(super) key: Digest,
+    pub(super) key: DocumentKey,
     /// From the start of the file, in bytes.
     pub(super) offset: usize,
     pub(super) n_pairs: usize,
@@ -45,7 +46,7 @@ impl Header {
         bytes[12..16].copy_from_slice(&(self.n_classes as u32).to_le_bytes());
         bytes[16..20].copy_from_slice(&(self.shard.index as u32).to_le_bytes());
         bytes[20..24].copy_from_slice(&(self.shard.count as u32).to_le_bytes());
-        bytes[24..56].copy_from_slice(&self.teacher);
+        bytes[24..56].copy_from_slice(&self.teacher.0);
         bytes[56..64].copy_from_slice(&(self.n_entries as u64).to_le_bytes());
         bytes[64..72].copy_from_slice(&(self.index_offset as u64).to_le_bytes());
         let checksum = checksum_of(&bytes, index);
@@ -68,7 +69,7 @@ impl Header {
         let header = Self {
             n_classes: u32_at(bytes, 12) as usize,
             shard: Shard { index: u32_at(bytes, 16) as usize, count: u32_at(bytes, 20) as usize },
-            teacher: array_at(bytes, 24),
+            teacher: ModelId(array_at(bytes, 24)),
             n_entries: usize_at(bytes, 56)?,
             index_offset: usize_at(bytes, 64)?,
         };
@@ -98,7 +99,7 @@ impl Header {
     }
 
     fn check_entries(&self, index: &[u8]) -> Result<(), String> {
-        let mut previous: Option<Digest> = None;
+        let mut previous: Option<DocumentKey> = None;
         for bytes in index.chunks_exact(ENTRY_LEN) {
             let entry = Entry::parse(bytes)?;
             let end = payload_len(entry.n_pairs, self.n_classes)
@@ -117,7 +118,7 @@ impl Header {
 impl Entry {
     pub(super) fn to_bytes(self) -> [u8; ENTRY_LEN] {
         let mut bytes = [0; ENTRY_LEN];
-        bytes[..32].copy_from_slice(&self.key);
+        bytes[..32].copy_from_slice(&self.key.0);
         bytes[32..40].copy_from_slice(&(self.offset as u64).to_le_bytes());
         bytes[40..48].copy_from_slice(&(self.n_pairs as u64).to_le_bytes());
         bytes[48..].copy_from_slice(&self.checksum);
@@ -127,7 +128,7 @@ impl Entry {
     /// Reads an entry from its [`ENTRY_LEN`] bytes.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         Ok(Self {
-            key: array_at(bytes, 0),
+            key: DocumentKey(array_at(bytes, 0)),
             offset: usize_at(bytes, 32)?,
             n_pairs: usize_at(bytes, 40)?,
             checksum: array_at(bytes, 48),
@@ -145,7 +146,7 @@ pub(super) fn payload_checksum(payload: &[u8]) -> [u8; 16] {
     array_at(&Sha256::digest(payload), 0)
 }
 
-fn checksum_of(header: &[u8; HEADER_LEN], index: &[u8]) -> Digest {
+fn checksum_of(header: &[u8; HEADER_LEN], index: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(&header[..CHECKSUM_AT]).chain_update(index).finalize().into()
 }
 

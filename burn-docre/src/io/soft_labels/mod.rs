@@ -1,9 +1,9 @@
 //! Teacher logits on disk: half precision, sharded, memory-mapped.
 //!
 //! A store is a directory of shard files `labels-00000-of-00003.bin`. Logits are found by the
-//! digest of the document's content, and the store carries the digest of the teacher that made it:
-//! logits that are missing, or that come from another teacher, are an error and never a silent run
-//! without distillation. Shards can be written on different machines; a shard gets its name only
+//! document's key, and the store carries the id of the teacher that made it: logits that are
+//! missing, or that come from another teacher, are an error and never a silent run without
+//! distillation. Shards can be written on different machines; a shard gets its name only
 //! when it is complete.
 //!
 //! ```text
@@ -26,15 +26,12 @@ use std::path::{Path, PathBuf};
 pub use store::SoftLabelStore;
 pub use writer::SoftLabelWriter;
 
-/// A SHA-256 digest: of a document's content (its key) or of a teacher's weights (its identity).
-pub type Digest = [u8; 32];
-
 /// One part of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// Which part, from 0.
+    /// The index of this part, from 0.
     pub index: usize,
-    /// How many parts the store has.
+    /// The number of parts of the store.
     pub count: usize,
 }
 
@@ -47,7 +44,7 @@ impl Shard {
         directory.join(self.to_string())
     }
 
-    /// The shard that a file name stands for; `None` when it is not the name of a shard.
+    /// The shard of a file name; `None` for the name of another file.
     fn from_file_name(name: &str) -> Option<Self> {
         let (index, count) =
             name.strip_prefix("labels-")?.strip_suffix(".bin")?.split_once("-of-")?;
@@ -65,11 +62,6 @@ impl fmt::Display for Shard {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         write!(formatter, "labels-{:05}-of-{:05}.bin", self.index, self.count)
     }
-}
-
-/// The first half of a digest in hexadecimal, for messages.
-fn short_hex(digest: &Digest) -> String {
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use memmap2::Mmap;
 
+use super::Shard;
 use super::format::{ENTRY_LEN, Entry, Header, LOGIT_LEN, payload_checksum};
-use super::{Digest, Shard, short_hex};
-use crate::{Error, Result};
+use crate::{Error, Result, io::model_directory::ModelId, text::encoded::DocumentKey};
 
 /// A complete store of teacher logits, memory-mapped: cheap to open and to share between threads.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl SoftLabelStore {
     ///
     /// [`Error::SoftLabels`] when a shard is missing, damaged, or from another teacher or class
     /// count.
-    pub fn open(directory: &Path, teacher: &Digest, n_classes: usize) -> Result<Self> {
+    pub fn open(directory: &Path, teacher: ModelId, n_classes: usize) -> Result<Self> {
         let shards = complete_set(directory)?
             .into_iter()
             .map(|shard| MappedShard::open(directory, shard, teacher, n_classes))
@@ -44,7 +44,7 @@ impl SoftLabelStore {
     pub fn open_shard(
         directory: &Path,
         shard: Shard,
-        teacher: &Digest,
+        teacher: ModelId,
         n_classes: usize,
     ) -> Result<Option<Self>> {
         match MappedShard::open(directory, shard, teacher, n_classes) {
@@ -57,7 +57,7 @@ impl SoftLabelStore {
         }
     }
 
-    /// Whether `directory` holds a shard of whatever store.
+    /// Whether `directory` holds a shard of any store.
     ///
     /// # Errors
     ///
@@ -72,13 +72,13 @@ impl SoftLabelStore {
     ///
     /// [`Error::SoftLabels`] when the store does not have them, has another number of pairs, or is
     /// damaged.
-    pub fn get(&self, key: &Digest, n_pairs: usize) -> Result<Vec<f32>> {
+    pub fn get(&self, key: DocumentKey, n_pairs: usize) -> Result<Vec<f32>> {
         let found = self.shards.iter().find_map(|shard| Some((shard, shard.find(key)?)));
         let Some((shard, entry)) = found else {
             let reason = format!(
                 "no logits for document {}: the labels were made for another corpus or another \
                  preprocessing of it; remove them and label the documents anew",
-                short_hex(key)
+                key
             );
             return Err(refuse(&self.directory, reason));
         };
@@ -86,21 +86,19 @@ impl SoftLabelStore {
             let reason = format!(
                 "document {} has {n_pairs} entity pairs, its labels are for {}; remove them \
                  and label the documents anew",
-                short_hex(key),
-                entry.n_pairs
+                key, entry.n_pairs
             );
             return Err(refuse(&shard.path, reason));
         }
         shard.logits(&entry, self.n_classes)
     }
 
-    /// Whether the store has logits for the document `key`: a check before training costs no
-    /// reading.
-    pub fn contains(&self, key: &Digest) -> bool {
+    /// Whether the store has logits for the document `key`; they are not read.
+    pub fn contains(&self, key: DocumentKey) -> bool {
         self.shards.iter().any(|shard| shard.find(key).is_some())
     }
 
-    /// How many documents the store holds; one that stands in two shards counts twice.
+    /// The number of documents in the store; one that stands in two shards counts twice.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.n_entries()).sum()
     }
@@ -161,7 +159,7 @@ struct MappedShard {
 }
 
 impl MappedShard {
-    fn open(directory: &Path, shard: Shard, teacher: &Digest, n_classes: usize) -> Result<Self> {
+    fn open(directory: &Path, shard: Shard, teacher: ModelId, n_classes: usize) -> Result<Self> {
         let path = shard.path(directory);
         let bytes = map(&path)?;
         let header = Header::parse(&bytes).map_err(|reason| refuse(&path, reason))?;
@@ -174,9 +172,9 @@ impl MappedShard {
         self.header.n_entries
     }
 
-    fn find(&self, key: &Digest) -> Option<Entry> {
+    fn find(&self, key: DocumentKey) -> Option<Entry> {
         let (entries, _) = self.bytes[self.header.index_offset..].as_chunks::<ENTRY_LEN>();
-        let at = entries.binary_search_by(|entry| entry[..key.len()].cmp(key)).ok()?;
+        let at = entries.binary_search_by(|entry| entry[..key.0.len()].cmp(&key.0)).ok()?;
         Entry::parse(&entries[at]).ok()
     }
 
@@ -185,7 +183,7 @@ impl MappedShard {
         let len = entry.n_pairs * n_classes * LOGIT_LEN;
         let payload = &self.bytes[entry.offset..entry.offset + len];
         if payload_checksum(payload) != entry.checksum {
-            let reason = format!("the logits of document {} are damaged", short_hex(&entry.key));
+            let reason = format!("the logits of document {} are damaged", entry.key);
             return Err(refuse(&self.path, reason));
         }
         // Copied first: the bytes in the file need not be aligned for `f16`.
@@ -207,17 +205,16 @@ fn map(path: &Path) -> Result<Mmap> {
 fn check_identity(
     header: &Header,
     shard: Shard,
-    teacher: &Digest,
+    teacher: ModelId,
     n_classes: usize,
 ) -> Result<(), String> {
     if header.shard != shard {
         return Err(format!("the file was renamed: it is {}", header.shard));
     }
-    if &header.teacher != teacher {
+    if header.teacher != teacher {
         return Err(format!(
             "made by another teacher ({}) than the one given ({}); remove them and label the documents anew",
-            short_hex(&header.teacher),
-            short_hex(teacher)
+            header.teacher, teacher
         ));
     }
     if header.n_classes != n_classes {

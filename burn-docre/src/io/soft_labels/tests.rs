@@ -1,15 +1,19 @@
-//! What a store promises, through its public face.
+//! Tests of the store through its public functions.
 
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    io::{atomic_file::partial_path, model_directory::ModelId},
+    text::encoded::DocumentKey,
+};
 
-const TEACHER: Digest = [7; 32];
+const TEACHER: ModelId = ModelId([7; 32]);
 const N_CLASSES: usize = 3;
 
-fn key(byte: u8) -> Digest {
-    [byte; 32]
+fn key(byte: u8) -> DocumentKey {
+    DocumentKey([byte; 32])
 }
 
 fn logits(seed: u8, n_pairs: usize) -> Vec<f32> {
@@ -26,7 +30,7 @@ fn write(directory: &Path, shard: Shard, documents: &[(u8, usize)]) -> PathBuf {
 }
 
 fn open(directory: &Path) -> Result<SoftLabelStore> {
-    SoftLabelStore::open(directory, &TEACHER, N_CLASSES)
+    SoftLabelStore::open(directory, TEACHER, N_CLASSES)
 }
 
 #[track_caller]
@@ -49,7 +53,7 @@ fn file_names_and_shards_correspond() {
     let shard = Shard { index: 2, count: 12 };
     assert_eq!(shard.to_string(), "labels-00002-of-00012.bin");
     assert_eq!(Shard::from_file_name("labels-00002-of-00012.bin"), Some(shard));
-    for other in ["labels-2-of-12.bin", "labels-00002-of-00012.bin.partial", "labels.bin", ""] {
+    for other in ["labels-2-of-12.bin", ".partial-labels-00002-of-00012.bin", "labels.bin", ""] {
         assert_eq!(Shard::from_file_name(other), None, "{other}");
     }
 }
@@ -62,7 +66,7 @@ fn logits_come_back_in_half_precision_from_every_shard() {
     let store = open(dir.path()).unwrap();
     assert_eq!((store.len(), store.is_empty()), (4, false));
     for (byte, n_pairs) in [(9, 2), (1, 6), (5, 1), (200, 0)] {
-        let read = store.get(&key(byte), n_pairs).unwrap();
+        let read = store.get(key(byte), n_pairs).unwrap();
         let written = logits(byte, n_pairs);
         assert_eq!(read.len(), written.len());
         for (read, written) in read.iter().zip(&written) {
@@ -84,7 +88,7 @@ fn values_beyond_half_precision_are_clamped() {
     let mut writer = SoftLabelWriter::create(dir.path(), Shard::WHOLE, TEACHER, 3).unwrap();
     writer.push(key(1), 1, &[1e9, f32::NEG_INFINITY, 65519.9]).unwrap();
     writer.finish().unwrap();
-    let read = open(dir.path()).unwrap().get(&key(1), 1).unwrap();
+    let read = open(dir.path()).unwrap().get(key(1), 1).unwrap();
     assert_eq!(read, [65504.0, -65504.0, 65504.0]);
 }
 
@@ -125,7 +129,7 @@ fn a_repeated_document_is_stored_once() {
     assert_eq!(writer.len(), 1);
     assert_refused(writer.push(key(1), 1, &logits(1, 1)), "2 pairs before, now with 1");
     writer.finish().unwrap();
-    let first = open(dir.path()).unwrap().get(&key(1), 2).unwrap()[0];
+    let first = open(dir.path()).unwrap().get(key(1), 2).unwrap()[0];
     assert!((first - logits(1, 2)[0]).abs() < 0.01);
 }
 
@@ -133,8 +137,11 @@ fn a_repeated_document_is_stored_once() {
 fn another_teacher_or_class_count_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), Shard::WHOLE, &[(1, 2)]);
-    assert_refused(SoftLabelStore::open(dir.path(), &[8; 32], N_CLASSES), "another teacher");
-    assert_refused(SoftLabelStore::open(dir.path(), &TEACHER, 97), "made for 3 classes, not 97");
+    assert_refused(
+        SoftLabelStore::open(dir.path(), ModelId([8; 32]), N_CLASSES),
+        "another teacher",
+    );
+    assert_refused(SoftLabelStore::open(dir.path(), TEACHER, 97), "made for 3 classes, not 97");
 }
 
 #[test]
@@ -142,9 +149,9 @@ fn a_document_without_labels_is_an_error_that_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), Shard::WHOLE, &[(1, 2)]);
     let store = open(dir.path()).unwrap();
-    assert_refused(store.get(&key(2), 2), "label the documents anew");
-    assert_refused(store.get(&key(1), 6), "has 6 entity pairs, its labels are for 2");
-    assert!(store.contains(&key(1)) && !store.contains(&key(2)));
+    assert_refused(store.get(key(2), 2), "label the documents anew");
+    assert_refused(store.get(key(1), 6), "has 6 entity pairs, its labels are for 2");
+    assert!(store.contains(key(1)) && !store.contains(key(2)));
 }
 
 #[test]
@@ -193,7 +200,7 @@ fn a_changed_byte_anywhere_is_noticed() {
         bytes[at] ^= 0x40;
         std::fs::write(&path, bytes).unwrap();
         let read =
-            open(dir.path()).and_then(|store| Ok((store.get(&key(1), 2)?, store.get(&key(2), 1)?)));
+            open(dir.path()).and_then(|store| Ok((store.get(key(1), 2)?, store.get(key(2), 1)?)));
         assert!(matches!(read, Err(Error::SoftLabels { .. })), "byte {at}: {read:?}");
     }
 }
@@ -216,17 +223,17 @@ fn an_unfinished_shard_never_has_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = SoftLabelWriter::create(dir.path(), Shard::WHOLE, TEACHER, 3).unwrap();
     writer.push(key(1), 1, &logits(1, 1)).unwrap();
-    assert_eq!(file_names(dir.path()), ["labels-00000-of-00001.bin.partial"]);
+    assert_eq!(file_names(dir.path()), [".partial-labels-00000-of-00001.bin"]);
     assert_refused(open(dir.path()), "none here");
     drop(writer);
     assert_eq!(file_names(dir.path()), [""; 0]);
 }
 
 #[test]
-fn what_a_killed_run_left_behind_does_not_matter() {
+fn a_file_that_a_killed_run_left_behind_does_not_matter() {
     let clean = tempfile::tempdir().unwrap();
     let dirty = tempfile::tempdir().unwrap();
-    let partial = Shard::WHOLE.path(dirty.path()).with_extension("bin.partial");
+    let partial = partial_path(&Shard::WHOLE.path(dirty.path()));
     std::fs::write(partial, vec![1; 5000]).unwrap();
     let expected = std::fs::read(write(clean.path(), Shard::WHOLE, &[(1, 2)])).unwrap();
     let actual = std::fs::read(write(dirty.path(), Shard::WHOLE, &[(1, 2)])).unwrap();
@@ -258,10 +265,10 @@ fn a_resumed_run_can_tell_which_shards_are_complete() {
     let dir = tempfile::tempdir().unwrap();
     let done = Shard { index: 0, count: 2 };
     let path = write(dir.path(), done, &[(1, 2)]);
-    let check = |shard| SoftLabelStore::open_shard(dir.path(), shard, &TEACHER, N_CLASSES);
-    assert!(check(done).unwrap().unwrap().contains(&key(1)));
+    let check = |shard| SoftLabelStore::open_shard(dir.path(), shard, TEACHER, N_CLASSES);
+    assert!(check(done).unwrap().unwrap().contains(key(1)));
     assert!(check(Shard { index: 1, count: 2 }).unwrap().is_none());
-    let of_another = SoftLabelStore::open_shard(dir.path(), done, &[8; 32], N_CLASSES);
+    let of_another = SoftLabelStore::open_shard(dir.path(), done, ModelId([8; 32]), N_CLASSES);
     assert_refused(of_another, "another teacher");
     std::fs::write(path, b"").unwrap();
     assert_refused(check(done), "cut off");

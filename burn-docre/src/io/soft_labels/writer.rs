@@ -1,33 +1,35 @@
 //! Writing one shard.
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use half::f16;
 
+use super::Shard;
 use super::format::{Entry, HEADER_LEN, Header, LOGIT_LEN, payload_checksum};
-use super::{Digest, Shard, short_hex};
-use crate::io::atomic_file::sync_directory_of;
+use crate::io::atomic_file::{self, partial_path, sync_directory_of};
+use crate::io::model_directory::ModelId;
+use crate::text::encoded::DocumentKey;
 use crate::{Error, Result};
 
 /// Writes one shard of a store, document by document.
 ///
-/// Logits go to disk as they come; memory holds the index alone. The file is called `….bin.partial`
-/// until [`finish`](Self::finish), so an interrupted run leaves no shard behind; the next run
-/// starts that file afresh.
+/// Logits go to disk as they come; memory holds the index alone. The file has a
+/// [partial name](partial_path) until [`finish`](Self::finish), so an interrupted run leaves no
+/// shard behind; the next run starts that file afresh.
 #[derive(Debug)]
 pub struct SoftLabelWriter {
     path: PathBuf,
     partial: PathBuf,
     shard: Shard,
-    teacher: Digest,
+    teacher: ModelId,
     n_classes: usize,
     file: BufWriter<File>,
-    /// Where the next logits go, in bytes from the start of the file.
+    /// Offset of the next logits from the start of the file, in bytes.
     offset: usize,
-    entries: BTreeMap<Digest, Entry>,
+    entries: BTreeMap<DocumentKey, Entry>,
     buffer: Vec<u8>,
     is_finished: bool,
 }
@@ -42,7 +44,7 @@ impl SoftLabelWriter {
     pub fn create(
         directory: &Path,
         shard: Shard,
-        teacher: Digest,
+        teacher: ModelId,
         n_classes: usize,
     ) -> Result<Self> {
         let path = shard.path(directory);
@@ -51,7 +53,7 @@ impl SoftLabelWriter {
             let reason = format!("there is no shard {index} of {count} with {n_classes} classes");
             return Err(Error::soft_labels(&path, reason));
         }
-        let partial = path.with_extension("bin.partial");
+        let partial = partial_path(&path);
         std::fs::create_dir_all(directory)
             .map_err(|source| Error::io(directory, "creating", source))?;
         let file = open_alone(&partial)?;
@@ -79,11 +81,11 @@ impl SoftLabelWriter {
     /// # Errors
     ///
     /// On a NaN, on a wrong number of logits, and on a known key with another number of pairs.
-    pub fn push(&mut self, key: Digest, n_pairs: usize, logits: &[f32]) -> Result<()> {
+    pub fn push(&mut self, key: DocumentKey, n_pairs: usize, logits: &[f32]) -> Result<()> {
         if n_pairs.checked_mul(self.n_classes) != Some(logits.len()) {
             let (n_logits, n_classes) = (logits.len(), self.n_classes);
             return Err(self.refuse(
-                &key,
+                key,
                 &format!("{n_logits} logits are not {n_pairs} pairs of {n_classes} classes"),
             ));
         }
@@ -93,11 +95,11 @@ impl SoftLabelWriter {
             }
             let reason =
                 format!("it came with {} pairs before, now with {n_pairs}", earlier.n_pairs);
-            return Err(self.refuse(&key, &reason));
+            return Err(self.refuse(key, &reason));
         }
         if let Some(at) = logits.iter().position(|logit| logit.is_nan()) {
             let (pair, class) = (at / self.n_classes, at % self.n_classes);
-            return Err(self.refuse(&key, &format!("NaN at pair {pair}, class {class}")));
+            return Err(self.refuse(key, &format!("NaN at pair {pair}, class {class}")));
         }
         self.encode(logits);
         let entry =
@@ -107,7 +109,7 @@ impl SoftLabelWriter {
         Ok(())
     }
 
-    /// How many documents the shard holds so far.
+    /// The number of documents in the shard so far.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -168,17 +170,17 @@ impl SoftLabelWriter {
         self.file.write_all(bytes).map_err(|source| Error::io(&self.partial, "writing", source))
     }
 
-    fn refuse(&self, key: &Digest, reason: &str) -> Error {
-        let reason = format!("document {}: {reason}", short_hex(key));
+    fn refuse(&self, key: DocumentKey, reason: &str) -> Error {
+        let reason = format!("document {}: {reason}", key);
         Error::soft_labels(&self.path, reason)
     }
 }
 
-/// An unfinished shard is of no use to anyone.
+/// Removes an unfinished shard.
 impl Drop for SoftLabelWriter {
     fn drop(&mut self) {
         if !self.is_finished {
-            // Nothing depends on it: the next run overwrites the file.
+            // A file that cannot be removed does no harm: the next run overwrites it.
             let _ = std::fs::remove_file(&self.partial);
         }
     }
@@ -186,13 +188,9 @@ impl Drop for SoftLabelWriter {
 
 /// Opens the file for one writer at a time and empties it.
 fn open_alone(path: &Path) -> Result<File> {
-    let io = |source| Error::io(path, "creating", source);
-    let file = File::options().write(true).create(true).truncate(false).open(path).map_err(io)?;
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        let reason = "another process is writing this shard".to_owned();
-        return Err(Error::soft_labels(path, reason));
-    }
-    // A file system without locks is no reason to refuse.
-    file.set_len(0).map_err(io)?;
+    let Some(file) = atomic_file::lock(path)? else {
+        return Err(Error::soft_labels(path, "another process is writing this shard"));
+    };
+    file.set_len(0).map_err(|source| Error::io(path, "creating", source))?;
     Ok(file)
 }

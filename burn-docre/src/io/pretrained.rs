@@ -1,0 +1,123 @@
+//! Pretrained encoders: directories in Hugging Face's layout.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::backend::Backend;
+
+use super::{
+    model_directory::{TOKENIZER, check_tokenizer},
+    weights::{self, Loaded, WeightFile},
+};
+use crate::{
+    Error, Result,
+    encoder::{Encoder, EncoderConfig, names::HUGGING_FACE},
+    text::tokenizer::DocumentTokenizer,
+};
+
+/// The weight files of Hugging Face's directories, the preferred ones first.
+const WEIGHT_FILES: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+/// The weight by which an encoder is found in a file; what stands before it is the prefix of all its weights.
+const WORD_EMBEDDING: &str = "embeddings.word_embeddings.weight";
+/// Parts of pretrained models that an encoder does not have: the pooler and the heads of pretraining.
+const WITHOUT_USE: [&str; 4] = ["pooler.", "cls.", "lm_head.", "classifier."];
+
+/// A pretrained encoder's configuration and tokenizer.
+#[derive(Clone)]
+pub struct PretrainedEncoder {
+    /// The encoder's configuration.
+    pub config: EncoderConfig,
+    /// The encoder's tokenizer.
+    pub tokenizer: DocumentTokenizer,
+}
+
+impl PretrainedEncoder {
+    /// Reads `config.json` and `tokenizer.json` of a directory; [`load_pretrained`] reads the weights.
+    ///
+    /// # Errors
+    /// If a file is missing or malformed, or the tokenizer does not fit the encoder.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let config = EncoderConfig::from_file(&directory.join("config.json"))?;
+        let tokenizer = DocumentTokenizer::from_file(&directory.join(TOKENIZER))?;
+        check_tokenizer(&tokenizer, &config)?;
+        Ok(Self { config, tokenizer })
+    }
+}
+
+/// Fills `encoder` with the weights of a directory, whatever prefix (`bert.`, `module.roberta.`) they carry.
+///
+/// The weights lie in `model.safetensors` or `pytorch_model.bin`, or in the shards that the `.index.json` of either
+/// lists. The unused weights are those of parts that an encoder could have, such as further layers; poolers and the
+/// heads of pretraining are not among them.
+///
+/// # Errors
+/// If the weight file is missing, cut off or damaged, if it holds several encoders, or if weights are missing or have
+/// another shape.
+pub fn load_pretrained<B: Backend>(
+    encoder: Encoder<B>,
+    directory: &Path,
+) -> Result<Loaded<Encoder<B>>> {
+    load_from(encoder, &WeightFile::open(&weight_file(directory)?)?)
+}
+
+/// Fills `encoder` with the weights in the bytes of a weight file, as [`load_pretrained`] does from a directory.
+///
+/// # Errors
+/// As [`load_pretrained`].
+pub fn load_pretrained_from_bytes<B: Backend>(
+    encoder: Encoder<B>,
+    weights: &[u8],
+) -> Result<Loaded<Encoder<B>>> {
+    load_from(encoder, &WeightFile::from_bytes(weights)?)
+}
+
+fn load_from<B: Backend>(encoder: Encoder<B>, file: &WeightFile<'_>) -> Result<Loaded<Encoder<B>>> {
+    let prefix = prefix(file)?;
+    let mut loaded = weights::load(encoder, file, |path| {
+        legacy_name(file, format!("{prefix}{}", HUGGING_FACE.rename(path)))
+    })?;
+    loaded.unused.retain(|name| !WITHOUT_USE.iter().any(|part| name.contains(part)));
+    Ok(loaded)
+}
+
+/// The weight file of a directory.
+fn weight_file(directory: &Path) -> Result<PathBuf> {
+    let mut candidates = WEIGHT_FILES.iter().map(|name| directory.join(name));
+    candidates.find(|path| path.is_file()).ok_or_else(|| {
+        Error::format(
+            directory,
+            "has neither model.safetensors nor pytorch_model.bin, whole or in shards",
+        )
+    })
+}
+
+/// The prefix of the encoder's weights; empty where the file has no encoder.
+fn prefix<'a>(file: &'a WeightFile<'_>) -> Result<&'a str> {
+    let prefixes = file.names().filter_map(|name| name.strip_suffix(WORD_EMBEDDING));
+    let found: Vec<&str> =
+        prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.')).collect();
+    match found[..] {
+        [] => Ok(""),
+        [prefix] => Ok(prefix),
+        _ => Err(Error::format(
+            file.path(),
+            format!("holds several encoders, under the prefixes {found:?}"),
+        )),
+    }
+}
+
+/// The name in `file` of a normalisation's parameter: files converted from TensorFlow write `gamma` and `beta`.
+fn legacy_name(file: &WeightFile<'_>, name: String) -> String {
+    if !name.contains("LayerNorm") || file.contains(&name) {
+        return name;
+    }
+    let legacy = name.replace(".weight", ".gamma").replace(".bias", ".beta");
+    if file.contains(&legacy) { legacy } else { name }
+}
+
+#[cfg(test)]
+mod tests;

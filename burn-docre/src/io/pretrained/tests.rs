@@ -1,0 +1,106 @@
+use super::*;
+use crate::{backend::TestBackend, error::chain_of, io::weights::Weight};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights")
+}
+
+fn encoder() -> Encoder<TestBackend> {
+    let config = EncoderConfig::from_file(&fixtures().join("config.json")).unwrap();
+    config.init(&Default::default())
+}
+
+/// A directory with copies of these fixtures, each under its name in a directory of Hugging Face.
+fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (fixture, name) in files {
+        std::fs::copy(fixtures().join(fixture), directory.path().join(name)).unwrap();
+    }
+    directory
+}
+
+fn load(directory: &Path) -> Result<Loaded<Encoder<TestBackend>>> {
+    load_pretrained(encoder(), directory)
+}
+
+fn values(encoder: &Encoder<TestBackend>) -> Vec<(String, Weight)> {
+    weights::collect(encoder, |path| HUGGING_FACE.rename(path))
+}
+
+#[test]
+fn an_encoder_is_the_same_in_every_form() {
+    let plain = directory(&[("plain.safetensors", "model.safetensors")]);
+    let plain = load(plain.path()).unwrap();
+    assert!(plain.unused.is_empty(), "{:?}", plain.unused);
+    let expected = values(&plain.module);
+    let (index, bin) = ("model.safetensors.index.json", "pytorch_model.bin");
+    let shards = ["model-1.safetensors", "model-2.safetensors", index].map(|name| (name, name));
+    for (files, unused) in [
+        (&[("strided-zip.bin", bin)][..], &[][..]),
+        (&[("strided-old.bin", bin)], &[]),
+        (&[("float64.safetensors", "model.safetensors")], &[]),
+        (&[("training-zip.bin", bin)], &["module.bert.encoder.layer.1.output.dense.bias"]),
+        (&shards, &[]),
+    ] {
+        let directory = directory(files);
+        let loaded =
+            load(directory.path()).unwrap_or_else(|e| panic!("{files:?}: {}", chain_of(&e)));
+        assert_eq!(loaded.unused, unused, "{files:?}");
+        assert!(values(&loaded.module) == expected, "{files:?}");
+    }
+    let bytes = std::fs::read(fixtures().join("training-old.bin")).unwrap();
+    assert!(values(&load_pretrained_from_bytes(encoder(), &bytes).unwrap().module) == expected);
+}
+
+#[test]
+fn normalisations_may_be_named_as_in_tensorflow() {
+    let plain = WeightFile::open(&fixtures().join("plain.safetensors")).unwrap();
+    let renamed = |name: &str| match name.contains("LayerNorm") {
+        true => name.replace(".weight", ".gamma").replace(".bias", ".beta"),
+        false => name.to_owned(),
+    };
+    let all: Vec<_> =
+        plain.names().map(|name| (renamed(name), plain.read(name).unwrap())).collect();
+    let directory = tempfile::tempdir().unwrap();
+    weights::write_safetensors(&directory.path().join("model.safetensors"), &all).unwrap();
+    assert!(load(directory.path()).unwrap().unused.is_empty());
+}
+
+#[test]
+fn a_shard_that_lacks_a_listed_weight_or_lies_elsewhere_is_refused() {
+    let index = "model.safetensors.index.json";
+    let directory = directory(&[("model-1.safetensors", "model-1.safetensors")]);
+    let refusal = |text: &str| {
+        std::fs::write(directory.path().join(index), text).unwrap();
+        load(directory.path()).map(|_| ()).unwrap_err().to_string()
+    };
+    let error = refusal(r#"{"weight_map": {"a": "model-1.safetensors"}}"#);
+    assert!(error.contains("weight `a`: listed here, but missing in its shard"), "{error}");
+    for elsewhere in ["../model-1.safetensors", "/etc/passwd", ""] {
+        let error = refusal(&format!(r#"{{"weight_map": {{"a": "{elsewhere}"}}}}"#));
+        assert!(error.contains("is no file name"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_of_two_encoders_or_of_none_is_refused() {
+    let plain = WeightFile::open(&fixtures().join("plain.safetensors")).unwrap();
+    let plain = &plain;
+    let directory = tempfile::tempdir().unwrap();
+    let refusal = |prefixes: &[&str]| {
+        let named = |prefix: &&str| {
+            let prefix = prefix.to_string();
+            plain.names().map(move |name| (format!("{prefix}{name}"), plain.read(name).unwrap()))
+        };
+        let all: Vec<_> = prefixes.iter().flat_map(named).collect();
+        weights::write_safetensors(&directory.path().join("model.safetensors"), &all).unwrap();
+        load(directory.path()).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(refusal(&["left.", "right."]).contains(r#"under the prefixes ["left.", "right."]"#));
+    let error = refusal(&["un"]);
+    assert!(error.contains("21 weights do not fit the model"), "{error}");
+    assert!(error.contains("`unembeddings.LayerNorm.bias`"), "{error}");
+    let empty = tempfile::tempdir().unwrap();
+    let error = load(empty.path()).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("has neither model.safetensors nor pytorch_model.bin"), "{error}");
+}

@@ -1,0 +1,164 @@
+//! Opening weight files and reading their tensors.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{TensorTable, Weight, layout::Layout, pytorch, safetensors, source::Source};
+use crate::{Error, Result};
+
+/// The ending of the file that lists the shards of a model.
+const INDEX: &str = ".index.json";
+/// The longest list of shards, in bytes.
+const MAX_INDEX: u64 = 64 << 20;
+
+/// An open weight file: safetensors, a PyTorch archive in either format, or the shards of one model.
+///
+/// The tensors are found when it is opened and read one at a time, straight from the file. `'a` is the life of bytes in
+/// memory; a file on disk is `'static`.
+pub struct WeightFile<'a> {
+    path: PathBuf,
+    sources: Vec<Source<'a>>,
+    tensors: TensorTable,
+}
+
+/// `model.safetensors.index.json` or `pytorch_model.bin.index.json`.
+#[derive(Deserialize)]
+struct ShardIndex {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl WeightFile<'static> {
+    /// Opens a weight file of any format, which its content tells, or the shards that an `.index.json` lists.
+    ///
+    /// A PyTorch archive may hold the state dict within a dictionary, under `state_dict`, `model_state_dict`, `model` or
+    /// `module`. Nothing of it is executed.
+    ///
+    /// # Errors
+    /// If a file cannot be read, is cut off or damaged, or is of neither format.
+    pub fn open(path: &Path) -> Result<Self> {
+        if path.to_string_lossy().ends_with(INDEX) {
+            return Self::open_shards(path);
+        }
+        Self::of_source(path, Source::open(path)?)
+    }
+
+    fn open_shards(path: &Path) -> Result<Self> {
+        let source = Source::open(path)?;
+        if source.len() > MAX_INDEX {
+            return Err(Error::format(path, "too long for a list of weight files"));
+        }
+        let text = std::fs::read(path).map_err(|e| Error::io(path, "reading", e))?;
+        let index: ShardIndex = serde_json::from_slice(&text)
+            .map_err(|e| Error::format(path, "not a list of weight files").with_source(e))?;
+        let mut file =
+            Self { path: path.to_path_buf(), sources: Vec::new(), tensors: TensorTable::new() };
+        let shards: BTreeSet<&String> = index.weight_map.values().collect();
+        for name in shards {
+            if Path::new(name).file_name().is_none_or(|plain| plain != name.as_str()) {
+                let reason = format!("the shard {name:?} is no file name");
+                return Err(Error::format(path, reason));
+            }
+            let shard = path.with_file_name(name);
+            let source = Source::open(&shard)?;
+            file.tensors.extend(tensors(&shard, &source, file.sources.len())?);
+            file.sources.push(source);
+        }
+        match index.weight_map.keys().find(|name| !file.contains(name)) {
+            Some(name) => Err(Error::weight(path, name, "listed here, but missing in its shard")),
+            None => Ok(file),
+        }
+    }
+}
+
+impl<'a> WeightFile<'a> {
+    /// Reads a weight file in memory, of any format that [`open`](Self::open) reads; errors call it
+    /// `model.safetensors`.
+    ///
+    /// # Errors
+    /// If the bytes are cut off, damaged or of another format.
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self> {
+        Self::of_source(Path::new("model.safetensors"), Source::memory(bytes))
+    }
+
+    fn of_source(path: &Path, source: Source<'a>) -> Result<Self> {
+        let tensors = tensors(path, &source, 0)?;
+        Ok(Self { path: path.to_path_buf(), sources: vec![source], tensors })
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of all tensors in the file, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The names of the tensors of floating-point values, sorted.
+    pub(super) fn float_names(&self) -> impl Iterator<Item = &str> {
+        let floats = self.tensors.iter().filter(|(_, layout)| layout.element.size().is_some());
+        floats.map(|(name, _)| name.as_str())
+    }
+
+    /// Whether the file has a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// The dimensions of a tensor; `None` if there is no such tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|layout| &layout.shape[..])
+    }
+
+    /// Reads one tensor, converted to f32.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or its values are not floating-point numbers.
+    pub fn read(&self, name: &str) -> Result<Weight> {
+        let layout =
+            self.tensors.get(name).ok_or_else(|| Error::weight(&self.path, name, "missing"))?;
+        Ok(Weight { shape: layout.shape.clone(), values: self.values(name, layout)? })
+    }
+
+    /// Reads one matrix with rows and columns exchanged; a tensor of other rank as it is.
+    pub(super) fn read_transposed(&self, name: &str) -> Result<Weight> {
+        let layout =
+            self.tensors.get(name).ok_or_else(|| Error::weight(&self.path, name, "missing"))?;
+        let layout = layout.clone().transposed();
+        let values = self.values(name, &layout)?;
+        Ok(Weight { shape: layout.shape, values })
+    }
+
+    fn values(&self, name: &str, layout: &Layout) -> Result<Vec<f32>> {
+        layout
+            .read(&self.sources[layout.source])
+            .map_err(|error| Error::weight(&self.path, name, "not read").with_source(error))
+    }
+}
+
+fn tensors(path: &Path, source: &Source<'_>, index: usize) -> Result<TensorTable> {
+    let mut beginning = [0; 16];
+    let n = source.len().min(beginning.len() as u64) as usize;
+    source.read_exact_at(0, &mut beginning[..n]).map_err(|e| Error::io(path, "reading", e))?;
+    let beginning = &beginning[..n];
+    if safetensors::begins_with(beginning) {
+        safetensors::tensors(source, index)
+            .map_err(|e| Error::format(path, "not a complete safetensors file").with_source(e))
+    } else if pytorch::begins_with(beginning) {
+        pytorch::tensors(source, index).map_err(|e| {
+            Error::format(path, "not a PyTorch weight file that is read here").with_source(e)
+        })
+    } else if beginning.starts_with(b"version https") {
+        Err(Error::format(
+            path,
+            "a pointer of Git LFS; fetch the weights themselves with `git lfs pull`",
+        ))
+    } else {
+        Err(Error::format(path, "neither a safetensors file nor a PyTorch weight file"))
+    }
+}

@@ -1,0 +1,273 @@
+//! The place of a tensor's values in a file, and their reading in row-major order.
+
+use std::io;
+
+use super::source::Source;
+
+/// Bytes that are read at once.
+const STRIP: usize = 256 * 1024;
+/// Columns that are transposed at once: one cache line of f32.
+const BLOCK: usize = 16;
+
+/// The type of a tensor's values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Element {
+    F64,
+    F32,
+    F16,
+    Bf16,
+    /// A type that is not read, by the name that the file gives it.
+    Other(String),
+}
+
+impl Element {
+    /// The size of a value in bytes; `None` for a type that is not read.
+    pub(super) fn size(&self) -> Option<usize> {
+        match self {
+            Self::F64 => Some(8),
+            Self::F32 => Some(4),
+            Self::F16 | Self::Bf16 => Some(2),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// Appends the little-endian values in `bytes` as f32.
+    fn decode(&self, bytes: &[u8], values: &mut Vec<f32>) {
+        let halves = || bytes.as_chunks::<2>().0.iter();
+        match self {
+            Self::F64 => {
+                let doubles = bytes.as_chunks::<8>().0.iter();
+                values.extend(doubles.map(|bytes| f64::from_le_bytes(*bytes) as f32));
+            }
+            Self::F32 => {
+                let singles = bytes.as_chunks::<4>().0.iter();
+                values.extend(singles.map(|bytes| f32::from_le_bytes(*bytes)));
+            }
+            Self::F16 => values.extend(halves().map(|b| half::f16::from_le_bytes(*b).to_f32())),
+            Self::Bf16 => values.extend(halves().map(|b| half::bf16::from_le_bytes(*b).to_f32())),
+            Self::Other(_) => {}
+        }
+    }
+}
+
+/// The place and arrangement of a tensor's values.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    /// Index of the file among the shards.
+    pub(super) source: usize,
+    pub(super) element: Element,
+    pub(super) shape: Vec<usize>,
+    /// The distance of neighbours along each dimension, in values.
+    pub(super) strides: Vec<usize>,
+    /// The first value's place in the file, in bytes.
+    pub(super) offset: u64,
+}
+
+/// The strides of row-major values; `None` on overflow.
+pub(super) fn row_major(shape: &[usize]) -> Option<Vec<usize>> {
+    let mut strides = vec![1; shape.len()];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = shape[i].max(1).checked_mul(strides[i])?;
+    }
+    Some(strides)
+}
+
+impl Layout {
+    /// The number of values; `None` on overflow.
+    pub(super) fn n_values(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n))
+    }
+
+    /// The number of values from the first to the last in the file; `None` on overflow.
+    pub(super) fn span(&self) -> Option<usize> {
+        if self.shape.contains(&0) {
+            return Some(0);
+        }
+        let steps = self.shape.iter().zip(&self.strides);
+        steps
+            .map(|(n, stride)| (n - 1).checked_mul(*stride))
+            .try_fold(1usize, |sum, step| sum.checked_add(step?))
+    }
+
+    /// The layout of a matrix with rows and columns exchanged; anything else unchanged.
+    pub(super) fn transposed(mut self) -> Self {
+        if self.shape.len() == 2 {
+            self.shape.reverse();
+            self.strides.reverse();
+        }
+        self
+    }
+
+    fn is_row_major(&self) -> bool {
+        let Some(expected) = row_major(&self.shape) else { return false };
+        let strides = self.strides.iter().zip(&expected).zip(&self.shape);
+        strides.into_iter().all(|((stride, expected), &n)| n <= 1 || stride == expected)
+    }
+
+    /// Reads the values in row-major order.
+    ///
+    /// # Errors
+    /// If the file ends before them, their type is not read, or they overlap each other.
+    pub(super) fn read(&self, source: &Source<'_>) -> io::Result<Vec<f32>> {
+        let refuse = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
+        let Some(size) = self.element.size() else {
+            return Err(refuse(format!("values of type {:?} are not supported", self.element)));
+        };
+        let (Some(n_values), Some(span)) = (self.n_values(), self.span()) else {
+            return Err(refuse("has more values than a machine can hold".into()));
+        };
+        // Such a tensor could ask for any amount of memory.
+        if n_values > span {
+            return Err(refuse("has values that overlap each other in the file".into()));
+        }
+        let end = (span as u64).checked_mul(size as u64).and_then(|n| n.checked_add(self.offset));
+        if end.is_none_or(|end| end > source.len()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if n_values == 0 || self.is_row_major() {
+            self.read_straight(source, n_values, size)
+        } else if self.clone().transposed().is_row_major() {
+            self.read_transposed(source, [self.shape[1], self.shape[0]], size)
+        } else {
+            self.gather(source, n_values, span, size)
+        }
+    }
+
+    fn read_straight(&self, source: &Source<'_>, n: usize, size: usize) -> io::Result<Vec<f32>> {
+        let mut values = Vec::with_capacity(n);
+        let mut buffer = vec![0; STRIP.min(n * size)];
+        let mut offset = self.offset;
+        while values.len() < n {
+            let strip = &mut buffer[..STRIP.min((n - values.len()) * size)];
+            source.read_exact_at(offset, strip)?;
+            self.element.decode(strip, &mut values);
+            offset += strip.len() as u64;
+        }
+        Ok(values)
+    }
+
+    /// Reads a matrix that the file holds as `[rows, columns]`, row-major, as `[columns, rows]`.
+    fn read_transposed(
+        &self,
+        source: &Source<'_>,
+        [rows, columns]: [usize; 2],
+        size: usize,
+    ) -> io::Result<Vec<f32>> {
+        let mut values = vec![0.0; rows * columns];
+        let n_strip_rows = (STRIP / (columns * size)).clamp(1, rows).max(BLOCK.min(rows));
+        let mut buffer = vec![0; n_strip_rows * columns * size];
+        let mut strip = Vec::with_capacity(n_strip_rows * columns);
+        for first in (0..rows).step_by(n_strip_rows) {
+            let n_rows = n_strip_rows.min(rows - first);
+            let bytes = &mut buffer[..n_rows * columns * size];
+            source.read_exact_at(self.offset + (first * columns * size) as u64, bytes)?;
+            strip.clear();
+            self.element.decode(bytes, &mut strip);
+            for block in (0..columns).step_by(BLOCK) {
+                for column in block..columns.min(block + BLOCK) {
+                    let start = column * rows + first;
+                    let into = &mut values[start..start + n_rows];
+                    for (value, from) in
+                        into.iter_mut().zip(strip[column..].iter().step_by(columns))
+                    {
+                        *value = *from;
+                    }
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// Reads any arrangement by way of everything that it spans.
+    fn gather(
+        &self,
+        source: &Source<'_>,
+        n: usize,
+        span: usize,
+        size: usize,
+    ) -> io::Result<Vec<f32>> {
+        let spanned = Self { shape: vec![span], strides: vec![1], ..self.clone() };
+        let spanned = spanned.read_straight(source, span, size)?;
+        let mut values = Vec::with_capacity(n);
+        let mut index = vec![0; self.shape.len()];
+        for _ in 0..n {
+            let at: usize = index.iter().zip(&self.strides).map(|(i, stride)| i * stride).sum();
+            values.push(spanned[at]);
+            for (i, n) in index.iter_mut().zip(&self.shape).rev() {
+                *i += 1;
+                if *i < *n {
+                    break;
+                }
+                *i = 0;
+            }
+        }
+        Ok(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn floats(n: usize) -> Vec<u8> {
+        (0..n).flat_map(|i| (i as f32).to_le_bytes()).collect()
+    }
+
+    fn layout(shape: &[usize], strides: &[usize], first: usize) -> Layout {
+        Layout {
+            source: 0,
+            element: Element::F32,
+            shape: shape.to_vec(),
+            strides: strides.to_vec(),
+            offset: 4 * first as u64,
+        }
+    }
+
+    #[test]
+    fn every_arrangement_is_read_by_its_strides() {
+        let bytes = floats(700 * 300);
+        let source = Source::memory(&bytes);
+        let cases = [
+            layout(&[700, 300], &[300, 1], 0),
+            layout(&[300, 700], &[1, 300], 0),
+            layout(&[17, 1], &[5, 3], 2),
+            layout(&[3, 4, 5], &[1, 3, 12], 7),
+            layout(&[6, 7], &[21, 2], 1),
+            layout(&[9], &[4], 3),
+            layout(&[], &[], 11),
+            layout(&[0, 3], &[3, 1], 0),
+        ];
+        for layout in cases {
+            let mut expected = vec![layout.offset as usize / 4];
+            for (n, stride) in layout.shape.iter().zip(&layout.strides) {
+                expected =
+                    expected.iter().flat_map(|at| (0..*n).map(move |i| at + i * stride)).collect();
+            }
+            let values = layout.read(&source).unwrap();
+            assert!(values.iter().map(|v| *v as usize).eq(expected), "{layout:?}");
+        }
+    }
+
+    #[test]
+    fn values_beyond_the_file_and_values_that_overlap_are_refused() {
+        let bytes = floats(10);
+        let source = Source::memory(&bytes);
+        assert!(layout(&[10], &[1], 1).read(&source).is_err());
+        assert!(layout(&[usize::MAX, 2], &[2, 1], 0).read(&source).is_err());
+        let error = layout(&[100, 100], &[0, 0], 0).read(&source).unwrap_err();
+        assert!(error.to_string().contains("overlap"), "{error}");
+    }
+
+    #[test]
+    fn every_type_becomes_f32() {
+        let read = |element, bytes: &[u8]| {
+            let layout = Layout { element, ..layout(&[1], &[1], 0) };
+            layout.read(&Source::memory(bytes)).unwrap()
+        };
+        assert_eq!(read(Element::F64, &(-2.5f64).to_le_bytes()), [-2.5]);
+        assert_eq!(read(Element::F16, &half::f16::from_f32(-2.5).to_le_bytes()), [-2.5]);
+        assert_eq!(read(Element::Bf16, &half::bf16::from_f32(-2.5).to_le_bytes()), [-2.5]);
+        let integer = Layout { element: Element::Other("I64".into()), ..layout(&[1], &[1], 0) };
+        assert!(integer.read(&Source::memory(&[0; 8])).is_err());
+    }
+}

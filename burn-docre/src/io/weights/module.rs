@@ -1,0 +1,218 @@
+//! Weights between files and modules.
+
+use std::collections::BTreeSet;
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Tensor, TensorData, backend::Backend},
+};
+
+use super::{Weight, WeightFile};
+use crate::{Error, Result};
+
+/// A module with the weights of a file.
+#[derive(Debug)]
+pub struct Loaded<M> {
+    /// The module.
+    pub module: M,
+    /// The names of the floating-point tensors in the file that no parameter took, sorted.
+    pub unused: Vec<String>,
+}
+
+/// Replaces every parameter of `module` by the tensor that `file` has under its renamed path.
+///
+/// Parameters that were not read before are never drawn, and each tensor is read straight into the memory that becomes
+/// the parameter.
+///
+/// # Errors
+/// [`Error::Weights`] with every weight that is missing or has another shape, and the names that the file has instead;
+/// [`Error::Weight`] if a tensor cannot be read.
+pub fn load<B: Backend, M: Module<B>>(
+    module: M,
+    file: &WeightFile<'_>,
+    rename: impl Fn(&str) -> String,
+) -> Result<Loaded<M>> {
+    let mut loader = Loader {
+        file,
+        rename,
+        path: ParameterPath::default(),
+        used: BTreeSet::new(),
+        faults: Vec::new(),
+        failure: None,
+    };
+    let module = module.map(&mut loader);
+    let Loader { used, faults, failure, .. } = loader;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    let unused =
+        file.float_names().filter(|name| !used.contains(*name)).map(str::to_owned).collect();
+    if faults.is_empty() {
+        Ok(Loaded { module, unused })
+    } else {
+        Err(Error::Weights { path: file.path().to_path_buf(), faults, unused })
+    }
+}
+
+/// As [`load`], where the file must hold the weights of `module` and no others.
+///
+/// # Errors
+/// As [`load`], and if the file has other tensors of floating-point values.
+pub fn load_exactly<B: Backend, M: Module<B>>(
+    module: M,
+    file: &WeightFile<'_>,
+    rename: impl Fn(&str) -> String,
+) -> Result<M> {
+    let Loaded { module, unused } = load(module, file, rename)?;
+    if unused.is_empty() {
+        Ok(module)
+    } else {
+        Err(Error::Weights { path: file.path().to_path_buf(), faults: Vec::new(), unused })
+    }
+}
+
+/// Every parameter of `module` under its renamed path, in the module's order.
+pub fn collect<B: Backend, M: Module<B>>(
+    module: &M,
+    rename: impl Fn(&str) -> String,
+) -> Vec<(String, Weight)> {
+    let mut collector = Collector { rename, path: ParameterPath::default(), weights: Vec::new() };
+    module.visit(&mut collector);
+    collector.weights
+}
+
+/// The place of a visitor in a module.
+#[derive(Default)]
+struct ParameterPath {
+    names: Vec<String>,
+    containers: Vec<String>,
+}
+
+impl ParameterPath {
+    fn enter(&mut self, name: &str, container: &str) {
+        // The variant of an enum is no part of the name: the configuration tells it.
+        if !container.starts_with("Enum:") {
+            self.names.push(name.to_string());
+        }
+        self.containers.push(container.to_string());
+    }
+
+    fn exit(&mut self, container: &str) {
+        if !container.starts_with("Enum:") {
+            self.names.pop();
+        }
+        self.containers.pop();
+    }
+
+    fn is_linear_weight(&self) -> bool {
+        self.containers.last().is_some_and(|container| container == "Struct:Linear")
+            && self.names.last().is_some_and(|name| name == "weight")
+    }
+
+    /// The path with PyTorch's names for the parameters of a normalisation.
+    fn dotted(&self) -> String {
+        let mut names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        if self.containers.last().is_some_and(|container| container == "Struct:LayerNorm") {
+            match names.last_mut() {
+                Some(name) if *name == "gamma" => *name = "weight",
+                Some(name) if *name == "beta" => *name = "bias",
+                _ => {}
+            }
+        }
+        names.join(".")
+    }
+}
+
+struct Loader<'a, F> {
+    file: &'a WeightFile<'a>,
+    rename: F,
+    path: ParameterPath,
+    used: BTreeSet<String>,
+    /// The weights that do not fit, in words.
+    faults: Vec<String>,
+    /// The first error in reading.
+    failure: Option<Error>,
+}
+
+impl<F: Fn(&str) -> String> Loader<'_, F> {
+    /// Reads the weight of the current path; `None` if it does not fit or cannot be read, which is kept.
+    fn read(&mut self, expected: &[usize]) -> Option<Weight> {
+        let name = (self.rename)(&self.path.dotted());
+        let is_transposed = self.path.is_linear_weight();
+        let mut in_file = expected.to_vec();
+        if is_transposed {
+            in_file.reverse();
+        }
+        let shape = self.file.shape(&name);
+        let weight = match shape {
+            None => {
+                self.faults.push(format!("`{name}` is missing"));
+                None
+            }
+            Some(shape) if shape != in_file => {
+                self.faults
+                    .push(format!("`{name}` has the shape {shape:?}, the model needs {in_file:?}"));
+                None
+            }
+            Some(_) if self.failure.is_some() || !self.faults.is_empty() => None,
+            Some(_) => {
+                let read = match is_transposed {
+                    true => self.file.read_transposed(&name),
+                    false => self.file.read(&name),
+                };
+                read.map_err(|error| self.failure = Some(error)).ok()
+            }
+        };
+        self.used.insert(name);
+        weight
+    }
+}
+
+impl<B: Backend, F: Fn(&str) -> String> ModuleMapper<B> for Loader<'_, F> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        self.path.exit(container_type);
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        match self.read(param.lazy_shape().as_slice()) {
+            Some(weight) => {
+                let data = TensorData::new(weight.values, weight.shape);
+                let tensor = Tensor::from_data(data, &param.lazy_device());
+                let id = param.id;
+                // `Param::consume` and `Param::map` would draw the old value first.
+                param.transform_for_load(tensor, id)
+            }
+            None => param,
+        }
+    }
+}
+
+struct Collector<F> {
+    rename: F,
+    path: ParameterPath,
+    weights: Vec<(String, Weight)>,
+}
+
+impl<B: Backend, F: Fn(&str) -> String> ModuleVisitor<B> for Collector<F> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        self.path.exit(container_type);
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let data = param.val().into_data().convert::<f32>();
+        let weight = Weight {
+            shape: data.shape.as_slice().to_vec(),
+            values: data.into_vec::<f32>().expect("just converted to f32"),
+        };
+        let weight = if self.path.is_linear_weight() { weight.transposed() } else { weight };
+        self.weights.push(((self.rename)(&self.path.dotted()), weight));
+    }
+}

@@ -1,0 +1,522 @@
+//! A reader of the pickles that `torch.save` writes. It builds a table of values and calls nothing.
+//!
+//! Only the classes in [`CLASSES`] may be named; a pickle that names another one is refused. Every instruction adds at
+//! most one value and values are never copied, so memory grows with the length of the pickle alone.
+
+use std::{collections::HashMap, io::Read};
+
+use super::super::layout::{Element, row_major};
+use crate::error::Cause;
+
+/// The longest pickle in bytes. Those of the largest encoders take less than a megabyte.
+const MAX_BYTES: u64 = 64 << 20;
+/// The most dimensions of a tensor.
+const MAX_RANK: usize = 8;
+/// The longest text that is kept, in bytes.
+const MAX_TEXT: usize = 1024;
+/// The most entries that are copied from lists of pairs into dictionaries.
+const MAX_PAIRS: usize = 1 << 20;
+
+/// Index of a value in [`Pickle::values`].
+pub(super) type Id = u32;
+
+/// A value of a pickle.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// A value that no weight depends on.
+    Other,
+    Bool(bool),
+    Int(i64),
+    Text(String),
+    Tuple(Vec<Id>),
+    List(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    Class(Class),
+    Storage(Storage),
+    Tensor(Tensor),
+}
+
+/// The classes and functions that a pickle may name, by what they stand for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Class {
+    OrderedDict,
+    /// `(storage, offset, shape, strides, …)` → tensor.
+    RebuildTensor,
+    /// `(tensor, …)` → tensor.
+    RebuildParameter,
+    Size,
+    Storage(&'static str),
+    /// A class whose objects hold no weights.
+    Other,
+}
+
+const CLASSES: &[(&str, &str, Class)] = &[
+    ("collections", "OrderedDict", Class::OrderedDict),
+    ("torch._utils", "_rebuild_tensor", Class::RebuildTensor),
+    ("torch._utils", "_rebuild_tensor_v2", Class::RebuildTensor),
+    ("torch._utils", "_rebuild_parameter", Class::RebuildParameter),
+    ("torch", "Size", Class::Size),
+    ("torch", "device", Class::Other),
+    ("torch", "dtype", Class::Other),
+    ("torch", "DoubleStorage", Class::Storage("F64")),
+    ("torch", "FloatStorage", Class::Storage("F32")),
+    ("torch", "HalfStorage", Class::Storage("F16")),
+    ("torch", "BFloat16Storage", Class::Storage("BF16")),
+    ("torch", "LongStorage", Class::Storage("I64")),
+    ("torch", "IntStorage", Class::Storage("I32")),
+    ("torch", "ShortStorage", Class::Storage("I16")),
+    ("torch", "CharStorage", Class::Storage("I8")),
+    ("torch", "ByteStorage", Class::Storage("U8")),
+    ("torch", "BoolStorage", Class::Storage("BOOL")),
+];
+
+/// A storage: the values that one or more tensors look into.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Storage {
+    /// The id of its name, a [`Value::Text`].
+    pub(super) key: Id,
+    /// The name of its values' type, as safetensors writes it.
+    pub(super) dtype: &'static str,
+    /// The number of values.
+    pub(super) n_values: usize,
+    /// The first value within the storage of that name, for a view in the old format.
+    pub(super) first: usize,
+}
+
+/// A tensor: a view of a storage.
+#[derive(Clone, Debug)]
+pub(super) struct Tensor {
+    pub(super) storage: Storage,
+    /// The first value within the storage.
+    pub(super) first: usize,
+    pub(super) shape: Vec<usize>,
+    pub(super) strides: Vec<usize>,
+}
+
+impl Storage {
+    /// The size of a value in bytes.
+    pub(super) fn value_size(&self) -> usize {
+        match self.dtype {
+            "F64" | "I64" => 8,
+            "F32" | "I32" => 4,
+            "F16" | "BF16" | "I16" => 2,
+            _ => 1,
+        }
+    }
+
+    /// The type of the values.
+    pub(super) fn element(&self) -> Element {
+        match self.dtype {
+            "F64" => Element::F64,
+            "F32" => Element::F32,
+            "F16" => Element::F16,
+            "BF16" => Element::Bf16,
+            other => Element::Other(other.into()),
+        }
+    }
+}
+
+/// A pickle's values.
+pub(super) struct Pickle {
+    values: Vec<Value>,
+    /// The value that the pickle stands for.
+    pub(super) root: Id,
+}
+
+impl Pickle {
+    /// Reads one pickle from the start of `reader`, and nothing behind it.
+    ///
+    /// # Errors
+    /// If it is cut off or longer than the limits, names another class, or has an instruction that weight files do
+    /// not need.
+    pub(super) fn read(reader: &mut impl Read) -> Result<Self, Cause> {
+        let mut machine = Machine {
+            input: reader.take(MAX_BYTES),
+            values: Vec::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            n_pairs: 0,
+        };
+        while !machine.step()? {}
+        let root = machine.pop()?;
+        Ok(Self { values: machine.values, root })
+    }
+
+    pub(super) fn value(&self, id: Id) -> &Value {
+        &self.values[id as usize]
+    }
+
+    /// The text of a value; `None` for another value.
+    pub(super) fn text(&self, id: Id) -> Option<&str> {
+        match self.value(id) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The entry of a dictionary under a key that is a text.
+    pub(super) fn entry(&self, dictionary: Id, name: &str) -> Option<Id> {
+        let Value::Dict(pairs) = self.value(dictionary) else { return None };
+        let found = pairs.iter().rev().find(|(key, _)| self.text(*key) == Some(name));
+        found.map(|(_, value)| *value)
+    }
+
+    /// All storages.
+    pub(super) fn storages(&self) -> impl Iterator<Item = Storage> + '_ {
+        self.values.iter().filter_map(|value| match value {
+            Value::Storage(storage) => Some(*storage),
+            _ => None,
+        })
+    }
+}
+
+struct Machine<R> {
+    input: std::io::Take<R>,
+    values: Vec<Value>,
+    stack: Vec<Id>,
+    /// Lengths of the stack at the open marks.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Id>,
+    n_pairs: usize,
+}
+
+impl<R: Read> Machine<R> {
+    /// Carries out one instruction; true at the end.
+    fn step(&mut self) -> Result<bool, Cause> {
+        let [instruction] = self.bytes()?;
+        match instruction {
+            0x80 => drop(self.bytes::<1>()?),
+            0x95 => drop(self.bytes::<8>()?),
+            b'.' => return Ok(true),
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.pop_mark()?),
+            b'2' => self.stack.push(self.top()?),
+            b'q' => self.memoize_byte()?,
+            b'r' => {
+                let index = self.u32()?;
+                self.memo.insert(index, self.top()?);
+            }
+            0x94 => {
+                let index = u32::try_from(self.memo.len())?;
+                self.memo.insert(index, self.top()?);
+            }
+            b'h' => {
+                let [index] = self.bytes()?;
+                self.recall(index.into())?;
+            }
+            b'j' => {
+                let index = self.u32()?;
+                self.recall(index)?;
+            }
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.class(&module, &name)?;
+            }
+            0x93 => {
+                let (name, module) = (self.pop_text()?, self.pop_text()?);
+                self.class(&module, &name)?;
+            }
+            b'Q' => self.persistent()?,
+            b'R' | 0x81 => self.call()?,
+            // The state of an object: `_metadata` of a state dict, hooks of a parameter.
+            b'b' => drop(self.pop()?),
+            b'a' | b'e' | 0x90 | b's' | b'u' => self.extend(instruction)?,
+            _ => return self.push_literal(instruction).map(|()| false),
+        }
+        Ok(false)
+    }
+
+    fn push_literal(&mut self, instruction: u8) -> Result<(), Cause> {
+        let value = match instruction {
+            b'N' => Value::Other,
+            0x88 => Value::Bool(true),
+            0x89 => Value::Bool(false),
+            b'J' => Value::Int(i32::from_le_bytes(self.bytes()?).into()),
+            b'K' => Value::Int(self.bytes::<1>()?[0].into()),
+            b'M' => Value::Int(u16::from_le_bytes(self.bytes()?).into()),
+            0x8a => self.long()?,
+            b'G' => {
+                self.bytes::<8>()?;
+                Value::Other
+            }
+            b'X' | b'T' => {
+                let n = self.u32()?;
+                self.string(n.into())?
+            }
+            0x8c | b'U' => {
+                let [n] = self.bytes()?;
+                self.string(n.into())?
+            }
+            b'B' => {
+                let n = self.u32()?;
+                self.take(n.into())?;
+                Value::Other
+            }
+            b'C' => {
+                let [n] = self.bytes()?;
+                self.take(n.into())?;
+                Value::Other
+            }
+            b')' => Value::Tuple(Vec::new()),
+            0x85..=0x87 => {
+                let n = usize::from(instruction - 0x84);
+                let start = self.stack.len().checked_sub(n).filter(|start| *start >= self.floor());
+                Value::Tuple(self.stack.split_off(start.ok_or("an instruction lacks a value")?))
+            }
+            b't' => Value::Tuple(self.pop_mark()?),
+            b']' | 0x8f => Value::List(Vec::new()),
+            b'l' => Value::List(self.pop_mark()?),
+            b'}' => Value::Dict(Vec::new()),
+            b'd' => Value::Dict(pairs(&self.pop_mark()?)?),
+            other => {
+                return Err(
+                    format!("instruction {other:#04x} has no place in a weight file").into()
+                );
+            }
+        };
+        self.push(value)
+    }
+
+    /// `append`, `appends`, `additems`, `setitem` and `setitems`.
+    fn extend(&mut self, instruction: u8) -> Result<(), Cause> {
+        let items = match instruction {
+            b'a' => vec![self.pop()?],
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                vec![key, value]
+            }
+            _ => self.pop_mark()?,
+        };
+        let target = self.top()?;
+        match (instruction, &mut self.values[target as usize]) {
+            (b'a' | b'e' | 0x90, Value::List(list)) => list.extend(items),
+            (b's' | b'u', Value::Dict(entries)) => entries.extend(pairs(&items)?),
+            // Entries of an object without weights.
+            (_, Value::Other) => {}
+            _ => return Err("an instruction fits no value".into()),
+        }
+        Ok(())
+    }
+
+    /// A call of one of the [`CLASSES`] with a tuple of arguments.
+    fn call(&mut self) -> Result<(), Cause> {
+        let (arguments, class) = (self.pop()?, self.pop()?);
+        let Value::Class(class) = self.values[class as usize] else {
+            return Err("a call of what is no class".into());
+        };
+        let Value::Tuple(arguments) = &self.values[arguments as usize] else {
+            return Err("a call without arguments".into());
+        };
+        let value = match (class, &arguments[..]) {
+            (Class::OrderedDict, []) => Value::Dict(Vec::new()),
+            (Class::OrderedDict, [list]) => Value::Dict(self.listed_pairs(*list)?),
+            (Class::RebuildTensor, [storage, first, shape, strides, ..]) => {
+                Value::Tensor(self.tensor([*storage, *first, *shape, *strides])?)
+            }
+            (Class::RebuildParameter, [tensor, ..]) | (Class::Size, [tensor]) => {
+                self.stack.push(*tensor);
+                return Ok(());
+            }
+            (Class::Other, _) => Value::Other,
+            _ => {
+                return Err(
+                    format!("a call of {class:?} with {} arguments", arguments.len()).into()
+                );
+            }
+        };
+        self.push(value)
+    }
+
+    /// The entries of `OrderedDict([[key, value], …])`.
+    fn listed_pairs(&mut self, list: Id) -> Result<Vec<(Id, Id)>, Cause> {
+        let Value::List(items) = &self.values[list as usize] else {
+            return Err("a dictionary that is made of no list".into());
+        };
+        self.n_pairs += items.len();
+        if self.n_pairs > MAX_PAIRS {
+            return Err("it has too many entries".into());
+        }
+        let pair = |id: &Id| match &self.values[*id as usize] {
+            Value::List(pair) | Value::Tuple(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
+            _ => Err("an entry of a dictionary that is no pair".into()),
+        };
+        items.iter().map(pair).collect()
+    }
+
+    fn tensor(&self, [storage, first, shape, strides]: [Id; 4]) -> Result<Tensor, Cause> {
+        let Value::Storage(storage) = self.values[storage as usize] else {
+            return Err("a tensor without storage".into());
+        };
+        let (first, shape) = (self.size(first)?, self.sizes(shape)?);
+        let strides = self.sizes(strides)?;
+        if shape.len() != strides.len() || row_major(&shape).is_none() {
+            return Err("a tensor with an impossible shape".into());
+        }
+        Ok(Tensor { storage, first, shape, strides })
+    }
+
+    fn size(&self, id: Id) -> Result<usize, Cause> {
+        match self.values[id as usize] {
+            Value::Int(size) => Ok(usize::try_from(size)?),
+            _ => Err("a size that is no whole number".into()),
+        }
+    }
+
+    fn sizes(&self, id: Id) -> Result<Vec<usize>, Cause> {
+        match &self.values[id as usize] {
+            Value::Tuple(sizes) | Value::List(sizes) if sizes.len() <= MAX_RANK => {
+                sizes.iter().map(|id| self.size(*id)).collect()
+            }
+            _ => Err(format!("a shape that is no list of at most {MAX_RANK} sizes").into()),
+        }
+    }
+
+    /// `('storage', class, key, device, number of values[, view])`.
+    fn persistent(&mut self) -> Result<(), Cause> {
+        let id = self.pop()?;
+        let fault = "a reference to what is no storage";
+        let Value::Tuple(parts) = &self.values[id as usize] else { return Err(fault.into()) };
+        let [kind, class, key, _device, n_values, view @ ..] = &parts[..] else {
+            return Err(fault.into());
+        };
+        let value = |id: &Id| &self.values[*id as usize];
+        let (Value::Text(kind), Value::Class(Class::Storage(dtype)), Value::Text(_)) =
+            (value(kind), value(class), value(key))
+        else {
+            return Err(fault.into());
+        };
+        if kind != "storage" {
+            return Err(fault.into());
+        }
+        let first = match view.first().map(value) {
+            Some(Value::Tuple(view)) if view.len() == 3 => self.size(view[1])?,
+            _ => 0,
+        };
+        let storage = Storage { key: *key, dtype, n_values: self.size(*n_values)?, first };
+        self.push(Value::Storage(storage))
+    }
+
+    fn class(&mut self, module: &str, name: &str) -> Result<(), Cause> {
+        let known = CLASSES.iter().find(|known| (known.0, known.1) == (module, name));
+        match known {
+            Some((_, _, class)) => self.push(Value::Class(*class)),
+            None => Err(format!(
+                "it names `{module}.{name}`, which has no place in a weight file; save the state dict alone, or \
+                 convert the file to safetensors"
+            )
+            .into()),
+        }
+    }
+
+    fn push(&mut self, value: Value) -> Result<(), Cause> {
+        self.stack.push(u32::try_from(self.values.len())?);
+        self.values.push(value);
+        Ok(())
+    }
+
+    fn recall(&mut self, index: u32) -> Result<(), Cause> {
+        let id = self.memo.get(&index).copied().ok_or("a reference to no value")?;
+        self.stack.push(id);
+        Ok(())
+    }
+
+    fn memoize_byte(&mut self) -> Result<(), Cause> {
+        let [index] = self.bytes()?;
+        self.memo.insert(index.into(), self.top()?);
+        Ok(())
+    }
+
+    /// The length of the stack below which no value may be taken: the last mark.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn top(&self) -> Result<Id, Cause> {
+        let values = self.stack.get(self.floor()..).unwrap_or_default();
+        Ok(*values.last().ok_or("an instruction lacks a value")?)
+    }
+
+    fn pop(&mut self) -> Result<Id, Cause> {
+        let top = self.top()?;
+        self.stack.pop();
+        Ok(top)
+    }
+
+    fn pop_text(&mut self) -> Result<String, Cause> {
+        let id = self.pop()?;
+        match &self.values[id as usize] {
+            Value::Text(text) => Ok(text.clone()),
+            _ => Err("a class without a name".into()),
+        }
+    }
+
+    /// The values above the last mark, which goes.
+    fn pop_mark(&mut self) -> Result<Vec<Id>, Cause> {
+        let mark = self.marks.pop().ok_or("an instruction lacks its mark")?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Cause> {
+        let mut bytes = [0; N];
+        self.input.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, Cause> {
+        self.bytes().map(u32::from_le_bytes)
+    }
+
+    /// `n` bytes, of which no more are kept in memory than the file has.
+    fn take(&mut self, n: u64) -> Result<Vec<u8>, Cause> {
+        let mut bytes = Vec::new();
+        (&mut self.input).take(n).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 != n {
+            return Err("it is cut off or too long".into());
+        }
+        Ok(bytes)
+    }
+
+    fn string(&mut self, n: u64) -> Result<Value, Cause> {
+        let bytes = self.take(n)?;
+        // No weight and no class has such a name.
+        if bytes.len() > MAX_TEXT {
+            return Ok(Value::Other);
+        }
+        Ok(String::from_utf8(bytes).map_or(Value::Other, Value::Text))
+    }
+
+    /// A whole number of up to 255 bytes; one beyond 64 bits is none that weights depend on.
+    fn long(&mut self) -> Result<Value, Cause> {
+        let [n] = self.bytes()?;
+        let bytes = self.take(n.into())?;
+        if bytes.len() > 8 {
+            return Ok(Value::Other);
+        }
+        let is_negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+        let mut whole = [if is_negative { 0xff } else { 0 }; 8];
+        whole[..bytes.len()].copy_from_slice(&bytes);
+        Ok(Value::Int(i64::from_le_bytes(whole)))
+    }
+
+    fn line(&mut self) -> Result<String, Cause> {
+        let mut line = Vec::new();
+        loop {
+            match self.bytes()? {
+                [b'\n'] => return Ok(String::from_utf8(line)?),
+                _ if line.len() == MAX_TEXT => return Err("a class without a name".into()),
+                [byte] => line.push(byte),
+            }
+        }
+    }
+}
+
+fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, Cause> {
+    let (pairs, rest) = items.as_chunks::<2>();
+    if rest.is_empty() {
+        Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
+    } else {
+        Err("a dictionary with a key without value".into())
+    }
+}
