@@ -54,16 +54,20 @@ impl<B: DocReBackend> SelfAttention<B> {
     /// # Shapes
     /// - `[rows, d]` → `[rows, d]`
     pub(super) fn forward(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> Tensor<B, 2> {
-        let device = rows.device();
-        if B::attention_layout(&device) == AttentionLayout::PaddedGrid {
-            return self.forward_with_probabilities(rows, grid).rows;
+        match B::attention_layout(&rows.device()) {
+            AttentionLayout::Segments => self.forward_in_segments(rows, grid),
+            AttentionLayout::PaddedGrid => self.forward_with_probabilities(rows, grid).rows,
         }
+    }
+
+    /// Computes the projected context without the padded grid.
+    fn forward_in_segments(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> Tensor<B, 2> {
         let head_dim = rows.dims()[1] / self.n_heads;
         let attention = SegmentAttention {
             segments: grid.segments.clone(),
             n_heads: self.n_heads,
             scale: 1.0 / (head_dim as f64).sqrt(),
-            dropout: self.dropout.draw::<B>(&device),
+            dropout: self.dropout.draw::<B>(&rows.device()),
         };
         let query = linear(&self.query, rows.clone());
         let key_value = [&self.key, &self.value].map(|layer| linear(layer, rows.clone()));
@@ -96,5 +100,53 @@ impl<B: DocReBackend> SelfAttention<B> {
         let context = probabilities.clone().matmul(value).swap_dims(1, 2);
         let context = grid.packing.to_rows(context.reshape([windows * l, d]));
         AttentionOutput { rows: linear(&self.output, context), probabilities }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        backend::Autodiff,
+        tensor::{Distribution, Tolerance},
+    };
+
+    use super::*;
+    use crate::{backend::TestBackend, batch::testing::INPUT};
+
+    type Diff = Autodiff<TestBackend>;
+
+    #[test]
+    fn the_padded_grid_equals_the_segments_forward_and_backward() {
+        let device = Default::default();
+        let linear = || LinearConfig::new(6, 6).init::<Diff>(&device);
+        let attention = SelfAttention {
+            query: linear(),
+            key: linear(),
+            value: linear(),
+            output: linear(),
+            dropout: Dropout::new(0.0),
+            n_heads: 2,
+        };
+        let long: Vec<u32> = (10..21).collect();
+        let grid = TokenGrid::new(&[&[1, 2, 3], &long], &INPUT, &device);
+        assert!(grid.key_bias.is_some(), "there is padding");
+        let shape = [grid.segments.n_rows(), 6];
+        let rows = Tensor::<Diff, 2>::random(shape, Distribution::Default, &device).require_grad();
+        let on_grid = attention.forward_with_probabilities(rows.clone(), &grid).rows;
+        let in_segments = attention.forward_in_segments(rows.clone(), &grid);
+        let weights = in_segments.clone().detach().sin();
+        let results = [on_grid, in_segments].map(|output| {
+            let gradients = (output.clone() * weights.clone()).sum().backward();
+            let gradient = |rows: &Tensor<Diff, 2>| rows.grad(&gradients).expect("tracked");
+            let weight = |layer: &Linear<Diff>| gradient(&layer.weight.val()).into_data();
+            let inputs = [&attention.query, &attention.key, &attention.value].map(weight);
+            let [query, key, value] = inputs;
+            [output.into_data(), gradient(&rows).into_data(), query, key, value]
+        });
+        let [on_grid, in_segments] = results;
+        for (on_grid, in_segments) in on_grid.iter().zip(&in_segments) {
+            let tolerance = Tolerance::rel_abs(1e-4, 1e-5);
+            in_segments.assert_approx_eq::<f32>(on_grid, tolerance);
+        }
     }
 }

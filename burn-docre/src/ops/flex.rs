@@ -168,22 +168,8 @@ fn tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Distribution, Tensor, Tolerance, activation};
+    use super::Flex;
+    use crate::ops::overrides::override_tests;
 
-    use super::*;
-    use crate::ops;
-
-    #[test]
-    fn softmax_agrees_with_burns_for_views_too() {
-        let scores = Tensor::<Flex, 4>::random(
-            [3, 5, 2, 300],
-            Distribution::Normal(0.0, 3.0),
-            &Default::default(),
-        );
-        let scores = scores.swap_dims(1, 2);
-        let ours = ops::masked_softmax(scores.clone(), None);
-        let theirs = activation::softmax(scores, 3);
-        ours.into_data()
-            .assert_approx_eq::<f32>(&theirs.into_data(), Tolerance::rel_abs(1e-5, 1e-7));
-    }
+    override_tests!(Flex);
 }

@@ -17,6 +17,8 @@ mod dropout;
 mod flex;
 mod matmul;
 mod operations;
+#[cfg(all(test, any(feature = "flex", feature = "tch")))]
+mod overrides;
 mod primitive;
 mod reference;
 mod segment_grid;

@@ -290,3 +290,12 @@ impl CpuTensor for TchTensor {
         unsafe { std::slice::from_raw_parts_mut(self.tensor.data_ptr().cast(), n) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::LibTorch;
+    use crate::ops::overrides::override_tests;
+
+    // Burn's default device of libtorch is the processor.
+    override_tests!(LibTorch);
+}

@@ -48,9 +48,20 @@ pub fn attend_along<B: DocReBackend>(
     scale: f64,
     pairs: &PairIndex<B>,
 ) -> Tensor<B, 2> {
-    if B::attention_layout(&input.query.device()) == AttentionLayout::PaddedGrid {
-        return attend_on_the_grid(axis, input, n_heads, scale, pairs);
+    match B::attention_layout(&input.query.device()) {
+        AttentionLayout::Segments => attend_in_segments(axis, input, n_heads, scale, pairs),
+        AttentionLayout::PaddedGrid => attend_on_the_grid(axis, input, n_heads, scale, pairs),
     }
+}
+
+/// [`attend_along`] on the packed rows, without padding.
+fn attend_in_segments<B: DocReBackend>(
+    axis: Axis,
+    input: AxisInput<B>,
+    n_heads: usize,
+    scale: f64,
+    pairs: &PairIndex<B>,
+) -> Tensor<B, 2> {
     let segments = match axis {
         Axis::Column => pairs.column_segments.clone(),
         Axis::Row => pairs.row_segments.clone(),
@@ -226,5 +237,45 @@ impl<B: DocReBackend> AxialStack<B> {
             x = self.ln[i].forward(linear(&self.ffn[i], x + column + row));
         }
         x + input
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        backend::Autodiff,
+        tensor::{Distribution, Tolerance},
+    };
+
+    use super::*;
+    use crate::backend::TestBackend;
+
+    type Diff = Autodiff<TestBackend>;
+
+    #[test]
+    fn the_padded_grid_equals_the_segments_forward_and_backward() {
+        let device = Default::default();
+        let pairs = PairIndex::<Diff>::new(&[5, 2, 0, 3], &device);
+        assert!(pairs.entity_bias.is_some(), "there is padding");
+        let n = pairs.row_segments.n_rows();
+        let random = |d| Tensor::<Diff, 2>::random([n, d], Distribution::Default, &device);
+        for axis in [Axis::Row, Axis::Column] {
+            let (query, key_value) = (random(6).require_grad(), random(12).require_grad());
+            let input = || AxisInput { query: query.clone(), key_value: key_value.clone() };
+            let on_grid = attend_on_the_grid(axis, input(), 2, 0.7, &pairs);
+            let in_segments = attend_in_segments(axis, input(), 2, 0.7, &pairs);
+            let weights = in_segments.clone().detach().sin();
+            let [on_grid, in_segments] = [on_grid, in_segments].map(|output| {
+                let gradients = (output.clone() * weights.clone()).sum().backward();
+                let gradient = |rows: &Tensor<Diff, 2>| rows.grad(&gradients).expect("tracked");
+                let [query, key_value] =
+                    [&query, &key_value].map(|rows| gradient(rows).into_data());
+                [output.into_data(), query, key_value]
+            });
+            for (on_grid, in_segments) in on_grid.iter().zip(&in_segments) {
+                let tolerance = Tolerance::rel_abs(1e-4, 1e-5);
+                in_segments.assert_approx_eq::<f32>(on_grid, tolerance);
+            }
+        }
     }
 }

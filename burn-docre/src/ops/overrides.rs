@@ -1,0 +1,223 @@
+//! Tests of a backend's overrides against their reference bodies, forward and backward.
+//!
+//! A backend's file runs them by `override_tests!`. The inputs are transposed views, and most have more
+//! values than a parallel part of the CPU kernels.
+
+use burn::tensor::{Distribution, Tensor, TensorMetadata, Tolerance, backend::Backend};
+
+use super::{
+    AdamWStep, AdamWTensors, DocReOps, DropoutMask, Segment, SegmentAttention, Segments, bilinear,
+    bilinear::OUTER_PRODUCT_ROWS,
+    primitive::{FloatTensor, unwrap, wrap},
+    reference, segment_grid,
+};
+
+/// Defines a test of each override for a backend.
+macro_rules! override_tests {
+    ($backend:ty) => {
+        override_tests!($backend:
+            softmax_equals_its_reference_body_with_and_without_a_bias
+            attention_within_segments_equals_its_reference_body
+            the_gradients_of_attention_within_segments_equal_those_of_the_reference_body
+            gelu_and_tanh_equal_their_reference_bodies
+            layer_normalisation_equals_its_reference_body
+            outer_products_equal_their_reference_bodies
+            the_grouped_bilinear_form_equals_its_reference_body
+            dropout_keeps_the_share_and_the_scale_of_its_reference_body
+            a_step_of_adamw_equals_its_reference_body
+            the_sum_of_squares_equals_its_reference_body
+        );
+    };
+    ($backend:ty: $($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $crate::ops::overrides::$name::<$backend>();
+            }
+        )*
+    };
+}
+pub(super) use override_tests;
+
+/// Draws rows as a transposed view.
+fn rows<B: Backend>([n, d]: [usize; 2]) -> Tensor<B, 2> {
+    let normal = Distribution::Normal(0.0, 2.0);
+    Tensor::random([d, n], normal, &Default::default()).transpose()
+}
+
+fn primitive_rows<B: Backend>(shape: [usize; 2]) -> FloatTensor<B> {
+    unwrap(rows::<B>(shape))
+}
+
+#[track_caller]
+fn assert_close<B: Backend>(ours: FloatTensor<B>, reference: FloatTensor<B>) {
+    assert_eq!(ours.shape(), reference.shape());
+    let n = ours.shape().num_elements();
+    let [ours, reference] =
+        [ours, reference].map(|values| wrap::<B, 1>(B::float_reshape(values, [n].into())));
+    let tolerance = Tolerance::rel_abs(1e-4, 1e-4);
+    ours.into_data().assert_approx_eq::<f32>(&reference.into_data(), tolerance);
+}
+
+#[track_caller]
+fn assert_all_close<B: Backend, const N: usize>(
+    ours: [FloatTensor<B>; N],
+    reference: [FloatTensor<B>; N],
+) {
+    for (ours, reference) in ours.into_iter().zip(reference) {
+        assert_close::<B>(ours, reference);
+    }
+}
+
+pub(super) fn softmax_equals_its_reference_body_with_and_without_a_bias<B: DocReOps>() {
+    let [n, n_heads, q, k] = [3, 2, 19, 301];
+    let scores = rows::<B>([n * n_heads * q, k]).reshape([n, q, n_heads, k]).swap_dims(1, 2);
+    let padding = rows::<B>([n, k]).greater_elem(2.0).float() * -1e30;
+    for bias in [None, Some(padding)] {
+        let ours = B::masked_softmax(unwrap(scores.clone()), bias.clone().map(unwrap));
+        let reference = reference::masked_softmax::<B>(unwrap(scores.clone()), bias.map(unwrap));
+        assert_close::<B>(ours, reference);
+    }
+}
+
+/// Attention along the rows and along the columns of two pair grids, and within windows.
+fn attentions() -> [SegmentAttention; 3] {
+    let segment = |first, stride, len| Segment { first, stride, len };
+    let grids = [(0, 17), (17 * 17, 5)];
+    let rows = grids.iter().flat_map(|(first, n)| (0..*n).map(move |i| (first + i * n, *n)));
+    let rows = rows.map(|(first, n)| segment(first, 1, n)).collect();
+    let columns = grids.iter().flat_map(|(first, n)| (0..*n).map(move |i| (first + i, *n)));
+    let columns = columns.map(|(first, n)| segment(first, n, n)).collect();
+    // An empty segment has no rows to attend to.
+    let windows =
+        vec![segment(0, 1, 130), segment(130, 1, 1), segment(7, 3, 0), segment(131, 1, 183)];
+    [rows, columns, windows].map(|segments| SegmentAttention {
+        segments: Segments::new(segments),
+        n_heads: 3,
+        scale: 0.1,
+        dropout: None,
+    })
+}
+
+pub(super) fn attention_within_segments_equals_its_reference_body<B: DocReOps>() {
+    for attention in attentions() {
+        let n = attention.segments.n_rows();
+        let (query, key_value) = (primitive_rows::<B>([n, 24]), primitive_rows::<B>([n, 48]));
+        let ours = B::segment_attention(query.clone(), key_value.clone(), &attention);
+        assert_close::<B>(ours, segment_grid::segment_attention::<B>(query, key_value, &attention));
+    }
+}
+
+pub(super) fn the_gradients_of_attention_within_segments_equal_those_of_the_reference_body<
+    B: DocReOps,
+>() {
+    for attention in attentions() {
+        let n = attention.segments.n_rows();
+        let [query, key_value, grad] = [24, 48, 24].map(|d| primitive_rows::<B>([n, d]));
+        let inputs = (query.clone(), key_value.clone(), grad.clone());
+        let ours = B::segment_attention_backward(inputs.0, inputs.1, inputs.2, &attention);
+        let reference =
+            segment_grid::segment_attention_backward::<B>(query, key_value, grad, &attention);
+        assert_all_close::<B, 2>(ours, reference);
+    }
+}
+
+pub(super) fn gelu_and_tanh_equal_their_reference_bodies<B: DocReOps>() {
+    let [input, grad] = [(); 2].map(|()| primitive_rows::<B>([70, 301]));
+    assert_close::<B>(B::gelu_rows(input.clone()), reference::gelu_rows::<B>(input.clone()));
+    assert_close::<B>(
+        B::gelu_rows_backward(input.clone(), grad.clone()),
+        reference::gelu_rows_backward::<B>(input.clone(), grad),
+    );
+    assert_close::<B>(B::tanh_rows(input.clone()), B::float_tanh(input));
+}
+
+pub(super) fn layer_normalisation_equals_its_reference_body<B: DocReOps>() {
+    let [input, grad] = [(); 2].map(|()| primitive_rows::<B>([70, 301]));
+    let [gamma, beta] = [(); 2].map(|()| unwrap(rows::<B>([1, 301]).reshape([301])));
+    let ours = B::row_layer_norm(input.clone(), gamma.clone(), beta.clone(), 1e-5);
+    let plain = B::layer_norm(input.clone(), gamma.clone(), Some(beta), 1e-5);
+    assert_close::<B>(ours, plain);
+    let ours = B::row_layer_norm_backward(input.clone(), gamma.clone(), grad.clone(), 1e-5);
+    let reference = reference::row_layer_norm_backward::<B>(input, gamma, grad, 1e-5);
+    assert_all_close::<B, 3>(ours, reference);
+}
+
+pub(super) fn outer_products_equal_their_reference_bodies<B: DocReOps>() {
+    let [lhs, rhs] = [(); 2].map(|()| primitive_rows::<B>([150, 13]));
+    let ours = B::outer_products(lhs.clone(), rhs.clone());
+    assert_close::<B>(ours, reference::outer_products::<B>(lhs.clone(), rhs.clone()));
+    let grad = primitive_rows::<B>([150, 13 * 13]);
+    let ours = B::outer_products_backward(grad.clone(), lhs.clone(), rhs.clone());
+    assert_all_close::<B, 2>(ours, reference::outer_products_backward::<B>(grad, lhs, rhs));
+}
+
+pub(super) fn the_grouped_bilinear_form_equals_its_reference_body<B: DocReOps>() {
+    let (p, g, n_groups, d) = (OUTER_PRODUCT_ROWS + 3, 3, 2, 5);
+    let [head, tail] = [(); 2].map(|()| primitive_rows::<B>([p, n_groups * g]));
+    let weight = rows::<B>([n_groups * g * g, d]);
+    let dtype = weight.dtype();
+    let ours = B::grouped_bilinear(head.clone(), tail.clone(), unwrap(weight.clone()), n_groups);
+    let outer_products = reference::outer_products::<B>;
+    let reference = bilinear::grouped_bilinear::<B>(
+        head.clone(),
+        tail.clone(),
+        unwrap(weight),
+        n_groups,
+        outer_products,
+    );
+    assert_close::<B>(ours, reference);
+
+    // Sums over four thousand rows: a smaller gradient keeps them in the tolerance.
+    let grad = unwrap(rows::<B>([p, d]) / 100.0);
+    let sides = [head.clone(), tail.clone()];
+    let ours = B::grouped_bilinear_weight_gradient(head, tail, grad.clone(), n_groups, dtype);
+    let reference = bilinear::weight_gradient::<B>(sides, grad, n_groups, dtype, outer_products);
+    assert_close::<B>(ours, reference);
+}
+
+/// Compares shares and scales, since the reference body draws other values.
+///
+/// The gradient is dropout of the output's gradient by the same mask, so a second call must drop the
+/// same values.
+pub(super) fn dropout_keeps_the_share_and_the_scale_of_its_reference_body<B: DocReOps>() {
+    let mask = DropoutMask { probability: 0.3, seed: 5 };
+    let ones = || unwrap(Tensor::<B, 2>::ones([200, 500], &Default::default()));
+    let values = |factors: FloatTensor<B>| -> Vec<f32> {
+        wrap::<B, 2>(factors).into_data().iter::<f32>().collect()
+    };
+    let ours = values(B::dropout(ones(), &mask));
+    for factors in [&ours, &values(reference::dropout::<B>(ones(), &mask))] {
+        let n_kept = factors.iter().filter(|factor| **factor != 0.0).count();
+        assert!((69_000..71_000).contains(&n_kept), "{n_kept}");
+        let is_factor = |x: &f32| *x == 0.0 || (*x - 1.0 / 0.7).abs() < 1e-4;
+        assert!(factors.iter().all(is_factor));
+    }
+    if B::reproduces_dropout(&Default::default()) {
+        assert_eq!(ours, values(B::dropout(ones(), &mask)));
+    }
+}
+
+pub(super) fn a_step_of_adamw_equals_its_reference_body<B: DocReOps>() {
+    let step = AdamWStep {
+        learning_rate: 0.1,
+        beta_1: 0.9,
+        beta_2: 0.99,
+        epsilon: 1e-3,
+        weight_decay: 0.5,
+        grad_scale: 0.5,
+        time: 2,
+    };
+    let [param, grad, moment_1, moment_2] = [(); 4].map(|()| rows::<B>([70, 301]));
+    let tensors = AdamWTensors { param, grad, moment_1, moment_2: moment_2.abs() }.map(unwrap);
+    let ours = B::adamw_step(tensors.clone(), &step);
+    let reference = reference::adamw_step::<B>(tensors, &step);
+    let changed =
+        |tensors: AdamWTensors<FloatTensor<B>>| [tensors.param, tensors.moment_1, tensors.moment_2];
+    assert_all_close::<B, 3>(changed(ours), changed(reference));
+}
+
+pub(super) fn the_sum_of_squares_equals_its_reference_body<B: DocReOps>() {
+    let values = primitive_rows::<B>([70, 301]);
+    assert_close::<B>(B::sum_of_squares(values.clone()), reference::sum_of_squares::<B>(values));
+}
