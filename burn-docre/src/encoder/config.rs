@@ -75,8 +75,20 @@ impl EncoderConfig {
     /// If the file cannot be read, lacks a field, or describes an encoder that this crate does not
     /// have.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "reading", e))?;
-        let config: Self = serde_json::from_str(&text)
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "reading", e))?;
+        Self::parse(&bytes, path)
+    }
+
+    /// Reads the bytes of a `config.json`, by which errors call it, and checks it.
+    ///
+    /// # Errors
+    /// As [`from_file`](Self::from_file).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::parse(bytes, Path::new("config.json"))
+    }
+
+    fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let config: Self = serde_json::from_slice(bytes)
             .map_err(|e| Error::format(path, "not an encoder configuration").with_source(e))?;
         config
             .validate()

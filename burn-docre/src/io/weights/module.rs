@@ -7,7 +7,7 @@ use burn::{
     tensor::{Tensor, TensorData, backend::Backend},
 };
 
-use super::{Weight, WeightFile};
+use super::{file::WeightFile, weight::Weight};
 use crate::{Error, Result};
 
 /// A module with the weights of a file.
