@@ -262,9 +262,17 @@ mod tests {
     }
 
     impl<B: Backend> Toy<B> {
+        /// The weights are the same each time. A seed would not do: all threads share the generator.
         fn new(device: &B::Device) -> Self {
-            B::seed(device, 1);
-            let linear = |n_in, n_out| LinearConfig::new(n_in, n_out).init(device);
+            let weights =
+                |n: usize| -> Vec<f32> { (0..n).map(|i| (1.7 * i as f32).sin()).collect() };
+            let linear = |n_in, n_out| Linear {
+                weight: Param::from_data(
+                    TensorData::new(weights(n_in * n_out), [n_in, n_out]),
+                    device,
+                ),
+                bias: Some(Param::from_data(TensorData::new(weights(n_out), [n_out]), device)),
+            };
             Self { encoder: linear(3, 4), relation: vec![linear(4, 5), linear(5, 1)] }
         }
 
