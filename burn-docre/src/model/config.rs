@@ -113,8 +113,8 @@ impl ModelConfig {
     /// The name in `model.safetensors` of the parameter at the module path `path` of a
     /// [`DocReModel`].
     ///
-    /// Parameters of the encoder have Hugging Face's names with the prefix `encoder.`. Parameters of
-    /// the relation module have the names in the table of their system.
+    /// Parameters of the encoder have Hugging Face's names with the prefix `encoder.`. Parameters
+    /// of the relation module have the names in the table of their system.
     pub fn weight_name(&self, path: &str) -> String {
         if let Some(path) = path.strip_prefix("encoder.") {
             return format!("encoder.{}", HUGGING_FACE.rename(path));
