@@ -322,7 +322,7 @@ struct Training<'a, B: DocReBackend> {
 impl<'a, B: DocReBackend> Training<'a, B> {
     fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
         let model = work.model::<Autodiff<B>>(args.model.as_deref(), device)?;
-        let no_documents = DevSet::new(Vec::new(), Arc::new(Scorer::new(&[], [])));
+        let no_documents = DevSet::new(Vec::new(), Arc::new(Scorer::new(&[], [])?));
         let objective = RelationObjective {
             loss: RelationLoss::AflAuthors { gamma: 1.0 },
             precision: args.precision,

@@ -62,9 +62,7 @@ impl Corpora {
         }
         let documents = Documents::load(&data, ui, stop)?;
         let parts = parts(config, &documents)?;
-        let tokenizer = &parts.tokenizer;
-        let encode =
-            |what: &str, documents: &[Document]| encode(what, documents, tokenizer, ui, stop);
+        let encode = |what: &str, documents: &[Document]| encode(what, documents, &parts, ui, stop);
         let train = encode("train", &documents.train)?;
         let dev = encode("dev", &documents.dev)?;
         let distant = encode("distant", &documents.distant)?;
@@ -79,7 +77,7 @@ impl Corpora {
             !needs_distant || !distant.is_empty(),
             "there are no distant documents; give `data.distant`"
         );
-        let scorer = Arc::new(Scorer::new(&documents.dev, &documents.train));
+        let scorer = Arc::new(Scorer::new(&documents.dev, &documents.train)?);
         Ok(Self { train, dev, scorer, distant, parts })
     }
 
@@ -136,17 +134,21 @@ fn read(path: &Path, vocab: &RelationVocab, ui: &Ui, stop: &StopFlag) -> Result<
     Ok(documents)
 }
 
+/// Encodes documents and checks that their relations are classes of the model.
 fn encode(
     what: &str,
     documents: &[Document],
-    tokenizer: &DocumentTokenizer,
+    spec: &ModelSpec,
     ui: &Ui,
     stop: &StopFlag,
 ) -> Result<Vec<Arc<EncodedDocument>>> {
     let mut task = ui.task(&format!("tokenizing {what} documents"), Some(documents.len()));
     let mut encoded = Vec::with_capacity(documents.len());
-    for document in encode_all(documents, tokenizer) {
-        encoded.push(Arc::new(document?));
+    for (index, document) in encode_all(documents, &spec.tokenizer).enumerate() {
+        let document = document?;
+        let n_classes = spec.vocab.n_classes();
+        document.validate_relations(n_classes).map_err(|error| error.at_index(index))?;
+        encoded.push(Arc::new(document));
         task.advance(1);
         stop.check()?;
     }

@@ -52,7 +52,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) -> Result<String> {
     let vocab = read_vocab(args.relations.as_deref())?;
     let gold = documents(session, &args.gold, &vocab)?.collect::<Result<Vec<_>>>()?;
-    let mut scorer = Scorer::new(&gold, []);
+    let mut scorer = Scorer::new(&gold, [])?;
     if scorer.n_gold_facts() == 0 {
         bail!(
             "{}: no document has a label, there is nothing to score against",
@@ -60,11 +60,11 @@ fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) 
         );
     }
     for document in documents(session, &args.train, &vocab)? {
-        scorer.add_training_document(&document?);
+        scorer.add_training_document(&document?)?;
     }
     if let Some(distant) = &args.distant {
         for document in documents(session, distant, &vocab)? {
-            scorer.add_distant_document(&document?);
+            scorer.add_distant_document(&document?)?;
         }
     }
     let predictions = read_predictions(&args.predictions, &gold, &vocab, &mut note)?;
