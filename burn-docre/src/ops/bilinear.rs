@@ -101,7 +101,8 @@ fn add<B: Backend>(sum: &mut Option<Tensor<B, 2>>, term: Tensor<B, 2>) {
     });
 }
 
-pub(super) fn grouped_bilinear<B: Backend>(
+/// Computes [`DocReOps::grouped_bilinear`](super::DocReOps::grouped_bilinear).
+pub fn grouped_bilinear<B: Backend>(
     head: FloatTensor<B>,
     tail: FloatTensor<B>,
     weight: FloatTensor<B>,
@@ -119,7 +120,7 @@ pub(super) fn grouped_bilinear<B: Backend>(
 }
 
 /// The gradient of the weight, in the data type `dtype`.
-pub(super) fn weight_gradient<B: Backend>(
+pub fn weight_gradient<B: Backend>(
     [head, tail]: [FloatTensor<B>; 2],
     grad: FloatTensor<B>,
     n_groups: usize,

@@ -36,6 +36,18 @@ pub use matmul::matmul;
 pub use operations::DocReOps;
 pub use segments::{AttentionLayout, Segment, SegmentAttention, Segments};
 
+/// The bodies that overrides are compared with.
+pub mod reference_bodies {
+    pub use super::{
+        bilinear::{grouped_bilinear, weight_gradient},
+        reference::{
+            adamw_step, dropout, gelu_rows, gelu_rows_backward, masked_softmax, outer_products,
+            outer_products_backward, row_layer_norm_backward, sum_of_squares,
+        },
+        segment_grid::{segment_attention, segment_attention_backward},
+    };
+}
+
 #[cfg(feature = "cuda")]
 impl DocReOps for burn_cuda::Cuda {}
 

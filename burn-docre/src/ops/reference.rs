@@ -10,7 +10,8 @@ use super::{
     primitive::{FloatTensor, unwrap, wrap},
 };
 
-pub(crate) fn masked_softmax<B: Backend>(
+/// Computes [`DocReOps::masked_softmax`](super::DocReOps::masked_softmax).
+pub fn masked_softmax<B: Backend>(
     scores: FloatTensor<B>,
     key_bias: Option<FloatTensor<B>>,
 ) -> FloatTensor<B> {
@@ -26,11 +27,13 @@ pub(crate) fn masked_softmax<B: Backend>(
     unwrap(activation::softmax(scores, 3))
 }
 
-pub(crate) fn gelu_rows<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
+/// Computes [`DocReOps::gelu_rows`](super::DocReOps::gelu_rows).
+pub fn gelu_rows<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
     unwrap(activation::gelu(wrap::<B, 2>(input)))
 }
 
-pub(crate) fn gelu_rows_backward<B: Backend>(
+/// Computes [`DocReOps::gelu_rows_backward`](super::DocReOps::gelu_rows_backward).
+pub fn gelu_rows_backward<B: Backend>(
     input: FloatTensor<B>,
     grad: FloatTensor<B>,
 ) -> FloatTensor<B> {
@@ -40,17 +43,16 @@ pub(crate) fn gelu_rows_backward<B: Backend>(
     unwrap(grad * (distribution + x * density))
 }
 
-pub(crate) fn outer_products<B: Backend>(
-    lhs: FloatTensor<B>,
-    rhs: FloatTensor<B>,
-) -> FloatTensor<B> {
+/// Computes [`DocReOps::outer_products`](super::DocReOps::outer_products).
+pub fn outer_products<B: Backend>(lhs: FloatTensor<B>, rhs: FloatTensor<B>) -> FloatTensor<B> {
     let (lhs, rhs) = (wrap::<B, 2>(lhs), wrap::<B, 2>(rhs));
     let [p, g] = lhs.dims();
     let product = lhs.reshape([p, g, 1]) * rhs.reshape([p, 1, g]);
     unwrap(product.reshape([p, g * g]))
 }
 
-pub(crate) fn outer_products_backward<B: Backend>(
+/// Computes [`DocReOps::outer_products_backward`](super::DocReOps::outer_products_backward).
+pub fn outer_products_backward<B: Backend>(
     grad: FloatTensor<B>,
     lhs: FloatTensor<B>,
     rhs: FloatTensor<B>,
@@ -63,7 +65,8 @@ pub(crate) fn outer_products_backward<B: Backend>(
     [unwrap(d_lhs.reshape([p, g])), unwrap(d_rhs.reshape([p, g]))]
 }
 
-pub(crate) fn row_layer_norm_backward<B: Backend>(
+/// Computes [`DocReOps::row_layer_norm_backward`](super::DocReOps::row_layer_norm_backward).
+pub fn row_layer_norm_backward<B: Backend>(
     input: FloatTensor<B>,
     gamma: FloatTensor<B>,
     grad: FloatTensor<B>,
@@ -85,7 +88,8 @@ pub(crate) fn row_layer_norm_backward<B: Backend>(
     [unwrap(d_input), unwrap(d_gamma), unwrap(d_beta)]
 }
 
-pub(crate) fn dropout<B: Backend>(input: FloatTensor<B>, mask: &DropoutMask) -> FloatTensor<B> {
+/// Computes [`DocReOps::dropout`](super::DocReOps::dropout).
+pub fn dropout<B: Backend>(input: FloatTensor<B>, mask: &DropoutMask) -> FloatTensor<B> {
     let factors = dropout_factors::<B>(input.shape(), mask, &B::float_device(&input));
     B::float_mul(input, factors)
 }
@@ -104,7 +108,8 @@ pub(super) fn dropout_factors<B: Backend>(
     B::float_reshape(unwrap(factors / (1.0 - mask.probability)), shape)
 }
 
-pub(crate) fn adamw_step<B: Backend>(
+/// Computes [`DocReOps::adamw_step`](super::DocReOps::adamw_step).
+pub fn adamw_step<B: Backend>(
     tensors: AdamWTensors<FloatTensor<B>>,
     step: &AdamWStep,
 ) -> AdamWTensors<FloatTensor<B>> {
@@ -124,7 +129,8 @@ pub(crate) fn adamw_step<B: Backend>(
         .map(|tensor| B::float_reshape(unwrap(tensor), shape.clone()))
 }
 
-pub(crate) fn sum_of_squares<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
+/// Computes [`DocReOps::sum_of_squares`](super::DocReOps::sum_of_squares).
+pub fn sum_of_squares<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
     let n = values.shape().num_elements();
     let values = wrap::<B, 1>(B::float_reshape(values, [n].into()));
     unwrap((values.clone() * values).sum())

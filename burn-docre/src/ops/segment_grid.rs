@@ -105,7 +105,8 @@ fn drop<B: Backend>(values: Tensor<B, 4>, factors: &Option<Tensor<B, 4>>) -> Ten
     }
 }
 
-pub(crate) fn segment_attention<B: Backend>(
+/// Computes [`DocReOps::segment_attention`](super::DocReOps::segment_attention).
+pub fn segment_attention<B: Backend>(
     query: FloatTensor<B>,
     key_value: FloatTensor<B>,
     attention: &SegmentAttention,
@@ -127,7 +128,7 @@ pub(crate) fn segment_attention<B: Backend>(
 /// With the probabilities `P`, the factors of dropout `M` and the output's gradient `dO`:
 /// `dV = (M ∘ P)^T dO`, `dP = M ∘ (dO V^T)`, `dS = P ∘ (dP − rowsum(P ∘ dP))`, `dQ = scale dS K`,
 /// `dK = scale dS^T Q`. The backend's generator draws `M` again from the seed.
-pub(crate) fn segment_attention_backward<B: Backend>(
+pub fn segment_attention_backward<B: Backend>(
     query: FloatTensor<B>,
     key_value: FloatTensor<B>,
     grad: FloatTensor<B>,

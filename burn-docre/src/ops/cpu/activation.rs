@@ -1,34 +1,41 @@
-//! GELU and tanh of rows, by the exponential that vectorises.
+//! GELU and tanh of rows, by an exponential that the compiler vectorises.
 
 use rayon::prelude::*;
 
-use super::{parts::PART, softmax::exp};
+use super::{
+    parts::{PART, vectorized},
+    softmax::exp,
+};
 
-/// `x Φ(x)` in place, with the standard normal distribution Φ.
-pub(crate) fn gelu(numbers: &mut [f32]) {
-    in_parts(numbers, |x| x * Normal::at(x).distribution);
+/// Computes `x Φ(x)` in place, with the standard normal distribution Φ.
+pub(crate) fn gelu(values: &mut [f32]) {
+    in_parts(values, |x| x * Normal::at(x).distribution);
 }
 
-/// Multiplies a gradient with GELU's derivative at `x`: `Φ(x) + x φ(x)`.
+/// Multiplies a gradient by GELU's derivative at `x`: `Φ(x) + x φ(x)`.
 pub(crate) fn gelu_backward(x: &[f32], grad: &mut [f32]) {
     grad.par_chunks_mut(PART).zip(x.par_chunks(PART)).for_each(|(grad, x)| {
-        grad.iter_mut().zip(x).for_each(|(grad, x)| {
-            let normal = Normal::at(*x);
-            *grad *= normal.distribution + x * normal.density;
+        vectorized(|| {
+            for (grad, x) in grad.iter_mut().zip(x) {
+                let normal = Normal::at(*x);
+                *grad *= normal.distribution + x * normal.density;
+            }
         });
     });
 }
 
-/// tanh in place, to 1e-7.
-pub(crate) fn tanh(numbers: &mut [f32]) {
-    in_parts(numbers, |x| {
+/// Computes tanh in place, to 1e-7.
+pub(crate) fn tanh(values: &mut [f32]) {
+    in_parts(values, |x| {
         let decay = exp(-2.0 * x.abs());
         ((1.0 - decay) / (1.0 + decay)).copysign(x)
     });
 }
 
-fn in_parts(numbers: &mut [f32], function: impl Fn(f32) -> f32 + Sync) {
-    numbers.par_chunks_mut(PART).for_each(|part| part.iter_mut().for_each(|x| *x = function(*x)));
+fn in_parts(values: &mut [f32], function: impl Fn(f32) -> f32 + Sync) {
+    values.par_chunks_mut(PART).for_each(|part| {
+        vectorized(|| part.iter_mut().for_each(|x| *x = function(*x)));
+    });
 }
 
 /// The standard normal distribution at a point.
@@ -75,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_stays_none() {
+    fn nan_stays_nan() {
         let mut values = [f32::NAN; 3];
         tanh(&mut values[..1]);
         gelu(&mut values[1..2]);

@@ -1,10 +1,13 @@
 //! Attention within segments of rows.
 
+use std::marker::PhantomData;
+
 use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::{
     dropout::dropout_part,
+    parts::vectorized,
     softmax::{dot, softmax},
 };
 use crate::ops::segments::{Segment, SegmentAttention};
@@ -17,27 +20,28 @@ pub(crate) struct AttentionRows<'a> {
     pub(crate) key_value: &'a [f32],
 }
 
-/// `dropout(softmax(scale * q k^T)) v` into `context [rows, d]`.
+/// Computes `dropout(softmax(scale * q k^T)) v` into `context [rows, d]`.
 pub(crate) fn segment_attention(
     rows: &AttentionRows<'_>,
     attention: &SegmentAttention,
     context: &mut [f32],
 ) {
-    let shape = Heads::new(rows, attention);
-    let context = Output::new(context);
-    shape.tasks().into_par_iter().for_each_init(Vec::new, |scores, task| {
-        let [query, key, value] = shape.operands(rows, &task);
-        let (n, w) = (task.segment.len, shape.head_width);
-        attention_scores(scores, query, key, [n, w], attention.scale);
-        shape.drop(scores, &task);
-        let scores = Matrix::dense(scores, n);
-        // SAFETY: the tasks' rows and columns are disjoint, since the segments hold each row once.
-        unsafe { context.product(shape.query_place(&task), scores, value, [n, w, n], 1.0) };
+    let heads = Heads::new(rows, attention);
+    let context = HeadRows::new(context, heads.query());
+    heads.tasks().into_par_iter().for_each_init(Vec::new, |scores, mut task| {
+        let [query, key, value] = heads.operands(rows, &task);
+        let n = task.segment.len;
+        attention_scores(scores, query, key, attention.scale);
+        heads.drop(scores, &task);
+        context.write(&mut task, 0, Matrix::dense(scores, [n, n]), value, 1.0);
     });
 }
 
-/// The gradients of [`segment_attention`], by `dV = (M ∘ P)^T dO`, `dP = M ∘ (dO V^T)`, `dS = P ∘ (dP − rowsum(P ∘ dP))`,
-/// `dQ = scale dS K`, `dK = scale dS^T Q`, the probabilities `P` and dropout's factors `M` computed again.
+/// Computes the gradients of [`segment_attention`] with respect to the query and key-value rows.
+///
+/// With the probabilities `P` and dropout's factors `M`, which are computed again, and the output's
+/// gradient `dO`: `dV = (M ∘ P)^T dO`, `dP = M ∘ (dO V^T)`, `dS = P ∘ (dP − rowsum(P ∘ dP))`,
+/// `dQ = scale dS K`, `dK = scale dS^T Q`.
 pub(crate) fn segment_attention_backward(
     rows: &AttentionRows<'_>,
     grad: &[f32],
@@ -45,68 +49,59 @@ pub(crate) fn segment_attention_backward(
     d_query: &mut [f32],
     d_key_value: &mut [f32],
 ) {
-    let shape = Heads::new(rows, attention);
-    assert_eq!(grad.len(), rows.query.len());
-    let (d_query, d_key_value) = (Output::new(d_query), Output::new(d_key_value));
+    let heads = Heads::new(rows, attention);
+    let d_query = HeadRows::new(d_query, heads.query());
+    let d_key_value = HeadRows::new(d_key_value, heads.key_value());
     let scale = attention.scale as f32;
     let scratch = || (Vec::new(), Vec::new());
-    shape.tasks().into_par_iter().for_each_init(scratch, |(scores, d_scores), task| {
-        let [query, key, value] = shape.operands(rows, &task);
-        let (n, w) = (task.segment.len, shape.head_width);
-        let grad = shape.query_place(&task).of(grad);
-        attention_scores(scores, query, key, [n, w], attention.scale);
-        d_scores.clear();
-        d_scores.resize(n * n, 0.0);
-        let dense = Output::new(d_scores);
-        // SAFETY: `d_scores` is this task's own.
-        unsafe { dense.product(Place::dense(n), grad, value.transposed(), [n, n, w], 1.0) };
-        shape.drop(d_scores, &task);
-        for (probabilities, gradients) in scores.chunks_exact(n).zip(d_scores.chunks_exact_mut(n)) {
+    heads.tasks().into_par_iter().for_each_init(scratch, |(scores, d_scores), mut task| {
+        let [query, key, value] = heads.operands(rows, &task);
+        let n = task.segment.len;
+        let grad = heads.query().matrix(grad, &task, 0);
+        attention_scores(scores, query, key, attention.scale);
+        product_into(d_scores, grad, value.transposed(), 1.0);
+        heads.drop(d_scores, &task);
+        scores_backward(scores, d_scores, n);
+        heads.drop(scores, &task);
+        let [scores, d_scores] = [scores, d_scores].map(|s| Matrix::dense(s, [n, n]));
+        d_query.write(&mut task, 0, d_scores, key, scale);
+        d_key_value.write(&mut task, 0, d_scores.transposed(), query, scale);
+        d_key_value.write(&mut task, heads.d, scores.transposed(), grad, 1.0);
+    });
+}
+
+/// Computes `softmax(scale * q k^T)`, `[n, n]`.
+fn attention_scores(scores: &mut Vec<f32>, query: Matrix<'_>, key: Matrix<'_>, scale: f64) {
+    product_into(scores, query, key.transposed(), scale as f32);
+    softmax(scores, query.shape[0]);
+}
+
+/// Turns the gradients of the probabilities into those of the scores, in rows of `n`.
+fn scores_backward(probabilities: &[f32], gradients: &mut [f32], n: usize) {
+    vectorized(|| {
+        let rows = probabilities.chunks_exact(n).zip(gradients.chunks_exact_mut(n));
+        for (probabilities, gradients) in rows {
             let sum = dot(probabilities, gradients);
             gradients.iter_mut().zip(probabilities).for_each(|(g, p)| *g = p * (*g - sum));
-        }
-        shape.drop(scores, &task);
-        let (scores, d_scores) = (Matrix::dense(scores, n), Matrix::dense(d_scores, n));
-        let [key_place, value_place] = shape.key_value_places(&task);
-        let transposed = d_scores.transposed();
-        // SAFETY: the tasks' rows and columns are disjoint, since the segments hold each row once.
-        unsafe {
-            d_query.product(shape.query_place(&task), d_scores, key, [n, w, n], scale);
-            d_key_value.product(key_place, transposed, query, [n, w, n], scale);
-            d_key_value.product(value_place, scores.transposed(), grad, [n, w, n], 1.0);
         }
     });
 }
 
-/// `softmax(scale * q k^T)`, `[n, n]`.
-fn attention_scores(
-    scores: &mut Vec<f32>,
-    query: Matrix<'_>,
-    key: Matrix<'_>,
-    [n, w]: [usize; 2],
-    scale: f64,
-) {
-    scores.clear();
-    scores.resize(n * n, 0.0);
-    let dense = Output::new(scores);
-    // SAFETY: `scores` is the caller's own.
-    unsafe { dense.product(Place::dense(n), query, key.transposed(), [n, n, w], scale as f32) };
-    softmax(scores, n);
-}
-
 /// One head of one segment.
-#[derive(Clone, Copy)]
+///
+/// [`Heads::tasks`] makes one for each, and a task has no copy. So a mutable borrow of a task is the
+/// only access to its head in its segment's rows.
 struct Task {
     number: u64,
     segment: Segment,
     head: usize,
 }
 
-/// Where heads lie in rows.
+/// The positions of segments and heads in rows.
 struct Heads<'a> {
     attention: &'a SegmentAttention,
     d: usize,
-    head_width: usize,
+    head_dim: usize,
 }
 
 impl<'a> Heads<'a> {
@@ -115,7 +110,7 @@ impl<'a> Heads<'a> {
         assert_eq!(rows.query.len(), attention.segments.n_rows() * d);
         assert_eq!(rows.key_value.len(), 2 * rows.query.len());
         assert_eq!(d % attention.n_heads, 0);
-        Self { attention, d, head_width: d / attention.n_heads }
+        Self { attention, d, head_dim: d / attention.n_heads }
     }
 
     fn tasks(&self) -> Vec<Task> {
@@ -125,135 +120,165 @@ impl<'a> Heads<'a> {
         (0..).zip(heads).map(|(number, (segment, head))| Task { number, segment, head }).collect()
     }
 
-    /// Dropout of a task's probabilities or of their gradients.
-    fn drop(&self, numbers: &mut [f32], task: &Task) {
+    /// Applies dropout to a task's probabilities or to their gradients.
+    fn drop(&self, values: &mut [f32], task: &Task) {
         if let Some(mask) = &self.attention.dropout {
-            dropout_part(numbers, mask, task.number);
+            dropout_part(values, mask, task.number);
         }
     }
 
-    fn query_place(&self, task: &Task) -> Place {
-        Place {
-            start: task.segment.first * self.d + task.head * self.head_width,
-            row_stride: task.segment.stride * self.d,
-            column_stride: 1,
-        }
+    /// The layout of query rows.
+    fn query(&self) -> RowLayout {
+        RowLayout { row_len: self.d, head_dim: self.head_dim }
     }
 
-    fn key_value_places(&self, task: &Task) -> [Place; 2] {
-        [0, self.d].map(|column| Place {
-            start: task.segment.first * 2 * self.d + column + task.head * self.head_width,
-            row_stride: task.segment.stride * 2 * self.d,
-            column_stride: 1,
-        })
+    /// The layout of key-value rows.
+    fn key_value(&self) -> RowLayout {
+        RowLayout { row_len: 2 * self.d, head_dim: self.head_dim }
     }
 
-    /// Query, key and value of a task, `[len, head_width]` each.
+    /// Query, key and value of a task, `[len, head_dim]` each.
     fn operands<'r>(&self, rows: &AttentionRows<'r>, task: &Task) -> [Matrix<'r>; 3] {
-        let [key, value] = self.key_value_places(task);
-        [self.query_place(task).of(rows.query), key.of(rows.key_value), value.of(rows.key_value)]
+        let [query, key_value] = [self.query(), self.key_value()];
+        [
+            query.matrix(rows.query, task, 0),
+            key_value.matrix(rows.key_value, task, 0),
+            key_value.matrix(rows.key_value, task, self.d),
+        ]
     }
 }
 
-/// Where a matrix lies in a slice.
+/// The layout of rows that consist of heads.
 #[derive(Clone, Copy)]
-struct Place {
-    start: usize,
-    row_stride: usize,
-    column_stride: usize,
+struct RowLayout {
+    row_len: usize,
+    head_dim: usize,
 }
 
-impl Place {
-    fn dense(n_columns: usize) -> Self {
-        Self { start: 0, row_stride: n_columns, column_stride: 1 }
+impl RowLayout {
+    /// The index of the first value of a task's head, in the heads from `column` on.
+    fn start(self, task: &Task, column: usize) -> usize {
+        task.segment.first * self.row_len + column + task.head * self.head_dim
     }
 
-    fn of(self, numbers: &[f32]) -> Matrix<'_> {
-        Matrix { numbers, place: self }
+    fn strides(self, task: &Task) -> [usize; 2] {
+        [task.segment.stride * self.row_len, 1]
     }
 
-    /// Panics unless a matrix `[m, n]` lies within `len` numbers.
-    fn check(self, m: usize, n: usize, len: usize) {
-        assert!(m > 0 && n > 0);
-        let last = self.start + (m - 1) * self.row_stride + (n - 1) * self.column_stride;
-        assert!(last < len, "a matrix of {m} x {n} ends at {last} of {len}");
+    /// A task's head in the heads from `column` on, `[len, head_dim]`.
+    fn matrix<'a>(self, rows: &'a [f32], task: &Task, column: usize) -> Matrix<'a> {
+        let shape = [task.segment.len, self.head_dim];
+        Matrix::new(&rows[self.start(task, column)..], shape, self.strides(task))
     }
 }
 
 /// A matrix in a slice.
 #[derive(Clone, Copy)]
 struct Matrix<'a> {
-    numbers: &'a [f32],
-    place: Place,
+    values: &'a [f32],
+    shape: [usize; 2],
+    strides: [usize; 2],
 }
 
 impl<'a> Matrix<'a> {
-    fn dense(numbers: &'a [f32], n_columns: usize) -> Self {
-        Place::dense(n_columns).of(numbers)
+    /// Panics unless the matrix is not empty and lies within the values.
+    fn new(values: &'a [f32], shape: [usize; 2], strides: [usize; 2]) -> Self {
+        assert!(n_spanned(shape, strides) <= values.len(), "{shape:?} outside the slice");
+        Self { values, shape, strides }
+    }
+
+    fn dense(values: &'a [f32], shape: [usize; 2]) -> Self {
+        Self::new(values, shape, [shape[1], 1])
     }
 
     fn transposed(self) -> Self {
-        let Place { start, row_stride, column_stride } = self.place;
-        let place = Place { start, row_stride: column_stride, column_stride: row_stride };
-        Self { place, ..self }
+        let ([m, n], [row, column]) = (self.shape, self.strides);
+        Self { shape: [n, m], strides: [column, row], ..self }
     }
 }
 
-/// A slice that several threads write to, each to elements of its own.
-struct Output<'a> {
-    numbers: *mut f32,
+/// The number of values from the first to the last of a matrix.
+fn n_spanned([m, n]: [usize; 2], [row_stride, column_stride]: [usize; 2]) -> usize {
+    assert!(m > 0 && n > 0, "an empty matrix");
+    (m - 1) * row_stride + (n - 1) * column_stride + 1
+}
+
+/// Rows whose heads several threads write, each thread those of its own tasks.
+struct HeadRows<'a> {
+    values: *mut f32,
     len: usize,
-    borrow: std::marker::PhantomData<&'a mut [f32]>,
+    layout: RowLayout,
+    borrow: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: the only access is `product`, whose callers promise disjoint elements.
-unsafe impl Sync for Output<'_> {}
+// SAFETY: `write` is the only access. It writes only to the rows and columns of a task that is borrowed
+// mutably, and these are disjoint between tasks: the segments hold each row once.
+unsafe impl Sync for HeadRows<'_> {}
 
-impl<'a> Output<'a> {
-    fn new(numbers: &'a mut [f32]) -> Self {
-        let len = numbers.len();
-        Self { numbers: numbers.as_mut_ptr(), len, borrow: std::marker::PhantomData }
+impl<'a> HeadRows<'a> {
+    fn new(rows: &'a mut [f32], layout: RowLayout) -> Self {
+        Self { values: rows.as_mut_ptr(), len: rows.len(), layout, borrow: PhantomData }
     }
 
-    /// `scale * lhs [m, k] rhs [k, n]` to `place`, in this thread.
-    ///
-    /// # Safety
-    /// No other thread may touch the elements of `place` at the same time.
-    unsafe fn product(
-        &self,
-        place: Place,
-        lhs: Matrix<'_>,
-        rhs: Matrix<'_>,
-        [m, n, k]: [usize; 3],
-        scale: f32,
-    ) {
-        place.check(m, n, self.len);
-        lhs.place.check(m, k, lhs.numbers.len());
-        rhs.place.check(k, n, rhs.numbers.len());
-        // SAFETY: the checks above keep every access in its slice; the caller keeps others away from the output, and the
-        // operands are borrowed as shared.
-        unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                self.numbers.add(place.start),
-                place.column_stride as isize,
-                place.row_stride as isize,
-                false,
-                lhs.numbers.as_ptr().add(lhs.place.start),
-                lhs.place.column_stride as isize,
-                lhs.place.row_stride as isize,
-                rhs.numbers.as_ptr().add(rhs.place.start),
-                rhs.place.column_stride as isize,
-                rhs.place.row_stride as isize,
-                0.0,
-                scale,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
-        }
+    /// Writes `scale * lhs rhs` to the task's head, in the heads from `column` on.
+    fn write(&self, task: &mut Task, column: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, scale: f32) {
+        let (start, strides) = (self.layout.start(task, column), self.layout.strides(task));
+        let shape = [lhs.shape[0], rhs.shape[1]];
+        assert_eq!(shape, [task.segment.len, self.layout.head_dim]);
+        assert!(start + n_spanned(shape, strides) <= self.len);
+        // SAFETY: the assertions keep the output in the rows and in the task's head of its segment, which
+        // no other thread accesses as long as the task is borrowed.
+        unsafe { product(self.values.add(start), strides, lhs, rhs, scale) };
+    }
+}
+
+/// Computes `scale * lhs rhs` in row-major order.
+fn product_into(output: &mut Vec<f32>, lhs: Matrix<'_>, rhs: Matrix<'_>, scale: f32) {
+    let [m, n] = [lhs.shape[0], rhs.shape[1]];
+    output.clear();
+    output.resize(m * n, 0.0);
+    // SAFETY: the output holds `m * n` values and is borrowed mutably.
+    unsafe { product(output.as_mut_ptr(), [n, 1], lhs, rhs, scale) };
+}
+
+/// Computes `scale * lhs [m, k] rhs [k, n]` in this thread.
+///
+/// # Safety
+/// `output` must point to a matrix `[m, n]` of these strides, which nothing else accesses during the call.
+unsafe fn product(
+    output: *mut f32,
+    output_strides: [usize; 2],
+    lhs: Matrix<'_>,
+    rhs: Matrix<'_>,
+    scale: f32,
+) {
+    let ([m, k], [k_rhs, n]) = (lhs.shape, rhs.shape);
+    assert_eq!(k, k_rhs);
+    let [row_stride, column_stride] = output_strides.map(|stride| stride as isize);
+    let [lhs_row, lhs_column] = lhs.strides.map(|stride| stride as isize);
+    let [rhs_row, rhs_column] = rhs.strides.map(|stride| stride as isize);
+    // SAFETY: `Matrix::new` keeps both operands in their slices, and the caller the output.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            output,
+            column_stride,
+            row_stride,
+            false,
+            lhs.values.as_ptr(),
+            lhs_column,
+            lhs_row,
+            rhs.values.as_ptr(),
+            rhs_column,
+            rhs_row,
+            0.0,
+            scale,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! CPU kernels: operations on contiguous slices in the processor's memory.
 //!
-//! The loops are plain Rust, which the compiler vectorises. They run in parallel over parts of a fixed
-//! size, so no result depends on the number of threads or on their scheduling.
+//! The loops are plain Rust, which the compiler vectorises for several instruction sets; the widest one
+//! of the processor is chosen at run time. They run in parallel over parts of a fixed size. No result
+//! depends on the instruction set, the number of threads or their scheduling, except through the matrix
+//! products of attention.
 
 mod activation;
 mod attention;
@@ -13,7 +15,7 @@ mod softmax;
 
 use rayon::prelude::*;
 
-use self::parts::PART;
+use self::parts::{PART, vectorized};
 pub(crate) use self::{
     activation::{gelu, gelu_backward, tanh},
     attention::{AttentionRows, segment_attention, segment_attention_backward},
@@ -33,7 +35,7 @@ pub(crate) trait CpuTensor: Sized {
     fn values_mut(&mut self) -> &mut [f32];
 }
 
-/// One step of AdamW in one pass over the memory, in place.
+/// Performs one step of AdamW in place, in one pass over the memory.
 pub(crate) fn adamw_step<T: CpuTensor>(
     mut tensors: AdamWTensors<T>,
     step: &AdamWStep,
@@ -49,26 +51,31 @@ pub(crate) fn adamw_step<T: CpuTensor>(
     let moment_1 = tensors.moment_1.values_mut().par_chunks_mut(PART);
     let moment_2 = tensors.moment_2.values_mut().par_chunks_mut(PART);
     param.zip(grad).zip(moment_1.zip(moment_2)).for_each(|((param, grad), (first, second))| {
-        for (((p, g), m), v) in param.iter_mut().zip(grad).zip(first).zip(second) {
-            let g = grad_scale * g;
-            *m = beta_1 * *m + (1.0 - beta_1) * g;
-            *v = beta_2 * *v + (1.0 - beta_2) * g * g;
-            *p = kept * *p - rate * *m / ((*v * scale_2).sqrt() + epsilon);
-        }
+        vectorized(|| {
+            for (((p, g), m), v) in param.iter_mut().zip(grad).zip(first).zip(second) {
+                let g = grad_scale * g;
+                *m = beta_1 * *m + (1.0 - beta_1) * g;
+                *v = beta_2 * *v + (1.0 - beta_2) * g * g;
+                *p = kept * *p - rate * *m / ((*v * scale_2).sqrt() + epsilon);
+            }
+        });
     });
     tensors
 }
 
-/// The sum of the squares, of each part in single precision over sixteen lanes and of the parts in double precision.
+/// Computes the sum of the squares: within a part in f32 over sixteen lanes, of the parts in f64.
 pub(crate) fn sum_of_squares(values: &[f32]) -> f32 {
     let parts: Vec<f64> = values
         .par_chunks(PART)
         .map(|part| {
-            let mut lanes = [0f32; 16];
             let (blocks, rest) = part.as_chunks::<16>();
-            for block in blocks {
-                lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane += x * x);
-            }
+            let lanes = vectorized(|| {
+                let mut lanes = [0f32; 16];
+                for block in blocks {
+                    lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane += x * x);
+                }
+                lanes
+            });
             let squares = lanes.into_iter().chain(rest.iter().map(|x| x * x));
             squares.map(f64::from).sum()
         })

@@ -3,12 +3,16 @@
 use rayon::prelude::*;
 
 use super::{
-    parts::PART,
+    parts::{PART, vectorized},
     softmax::{dot, sum},
 };
 
-/// Of rows `input [rows, d]` that were normalised and multiplied by `gamma [d]`, and of the output's gradient `grad`: `dx`
-/// into `d_input`, and `dgamma`, `dbeta`, by the formulas in `ops/autodiff.rs`.
+/// Computes the gradients of the input, into `d_input`, and of gamma and beta, which are returned.
+///
+/// The formulas are in `ops/autodiff.rs`.
+///
+/// # Shapes
+/// - `input`, `grad` (of the output), `d_input`: `[rows, d]`; `gamma`: `[d]`
 pub(crate) fn layer_norm_backward(
     input: &[f32],
     gamma: &[f32],
@@ -20,21 +24,21 @@ pub(crate) fn layer_norm_backward(
     assert!(
         input.len() == grad.len() && input.len() == d_input.len() && input.len().is_multiple_of(d)
     );
-    let numbers_per_part = (PART / d).max(1) * d;
-    let parts = d_input
-        .par_chunks_mut(numbers_per_part)
-        .zip(input.par_chunks(numbers_per_part).zip(grad.par_chunks(numbers_per_part)));
+    let part = (PART / d).max(1) * d;
+    let parts = d_input.par_chunks_mut(part).zip(input.par_chunks(part).zip(grad.par_chunks(part)));
     let sums: Vec<[Vec<f32>; 2]> = parts
         .map(|(d_input, (input, grad))| {
             let mut row = Row { gamma, epsilon, normalized: vec![0.0; d] };
             let mut sums = [vec![0.0; d], vec![0.0; d]];
             let rows = input.chunks_exact(d).zip(grad.chunks_exact(d));
-            for (d_input, (input, grad)) in d_input.chunks_exact_mut(d).zip(rows) {
-                row.backward(input, grad, d_input);
-                let [d_gamma, d_beta] = &mut sums;
-                add(d_gamma, grad.iter().zip(&row.normalized).map(|(g, x)| g * x));
-                add(d_beta, grad.iter().copied());
-            }
+            vectorized(|| {
+                for (d_input, (input, grad)) in d_input.chunks_exact_mut(d).zip(rows) {
+                    row.backward(input, grad, d_input);
+                    let [d_gamma, d_beta] = &mut sums;
+                    add(d_gamma, grad.iter().zip(&row.normalized).map(|(g, x)| g * x));
+                    add(d_beta, grad.iter().copied());
+                }
+            });
             sums
         })
         .collect();
@@ -45,8 +49,9 @@ pub(crate) fn layer_norm_backward(
     total
 }
 
-fn add(sums: &mut [f32], numbers: impl Iterator<Item = f32>) {
-    sums.iter_mut().zip(numbers).for_each(|(sum, x)| *sum += x);
+#[inline(always)]
+fn add(sums: &mut [f32], values: impl Iterator<Item = f32>) {
+    sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
 }
 
 struct Row<'a> {
@@ -57,6 +62,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
+    #[inline(always)]
     fn backward(&mut self, input: &[f32], grad: &[f32], d_input: &mut [f32]) {
         let n = input.len() as f32;
         let mean = sum(input) / n;

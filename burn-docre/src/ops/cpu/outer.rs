@@ -2,24 +2,29 @@
 
 use rayon::prelude::*;
 
-use super::{parts::PART, softmax::dot};
+use super::{
+    parts::{PART, vectorized},
+    softmax::dot,
+};
 
-/// The outer product of each pair of rows: `lhs [p, g]` and `rhs [p, g]` to `[p, g * g]`.
+/// Computes the outer product of each pair of rows: `[p, g]`, `[p, g]` → `[p, g * g]`.
 pub(crate) fn outer_products(lhs: &[f32], rhs: &[f32], g: usize, product: &mut [f32]) {
     let rows_per_part = rows_per_part(g);
     let products = product.par_chunks_mut(rows_per_part * g * g);
     let sides = lhs.par_chunks(rows_per_part * g).zip(rhs.par_chunks(rows_per_part * g));
     products.zip(sides).for_each(|(products, (lhs, rhs))| {
         let sides = lhs.chunks_exact(g).zip(rhs.chunks_exact(g));
-        for (product, (left, right)) in products.chunks_exact_mut(g * g).zip(sides) {
-            for (out, left) in product.chunks_exact_mut(g).zip(left) {
-                out.iter_mut().zip(right).for_each(|(out, right)| *out = left * right);
+        vectorized(|| {
+            for (product, (left, right)) in products.chunks_exact_mut(g * g).zip(sides) {
+                for (out, left) in product.chunks_exact_mut(g).zip(left) {
+                    out.iter_mut().zip(right).for_each(|(out, right)| *out = left * right);
+                }
             }
-        }
+        });
     });
 }
 
-/// The gradients of both sides from that of their product, `grad [p, g * g]`, in one pass over it.
+/// Computes the gradients of both sides from that of their product, `grad [p, g * g]`, in one pass over it.
 pub(crate) fn outer_products_backward(
     grad: &[f32],
     [lhs, rhs]: [&[f32]; 2],
@@ -34,13 +39,15 @@ pub(crate) fn outer_products_backward(
         let sides = sides.0.chunks_exact(g).zip(sides.1.chunks_exact(g));
         let gradients = gradients.0.chunks_exact_mut(g).zip(gradients.1.chunks_exact_mut(g));
         let rows = grad.chunks_exact(g * g).zip(sides).zip(gradients);
-        for ((grad, (left, right)), (d_left, d_right)) in rows {
-            d_right.fill(0.0);
-            for ((grad, left), d_left) in grad.chunks_exact(g).zip(left).zip(d_left) {
-                *d_left = dot(grad, right);
-                d_right.iter_mut().zip(grad).for_each(|(d_right, grad)| *d_right += left * grad);
+        vectorized(|| {
+            for ((grad, (left, right)), (d_left, d_right)) in rows {
+                d_right.fill(0.0);
+                for ((grad, left), d_left) in grad.chunks_exact(g).zip(left).zip(d_left) {
+                    *d_left = dot(grad, right);
+                    d_right.iter_mut().zip(grad).for_each(|(d_right, g)| *d_right += left * g);
+                }
             }
-        }
+        });
     });
 }
 

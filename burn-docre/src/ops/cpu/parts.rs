@@ -1,4 +1,13 @@
-//! The parts into which parallel kernels divide their values.
+//! The parts into which parallel kernels divide their values, and the instruction set of their loops.
 
 /// The least number of values of a parallel task.
-pub(crate) const PART: usize = 16 * 1024;
+pub(super) const PART: usize = 16 * 1024;
+
+/// Runs a loop with the widest instruction set of this processor: AVX-512, AVX2, or that of the build.
+///
+/// Only code that is inlined into `body` uses that set. The loops combine values in a fixed order and
+/// without fused products, so every set gives the same results.
+#[inline(always)]
+pub(super) fn vectorized<T>(body: impl FnOnce() -> T) -> T {
+    pulp::Arch::new().dispatch(body)
+}

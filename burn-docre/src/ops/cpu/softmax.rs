@@ -1,10 +1,10 @@
-//! Softmax of rows, with an exponential that vectorises.
+//! Softmax of rows, by an exponential that the compiler vectorises.
 
 use rayon::prelude::*;
 
-use super::parts::PART;
+use super::parts::{PART, vectorized};
 
-/// Softmax of each row of `scores [n, rows, k]` in place, with the bias `[n, k]` added before.
+/// Computes the softmax of each row of `scores [n, rows, k]` in place, after adding the bias `[n, k]`.
 pub(crate) fn masked_softmax(scores: &mut [f32], bias: Option<&[f32]>, [rows, k]: [usize; 2]) {
     let rows_per_part = (PART / k.max(1)).max(1);
     scores.par_chunks_mut((rows_per_part * k).max(1)).enumerate().for_each(|(part, scores)| {
@@ -18,13 +18,19 @@ pub(crate) fn masked_softmax(scores: &mut [f32], bias: Option<&[f32]>, [rows, k]
     });
 }
 
-/// Softmax of each row of `k` numbers in place.
-pub(crate) fn softmax(rows: &mut [f32], k: usize) {
+/// Computes the softmax of each row of `k` values in place, in this thread.
+pub(super) fn softmax(rows: &mut [f32], k: usize) {
+    vectorized(|| softmax_in(rows, k));
+}
+
+#[inline(always)]
+fn softmax_in(rows: &mut [f32], k: usize) {
     for row in rows.chunks_exact_mut(k) {
         let max = fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
         row.iter_mut().for_each(|value| *value -= max);
     }
-    // Over all rows at once, since the numbers past a short row's last full vector would be done one by one.
+    // One loop over all rows: in a loop per row, the values after a short row's last full vector are
+    // computed one by one.
     rows.iter_mut().for_each(|value| *value = exp(*value));
     for row in rows.chunks_exact_mut(k) {
         let scale = 1.0 / sum(row);
@@ -33,12 +39,14 @@ pub(crate) fn softmax(rows: &mut [f32], k: usize) {
 }
 
 /// The sum of a row.
-pub(crate) fn sum(row: &[f32]) -> f32 {
+#[inline(always)]
+pub(super) fn sum(row: &[f32]) -> f32 {
     fold(row, 0.0, |a, b| a + b)
 }
 
 /// The sum of the products of two rows.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+#[inline(always)]
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0f32; LANES];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for (a, b) in a.iter().zip(b) {
@@ -49,13 +57,14 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     fold_lanes(lanes, |a, b| a + b)
 }
 
-/// Numbers that are folded side by side; one after the other, each would wait for the one before.
+/// The number of independent sums or maxima, so that an operation need not wait for the one before.
 const LANES: usize = 16;
 
-/// Combines all numbers by an associative operation.
-fn fold(numbers: &[f32], neutral: f32, operation: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
+/// Combines all values by an associative operation.
+#[inline(always)]
+fn fold(values: &[f32], neutral: f32, operation: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
     let mut lanes = [neutral; LANES];
-    let (blocks, rest) = numbers.as_chunks::<LANES>();
+    let (blocks, rest) = values.as_chunks::<LANES>();
     for block in blocks {
         lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane = operation(*lane, *x));
     }
@@ -64,6 +73,7 @@ fn fold(numbers: &[f32], neutral: f32, operation: impl Fn(f32, f32) -> f32 + Cop
 }
 
 /// Combines the halves, the halves of the half, and so on.
+#[inline(always)]
 fn fold_lanes(mut lanes: [f32; LANES], operation: impl Fn(f32, f32) -> f32) -> f32 {
     let mut n = LANES;
     while n > 1 {
@@ -75,24 +85,29 @@ fn fold_lanes(mut lanes: [f32; LANES], operation: impl Fn(f32, f32) -> f32) -> f
     lanes[0]
 }
 
-/// `e^x` for `x <= 0` to two units in the last place, written so that it vectorises: `2^n e^r` with `|r| <= ln 2 / 2`
-/// and the Taylor polynomial of degree 7 for `e^r`.
+/// Computes `e^x` for `x <= 0`, to two units in the last place.
+///
+/// The value is `2^n e^r` with `|r| <= ln 2 / 2`; `e^r` is its Taylor polynomial of degree 7.
 #[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     /// ln 2 in two parts, so that `x - n ln 2` is exact to single precision.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    // e^-87 is the smallest power that is a normal number; smaller ones count as 0 beside the row's maximum of 1.
+    /// `1.5 * 2^23`. A sum with it is rounded to an integer, which stands in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    // e^-87 is still a normal number. Smaller powers count as 0 beside the row's maximum of 1.
     let is_tiny = x < -87.0;
-    // Not `max`, which takes NaN for the smaller.
+    // `max` would replace NaN.
     let x = if is_tiny { -87.0 } else { x };
-    let n = (x * std::f32::consts::LOG2_E).round_ties_even();
+    // On x86-64 without SSE 4.1, `round_ties_even` is a call to the C library.
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
     let r = x - n * LN2_HIGH - n * LN2_LOW;
     let mut power = 1.0 / 5040.0;
     for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         power = power * r + coefficient;
     }
-    let scaled = power * f32::from_bits(((n as i32 + 127) << 23) as u32);
+    let scaled = power * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
     if is_tiny { 0.0 } else { scaled }
 }
 
@@ -130,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_stays_none() {
+    fn nan_stays_nan() {
         assert!(exp(f32::NAN).is_nan());
         for k in [2, 40] {
             let mut row = vec![1.0; k];
