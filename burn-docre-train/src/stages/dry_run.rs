@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use burn::{
     backend::Autodiff,
     data::dataloader::{DataLoader, Progress},
@@ -18,7 +18,7 @@ use crate::{
     config::{RunConfig, Stage, StageConfig},
     memory::{self, gib},
     run::corpora::Corpora,
-    session::Session,
+    session::{Session, synchronize},
     train::{
         dev_set::DevSet,
         learner::{Components, learner},
@@ -30,14 +30,15 @@ use crate::{
     ui::duration,
 };
 
-/// Batches that are timed.
+/// The number of timed training batches.
 const TIMED_BATCHES: usize = 4;
-/// Dev documents that are timed.
+/// The number of timed dev documents.
 const TIMED_DOCUMENTS: usize = 16;
 
-/// The parameters, steps, memory and time of the stage of this name.
+/// Estimates the parameters, steps, memory and time of the stage of this name.
 ///
-/// Trains a few batches by the relation loss alone: a teacher's logits need not exist.
+/// A few batches are trained with the relation loss alone, so that a teacher's logits are not
+/// needed.
 ///
 /// # Errors
 /// If the plan has no such stage, or an input cannot be read.
@@ -73,22 +74,22 @@ impl BackendTask for DryRun<'_> {
         let steps_per_epoch = sizes.steps_per_epoch(documents.len());
         let timing = self.time::<B>(stage, documents, steps_per_epoch, &device)?;
         let n_epochs = stage.epochs_to_run();
-        // Each device computes every n-th batch at the same time.
+        // The devices compute at the same time, each of them every n-th batch.
         let epoch = timing.batch * n_batches as f64 / self.n_devices as f64 + timing.dev;
         let devices = match self.n_devices {
             1 => String::new(),
-            n => format!(", if {n} devices share it evenly"),
+            n => format!(", if {n} devices run at equal speed"),
         };
         let memory = memory::peak().map_or("unknown on this system".into(), |bytes| {
-            format!("{} resident at most", gib(bytes))
+            format!("{} resident at its peak", gib(bytes))
         });
         let ParameterCount { encoder, relation } = timing.parameters;
         Ok(format!(
             "stage       {}\n\
              parameters  {} (encoder {encoder}, relation module {relation})\n\
-             steps       {} in {n_epochs} epochs, {steps_per_epoch} an epoch\n\
+             steps       {} in {n_epochs} epochs, {steps_per_epoch} per epoch\n\
              memory      {memory}\n\
-             time        {} an epoch, {} in all, dev evaluation included{devices}\n",
+             time        {} per epoch, {} in total, dev evaluation included{devices}\n",
             self.stage.name,
             encoder + relation,
             steps_per_epoch * n_epochs,
@@ -100,9 +101,9 @@ impl BackendTask for DryRun<'_> {
 
 struct Timing {
     parameters: ParameterCount,
-    /// Seconds of a training batch.
+    /// Seconds per training batch.
     batch: f64,
-    /// Seconds of a dev evaluation.
+    /// Seconds per dev evaluation.
     dev: f64,
 }
 
@@ -114,15 +115,16 @@ impl DryRun<'_> {
         steps_per_epoch: usize,
         device: &B::Device,
     ) -> Result<Timing> {
-        let parts = &self.corpora.parts;
-        let model =
-            fresh_model::<Autodiff<B>>(self.config, parts, self.config.seed, device)?.module;
+        let model_spec = &self.corpora.model_spec;
+        let seed = self.config.seed;
+        let model = fresh_model::<Autodiff<B>>(self.config, model_spec, seed, device)?.module;
         let objective = relation_objective(self.config, self.corpora);
         let schedule = WarmupLinear::new(stage.epochs * steps_per_epoch, stage.warmup_ratio);
         let mut learner: burn::train::Learner<Components<B, RelationObjective>> =
             learner(model, objective.clone(), stage.into(), schedule, &SkippedSteps::default());
         let parameters = ParameterCount::of(&learner.model());
-        // The heaviest documents first: the first batch sets the peak of memory and warms up, the others are typical.
+        // The first batch holds the heaviest documents: it reaches the peak memory and warms up.
+        // The timed batches are typical.
         documents.sort_by_key(|document| {
             std::cmp::Reverse(document.n_pairs() + document.token_ids.len())
         });
@@ -133,7 +135,6 @@ impl DryRun<'_> {
         };
         let position = Arc::new(Position::default());
         position.set(1, 0);
-        let seed = self.config.seed;
         let loader = TrainLoader::<B, _>::new(
             objective.clone(),
             documents.into(),
@@ -185,8 +186,4 @@ impl DryRun<'_> {
             .context("the dev evaluation was interrupted")?;
         Ok(started.elapsed().as_secs_f64() * documents.len() as f64 / n_timed)
     }
-}
-
-fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
-    B::sync(device).map_err(|error| anyhow!("the device failed: {error:?}"))
 }
