@@ -2,7 +2,7 @@
 
 /// Makes the allocator keep freed memory for reuse instead of returning it to the system.
 ///
-/// By default glibc maps every large buffer anew, and the system fills its pages with zeros. In
+/// By default glibc maps new pages for every large buffer, and the system fills them with zeros. In
 /// profiles of training this cost a sixth of the time on libtorch. It cost a fifth on flex with
 /// mimalloc, which does the same.
 ///

@@ -36,8 +36,8 @@ fn qualified(
 ) -> Vec<String> {
     let values: Vec<String> = records.iter().map(qualifier).collect();
     let longer = |(name, value): (&String, &String)| {
-        let mut alike = names.iter().zip(&values).filter(|(other, _)| *other == name);
-        if alike.any(|(_, other)| other != value) && !value.is_empty() {
+        let mut same_name = names.iter().zip(&values).filter(|(other, _)| *other == name);
+        if same_name.any(|(_, other)| other != value) && !value.is_empty() {
             format!("{name}, {value}")
         } else {
             name.clone()

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_axis_ends_at_the_fastest_sample_of_all_and_a_whisker_at_that_of_its_record() {
+    fn the_axis_and_the_range_of_its_record_end_at_the_fastest_sample() {
         let quick = Record { min: 500_000, ..record("flex", "inference", 4.0) };
         let picture = svg(&[quick, record("tch", "inference", 2.0)]);
         let end = MIN_LEFT + AXIS;

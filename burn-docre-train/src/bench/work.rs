@@ -206,7 +206,7 @@ fn minilm_size(vocabulary: &[String]) -> Result<ModelSpec> {
         n_classes: vocab.n_classes(),
         decoding: DecodingConfig::default(),
     };
-    config.validate().context("the built-in model")?;
+    config.validate().context("the built-in model is invalid")?;
     Ok(ModelSpec { config, tokenizer, vocab })
 }
 

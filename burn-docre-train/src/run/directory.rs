@@ -61,7 +61,7 @@ impl RunDir {
     ///
     /// # Errors
     /// If another process holds the lock, the directory of a [new](Mode::New) run is not empty, or
-    /// the files in the directory are not those of a run.
+    /// the files in it do not belong to a run.
     pub fn open(root: &Path, mode: Mode) -> Result<Self> {
         files::create_directory(root)?;
         let run = Self { _lock: lock(root)?, root: root.into() };

@@ -99,6 +99,16 @@ impl BackendTask for DryRun<'_> {
     }
 }
 
+type Batch<B> = StepBatch<<RelationObjective as Objective<B>>::Batch>;
+
+/// The batches of a dry run.
+struct Batches<B: DocReBackend> {
+    /// The batch of the heaviest documents, which reaches the peak memory and warms up.
+    heaviest: Batch<B>,
+    /// The timed batches.
+    typical: Vec<Batch<B>>,
+}
+
 struct Timing {
     parameters: ParameterCount,
     /// Seconds per training batch.
@@ -108,10 +118,11 @@ struct Timing {
 }
 
 impl DryRun<'_> {
+    /// Trains the batches and evaluates the first dev documents.
     fn time<B: DocReBackend>(
         &self,
         stage: &StageConfig,
-        mut documents: Vec<Arc<EncodedDocument>>,
+        documents: Vec<Arc<EncodedDocument>>,
         steps_per_epoch: usize,
         device: &B::Device,
     ) -> Result<Timing> {
@@ -123,34 +134,9 @@ impl DryRun<'_> {
         let mut learner: burn::train::Learner<Components<B, RelationObjective>> =
             learner(model, objective.clone(), stage.into(), schedule, &SkippedSteps::default());
         let parameters = ParameterCount::of(&learner.model());
-        // The first batch holds the heaviest documents: it reaches the peak memory and warms up.
-        // The timed batches are typical.
-        documents.sort_by_key(|document| {
-            std::cmp::Reverse(document.n_pairs() + document.token_ids.len())
-        });
-        let heaviest: Vec<usize> = (0..stage.batch_size.min(documents.len())).collect();
-        let sizes = BatchSizes {
-            examples_per_batch: stage.batch_size,
-            batches_per_step: stage.accumulation,
-        };
-        let position = Arc::new(Position::default());
-        position.set(1, 0);
-        let loader = TrainLoader::<B, _>::new(
-            objective.clone(),
-            documents.into(),
-            sizes,
-            seed,
-            device.clone(),
-        )
-        .with_handles(&position, &Default::default());
-        let typical: Vec<_> = loader.iter().take(TIMED_BATCHES).collect();
+        let Batches { heaviest, typical } =
+            self.batches::<B>(objective.clone(), stage, documents, device)?;
         let n_timed = typical.len().max(1) as f64;
-        let heaviest = StepBatch {
-            batch: loader.batch(&heaviest)?,
-            weight: 1.0,
-            step: Step { number: 1, epoch: 1 },
-            dropout_seed: 0,
-        };
         let mut started = Instant::now();
         for (index, batch) in std::iter::once(heaviest).chain(typical).enumerate() {
             learner.lr_step();
@@ -166,6 +152,42 @@ impl DryRun<'_> {
         let model = learner.model().valid().model;
         let dev = self.time_dev::<B>(objective, &model, device)?;
         Ok(Timing { parameters, batch, dev })
+    }
+
+    /// Builds the batches; the heaviest documents are those with the most pairs and tokens.
+    fn batches<B: DocReBackend>(
+        &self,
+        objective: RelationObjective,
+        stage: &StageConfig,
+        mut documents: Vec<Arc<EncodedDocument>>,
+        device: &B::Device,
+    ) -> Result<Batches<B>> {
+        documents.sort_by_key(|document| {
+            std::cmp::Reverse(document.n_pairs() + document.token_ids.len())
+        });
+        let heaviest: Vec<usize> = (0..stage.batch_size.min(documents.len())).collect();
+        let sizes = BatchSizes {
+            examples_per_batch: stage.batch_size,
+            batches_per_step: stage.accumulation,
+        };
+        let position = Arc::new(Position::default());
+        position.set(1, 0);
+        let loader = TrainLoader::<B, _>::new(
+            objective,
+            documents.into(),
+            sizes,
+            self.config.seed,
+            device.clone(),
+        )
+        .with_handles(&position, &Default::default());
+        let typical: Vec<_> = loader.iter().take(TIMED_BATCHES).collect();
+        let heaviest = StepBatch {
+            batch: loader.batch(&heaviest)?,
+            weight: 1.0,
+            step: Step { number: 1, epoch: 1 },
+            dropout_seed: 0,
+        };
+        Ok(Batches { heaviest, typical })
     }
 
     /// Estimates the seconds of a dev evaluation from its first documents.

@@ -48,8 +48,8 @@ impl std::fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Listens for SIGINT and SIGTERM from now on; calls `on_second` before a second signal ends the
-/// process.
+/// Starts a thread that sets the returned flag at the first SIGINT or SIGTERM. At the second one,
+/// the thread calls `on_second` and exits the process with code 1.
 ///
 /// # Errors
 /// If the signal handler or its thread cannot be installed.

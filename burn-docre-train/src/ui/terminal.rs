@@ -1,9 +1,8 @@
 //! Workarounds for the terminal interface of Burn 0.21.
 //!
 //! Burn puts the terminal into raw mode, in which Ctrl-C raises no signal, and its drawing thread
-//! never sleeps (upstream
-//! #5021). This module enables the signal again, lowers the priority of the thread, and restores the terminal if the
-//! process ends early.
+//! never sleeps (upstream issue 5021). This module enables the signal again, lowers the priority of
+//! the thread, and restores the terminal if the process ends early.
 
 #[cfg(unix)]
 mod unix {

@@ -67,7 +67,8 @@ fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) 
     let predictions = read_predictions(&args.predictions, &gold, &vocab, &mut note)?;
     let report = Report::new(&scorer, &predictions, &vocab, args.frequent_relations.into());
     if args.json {
-        let json = serde_json::to_string_pretty(&report).context("writing the scores as JSON")?;
+        let json = serde_json::to_string_pretty(&report)
+            .context("the scores cannot be written as JSON")?;
         return Ok(json + "\n");
     }
     Ok(table::render(&report, &vocab))
