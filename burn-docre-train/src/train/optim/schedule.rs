@@ -4,8 +4,8 @@ use burn::{lr_scheduler::LrScheduler, tensor::backend::Backend};
 
 /// A factor of the learning rates: linear warm-up from 0 to 1, then linear decay to 0.
 ///
-/// With `n` optimizer steps and `w` warm-up steps, the factor of step `k` (from 0) is `k / w` for
-/// `k < w` and `(n − k) / (n − w)` otherwise, as in the authors' scheduler.
+/// The factor of step `k` (from 0) of `n` is `k / w` in the `w` warm-up steps and
+/// `(n − k) / (n − w)` after them. This is the authors' scheduler.
 #[derive(Clone, Debug)]
 pub struct WarmupLinear {
     step: usize,
