@@ -113,11 +113,11 @@ fn a_peer_that_fails_is_skipped_and_the_reason_is_reported() {
         stderr(&output)
     };
     let message = with_peer("exit 3");
-    assert!(message.contains("left out: inference on peer failed (exit status: 3)"), "{message}");
+    assert!(message.contains("skipped: inference on peer failed (exit status: 3)"), "{message}");
     let message = with_peer("echo hello\nexec sleep 1000");
-    assert!(message.contains("left out: inference on peer: \"hello\" is none of"), "{message}");
+    assert!(message.contains("skipped: inference on peer: \"hello\" is none of"), "{message}");
     let message = with_peer("echo warm 1 2\nread -r _\necho sample\nexec sleep 0");
-    assert!(message.contains("left out: inference on peer"), "{message}");
+    assert!(message.contains("skipped: inference on peer"), "{message}");
     let half = [&bench[..], &["--precision", "bf16", "--peer", "sh", "peer.sh"]].concat();
     assert!(sandbox.fail(1, &half).contains("a peer computes in f32"));
 }

@@ -145,7 +145,7 @@ fn a_killed_run_that_is_resumed_writes_the_same_bytes() {
     let moments = [
         r#""epoch":1,"epochs":3,"event":"epoch""#,
         r#""epoch":2,"epochs":3,"event":"epoch""#,
-        r#""event":"step","figures""#,
+        r#""event":"step","metrics""#,
         r#""epoch":1,"epochs":2,"event":"epoch""#,
     ];
     assert_resumes_exactly("-KILL", &moments);

@@ -330,7 +330,7 @@ impl<'a, B: DocReBackend> Training<'a, B> {
         let objective = RelationObjective {
             loss: RelationLoss::AflAuthors { gamma: 1.0 },
             precision: args.precision,
-            parts: Arc::new(work.spec.clone()),
+            spec: Arc::new(work.spec.clone()),
             dev: Arc::new(no_documents),
         };
         let module = ModuleOf::<B, _>::new(model, objective.clone());

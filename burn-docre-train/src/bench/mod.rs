@@ -174,7 +174,7 @@ impl<'a> Running<'a> {
     /// Notes a failed process and continues without it, unless the stop flag is set.
     fn skip(&self, error: anyhow::Error) -> Result<()> {
         self.session.stop.check()?;
-        self.session.ui.note(&format!("left out: {error:#}"));
+        self.session.ui.note(&format!("skipped: {error:#}"));
         Ok(())
     }
 }
@@ -194,7 +194,7 @@ fn backends(session: &Session) -> Result<Vec<BackendKind>> {
     }
     ensure!(!able.is_empty(), "no backend can start: {}", reasons.join("; "));
     for reason in reasons {
-        session.ui.note(&format!("left out: {reason}"));
+        session.ui.note(&format!("skipped: {reason}"));
     }
     Ok(able)
 }

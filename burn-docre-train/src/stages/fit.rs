@@ -69,7 +69,7 @@ pub(super) fn relation_objective(config: &RunConfig, corpora: &Corpora) -> Relat
     RelationObjective {
         loss: config.loss,
         precision: config.compute.precision,
-        parts: Arc::new(corpora.model_spec.clone()),
+        spec: Arc::new(corpora.model_spec.clone()),
         dev: Arc::new(DevSet::new(corpora.dev.clone(), corpora.scorer.clone())),
     }
 }

@@ -253,7 +253,7 @@ impl LineRenderer {
                     "epochs": epoch.items_total, "document": within.items_processed,
                     "documents": within.items_total, "step": item.iteration,
                     "documents_per_second": per_second, "seconds_left": left,
-                    "figures": self.train })
+                    "metrics": self.train })
         });
     }
 

@@ -33,7 +33,7 @@ pub struct RelationObjective {
     /// The precision of the large matrix products.
     pub precision: Precision,
     /// The model directory without its weights: configuration, tokenizer and relations.
-    pub parts: Arc<ModelSpec>,
+    pub spec: Arc<ModelSpec>,
     /// The dev documents.
     pub dev: Arc<DevSet>,
 }
@@ -58,7 +58,7 @@ impl RelationObjective {
 
     /// The configuration of the model.
     pub fn model(&self) -> &ModelConfig {
-        &self.parts.config
+        &self.spec.config
     }
 
     /// Builds the batch of labelled `documents` on `device`.
@@ -130,12 +130,12 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
         go_on: &mut dyn FnMut(Progress) -> bool,
     ) -> Result<Option<Vec<f64>>> {
         let model = with_precision(model.clone(), self.precision);
-        let inference = Inference::new(model, self.parts.config.clone(), device.clone());
+        let inference = Inference::new(model, self.spec.config.clone(), device.clone());
         let scores = self.dev.score(&inference, go_on).context("dev evaluation")?;
         Ok(scores.map(|scores| vec![scores.f1, scores.ign_f1, scores.precision, scores.recall]))
     }
 
     fn save(&self, model: &DocReModel<B>, directory: &Path) -> Result<()> {
-        Ok(self.parts.save(directory, model)?)
+        Ok(self.spec.save(directory, model)?)
     }
 }
