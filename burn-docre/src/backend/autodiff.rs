@@ -1,4 +1,4 @@
-//! Devices of a backend that differentiates: those of the backend within.
+//! The devices of an autodiff backend, which are those of the backend that it wraps.
 
 use burn_autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 

@@ -1,4 +1,4 @@
-//! CUDA through CubeCL.
+//! The CUDA backend, through CubeCL.
 
 use burn_cuda::{Cuda, CudaDevice};
 
@@ -9,14 +9,14 @@ use super::{
 
 impl DeviceBackend for Cuda {
     fn find_devices() -> FoundDevices<Self> {
-        // Burn panics without the libraries or the driver, so check first.
+        // Burn panics if the driver or a library is missing, so they are checked first.
         // SAFETY: this loads the libraries as any use of CUDA does.
         let (has_driver, has_compiler) = unsafe {
             (cudarc::driver::sys::is_culib_present(), cudarc::nvrtc::sys::is_culib_present())
         };
         if !has_driver {
             return Err(StartError::new(
-                "no NVIDIA driver: libcuda.so.1 is not found on this machine",
+                "libcuda.so.1 is not found on this machine; install the NVIDIA driver",
             ));
         }
         if !has_compiler {

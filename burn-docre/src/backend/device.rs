@@ -1,8 +1,8 @@
-//! Devices of a backend.
+//! The trait of a backend's devices, and their descriptions.
 
 use std::fmt;
 
-use burn::tensor::backend::Backend;
+use burn::tensor::backend::{Backend, BackendTypes};
 
 use crate::error::Cause;
 
@@ -11,10 +11,11 @@ use crate::error::Cause;
 pub struct DeviceInfo {
     /// The name of the device.
     pub name: String,
-    /// The libraries and drivers between the backend and the device, with versions. Empty where all code is
-    /// Burn's own.
+    /// The libraries and drivers between the backend and the device, with versions.
+    ///
+    /// Empty if there are none.
     pub drivers: String,
-    /// The memory in bytes, if known.
+    /// The total memory in bytes, if known.
     pub memory: Option<u64>,
 }
 
@@ -27,11 +28,11 @@ impl fmt::Display for DeviceInfo {
     }
 }
 
-/// The reason why a backend cannot start on this machine, and how to mend it.
+/// The error of a backend that cannot start on this machine.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub struct StartError {
-    /// The reason.
+    /// The reason, with a remedy if there is one.
     pub reason: String,
     /// The error of a library or driver.
     pub source: Option<Cause>,
@@ -50,43 +51,45 @@ impl StartError {
 }
 
 /// The devices that a backend finds on this machine, in the order of their numbers.
-pub type FoundDevices<B> =
-    Result<Vec<(<B as burn::tensor::backend::BackendTypes>::Device, DeviceInfo)>, StartError>;
+pub type FoundDevices<B> = Result<Vec<(<B as BackendTypes>::Device, DeviceInfo)>, StartError>;
 
 /// The devices, memory and threads of a backend.
 ///
-/// `impl DeviceBackend for MyBackend {}` takes the default bodies, for one device that is not the
-/// processor.
+/// `impl DeviceBackend for MyBackend {}` keeps the default bodies, which describe one device other
+/// than the processor.
 pub trait DeviceBackend: Backend {
     /// Finds the devices of this machine.
     ///
     /// # Errors
-    /// If the backend cannot start here.
+    /// If the backend cannot start on this machine.
     fn find_devices() -> FoundDevices<Self> {
         let device = Self::Device::default();
         let info = DeviceInfo { name: format!("{device:?}"), ..DeviceInfo::default() };
         Ok(vec![(device, info)])
     }
 
-    /// Whether `device` is the processor: the work runs on threads and in memory of this process.
+    /// Returns true if `device` is the processor.
+    ///
+    /// Its work then runs on threads and in memory of this process.
     fn runs_on_processor(_device: &Self::Device) -> bool {
         false
     }
 
-    /// The peak of the memory on `device` held by this thread's work, in bytes, if known.
+    /// The peak memory of this thread's work on `device`, in bytes, if known.
     ///
-    /// `None` for the processor, whose memory is that of the process.
+    /// `None` for the processor, whose work uses the memory of the process.
     fn memory_held(_device: &Self::Device) -> Option<u64> {
         None
     }
 
-    /// The number of the processor's threads that share the work on `device`; 1 for a device other than
-    /// the processor.
+    /// The number of CPU threads that share the work on `device`.
+    ///
+    /// It is 1 for a device other than the processor.
     fn n_threads(_device: &Self::Device) -> usize {
         1
     }
 
-    /// Runs `work` with a limit of `n_threads` threads for its operations.
+    /// Runs `work`, whose operations share at most `n_threads` CPU threads.
     fn on_threads<T: Send>(_n_threads: usize, work: impl FnOnce() -> T + Send) -> T {
         work()
     }

@@ -1,4 +1,4 @@
-//! Flex, Burn's backend in pure Rust, on the processor.
+//! The flex backend, Burn's own in pure Rust, on the processor.
 
 use burn_flex::{Flex, FlexDevice};
 

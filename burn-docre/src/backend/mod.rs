@@ -1,6 +1,6 @@
 //! The backends of the build, their devices and threads.
 //!
-//! No other file outside `ops` asks `cfg` about a backend.
+//! Outside `ops`, only this module tests by `cfg` which backends are in the build.
 
 use std::{fmt, str::FromStr};
 
@@ -29,7 +29,7 @@ pub use processor::processor;
 
 /// Evaluates `$body`, a [`Result`], with `$B` as the type of the backend `$kind`.
 ///
-/// A backend that is not in the build is an error.
+/// Evaluates to an error if the backend is not in the build.
 macro_rules! on_backend {
     ($kind:expr, $B:ident => $body:expr) => {
         match $kind {
@@ -67,26 +67,26 @@ macro_rules! on_backend {
                 unreachable_patterns,
                 reason = "reachable unless every backend is in the build"
             )]
-            missing => Err(missing.is_missing()),
+            missing => Err(missing.not_compiled()),
         }
     };
 }
 pub(crate) use on_backend;
 
-/// The supported backends, whether compiled in or not.
+/// A supported backend, which may be missing from the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendKind {
-    /// Burn's pure Rust on the processor; the default.
+    /// Burn's pure Rust, on the processor. This is the default.
     Flex,
     /// libtorch, on the processor or a CUDA device.
     Tch,
     /// CUDA through CubeCL.
     Cuda,
-    /// Vulkan with kernels compiled to SPIR-V.
+    /// Vulkan through CubeCL, with kernels in SPIR-V.
     Vulkan,
-    /// Metal with kernels compiled to MSL.
+    /// Metal through CubeCL, with kernels in MSL.
     Metal,
-    /// WebGPU's kernels in WGSL, on a Vulkan or Metal adapter.
+    /// WebGPU through CubeCL, with kernels in WGSL, on a Vulkan or Metal adapter.
     Wgpu,
 }
 
@@ -111,9 +111,9 @@ impl BackendKind {
         }
     }
 
-    /// The error of a backend that is not in this build.
+    /// Creates the error of a backend that is not in this build.
     #[allow(dead_code, reason = "unused if every backend is in the build")]
-    pub(crate) fn is_missing(self) -> Error {
+    pub(crate) fn not_compiled(self) -> Error {
         let compiled: Vec<_> = Self::compiled().iter().map(Self::name).collect();
         let reason = format!(
             "not compiled in; build with `--features {self}` (this build has: {})",
@@ -134,12 +134,14 @@ impl BackendKind {
         }
     }
 
-    /// Whether this build fuses the backend's operations (feature `fusion`).
+    /// Returns true if this build fuses the backend's operations (feature `fusion`).
     pub fn is_fused(&self) -> bool {
         cfg!(feature = "fusion") && !matches!(self, Self::Flex | Self::Tch)
     }
 
-    /// Whether this build compiles the kernels of [`Self::Wgpu`] to SPIR-V instead of WGSL (feature `vulkan`).
+    /// Returns true for [`Self::Wgpu`] if its kernels are in SPIR-V instead of WGSL.
+    ///
+    /// The feature `vulkan` has this effect.
     pub fn is_spirv(&self) -> bool {
         cfg!(feature = "vulkan") && *self == Self::Wgpu
     }
@@ -147,15 +149,15 @@ impl BackendKind {
     /// Finds the devices on this machine, in the order of their numbers.
     ///
     /// # Errors
-    /// If the backend is not compiled in or cannot start here.
+    /// If the backend is not compiled in or cannot start on this machine.
     pub fn devices(self) -> Result<Vec<DeviceInfo>> {
         on_backend!(self, B => infos::<B>(self))
     }
 
-    /// Describes the device of this number.
+    /// Describes device number `number`.
     ///
     /// # Errors
-    /// If the backend is not compiled in, cannot start here, or has no such device.
+    /// If the backend is not compiled in, cannot start on this machine, or has no such device.
     pub fn device(self, number: usize) -> Result<DeviceInfo> {
         numbered(self, number, self.devices()?)
     }
@@ -179,7 +181,7 @@ impl FromStr for BackendKind {
 /// Finds device number `number` of the backend `B`, whose kind is `kind`.
 ///
 /// # Errors
-/// If the backend cannot start here, or has no such device.
+/// If the backend cannot start on this machine, or has no such device.
 pub fn device<B: DeviceBackend>(kind: BackendKind, number: usize) -> Result<B::Device> {
     numbered(kind, number, find_devices::<B>(kind)?).map(|(device, _)| device)
 }
@@ -189,7 +191,7 @@ fn infos<B: DeviceBackend>(kind: BackendKind) -> Result<Vec<DeviceInfo>> {
     Ok(find_devices::<B>(kind)?.into_iter().map(|(_, info)| info).collect())
 }
 
-/// Finds at least one device.
+/// Finds the devices of the backend `B`, at least one.
 fn find_devices<B: DeviceBackend>(kind: BackendKind) -> Result<Vec<(B::Device, DeviceInfo)>> {
     match B::find_devices() {
         Ok(found) if found.is_empty() => {
@@ -203,7 +205,7 @@ fn find_devices<B: DeviceBackend>(kind: BackendKind) -> Result<Vec<(B::Device, D
     }
 }
 
-/// Selects a device of those found, of which there is at least one.
+/// Selects device number `number` from `found`, which is not empty.
 fn numbered<T>(kind: BackendKind, number: usize, found: Vec<T>) -> Result<T> {
     let last = found.len() - 1;
     found.into_iter().nth(number).ok_or_else(|| {
@@ -237,11 +239,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_compiled_backends_find_devices_with_names() {
+    fn every_backend_in_the_build_finds_devices_with_names() {
         for kind in BackendKind::compiled() {
             for device in kind.devices().expect("a backend that can start here") {
                 assert!(!device.name.is_empty(), "{kind}");
-                // Flex alone is entirely Burn's own code.
+                // Only flex needs no library or driver.
                 assert_eq!(device.drivers.is_empty(), kind == BackendKind::Flex, "{device}");
             }
         }
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_as_they_are_written() {
+    fn every_backend_parses_from_its_name() {
         for kind in BackendKind::ALL {
             assert_eq!(kind.name().parse(), Ok(kind));
         }

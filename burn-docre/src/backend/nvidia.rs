@@ -1,10 +1,10 @@
-//! Devices of NVIDIA's driver.
+//! The devices that NVIDIA's driver lists.
 
 use cudarc::driver::{DriverError, result, sys};
 
 use super::device::DeviceInfo;
 
-/// Lists the devices in the order of `CUDA_VISIBLE_DEVICES`; none without a driver.
+/// Lists the devices in the order of `CUDA_VISIBLE_DEVICES`. The list is empty without a driver.
 ///
 /// # Errors
 /// If the driver does not start.

@@ -2,7 +2,7 @@
 
 use super::device::DeviceInfo;
 
-/// Describes the processor, as far as the system does.
+/// Describes the processor. Its model and memory are unknown on systems without `/proc`.
 pub fn processor() -> DeviceInfo {
     let line = |file: &str, key: &str| {
         let text = std::fs::read_to_string(file).ok()?;

@@ -1,4 +1,4 @@
-//! libtorch, on the processor or a CUDA device.
+//! The libtorch backend, on the processor or a CUDA device.
 
 use std::{fs, path::Path, sync::LazyLock};
 
@@ -52,7 +52,7 @@ static N_THREADS: LazyLock<i32> = LazyLock::new(|| tch::get_num_threads().max(1)
 
 /// A limit on libtorch's threads for the operations of this thread.
 ///
-/// libtorch applies the last number set to all later threads, so the end of the limit resets it.
+/// Threads that start later take the number that was set last, so `drop` restores the default.
 struct ThreadLimit;
 
 impl ThreadLimit {
@@ -69,7 +69,7 @@ impl Drop for ThreadLimit {
     }
 }
 
-/// The name and version of the loaded libtorch, which may differ from the one at build time.
+/// The name and version of the loaded libtorch, which may not be the one at build time.
 fn libtorch() -> String {
     loaded_version().map_or("libtorch of unknown version".into(), |v| format!("libtorch {v}"))
 }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_library_that_is_loaded_says_its_version() {
+    fn the_version_of_the_loaded_libtorch_is_found() {
         let version = libtorch();
         assert!(version.starts_with("libtorch 2."), "{version}");
     }

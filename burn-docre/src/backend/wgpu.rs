@@ -1,7 +1,7 @@
-//! Vulkan, Metal and WebGPU through CubeCL.
+//! The backends Vulkan, Metal and WebGPU, through CubeCL.
 //!
-//! All three share one runtime. The features determine its compilers; on a Vulkan adapter it prefers
-//! SPIR-V.
+//! All three share one runtime, and the cargo features determine its kernel compilers. On a Vulkan
+//! adapter, the runtime prefers SPIR-V.
 
 use burn_wgpu::{
     Wgpu, WgpuDevice, WgpuRuntime,
@@ -14,7 +14,7 @@ use super::{
     pool,
 };
 
-// `Vulkan` and `Metal` are the type with booleans of one byte, `Wgpu` is the type with four bytes.
+// `Vulkan` and `Metal` are aliases of the type with one-byte booleans, `Wgpu` of the other.
 impl DeviceBackend for Wgpu<f32, i32, u32> {
     fn find_devices() -> FoundDevices<Self> {
         find_devices()
@@ -35,7 +35,7 @@ impl DeviceBackend for Wgpu<f32, i32, u8> {
     }
 }
 
-/// Finds the adapters of the system's graphics interface: discrete ones first, software last.
+/// Finds the adapters of the system's graphics interface, from discrete GPUs to software.
 fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, StartError> {
     let api = AutoGraphicsApi::backend();
     let instance = Instance::new(InstanceDescriptor {
@@ -54,13 +54,13 @@ fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, StartError> {
                 .map(|(i, info)| (WgpuDevice::IntegratedGpu(i), info)),
         )
         .chain(of_type(DeviceType::VirtualGpu).map(|(i, info)| (WgpuDevice::VirtualGpu(i), info)))
-        // CubeCL can address one software adapter, the first.
+        // CubeCL can address only the first software adapter.
         .chain(of_type(DeviceType::Cpu).take(1).map(|(_, info)| (WgpuDevice::Cpu, info)))
         .collect();
     if devices.is_empty() {
         return Err(StartError::new(format!(
-            "no {api:?} adapter on this machine; install a driver (on Debian the software adapter is in \
-             mesa-vulkan-drivers)"
+            "no {api:?} adapter on this machine; install a driver (on Debian, mesa-vulkan-drivers has \
+             a software adapter)"
         )));
     }
     Ok(devices)
@@ -86,7 +86,7 @@ fn memory(adapter: &Adapter) -> Option<u64> {
     heaps.filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0).map(|heap| heap.size).max()
 }
 
-/// Metal shares the processor's memory, and WebGPU does not say how much of it.
+/// Returns `None`, since Metal shares the processor's memory and WebGPU does not report its limit.
 #[cfg(target_vendor = "apple")]
 fn memory(_adapter: &Adapter) -> Option<u64> {
     None

@@ -7,8 +7,8 @@ use burn::{
 
 use crate::{DocReBackend, ops};
 
-/// Layer normalisation: `gamma * (x - mean) / sqrt(var + epsilon) + beta` over the hidden
-/// size.
+/// Layer normalisation (Ba et al., 2016) over the hidden size:
+/// `gamma * (x - mean) / sqrt(var + epsilon) + beta`.
 #[derive(Module, Debug)]
 pub struct LayerNorm<B: Backend> {
     gamma: Param<Tensor<B, 1>>,

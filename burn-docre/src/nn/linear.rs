@@ -1,4 +1,4 @@
-//! Linear layers in the precision of their weight.
+//! Linear layers that compute in the precision of their weight.
 
 use burn::{
     nn::Linear,

@@ -1,4 +1,4 @@
-//! Layers that differ from Burn's: linear layers with a precision, layer normalisation, dropout.
+//! Layers that replace Burn's (dropout, layer normalisation, linear), and the precision of weights.
 
 pub mod dropout;
 pub mod layer_norm;

@@ -1,9 +1,11 @@
 //! The precision of the large matrix products.
 //!
-//! The data type of a linear layer's weight determines the precision. With a half type, the input is
-//! rounded to it for the product, and the product is converted back to f32. Everything else is f32:
-//! embeddings, normalisation, softmax, attention scores, context and loss. Training keeps f32 master
-//! weights and rounds them for each step. The gradient passes through the rounding to the master.
+//! A linear layer computes in the data type of its weight. For bf16 and f16, the input is rounded
+//! before the product, and the product is converted back to f32. Embeddings, normalisation, softmax,
+//! attention scores, context and loss stay in f32.
+//!
+//! Training keeps f32 master weights and rounds them for each step. The gradients of the rounded
+//! weights reach the master weights.
 
 use std::{fmt, str::FromStr};
 
@@ -19,9 +21,10 @@ pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// The range of f32 with 8 significant bits; for training and inference.
+    /// bfloat16: 8 significant bits and the range of f32. It suits training and inference.
     Bf16,
-    /// 11 significant bits, largest value 65,504; for inference, since gradients need a scaled loss.
+    /// Half precision: 11 significant bits and values up to 65,504. It suits inference only, since
+    /// small gradients become 0 unless the loss is scaled.
     F16,
 }
 
@@ -50,7 +53,7 @@ impl Precision {
     /// Checks that `device` of the backend `kind` computes in this precision.
     ///
     /// # Errors
-    /// If it does not.
+    /// If the device does not support this precision.
     pub fn check<B: Backend>(self, kind: BackendKind, device: &B::Device) -> Result<()> {
         if self.is_supported::<B>(device) {
             return Ok(());
@@ -58,7 +61,7 @@ impl Precision {
         Err(Error::backend(kind, format!("this device does not compute in {self}; use f32")))
     }
 
-    /// Whether `device` computes in this precision.
+    /// Returns true if `device` computes in this precision.
     pub fn is_supported<B: Backend>(self, device: &B::Device) -> bool {
         self == Self::F32 || B::supports_dtype(device, self.dtype().into())
     }
@@ -85,7 +88,7 @@ mod tests {
     use crate::backend::TestBackend;
 
     #[test]
-    fn a_precision_that_the_device_lacks_is_refused_in_the_backends_name() {
+    fn a_precision_that_the_device_lacks_is_an_error_that_names_the_backend() {
         let device = Default::default();
         let kind = BackendKind::compiled()[0];
         assert!(Precision::F32.check::<TestBackend>(kind, &device).is_ok());

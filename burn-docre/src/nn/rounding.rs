@@ -9,7 +9,7 @@ use super::precision::Precision;
 
 /// Rounds the weights of a module's linear layers to `precision`.
 ///
-/// On an autodiff backend the gradients reach the parameters of the module that was passed in.
+/// On an autodiff backend, the gradients reach the parameters of `module`.
 pub fn with_precision<B: Backend, M: Module<B>>(module: M, precision: Precision) -> M {
     match precision {
         Precision::F32 => module,
@@ -17,8 +17,10 @@ pub fn with_precision<B: Backend, M: Module<B>>(module: M, precision: Precision)
     }
 }
 
+/// A mapper that casts the weights of linear layers.
 struct Rounding {
     dtype: FloatDType,
+    /// The containers of the current parameter, outermost first.
     containers: Vec<String>,
 }
 
@@ -32,7 +34,8 @@ impl<B: Backend> ModuleMapper<B> for Rounding {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let is_matrix = D == 2 && self.containers.iter().any(|name| name == "Struct:Linear");
-        if is_matrix { param.map(|weight| weight.cast(self.dtype)) } else { param }
+        // Burn names a container by its kind and type.
+        let is_linear_weight = D == 2 && self.containers.iter().any(|name| name == "Struct:Linear");
+        if is_linear_weight { param.map(|weight| weight.cast(self.dtype)) } else { param }
     }
 }

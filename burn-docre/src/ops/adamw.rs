@@ -1,21 +1,21 @@
-//! One step of AdamW (Loshchilov and Hutter, 2019) on one parameter.
+//! The parameters and tensors of one step of AdamW (Loshchilov and Hutter, 2019).
 
 /// The hyperparameters of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWStep {
-    /// The step size.
+    /// The learning rate of this step.
     pub learning_rate: f64,
-    /// The decay of the first moment.
+    /// The decay of the first moment, in `[0, 1)`.
     pub beta_1: f64,
-    /// The decay of the second moment.
+    /// The decay of the second moment, in `[0, 1)`.
     pub beta_2: f64,
-    /// The addend of the second moment's root.
+    /// The term that is added to the root of the second moment.
     pub epsilon: f64,
-    /// The decoupled weight decay, as a factor of the learning rate.
+    /// The decoupled weight decay, which is multiplied by the learning rate.
     pub weight_decay: f64,
-    /// The factor of the gradient, which clips it.
+    /// The factor of the gradient, below 1 if the gradient is clipped.
     pub grad_scale: f64,
-    /// The number of this step for the parameter, from 1.
+    /// The number of the parameter's steps up to and including this one, at least 1.
     pub time: usize,
 }
 
@@ -32,7 +32,7 @@ impl AdamWStep {
 pub struct AdamWTensors<T> {
     /// The parameter.
     pub param: T,
-    /// Its gradient, which a step does not change.
+    /// The gradient of the parameter, which a step does not change.
     pub grad: T,
     /// The running mean of the gradient.
     pub moment_1: T,
@@ -41,7 +41,7 @@ pub struct AdamWTensors<T> {
 }
 
 impl<T> AdamWTensors<T> {
-    /// Applies `f` to each of the four.
+    /// Applies `f` to each tensor.
     pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> AdamWTensors<U> {
         AdamWTensors {
             param: f(self.param),
@@ -63,16 +63,14 @@ mod tests {
     };
 
     fn values<B: Backend>(scale: f32) -> Tensor<B, 2> {
-        // More than one part of the parallel loops, and not a multiple of their width.
+        // The CPU kernels divide these values into several parts, the last of which is shorter.
         let values: Vec<f32> = (0..3 * 7001).map(|i| scale * (i as f32 * 0.37).sin()).collect();
         Tensor::from_data(TensorData::new(values, [3, 7001]), &Default::default())
     }
 
     fn one_value(tensors: AdamWTensors<f64>, step: &AdamWStep) -> AdamWTensors<f32> {
-        let AdamWTensors { param, grad, moment_1, moment_2 } = tensors;
         let tensor = |x: f64| Tensor::<TestBackend, 1>::from_floats([x], &Default::default());
-        let tensors = AdamWTensors { param, grad, moment_1, moment_2 }.map(tensor);
-        adamw_step(tensors, step).map(|tensor| tensor.into_scalar())
+        adamw_step(tensors.map(tensor), step).map(|tensor| tensor.into_scalar())
     }
 
     const STEP: AdamWStep = AdamWStep {
@@ -86,8 +84,9 @@ mod tests {
     };
 
     #[test]
-    fn a_step_worked_by_hand() {
-        // g = 0.5·4 = 2, m = 0.9·0.5 + 0.1·2 = 0.65, v = 0.99·4 + 0.01·4 = 4; corrected m = 0.65 / 0.19, v = 4 / 0.0199.
+    fn a_step_agrees_with_a_calculation_by_hand() {
+        // g = 0.5·4 = 2, m = 0.9·0.5 + 0.1·2 = 0.65, v = 0.99·4 + 0.01·4 = 4.
+        // The bias corrections are 1 - 0.9² = 0.19 and 1 - 0.99² = 0.0199.
         let tensors = AdamWTensors { param: 1.0, grad: 4.0, moment_1: 0.5, moment_2: 4.0 };
         let out = one_value(tensors, &STEP);
         let expected = 0.95 - 0.1 * (0.65 / 0.19) / ((4.0f64 / 0.0199).sqrt() + 1e-3);
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_leaves_tensors_that_others_hold_alone() {
+    fn a_step_does_not_change_other_clones_of_its_tensors() {
         let param = values::<TestBackend>(1.0);
         let before = param.clone().into_data();
         let tensors = AdamWTensors {
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_of_squares_of_a_transposed_tensor() {
+    fn the_sum_of_squares_of_a_transposed_tensor_agrees_with_a_sum_in_double_precision() {
         let values = values::<TestBackend>(2.0);
         let expected: f64 = values.to_data().iter::<f64>().map(|x| x * x).sum();
         let sum: f32 = sum_of_squares(values.transpose()).into_scalar();

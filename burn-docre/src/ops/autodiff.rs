@@ -1,4 +1,4 @@
-//! Analytic backward passes of [`DocReOps`], for every backend at once.
+//! The analytic backward passes of [`DocReOps`], written once for every backend.
 
 use burn::tensor::{TensorMetadata, backend::AutodiffBackend, ops::FloatTensorOps};
 use burn_autodiff::{
@@ -45,6 +45,7 @@ impl<B: DocReOps, C: CheckpointStrategy> DocReOps for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let device = Self::float_device(&query);
         if attention.dropout.is_some() && !B::reproduces_dropout(&device) {
+            // Burn differentiates the reference body and keeps the factors for the backward pass.
             return segment_grid::segment_attention::<Self>(query, key_value, attention);
         }
         let output =
@@ -134,6 +135,19 @@ impl<B: DocReOps, C: CheckpointStrategy> DocReOps for Autodiff<B, C> {
     }
 }
 
+/// Registers the gradients of the parents that require one.
+fn register<B: DocReOps, S, const N: usize>(
+    grads: &mut Gradients,
+    ops: &Ops<S, N>,
+    gradients: [FloatTensor<B>; N],
+) {
+    for (node, gradient) in ops.parents.iter().zip(gradients) {
+        if let Some(node) = node {
+            grads.register::<B>(node.id, gradient);
+        }
+    }
+}
+
 /// `dx = y * (dy - sum(dy * y))` over the last dimension.
 #[derive(Debug)]
 struct MaskedSoftmax;
@@ -156,7 +170,7 @@ impl<B: DocReOps> Backward<B, 1> for MaskedSoftmax {
     }
 }
 
-/// The gradient is dropped as the input was.
+/// `dx = M ∘ dy`, with the factors `M` computed again from the mask.
 #[derive(Debug)]
 struct Dropout;
 
@@ -173,7 +187,7 @@ impl<B: DocReOps> Backward<B, 1> for Dropout {
     }
 }
 
-/// `dx = dy (Φ(x) + x φ(x))`.
+/// `dx = dy (Φ(x) + x φ(x))`, with the standard normal distribution Φ and its density φ.
 #[derive(Debug)]
 struct Gelu;
 
@@ -211,7 +225,7 @@ impl<B: DocReOps> Backward<B, 1> for Tanh {
     }
 }
 
-/// The gradients of attention within segments, by [`DocReOps::segment_attention_backward`].
+/// Attention within segments, whose gradients [`DocReOps::segment_attention_backward`] computes.
 #[derive(Debug)]
 struct WithinSegments;
 
@@ -224,20 +238,17 @@ impl<B: DocReOps> Backward<B, 2> for WithinSegments {
         grads: &mut Gradients,
         checkpointer: &mut Checkpointer,
     ) {
-        let (inputs, attention) = ops.state;
+        let (inputs, attention) = &ops.state;
         let [query, key_value] = inputs.map(|node| checkpointer.retrieve_node_output(node));
         let grad = grads.consume::<B>(&ops.node);
-        let gradients = B::segment_attention_backward(query, key_value, grad, &attention);
-        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
+        let gradients = B::segment_attention_backward(query, key_value, grad, attention);
+        register::<B, _, _>(grads, &ops, gradients);
     }
 }
 
 /// With `x_hat = (x - mean) * r`, `r = 1 / sqrt(var + epsilon)` and `g = dy * gamma`:
-/// `dx = r * (g - mean(g) - x_hat * mean(g * x_hat))`, `dgamma = sum(dy * x_hat)`, `dbeta = sum(dy)`.
+/// `dx = r * (g - mean(g) - x_hat * mean(g * x_hat))`, `dgamma = sum(dy * x_hat)`,
+/// `dbeta = sum(dy)`.
 #[derive(Debug)]
 struct LayerNorm;
 
@@ -255,15 +266,11 @@ impl<B: DocReOps> Backward<B, 3> for LayerNorm {
         let gamma = checkpointer.retrieve_node_output(gamma);
         let grad = grads.consume::<B>(&ops.node);
         let gradients = B::row_layer_norm_backward(input, gamma, grad, epsilon);
-        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
+        register::<B, _, _>(grads, &ops, gradients);
     }
 }
 
-/// With `A_j = vec(head_j tail_j^T)` computed again and `D_j = dout W_j^T` seen as `[p, g, g]`:
+/// With `A_j = vec(head_j tail_j^T)` computed again and `D_j = dout W_j^T` as `[p, g, g]`:
 /// `dW_j = A_j^T dout`, `dhead_j = D_j tail_j`, `dtail_j = D_j^T head_j`.
 #[derive(Debug)]
 struct GroupedBilinear;
@@ -306,7 +313,7 @@ impl<B: DocReOps> Backward<B, 3> for GroupedBilinear {
 
 #[cfg(test)]
 mod tests {
-    //! Each analytic backward pass against Burn's own differentiation of the plain formula.
+    //! Tests that compare each analytic backward pass with Burn's differentiation of the formula.
 
     use burn::tensor::{Distribution, IndexingUpdateOp, Tensor, TensorData, Tolerance, activation};
     use burn_autodiff::Autodiff;
@@ -314,24 +321,17 @@ mod tests {
     use crate::{
         backend::TestBackend,
         batch::packing::{float_tensor, index_tensor},
-        ops::{
-            self, AttentionLayout, DocReOps, DropoutMask, Segment, SegmentAttention, Segments,
-            bilinear::OUTER_PRODUCT_ROWS,
-        },
+        ops::{self, DropoutMask, Segment, SegmentAttention, Segments},
     };
 
     type Diff = Autodiff<TestBackend>;
-
-    fn has_cpu_kernels() -> bool {
-        Diff::attention_layout(&Default::default()) == AttentionLayout::Segments
-    }
 
     fn random<const D: usize>(shape: [usize; D]) -> Tensor<Diff, D> {
         Tensor::<Diff, D>::random(shape, Distribution::Normal(0.0, 1.0), &Default::default())
             .require_grad()
     }
 
-    /// Gradients of `sum(output * fixed)` with respect to the inputs.
+    /// Compares two outputs, and the gradients of `sum(output * weights)` for fixed weights.
     fn assert_same_gradients<const D: usize>(
         inputs: [&Tensor<Diff, 2>; 3],
         ours: Tensor<Diff, D>,
@@ -350,79 +350,64 @@ mod tests {
         }
     }
 
+    /// The sizes of a grouped bilinear form: `p` pairs, groups of `g` values, output size `d`.
+    struct BilinearSizes {
+        p: usize,
+        g: usize,
+        n_groups: usize,
+        d: usize,
+    }
+
+    fn assert_bilinear_gradients(BilinearSizes { p, g, n_groups, d }: BilinearSizes) {
+        let (head, tail) = (random([p, n_groups * g]), random([p, n_groups * g]));
+        let weight = random([n_groups * g * g, d]);
+        let ours = ops::grouped_bilinear(head.clone(), tail.clone(), weight.clone(), n_groups);
+        let outer =
+            head.clone().reshape([p, n_groups, g, 1]) * tail.clone().reshape([p, n_groups, 1, g]);
+        let plain = outer.reshape([p, n_groups * g * g]).matmul(weight.clone());
+        assert_same_gradients([&head, &tail, &weight], ours, plain);
+    }
+
     #[test]
     fn the_grouped_bilinear_differentiates_like_the_plain_outer_product() {
-        // The last has more than one chunk of rows. A GPU in software takes minutes for it.
-        let large = has_cpu_kernels().then_some((OUTER_PRODUCT_ROWS + 3, 2, 2, 3));
-        for (p, g, n_groups, d) in [(1, 4, 3, 5), (7, 4, 3, 5)].into_iter().chain(large) {
-            let (head, tail) = (random([p, n_groups * g]), random([p, n_groups * g]));
-            let weight = random([n_groups * g * g, d]);
-            let ours = ops::grouped_bilinear(head.clone(), tail.clone(), weight.clone(), n_groups);
-            let outer = head.clone().reshape([p, n_groups, g, 1])
-                * tail.clone().reshape([p, n_groups, 1, g]);
-            let plain = outer.reshape([p, n_groups * g * g]).matmul(weight.clone());
-            assert_same_gradients([&head, &tail, &weight], ours, plain);
+        for p in [1, 7] {
+            assert_bilinear_gradients(BilinearSizes { p, g: 4, n_groups: 3, d: 5 });
         }
     }
 
-    /// Computes attention of one segment and head at a time with ordinary operations.
+    /// Computes attention with ordinary operations, one segment and attention head at a time.
     ///
-    /// The factors of a segment's probabilities stand at the place of its values.
+    /// `factors [rows, d]` has the factors of dropout: column `j` of a row and attention head is the
+    /// factor of the probability of key `j` of the row's segment.
     fn plain_attention(
         [query, key, value]: [&Tensor<Diff, 2>; 3],
-        segments: &[Vec<i32>],
-        n_heads: usize,
-        scale: f64,
+        attention: &SegmentAttention,
         factors: &Tensor<Diff, 2>,
     ) -> Tensor<Diff, 2> {
         let [n_rows, d] = query.dims();
         let device = query.device();
-        let w = d / n_heads;
+        let head_dim = d / attention.n_heads;
         let mut output = Tensor::zeros([n_rows, d], &device);
-        for segment in segments {
-            let rows = index_tensor::<Diff>(segment.clone(), &device);
-            let heads = (0..n_heads).map(|head| {
+        for segment in attention.segments.iter() {
+            let rows = segment.rows().map(|row| row as i32).collect();
+            let rows = index_tensor::<Diff>(rows, &device);
+            let contexts = (0..attention.n_heads).map(|i| {
                 let part = |x: &Tensor<Diff, 2>| {
                     let x = x.clone().select(0, rows.clone());
-                    x.slice([0..segment.len(), head * w..(head + 1) * w])
+                    x.slice([0..segment.len, i * head_dim..(i + 1) * head_dim])
                 };
-                let scores = part(query).matmul(part(key).transpose()) * scale;
-                let factors = part(factors).slice([0..segment.len(), 0..segment.len()]);
+                let scores = part(query).matmul(part(key).transpose()) * attention.scale;
+                let factors = part(factors).slice([0..segment.len, 0..segment.len]);
                 (activation::softmax(scores, 1) * factors).matmul(part(value))
             });
-            let context = Tensor::cat(heads.collect(), 1);
+            let context = Tensor::cat(contexts.collect(), 1);
             output = output.select_assign(0, rows, context, IndexingUpdateOp::Add);
         }
         output
     }
 
-    /// The factors of dropout, each segment's at the place of its values.
-    ///
-    /// With equal scores and a unit matrix as values, attention returns the factors divided by the
-    /// segment's length. No segment may be longer than the head dimension.
-    fn dropout_factors(
-        attention: &SegmentAttention,
-        segments: &[Vec<i32>],
-        [n_rows, d]: [usize; 2],
-    ) -> Tensor<Diff, 2> {
-        let (mut unit, mut len_of_row) = (vec![0.0; n_rows * d], vec![0.0; n_rows]);
-        let w = d / attention.n_heads;
-        for segment in segments {
-            for (i, &row) in segment.iter().enumerate() {
-                len_of_row[row as usize] = segment.len() as f32;
-                (0..attention.n_heads).for_each(|head| unit[row as usize * d + head * w + i] = 1.0);
-            }
-        }
-        let device = Default::default();
-        let equal = Tensor::<Diff, 2>::zeros([n_rows, d], &device);
-        let key_value =
-            Tensor::cat(vec![equal.clone(), float_tensor(unit, [n_rows, d], &device)], 1);
-        let mean = ops::segment_attention(equal, key_value, attention);
-        mean * float_tensor(len_of_row, [n_rows, 1], &device)
-    }
-
     #[test]
-    fn dropout_keeps_its_share_follows_its_seed_and_drops_the_gradient_alike() {
+    fn dropout_has_its_rate_depends_on_its_seed_and_applies_the_same_factors_to_the_gradient() {
         let ones = Tensor::<Diff, 2>::ones([100, 1000], &Default::default()).require_grad();
         let mask = |seed| DropoutMask { probability: 0.1, seed };
         let dropped = |seed| ops::dropout(ones.clone(), &mask(seed));
@@ -440,9 +425,13 @@ mod tests {
         assert!(gradient.iter().zip(&factors).all(|(g, factor)| (g - 3.0 * factor).abs() < 1e-5));
     }
 
-    #[test]
-    fn attention_within_segments_differentiates_like_the_plain_formula() {
-        // The pair grids of two documents, of three entities and of two.
+    /// The number of rows of [`pair_grids`].
+    const N_ROWS: usize = 13;
+    /// The hidden size of the tests of attention.
+    const D: usize = 6;
+
+    /// Returns the rows and the columns of two pair grids, of three entities and of two.
+    fn pair_grids() -> [[Segment; 5]; 2] {
         let segment = |first, stride, len| Segment { first, stride, len };
         let rows = [
             segment(0, 1, 3),
@@ -458,29 +447,99 @@ mod tests {
             segment(9, 2, 2),
             segment(10, 2, 2),
         ];
+        [rows, columns]
+    }
+
+    fn attention_within(segments: &[Segment], dropout: Option<DropoutMask>) -> SegmentAttention {
+        let segments = Segments::new(segments.to_vec());
+        SegmentAttention { segments, n_heads: 2, scale: 0.7, dropout }
+    }
+
+    /// Compares attention with the plain formula, for given factors of dropout `[rows, d]`.
+    fn assert_attention_gradients(attention: &SegmentAttention, factors: &Tensor<Diff, 2>) {
+        let (query, key, value) = (random([N_ROWS, D]), random([N_ROWS, D]), random([N_ROWS, D]));
+        let key_value = Tensor::cat(vec![key.clone(), value.clone()], 1);
+        let ours = ops::segment_attention(query.clone(), key_value, attention);
+        let plain = plain_attention([&query, &key, &value], attention, factors);
+        assert_same_gradients([&query, &key, &value], ours, plain);
+    }
+
+    #[test]
+    fn attention_within_segments_differentiates_like_the_plain_formula() {
+        for segments in pair_grids() {
+            let ones = Tensor::ones([N_ROWS, D], &Default::default());
+            assert_attention_gradients(&attention_within(&segments, None), &ones);
+        }
+    }
+
+    /// Attention `A V` is linear in the values `V`, so `sum(dV ∘ V)` equals the loss
+    /// `sum(A V ∘ weights)`. A backward pass with other factors of dropout breaks the equality.
+    #[test]
+    fn the_backward_pass_of_attention_has_the_dropout_factors_of_the_forward_pass() {
         let half = DropoutMask { probability: 0.5, seed: 3 };
-        // Where the backend's generator draws the factors, they cannot be had a second time.
-        let with_dropout = Diff::reproduces_dropout(&Default::default()).then_some(Some(half));
-        let dropouts = || [None].into_iter().chain(with_dropout);
-        let cases = [rows, columns].into_iter();
-        for (segments, dropout) in cases.flat_map(|s| dropouts().map(move |dropout| (s, dropout))) {
-            let (query, key, value) = (random([13, 6]), random([13, 6]), random([13, 6]));
-            let (n_heads, scale) = (2, 0.7);
-            let attention = SegmentAttention {
-                segments: Segments::new(segments.to_vec()),
-                n_heads,
-                scale,
-                dropout,
-            };
-            let key_value = Tensor::cat(vec![key.clone(), value.clone()], 1);
-            let ours = ops::segment_attention(query.clone(), key_value, &attention);
-            let members = segments.map(|segment| segment.rows().map(|row| row as i32).collect());
-            let factors = dropout_factors(&attention, &members, [13, 6]);
-            let n_dropped = factors.clone().into_data().iter::<f32>().filter(|f| *f == 0.0).count();
-            // The segments of two rows leave 8 values that are no factors.
-            assert_eq!(n_dropped > 8, dropout.is_some(), "{n_dropped}");
-            let plain = plain_attention([&query, &key, &value], &members, n_heads, scale, &factors);
-            assert_same_gradients([&query, &key, &value], ours, plain);
+        for segments in pair_grids() {
+            let (query, key_value) = (random([N_ROWS, D]), random([N_ROWS, 2 * D]));
+            let attention = attention_within(&segments, Some(half));
+            let output = ops::segment_attention(query, key_value.clone(), &attention);
+            let loss = (output.clone() * output.detach().sin()).sum();
+            let gradients = loss.backward();
+            let d_key_value = key_value.grad(&gradients).expect("tracked");
+            let product = (d_key_value * key_value.inner()).slice([0..N_ROWS, D..2 * D]).sum();
+            let (sum, loss): (f32, f32) = (product.into_scalar(), loss.into_scalar());
+            assert!((sum - loss).abs() < 1e-3, "{sum} differs from the loss {loss}");
+        }
+    }
+
+    /// Tests for backends with CPU kernels. If the build has one, the test backend is one of them.
+    ///
+    /// Other backends do not reproduce the factors of dropout, and a software GPU takes minutes for
+    /// several chunks of outer products.
+    #[cfg(any(feature = "flex", feature = "tch"))]
+    mod on_cpu_kernels {
+        use super::*;
+        use crate::ops::{DocReOps, bilinear::OUTER_PRODUCT_ROWS};
+
+        #[test]
+        fn several_chunks_of_outer_products_differentiate_like_the_plain_outer_product() {
+            let p = OUTER_PRODUCT_ROWS + 3;
+            assert_bilinear_gradients(BilinearSizes { p, g: 2, n_groups: 2, d: 3 });
+        }
+
+        /// Reads the factors of dropout `[rows, d]` from the output of attention.
+        ///
+        /// With equal scores and a unit matrix as values, attention returns the factors divided by
+        /// the segment's length. No segment may be longer than the head dimension.
+        fn dropout_factors(attention: &SegmentAttention) -> Tensor<Diff, 2> {
+            let head_dim = D / attention.n_heads;
+            let (mut unit, mut len_of_row) = (vec![0.0; N_ROWS * D], vec![0.0; N_ROWS]);
+            for segment in attention.segments.iter() {
+                for (j, row) in segment.rows().enumerate() {
+                    len_of_row[row] = segment.len as f32;
+                    for i in 0..attention.n_heads {
+                        unit[row * D + i * head_dim + j] = 1.0;
+                    }
+                }
+            }
+            let device = Default::default();
+            let equal = Tensor::<Diff, 2>::zeros([N_ROWS, D], &device);
+            let unit = float_tensor(unit, [N_ROWS, D], &device);
+            let key_value = Tensor::cat(vec![equal.clone(), unit], 1);
+            let mean = ops::segment_attention(equal, key_value, attention);
+            mean * float_tensor(len_of_row, [N_ROWS, 1], &device)
+        }
+
+        #[test]
+        fn attention_with_dropout_differentiates_like_the_plain_formula_with_its_factors() {
+            assert!(Diff::reproduces_dropout(&Default::default()));
+            let half = DropoutMask { probability: 0.5, seed: 3 };
+            for segments in pair_grids() {
+                let attention = attention_within(&segments, Some(half));
+                let factors = dropout_factors(&attention);
+                let zeros = factors.to_data().iter::<f32>().filter(|factor| *factor == 0.0).count();
+                // Segments of two rows do not fill a head dimension of 3, which leaves 8 zeros.
+                assert!(zeros > 8, "dropout drops no probability");
+                assert_attention_gradients(&attention, &factors);
+            }
         }
     }
 
@@ -495,7 +554,7 @@ mod tests {
 
     #[test]
     fn layer_normalisation_differentiates_like_the_plain_formula() {
-        // The second has more rows than a part of the parallel loops.
+        // The second input has more values than one parallel part of the CPU kernels.
         for [n, d] in [[3, 6], [70, 300]] {
             let (x, gamma, beta) = (random([n, d]), random([1, d]), random([1, d]));
             let [gamma_row, beta_row] = [&gamma, &beta].map(|row| row.clone().reshape([d]));
@@ -508,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn masked_softmax_differentiates_like_the_plain_formula_and_gives_padding_nothing() {
+    fn masked_softmax_differentiates_like_the_plain_formula_and_gives_padding_probability_0() {
         let (x, y, z) = (random([2, 12]), random([2, 12]), random([2, 12]));
         let scores = || (x.clone() + y.clone() * z.clone()).reshape([2, 2, 2, 3]);
         let bias = float_tensor(vec![0.0, 0.0, -1e30, 0.0, 0.0, 0.0], [2, 3], &Default::default());

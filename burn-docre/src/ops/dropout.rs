@@ -1,12 +1,12 @@
-//! Masks of dropout.
+//! Dropout masks.
 
-/// A choice of the values that dropout sets to 0, as a function of a seed.
+/// A dropout mask, given by its probability and seed.
 ///
-/// [`DocReOps::reproduces_dropout`](super::DocReOps::reproduces_dropout) tells whether the same mask
-/// drops the same values each time on a device.
+/// If [`DocReOps::reproduces_dropout`](super::DocReOps::reproduces_dropout) is true for a device,
+/// equal masks drop the same values on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DropoutMask {
-    /// The probability of a value to be dropped, in `[0, 1)`.
+    /// The probability of setting a value to 0, in `[0, 1)`.
     pub probability: f64,
     /// The seed of the random generator.
     pub seed: u64,

@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor, backend::Backend};
 
 /// Multiplies f32 rows by a weight in the weight's data type.
 ///
-/// A half type rounds the input. The product is f32 again.
+/// For a half type, the input is rounded before the product, and the product is converted to f32.
 ///
 /// # Shapes
 /// - `input`: `[rows, d_in]`; `weight`: `[d_in, d_out]`

@@ -1,11 +1,13 @@
 //! Tensor operations with an analytic backward pass.
 //!
-//! Burn decomposes softmax and layer normalisation under `Autodiff`. An outer product of ordinary
-//! operations stays in memory until the backward pass. [`DocReOps`] has an operation for each of these.
-//! Its default bodies are ordinary operations (`reference`); a backend may override them. The backward
-//! passes (`autodiff`) are written once for every backend.
+//! Under `Autodiff`, Burn decomposes softmax and layer normalisation into many small operations. It
+//! also keeps outer products in memory until the backward pass. [`DocReOps`] replaces each of these
+//! by one operation with an analytic gradient.
 //!
-//! Each function here applies the trait method of the same name to tensors.
+//! The default body of an operation (`reference`) consists of ordinary operations of the backend. A
+//! backend may override it. The backward passes (`autodiff`) are written once for every backend.
+//!
+//! Each function in this module applies the corresponding method of the trait to tensors.
 
 mod adamw;
 mod autodiff;
@@ -51,7 +53,7 @@ pub mod reference_bodies {
 #[cfg(feature = "cuda")]
 impl DocReOps for burn_cuda::Cuda {}
 
-// `Vulkan` and `Metal` are the type with booleans of one byte, `Wgpu` is the type with four bytes.
+// `Vulkan` and `Metal` are aliases of the type with one-byte booleans, `Wgpu` of the other.
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
 impl DocReOps for burn_wgpu::Wgpu<f32, i32, u8> {}
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
@@ -73,11 +75,12 @@ pub fn masked_softmax<B: DocReOps>(
 
 /// Computes `dropout(softmax(scale * q k^T)) v` within each segment and head.
 ///
-/// The CPU kernels read heads and segments in place, without a copy and without padding. Other devices
-/// use the padded grid of the reference body.
+/// The CPU kernels read heads and segments in place, without a copy and without padding. Other
+/// devices use the padded grid of the reference body.
 ///
 /// # Shapes
-/// - `query`: `[rows, d]`; `key_value`: `[rows, 2 d]`, keys, then values
+/// Here `rows` is the number of rows in all segments.
+/// - `query`: `[rows, d]`; `key_value`: `[rows, 2 d]`, the keys before the values
 /// - output: `[rows, d]`
 pub fn segment_attention<B: DocReOps>(
     query: Tensor<B, 2>,
@@ -87,7 +90,7 @@ pub fn segment_attention<B: DocReOps>(
     wrap(B::segment_attention(unwrap(query), unwrap(key_value), attention))
 }
 
-/// Normalises each row: `gamma * (x - mean) / sqrt(var + epsilon) + beta`, biased variance.
+/// Normalises each row: `gamma * (x - mean) / sqrt(var + epsilon) + beta`, with the biased variance.
 ///
 /// # Shapes
 /// - `input`: `[rows, d]`; `gamma`, `beta`: `[d]`
@@ -101,10 +104,10 @@ pub fn layer_norm<B: DocReOps>(
     wrap(B::row_layer_norm(unwrap(input), unwrap(gamma), unwrap(beta), epsilon))
 }
 
-/// Computes GELU, `x Φ(x)` with the standard normal distribution Φ.
+/// Computes GELU (Hendrycks and Gimpel, 2016): `x Φ(x)` with the standard normal distribution Φ.
 ///
-/// The backward pass uses the exact derivative `Φ(x) + x φ(x)`. Burn's default differentiates the
-/// approximation by tanh.
+/// The backward pass uses the exact derivative `Φ(x) + x φ(x)`, with the density φ. Burn's default
+/// differentiates the approximation by tanh.
 ///
 /// # Shapes
 /// - `[rows, d]` → `[rows, d]`
@@ -122,7 +125,7 @@ pub fn tanh<B: DocReOps>(input: Tensor<B, 2>) -> Tensor<B, 2> {
 
 /// Multiplies by 0 where the mask drops a value and by `1 / (1 - probability)` elsewhere.
 ///
-/// The CPU kernels round the probability to a multiple of 1 / 65,536, and their choice depends on the
+/// The CPU kernels round the probability to a multiple of 1 / 65,536. Their factors depend on the
 /// mask alone. Other devices draw the factors from the backend's generator, seeded by the mask, and
 /// keep them for the backward pass.
 pub fn dropout<B: DocReOps, const D: usize>(
@@ -132,19 +135,20 @@ pub fn dropout<B: DocReOps, const D: usize>(
     wrap(B::dropout(unwrap(input), mask))
 }
 
-/// Computes the grouped bilinear form of KD-DocRE, eq. (6): `out[p] = sum_j vec(head_j[p] tail_j[p]^T) W_j`.
+/// Computes the grouped bilinear form of KD-DocRE, eq. (6):
+/// `out[p] = sum_j vec(head_j[p] tail_j[p]^T) W_j`.
 ///
-/// Each row consists of `n_groups` groups of `g` values. At most 4,096 outer products of one group are
-/// in memory at a time. The backward pass computes them again.
+/// Each row consists of `n_groups` groups of `g` values. At most 4,096 outer products of one group
+/// are in memory at a time. The backward pass computes them again.
 ///
 /// # Shapes
 /// - `head`, `tail`: `[p, n_groups * g]`
-/// - `weight`: `[n_groups * g * g, d]`, group slowest, then the head index, then the tail index; its
-///   data type is the precision of the products, as in [`matmul`]
+/// - `weight`: `[n_groups * g * g, d]`, in the order of groups, then of values of `head`, then of
+///   values of `tail`; its data type is the precision of the products, as in [`matmul`]
 /// - output: `[p, d]`
 ///
 /// # Panics
-/// If the width is not a multiple of `n_groups`, or if `p` is 0.
+/// If the columns of `head` are not a multiple of `n_groups`, or if `p` is 0.
 pub fn grouped_bilinear<B: DocReOps>(
     head: Tensor<B, 2>,
     tail: Tensor<B, 2>,
@@ -152,14 +156,15 @@ pub fn grouped_bilinear<B: DocReOps>(
     n_groups: usize,
 ) -> Tensor<B, 2> {
     let [p, emb] = head.dims();
-    assert!(p > 0, "the grouped bilinear needs at least one pair");
-    assert_eq!(emb % n_groups, 0, "the width {emb} is not a multiple of {n_groups} groups");
+    assert!(p > 0, "the grouped bilinear form needs at least one pair");
+    assert_eq!(emb % n_groups, 0, "{emb} columns do not divide into {n_groups} equal groups");
     wrap(B::grouped_bilinear(unwrap(head), unwrap(tail), unwrap(weight), n_groups))
 }
 
-/// Performs one step of AdamW.
+/// Performs one step of AdamW (Loshchilov and Hutter, 2019) on a parameter `p` of any shape.
 ///
-/// With `m = β₁ m + (1 − β₁) g` and `v = β₂ v + (1 − β₂) g²` of the scaled gradient `g`:
+/// The gradient `g` is scaled by `grad_scale`. The moments become `m ← β₁ m + (1 − β₁) g` and
+/// `v ← β₂ v + (1 − β₂) g²`. With the learning rate η, the weight decay λ and the time t:
 /// `p ← (1 − η λ) p − η · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)`.
 pub fn adamw_step<B: DocReOps, const D: usize>(
     tensors: AdamWTensors<Tensor<B, D>>,

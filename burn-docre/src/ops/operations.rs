@@ -1,4 +1,4 @@
-//! The trait of operations, with reference bodies as defaults.
+//! The trait of operations, whose default bodies are the reference bodies.
 
 use burn::tensor::{DType, backend::Backend};
 
@@ -13,8 +13,8 @@ use super::{
 
 /// The operations of this crate on a backend.
 ///
-/// `impl DocReOps for MyBackend {}` takes the reference bodies, which are ordinary operations of the
-/// backend. An override must agree with its reference body.
+/// `impl DocReOps for MyBackend {}` keeps the reference bodies, which consist of ordinary operations
+/// of the backend. An override must agree with its reference body.
 pub trait DocReOps: Backend {
     /// The layout in which `device` computes attention fastest.
     ///
@@ -23,10 +23,10 @@ pub trait DocReOps: Backend {
         AttentionLayout::PaddedGrid
     }
 
-    /// Whether [`dropout`](Self::dropout) on `device` depends on the mask alone.
+    /// Returns true if [`dropout`](Self::dropout) on `device` depends on the mask alone.
     ///
-    /// If so, the backward pass computes the mask again. Otherwise the backend's generator draws a
-    /// tensor of factors, which is kept for the backward pass.
+    /// If true, the backward pass computes the factors again from the mask. Otherwise the backend's
+    /// generator draws a tensor of factors, which is kept for the backward pass.
     fn reproduces_dropout(_device: &Self::Device) -> bool {
         false
     }
@@ -93,7 +93,7 @@ pub trait DocReOps: Backend {
         reference::row_layer_norm_backward::<Self>(input, gamma, grad, epsilon)
     }
 
-    /// Computes the outer product of each pair of rows, the left index slower.
+    /// Computes `vec(lhs[p] rhs[p]^T)` for each row `p`, in the order of `lhs`, then of `rhs`.
     ///
     /// # Shapes
     /// - `lhs`, `rhs`: `[p, g]`
@@ -102,8 +102,8 @@ pub trait DocReOps: Backend {
         reference::outer_products::<Self>(lhs, rhs)
     }
 
-    /// Computes the gradients of `lhs` and `rhs` from that of their
-    /// [`outer_products`](Self::outer_products), `grad [p, g * g]`.
+    /// Computes the gradients of `lhs` and `rhs` from `grad [p, g * g]`, the gradient of their
+    /// [`outer_products`](Self::outer_products).
     fn outer_products_backward(
         grad: FloatTensor<Self>,
         lhs: FloatTensor<Self>,
@@ -127,8 +127,10 @@ pub trait DocReOps: Backend {
         bilinear::grouped_bilinear::<Self>(head, tail, weight, n_groups, Self::outer_products)
     }
 
-    /// Computes the gradient of the weight of [`grouped_bilinear`](super::grouped_bilinear), whose
-    /// data type is `dtype`, from that of the output.
+    /// Computes the gradient of the weight of [`grouped_bilinear`](super::grouped_bilinear) from
+    /// `grad [p, d]`, the gradient of the output.
+    ///
+    /// `dtype` is the data type of the weight and of its gradient.
     fn grouped_bilinear_weight_gradient(
         head: FloatTensor<Self>,
         tail: FloatTensor<Self>,

@@ -1,7 +1,7 @@
-//! Tests of a backend's overrides against their reference bodies, forward and backward.
+//! Tests that compare a backend's overrides with their reference bodies, forward and backward.
 //!
-//! A backend's file runs them by `override_tests!`. The inputs are transposed views, and most have more
-//! values than a parallel part of the CPU kernels.
+//! `override_tests!` in a backend's file defines them for that backend. The inputs are transposed
+//! views. Most have more values than one parallel part of the CPU kernels.
 
 use burn::tensor::{Distribution, Tensor, TensorMetadata, Tolerance, backend::Backend};
 
@@ -12,7 +12,7 @@ use super::{
     reference, segment_grid,
 };
 
-/// Defines a test of each override for a backend.
+/// Defines one test for each function below, on a backend.
 macro_rules! override_tests {
     ($backend:ty) => {
         override_tests!($backend:
@@ -23,7 +23,7 @@ macro_rules! override_tests {
             layer_normalisation_equals_its_reference_body
             outer_products_equal_their_reference_bodies
             the_grouped_bilinear_form_equals_its_reference_body
-            dropout_keeps_the_share_and_the_scale_of_its_reference_body
+            dropout_has_the_rate_and_the_scale_of_its_reference_body_and_reproduces_its_values
             a_step_of_adamw_equals_its_reference_body
             the_sum_of_squares_equals_its_reference_body
         );
@@ -39,7 +39,7 @@ macro_rules! override_tests {
 }
 pub(super) use override_tests;
 
-/// Draws rows as a transposed view.
+/// Draws random rows, as a transposed view.
 fn rows<B: Backend>([n, d]: [usize; 2]) -> Tensor<B, 2> {
     let normal = Distribution::Normal(0.0, 2.0);
     Tensor::random([d, n], normal, &Default::default()).transpose()
@@ -80,7 +80,7 @@ pub(super) fn softmax_equals_its_reference_body_with_and_without_a_bias<B: DocRe
     }
 }
 
-/// Attention along the rows and along the columns of two pair grids, and within windows.
+/// Returns attention along the rows of two pair grids, along their columns, and within windows.
 fn attentions() -> [SegmentAttention; 3] {
     let segment = |first, stride, len| Segment { first, stride, len };
     let grids = [(0, 17), (17 * 17, 5)];
@@ -88,7 +88,7 @@ fn attentions() -> [SegmentAttention; 3] {
     let rows = rows.map(|(first, n)| segment(first, 1, n)).collect();
     let columns = grids.iter().flat_map(|(first, n)| (0..*n).map(move |i| (first + i, *n)));
     let columns = columns.map(|(first, n)| segment(first, n, n)).collect();
-    // An empty segment has no rows to attend to.
+    // The third window is an empty segment.
     let windows =
         vec![segment(0, 1, 130), segment(130, 1, 1), segment(7, 3, 0), segment(131, 1, 183)];
     [rows, columns, windows].map(|segments| SegmentAttention {
@@ -168,7 +168,7 @@ pub(super) fn the_grouped_bilinear_form_equals_its_reference_body<B: DocReOps>()
     );
     assert_close::<B>(ours, reference);
 
-    // Sums over four thousand rows: a smaller gradient keeps them in the tolerance.
+    // The sums run over 4,099 rows. A small gradient keeps their rounding within the tolerance.
     let grad = unwrap(rows::<B>([p, d]) / 100.0);
     let sides = [head.clone(), tail.clone()];
     let ours = B::grouped_bilinear_weight_gradient(head, tail, grad.clone(), n_groups, dtype);
@@ -176,11 +176,13 @@ pub(super) fn the_grouped_bilinear_form_equals_its_reference_body<B: DocReOps>()
     assert_close::<B>(ours, reference);
 }
 
-/// Compares shares and scales, since the reference body draws other values.
+/// Compares rates and scales, since the reference body draws other values.
 ///
-/// The gradient is dropout of the output's gradient by the same mask, so a second call must drop the
-/// same values.
-pub(super) fn dropout_keeps_the_share_and_the_scale_of_its_reference_body<B: DocReOps>() {
+/// The backward pass applies the same mask to the gradient, so a second call must drop the same
+/// values.
+pub(super) fn dropout_has_the_rate_and_the_scale_of_its_reference_body_and_reproduces_its_values<
+    B: DocReOps,
+>() {
     let mask = DropoutMask { probability: 0.3, seed: 5 };
     let ones = || unwrap(Tensor::<B, 2>::ones([200, 500], &Default::default()));
     let values = |factors: FloatTensor<B>| -> Vec<f32> {
@@ -193,9 +195,8 @@ pub(super) fn dropout_keeps_the_share_and_the_scale_of_its_reference_body<B: Doc
         let is_factor = |x: &f32| *x == 0.0 || (*x - 1.0 / 0.7).abs() < 1e-4;
         assert!(factors.iter().all(is_factor));
     }
-    if B::reproduces_dropout(&Default::default()) {
-        assert_eq!(ours, values(B::dropout(ones(), &mask)));
-    }
+    assert!(B::reproduces_dropout(&Default::default()));
+    assert_eq!(ours, values(B::dropout(ones(), &mask)));
 }
 
 pub(super) fn a_step_of_adamw_equals_its_reference_body<B: DocReOps>() {

@@ -5,7 +5,7 @@ use burn::tensor::{
     backend::{Backend, BackendTypes},
 };
 
-/// The float tensor of a backend, without its rank.
+/// The float tensor primitive of a backend, whose type does not include the rank.
 pub(crate) type FloatTensor<B> = <B as BackendTypes>::FloatTensorPrimitive;
 
 /// Wraps a primitive of rank `D`.

@@ -113,7 +113,7 @@ pub fn adamw_step<B: Backend>(
     tensors: AdamWTensors<FloatTensor<B>>,
     step: &AdamWStep,
 ) -> AdamWTensors<FloatTensor<B>> {
-    // Every operation is element-wise, so the four tensors of one shape are flattened.
+    // All operations are element-wise, so the tensors are flattened to a known rank.
     let shape = tensors.param.shape();
     let n = shape.num_elements();
     let AdamWTensors { param, grad, moment_1, moment_2 } =

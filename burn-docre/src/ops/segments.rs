@@ -1,10 +1,10 @@
-//! Segments of packed rows, whose rows attend to each other.
+//! Segments: packed rows that attend to each other.
 
 use std::sync::Arc;
 
 use super::dropout::DropoutMask;
 
-/// Rows that attend to each other: `first`, `first + stride`, …, `len` of them.
+/// The `len` rows `first`, `first + stride`, …, which attend to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// The first row.
@@ -22,7 +22,7 @@ impl Segment {
     }
 }
 
-/// Segments that together hold each row once. Clones share them.
+/// Segments that together contain each row exactly once. Clones share their memory.
 #[derive(Clone, Debug)]
 pub struct Segments {
     segments: Arc<[Segment]>,
@@ -30,16 +30,18 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// Checks segments.
+    /// Checks that the segments contain each row exactly once.
+    ///
+    /// The number of rows is the sum of the segments' lengths.
     ///
     /// # Panics
-    /// If they do not hold each of the rows from 0 on exactly once.
+    /// If a row is in two segments, or is not below the number of rows.
     pub fn new(segments: Vec<Segment>) -> Self {
         let n_rows = segments.iter().map(|segment| segment.len).sum();
-        let mut is_held = vec![false; n_rows];
+        let mut is_taken = vec![false; n_rows];
         for row in segments.iter().flat_map(|segment| segment.rows()) {
-            let is_new = is_held.get_mut(row).is_some_and(|held| !std::mem::replace(held, true));
-            assert!(is_new, "row {row} of {n_rows} is held twice or does not exist");
+            let is_new = is_taken.get_mut(row).is_some_and(|taken| !std::mem::replace(taken, true));
+            assert!(is_new, "row {row} of {n_rows} is in two segments or out of range");
         }
         Self { segments: segments.into(), n_rows }
     }
@@ -58,22 +60,22 @@ impl Segments {
 /// The parameters of attention within segments.
 #[derive(Clone, Debug)]
 pub struct SegmentAttention {
-    /// The rows that attend to each other.
+    /// The segments of the rows.
     pub segments: Segments,
     /// The number of heads; divides the hidden size.
     pub n_heads: usize,
-    /// The factor of the scores.
+    /// The factor of the scores `q k^T`.
     pub scale: f64,
-    /// Dropout of the probabilities.
+    /// The dropout mask of the attention probabilities.
     pub dropout: Option<DropoutMask>,
 }
 
 /// The layout in which a device computes attention fastest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttentionLayout {
-    /// One small product per segment and head, on the packed rows as they are.
+    /// One small product for each segment and attention head, on the packed rows.
     Segments,
-    /// Few large products on a grid of segments, all padded to the same length.
+    /// Few large products on a grid of segments that are padded to the same length.
     PaddedGrid,
 }
 
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[should_panic(expected = "row 1 of 4 is held twice")]
+    #[should_panic(expected = "row 1 of 4 is in two segments")]
     fn segments_that_share_a_row_are_refused() {
         let segment = |first, stride| Segment { first, stride, len: 2 };
         Segments::new(vec![segment(0, 1), segment(1, 2)]);
