@@ -17,39 +17,39 @@ pub(super) type OuterProducts<B> = fn(FloatTensor<B>, FloatTensor<B>) -> FloatTe
 
 /// The sizes of a grouped bilinear form.
 #[derive(Clone, Copy)]
-pub(super) struct Groups {
+struct Groups {
     /// The number of rows.
-    pub(super) p: usize,
+    p: usize,
     /// The number of groups.
-    pub(super) n_groups: usize,
+    n_groups: usize,
     /// The size of a group.
-    pub(super) g: usize,
+    g: usize,
 }
 
 /// One chunk of rows of one group.
-pub(super) struct Part {
+struct Part {
     /// The position of the chunk.
-    pub(super) chunk: usize,
+    chunk: usize,
     /// The rows of the chunk.
-    pub(super) rows: Range<usize>,
+    rows: Range<usize>,
     /// The position of the group.
-    pub(super) group: usize,
+    group: usize,
     g: usize,
 }
 
 impl Groups {
     /// Reads the sizes from the shape of one side, `[p, n_groups * g]`.
-    pub(super) fn new(side: &impl TensorMetadata, n_groups: usize) -> Self {
+    fn new(side: &impl TensorMetadata, n_groups: usize) -> Self {
         let [p, emb] = side.shape().dims();
         Self { p, n_groups, g: emb / n_groups }
     }
 
-    pub(super) fn n_chunks(&self) -> usize {
+    fn n_chunks(&self) -> usize {
         self.p.div_ceil(OUTER_PRODUCT_ROWS)
     }
 
     /// Iterates over the groups of each chunk of rows.
-    pub(super) fn parts(self) -> impl Iterator<Item = Part> {
+    fn parts(self) -> impl Iterator<Item = Part> {
         (0..self.n_chunks()).flat_map(move |chunk| {
             let first = chunk * OUTER_PRODUCT_ROWS;
             let rows = first..(first + OUTER_PRODUCT_ROWS).min(self.p);
@@ -65,29 +65,29 @@ impl Groups {
 
 impl Part {
     /// The columns of the group in either side.
-    pub(super) fn columns(&self) -> Range<usize> {
+    fn columns(&self) -> Range<usize> {
         self.group * self.g..(self.group + 1) * self.g
     }
 
     /// The rows of the group in the weight.
-    pub(super) fn weight_rows(&self) -> Range<usize> {
+    fn weight_rows(&self) -> Range<usize> {
         let n = self.g * self.g;
         self.group * n..(self.group + 1) * n
     }
 
     /// The part of one side, `[n, g]`.
-    pub(super) fn of_side<B: Backend>(&self, side: &Tensor<B, 2>) -> FloatTensor<B> {
+    fn of_side<B: Backend>(&self, side: &Tensor<B, 2>) -> FloatTensor<B> {
         unwrap(side.clone().slice([self.rows.clone(), self.columns()]))
     }
 
     /// The part of the output's gradient, `[n, d]`.
-    pub(super) fn of_grad<B: Backend>(&self, grad: &Tensor<B, 2>) -> Tensor<B, 2> {
+    fn of_grad<B: Backend>(&self, grad: &Tensor<B, 2>) -> Tensor<B, 2> {
         let d = grad.dims()[1];
         grad.clone().slice([self.rows.clone(), 0..d])
     }
 
     /// The group's weight, `[g * g, d]`.
-    pub(super) fn of_weight<B: Backend>(&self, weight: &Tensor<B, 2>) -> Tensor<B, 2> {
+    fn of_weight<B: Backend>(&self, weight: &Tensor<B, 2>) -> Tensor<B, 2> {
         let d = weight.dims()[1];
         weight.clone().slice([self.weight_rows(), 0..d])
     }
@@ -101,8 +101,7 @@ fn add<B: Backend>(sum: &mut Option<Tensor<B, 2>>, term: Tensor<B, 2>) {
     });
 }
 
-/// Computes [`DocReOps::grouped_bilinear`](super::DocReOps::grouped_bilinear).
-pub fn grouped_bilinear<B: Backend>(
+pub(super) fn grouped_bilinear<B: Backend>(
     head: FloatTensor<B>,
     tail: FloatTensor<B>,
     weight: FloatTensor<B>,
@@ -120,7 +119,7 @@ pub fn grouped_bilinear<B: Backend>(
 }
 
 /// The gradient of the weight, in the data type `dtype`.
-pub fn weight_gradient<B: Backend>(
+pub(super) fn weight_gradient<B: Backend>(
     [head, tail]: [FloatTensor<B>; 2],
     grad: FloatTensor<B>,
     n_groups: usize,
