@@ -25,13 +25,9 @@ pub(crate) fn layer_norm_backward(
     let parts = grad.par_chunks_mut(part).zip(input.par_chunks(part));
     let sums: Vec<[Vec<f32>; 2]> = parts
         .map(|(grad, input)| {
-            let mut row = Row { gamma, epsilon, normalized: vec![0.0; d] };
+            let row = Row { gamma, epsilon, normalized: vec![0.0; d] };
             let mut sums = [vec![0.0; d], vec![0.0; d]];
-            vectorized(|| {
-                for (grad, input) in grad.chunks_exact_mut(d).zip(input.chunks_exact(d)) {
-                    row.backward(input, grad, &mut sums);
-                }
-            });
+            vectorized(backward_part, (row, input, grad, &mut sums));
             sums
         })
         .collect();
@@ -40,6 +36,14 @@ pub(crate) fn layer_norm_backward(
         total.iter_mut().zip(part).for_each(|(total, part)| add(total, part.into_iter()));
     }
     total
+}
+
+#[inline(always)]
+fn backward_part((mut row, input, grad, sums): (Row<'_>, &[f32], &mut [f32], &mut [Vec<f32>; 2])) {
+    let d = row.gamma.len();
+    for (grad, input) in grad.chunks_exact_mut(d).zip(input.chunks_exact(d)) {
+        row.backward(input, grad, sums);
+    }
 }
 
 #[inline(always)]
