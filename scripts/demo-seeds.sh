@@ -4,7 +4,7 @@
 #   na    the same student without soft labels, fine-tuned
 #   long  a teacher with as many optimizer steps as the pipeline's three trainings together
 # usage: scripts/demo-seeds.sh OUT        (environment: DOCRE=path/to/docre, SEEDS="1 2 3", JOBS=2)
-# Takes seven minutes per seed and core. Keeps finished runs in OUT; prints a table.
+# Takes seven minutes per seed and core. Keeps finished runs in OUT and prints a table.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?usage: scripts/demo-seeds.sh OUT}
@@ -13,7 +13,7 @@ config=configs/demo.toml
 none='stages.student.distillation={kind="none"}'
 
 mkdir -p "$out"
-# run SEED NAME STEP COMMAND...: one command in OUT/SEED-NAME, unless it is finished
+# run SEED NAME STEP COMMAND...: runs a command in OUT/SEED-NAME unless it is finished
 run() {
     local directory="$out/$1-$2" finished="$out/$1-$2.$3.done"
     [ -e "$finished" ] && return
@@ -29,7 +29,7 @@ one_seed() {
     run "$1" na finetune train "$config" --stage finetune --set "$none"
     run "$1" long teacher train "$config" --stage teacher --set stages.teacher.epochs=82
 }
-# One thread a run: the result does not depend on it, and runs side by side use the processors better.
+# One thread per run. Results do not depend on the number of threads, and parallel runs use the cores better.
 export RAYON_NUM_THREADS=1
 for seed in $seeds; do
     while (($(jobs -rp | wc -l) >= jobs)); do wait -n; done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares the predictions of two backends of one build on DOCS. Lists every fact that only one backend predicts, with
-# the distance by which the other refused it: from the threshold, or from the weakest relation kept for the pair.
-# Fails if a distance is 1e-4 or more.
+# the distance of its logit from the decision: from the threshold, or from a relation that the other backend predicts
+# for the pair instead. Fails if a distance is 1e-4 or more.
 # usage: scripts/same-predictions.sh MODEL_DIR DOCS [BACKEND_A BACKEND_B]     (default flex tch; DOCRE=path/to/docre)
 set -euo pipefail
 model=${1:?usage: scripts/same-predictions.sh MODEL_DIR DOCS [A B]} docs=${2:?} a=${3:-flex} b=${4:-tch}

@@ -13,7 +13,7 @@ need() { # NAME LIBRARY ADVICE
 }
 need "the driver" libcuda.so "install NVIDIA's driver"
 need "the run-time compiler" libnvrtc.so "install the CUDA toolkit, or pip install nvidia-cuda-nvrtc and put its lib folder into LD_LIBRARY_PATH"
-# Where CubeCL looks.
+# CubeCL searches these folders.
 for folder in /usr/local/cuda /opt/cuda /usr; do
     [ -e "$folder/include/cuda_fp16.h" ] && found=$folder && break
 done

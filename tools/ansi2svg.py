@@ -11,7 +11,7 @@ COLOURS = ["#3b4048", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#5
 
 
 def colour(codes, default):
-    """The colour that the SGR codes after 38 or 48 name."""
+    """Reads the colour after the SGR code 38 or 48; returns it and the remaining codes."""
     if codes[:1] == ["2"]:
         return "#{:02x}{:02x}{:02x}".format(*map(int, codes[1:4])), codes[4:]
     if codes[:1] == ["5"]:
@@ -20,7 +20,7 @@ def colour(codes, default):
 
 
 def apply(codes, style):
-    """The style after one SGR sequence."""
+    """Applies one SGR sequence; returns the new style."""
     codes = codes or ["0"]
     while codes:
         code, codes = codes[0] or "0", codes[1:]

@@ -1,8 +1,8 @@
-"""Writes burn-docre/tests/fixtures/weights: one small encoder in the forms of `torch.save` and of Hugging Face.
+"""Writes burn-docre/tests/fixtures/weights: one small encoder in many file formats.
 
     python tools/weight_fixtures.py
 
-Reads `plain.safetensors` there; needs torch and safetensors (scripts/setup-tch.sh installs torch).
+Reads `plain.safetensors` in that folder. Needs torch and safetensors, which scripts/setup-tch.sh installs.
 """
 
 import json
@@ -20,7 +20,7 @@ def strided(tensor):
 
 
 def views(weights):
-    """The same values as views of one storage, from its second value on."""
+    """The same values as views of one storage, which starts with an unused value."""
     flat = torch.cat([torch.zeros(1), *(tensor.reshape(-1) for tensor in weights.values())])
     at, found = 1, {}
     for name, tensor in weights.items():
@@ -41,6 +41,7 @@ def sparse_views(weights):
 
 
 def save_old(value, name):
+    """Saves in the format before PyTorch 1.6."""
     torch.save(value, FOLDER / name, _use_new_zipfile_serialization=False)
 
 

@@ -1,4 +1,4 @@
-//! The command line as typed values; the module of each command in [`commands`](crate::commands) interprets them.
+//! The command line as typed values. The modules of [`commands`](crate::commands) execute them.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Trains, distils, evaluates and runs document-level relation extraction models.
 ///
-/// Progress goes to standard error, results to standard output. The exit code is 0 when everything worked, 1 when
-/// something failed or was interrupted, 2 when the command line is wrong.
+/// Progress goes to standard error, results to standard output. The exit code is 0 after success, 1
+/// after a failure or an interruption, and 2 if the command line is invalid.
 #[derive(Debug, Parser)]
 #[command(name = "docre", version)]
 pub struct Cli {
@@ -23,23 +23,23 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct GlobalArgs {
-    /// Backend to compute on; the first of those compiled in unless given (see `docre backends`).
+    /// Backend to compute on [default: the first one compiled in, see `docre backends`].
     #[arg(long, global = true, value_name = "NAME")]
     pub backend: Option<BackendKind>,
-    /// Number of the backend's device [default: those of the configuration, else 0].
+    /// Number of the backend's device [default: the devices of the configuration, else 0].
     #[arg(long, global = true, value_name = "N")]
     pub device: Option<usize>,
-    /// Form of the lines on standard error.
-    #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t = LogFormat::Human)]
+    /// Format of the lines on standard error.
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Human)]
     pub log_format: LogFormat,
 }
 
-/// The form of the lines on standard error.
+/// The format of the lines on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Sentences.
+    /// Plain sentences.
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -71,7 +71,7 @@ pub struct RunArgs {
     /// Directory of the run, new or empty [default: artifacts/NAME for NAME.toml].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Go on with an interrupted run.
+    /// Resume an interrupted run.
     #[arg(long)]
     pub resume: bool,
     /// Replace a value of the configuration; may be repeated.
@@ -93,7 +93,8 @@ pub struct TrainArgs {
     /// Configuration and directory.
     #[command(flatten)]
     pub run: RunArgs,
-    /// A stage of the configuration's plan; the stages that it needs must be finished in the same directory.
+    /// A stage of the configuration's plan; the stages that it needs must be finished in the same
+    /// directory.
     #[arg(long, value_name = "NAME")]
     pub stage: String,
     /// Print parameters, steps, memory and time, and train nothing.
@@ -107,13 +108,14 @@ pub struct LabelArgs {
     /// Model directory of the teacher.
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// Documents in DocRED format; their labels are not read.
+    /// Documents in DocRED format; their labels are ignored.
     #[arg(long, value_name = "DOCS")]
     pub input: PathBuf,
     /// Directory for the logits.
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Label every N-th document only, from the I-th, I from 1; the N parts may run on different machines.
+    /// Label part I of N parts: the I-th document and every N-th one after it. I starts at 1. The
+    /// parts can run on different machines.
     #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = parse_shard)]
     pub shard: Shard,
     /// Precision of the large matrix products: f32, bf16 or f16.
@@ -127,14 +129,14 @@ pub struct PredictArgs {
     /// Model directory.
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// Documents in DocRED format; their labels are not read.
+    /// Documents in DocRED format; their labels are ignored.
     #[arg(long, value_name = "DOCS")]
     pub input: PathBuf,
     /// Precision of the large matrix products: f32, bf16 or f16.
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
     pub precision: Precision,
-    /// File of the DocRED submission; `.zip` gives the leaderboard's archive, `.jsonl` scores and thresholds by
-    /// document.
+    /// Output file in the DocRED submission format. The extension `.zip` gives the leaderboard's
+    /// archive, `.jsonl` the scores and thresholds of each document.
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
 }
@@ -148,16 +150,16 @@ pub struct EvaluateArgs {
     /// Documents with the gold labels.
     #[arg(long, value_name = "DOCS")]
     pub gold: PathBuf,
-    /// Human-annotated training documents, whose facts Ign F1 discounts.
+    /// Human-annotated training documents; Ign F1 ignores their facts.
     #[arg(long, value_name = "DOCS")]
     pub train: PathBuf,
-    /// Distantly labelled training documents, for the second Ign F1.
+    /// Distantly labelled training documents, for a second Ign F1.
     #[arg(long, value_name = "DOCS")]
     pub distant: Option<PathBuf>,
     /// Relations: a rel2id.json or a model's relations.json [default: the 96 relations of DocRED].
     #[arg(long, value_name = "FILE")]
     pub relations: Option<PathBuf>,
-    /// The ten frequent relation types; all others are the long tail.
+    /// Source of the ten frequent relation types; all others are the long tail.
     #[arg(long, value_name = "SET", value_enum, default_value_t = FrequentSet::Train)]
     pub frequent_relations: FrequentSet,
     /// Print JSON instead of tables.
@@ -170,7 +172,7 @@ pub struct EvaluateArgs {
 pub enum FrequentSet {
     /// The ten with the most facts in the training documents.
     Train,
-    /// The fixed list of the Re-DocRED scorer.
+    /// The fixed list of Re-DocRED's scorer.
     Redocred,
 }
 
@@ -183,13 +185,13 @@ pub struct BenchArgs {
     /// Model directory [default: a model of MiniLM's size with random weights].
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
-    /// Documents in DocRED format [default: random words in documents of DocRED's average sizes].
+    /// Documents in DocRED format [default: documents of random words with DocRED's average sizes].
     #[arg(long, value_name = "DOCS", requires = "model")]
     pub input: Option<PathBuf>,
-    /// Documents of one sample.
+    /// Documents per sample.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = positive)]
     pub documents: usize,
-    /// Documents a batch.
+    /// Documents per batch.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = positive)]
     pub batch_size: usize,
     /// Samples after the warm-up.
@@ -198,23 +200,26 @@ pub struct BenchArgs {
     /// Precision of the large matrix products: f32, bf16 or f16.
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
     pub precision: Precision,
-    /// Threads of the processor [default: all].
+    /// CPU threads [default: all].
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
-    /// A program to compare with in inference and training, with its arguments: `--peer python3 tools/peer/peer.py`.
+    /// Program to compare with in inference and training, with its arguments:
+    /// `--peer python3 tools/peer/peer.py`.
     #[arg(long, value_name = "PROGRAM", num_args = 1.., requires = "input")]
     pub peer: Vec<String>,
     /// Directory for `bench.json`, `bench.svg` and `bench.png`.
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Measure nothing; compare the records of these files, from other builds, machines or programs. Those of one name
-    /// that nothing else tells apart are numbered in the order of the files.
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = NOT_TO_MERGE)]
+    /// Compare the records in these files, from other builds, machines or programs, and measure
+    /// nothing. Records that are otherwise indistinguishable are numbered in the order of the
+    /// files.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = CONFLICTS_OF_MERGE)]
     pub merge: Vec<PathBuf>,
-    /// Measure nothing; write the batches for a program in another language, as `tools/peer` reads them.
-    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_TO_DUMP)]
+    /// Write the batches to this file for a program in another language, such as `tools/peer`, and
+    /// measure nothing.
+    #[arg(long, value_name = "FILE", conflicts_with_all = CONFLICTS_OF_DUMP_INPUTS)]
     pub dump_inputs: Option<PathBuf>,
-    /// Measure one mode in this process and write its record here.
+    /// Measure one mode in this process and write its record to this file.
     #[arg(long, value_name = "FILE", hide = true, conflicts_with_all = ["output", "peer", "threads"])]
     pub record: Option<PathBuf>,
 }
@@ -222,13 +227,13 @@ pub struct BenchArgs {
 /// The modes of `docre bench`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BenchMode {
-    /// Words to index tensors on the device.
+    /// From words to index tensors on the device.
     Preprocess,
-    /// Token ids to predictions.
+    /// From token ids to predictions.
     Inference,
-    /// Forward and backward pass and optimizer step, dropout included.
+    /// Forward pass with dropout, backward pass and optimizer step.
     Training,
-    /// Token ids to a teacher's logits on disk.
+    /// From token ids to a teacher's logits on disk.
     Label,
 }
 
@@ -244,8 +249,8 @@ impl BenchMode {
     }
 }
 
-/// Options that `docre bench --merge` refuses.
-const NOT_TO_MERGE: [&str; 13] = [
+/// The options that conflict with `docre bench --merge`.
+const CONFLICTS_OF_MERGE: [&str; 13] = [
     "backend",
     "device",
     "modes",
@@ -260,19 +265,19 @@ const NOT_TO_MERGE: [&str; 13] = [
     "dump_inputs",
     "record",
 ];
-/// Options that `docre bench --dump-inputs` refuses.
-const NOT_TO_DUMP: [&str; 9] =
+/// The options that conflict with `docre bench --dump-inputs`.
+const CONFLICTS_OF_DUMP_INPUTS: [&str; 9] =
     ["backend", "device", "modes", "samples", "precision", "threads", "peer", "output", "record"];
 
-/// Reads a number from 1.
+/// Parses a positive integer.
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
-        _ => Err("expected a number from 1".into()),
+        _ => Err("expected an integer of at least 1".into()),
     }
 }
 
-/// Reads `I/N`, I from 1.
+/// Parses `I/N`, in which I starts at 1.
 fn parse_shard(text: &str) -> Result<Shard, String> {
     let numbers = text.split_once('/').and_then(|(index, count)| {
         Some((index.parse::<usize>().ok()?, count.parse::<usize>().ok()?))
@@ -292,12 +297,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn clap_accepts_the_definition_of_the_command_line() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn shards_count_from_one() {
+    fn shards_are_numbered_from_one() {
         assert_eq!(parse_shard("2/4"), Ok(Shard { index: 1, count: 4 }));
         for wrong in ["0/4", "5/4", "1", "a/b", "1/0"] {
             assert!(parse_shard(wrong).is_err(), "{wrong}");

@@ -1,7 +1,7 @@
 //! Trains, distils and benchmarks document-level relation extraction models.
 //!
-//! The command `docre` parses its arguments ([`cli`]) and calls one function for each command ([`commands`]). A program
-//! in Rust starts the same runs by [`stages::Run`]:
+//! The command `docre` parses its arguments ([`cli`]) and calls one function for each command
+//! ([`commands`]). A program in Rust starts the same runs with [`stages::Run`]:
 //!
 //! ```no_run
 //! use burn_docre_train::{
@@ -28,17 +28,19 @@
 //! }
 //! ```
 //!
-//! [`StopFlag::set`](ui::signals::StopFlag::set) on another thread interrupts the run; the same options resume it.
+//! [`StopFlag::set`](ui::signals::StopFlag::set) on another thread interrupts the run; the same
+//! options resume it.
 //!
 //! # Layers
 //!
-//! Modules import downwards only: [`commands`] → [`stages`], [`mod@bench`] → [`train`] → [`run`] → [`config`], [`session`] →
-//! [`ui`] → [`cli`] → [`memory`], [`version`].
+//! Modules import downwards only: [`commands`] → [`stages`], [`mod@bench`] → [`train`] → [`run`] →
+//! [`config`], [`session`] → [`ui`] → [`cli`] → [`memory`], [`version`].
 //!
 //! # Extensions
 //!
-//! A new training method is an [`Objective`](train::objective::Objective) and a plan, a list of
-//! [`Stage`](config::Stage) values. [`Training`](train::training_loop::Training) trains any objective.
+//! A new training method consists of an [`Objective`](train::objective::Objective) and a plan,
+//! which is a list of [`Stage`](config::Stage) values. [`Training`](train::training_loop::Training)
+//! trains any objective.
 #![recursion_limit = "256"]
 
 pub mod bench;

@@ -1,4 +1,4 @@
-//! The command `docre`; [`burn_docre_train`] does the work.
+//! The command `docre`: parses its arguments and calls [`burn_docre_train`].
 #![recursion_limit = "256"]
 
 use std::process::ExitCode;

@@ -1,22 +1,22 @@
-//! The surroundings of every command: its output, its stop flag, and the backend and device that it computes on.
+//! The context of every command: its output, its stop flag, its backend and its device.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use burn_docre::{
     BackendTask, DocReBackend, backend::BackendKind, dispatch, nn::precision::Precision,
 };
 
 use crate::ui::{Ui, signals::StopFlag};
 
-/// The output, the stop flag, and the requested backend and device.
+/// The context of a command: the output, the stop flag, and the requested backend and device.
 #[derive(Clone, Copy)]
 pub struct Session<'a> {
     /// Receives notes, progress and results.
     pub ui: &'a Ui,
-    /// Asks the work to stop at its next safe point.
+    /// Stops the work at its next safe point when it is set.
     pub stop: &'a StopFlag,
-    /// The requested backend; the first one of the build if `None`.
+    /// The requested backend; `None` selects the first one of this build.
     pub backend: Option<BackendKind>,
-    /// The requested device number; the configuration's devices, else 0, if `None`.
+    /// The requested device number. `None` selects the devices of the configuration, else device 0.
     pub device: Option<usize>,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Session<'a> {
     /// Runs `task` on device number `device` of the session's backend.
     ///
     /// # Errors
-    /// As [`dispatch`](Self::dispatch).
+    /// If the backend or the device is missing, and if the task fails.
     pub fn dispatch_on<T>(
         &self,
         device: usize,
@@ -64,7 +64,7 @@ impl<'a> Session<'a> {
     /// Checks that `device` of the session's backend computes in `precision`.
     ///
     /// # Errors
-    /// If it does not.
+    /// If the device does not support `precision`, or this build has no backend.
     pub fn check_precision<B: DocReBackend>(
         &self,
         precision: Precision,
@@ -72,4 +72,12 @@ impl<'a> Session<'a> {
     ) -> Result<()> {
         Ok(precision.check::<B>(self.backend_kind()?, device)?)
     }
+}
+
+/// Waits until `device` has finished all operations.
+///
+/// # Errors
+/// If the device reports a failure.
+pub fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
+    B::sync(device).map_err(|error| anyhow!("the device failed: {error:?}"))
 }

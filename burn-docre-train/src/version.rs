@@ -1,4 +1,4 @@
-//! The versions that runs and benchmark records carry.
+//! The versions in run manifests and benchmark records.
 
 /// The version of this crate.
 pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
@@ -6,5 +6,5 @@ pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 /// The version of Burn that the workspace pins.
 pub const BURN: &str = "0.21.0";
 
-/// The commit of the build, if git named one.
+/// The git commit of the build; `None` if it was built outside a git repository.
 pub const COMMIT: Option<&str> = option_env!("DOCRE_COMMIT");

@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{Workshop, stderr, stdout};
+use common::{Sandbox, TRAIN_TEACHER, stderr, stdout};
 
+/// Three documents, the first with a relation that the vocabulary lacks. Only the first has a pair.
 const DOCUMENTS: &str = r#"[
   {"title": "One", "sents": [["Anna", "lives", "in", "Oslo", "."]],
    "vertexSet": [[{"name": "Anna", "sent_id": 0, "pos": [0, 1], "type": "PER"}],
@@ -14,16 +15,27 @@ const DOCUMENTS: &str = r#"[
    "vertexSet": [[{"name": "Oslo", "sent_id": 0, "pos": [0, 1], "type": "LOC"}]]}
 ]"#;
 
-/// A workshop with a trained teacher in `run`.
-fn with_teacher() -> Workshop {
-    let workshop = Workshop::new();
-    workshop.succeed(&["train", "tiny.toml", "--stage", "teacher", "--out", "run"]);
-    workshop
+/// The prediction of `with_teacher`'s teacher on `documents.json`.
+const PREDICT: [&str; 7] = [
+    "predict",
+    "--model",
+    "run/teacher/model",
+    "--input",
+    "documents.json",
+    "--output",
+    "facts.json",
+];
+
+/// A test directory with a trained teacher in `run`.
+fn with_teacher() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&TRAIN_TEACHER);
+    sandbox
 }
 
 #[test]
-fn a_wrong_command_line_is_exit_code_2() {
-    let workshop = Workshop::new();
+fn an_invalid_command_line_exits_with_code_2() {
+    let sandbox = Sandbox::new();
     for arguments in [
         &["nonsense"][..],
         &["distill"],
@@ -32,27 +44,27 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["train", "tiny.toml", "--stage", "teacher", "--dry-run", "--resume"],
         &["label", "--model", "m", "--input", "i", "--output", "o", "--shard", "3/2"],
     ] {
-        workshop.fail(2, arguments);
+        sandbox.fail(2, arguments);
     }
 }
 
 #[test]
-fn a_failure_is_one_sentence_with_its_cause() {
-    let workshop = Workshop::new();
-    let message = workshop.fail(1, &["distill", "missing.toml"]);
+fn a_failure_is_an_error_of_one_line_with_its_cause() {
+    let sandbox = Sandbox::new();
+    let message = sandbox.fail(1, &["distill", "missing.toml"]);
     assert!(message.starts_with("error: missing.toml: reading failed: "), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
-    let message = workshop.fail(1, &["distill", "tiny.toml", "--set", "stages.teacher.epoch=1"]);
+    let message = sandbox.fail(1, &["distill", "tiny.toml", "--set", "stages.teacher.epoch=1"]);
     assert!(message.contains("unknown field `epoch`"), "{message}");
-    let message = workshop.fail(1, &["distill", "missing.toml", "--log-format", "json"]);
+    let message = sandbox.fail(1, &["distill", "missing.toml", "--log-format", "json"]);
     let object: serde_json::Value = serde_json::from_str(&message).unwrap();
     assert_eq!(object["event"], "error");
 }
 
 #[test]
-fn every_backend_is_listed_with_its_devices_or_the_reason_that_it_has_none() {
-    let workshop = Workshop::new();
-    let listed = stdout(&workshop.succeed(&["backends"]));
+fn every_backend_is_listed_with_its_devices_or_the_reason_for_having_none() {
+    let sandbox = Sandbox::new();
+    let listed = stdout(&sandbox.succeed(&["backends"]));
     for name in ["flex", "tch", "cuda", "vulkan", "metal", "wgpu"] {
         let line = listed.lines().find(|line| line.starts_with(name)).expect(name);
         assert!(line.len() > 20, "{line}");
@@ -61,140 +73,117 @@ fn every_backend_is_listed_with_its_devices_or_the_reason_that_it_has_none() {
 }
 
 #[test]
-fn a_backend_that_is_not_compiled_in_is_named() {
-    let workshop = Workshop::new();
-    let listed = stdout(&workshop.succeed(&["backends"]));
+fn a_backend_that_is_not_compiled_in_is_an_error_that_names_its_feature() {
+    let sandbox = Sandbox::new();
+    let listed = stdout(&sandbox.succeed(&["backends"]));
     let Some(line) = listed.lines().find(|line| line.contains("not compiled in")) else { return };
     let missing = line.split(' ').next().unwrap();
     let arguments = ["train", "tiny.toml", "--stage", "teacher", "--backend", missing];
-    let message = workshop.fail(1, &arguments);
+    let message = sandbox.fail(1, &arguments);
     assert!(message.contains(&format!("--features {missing}")), "{message}");
 }
 
 #[test]
-fn a_device_that_does_not_exist_is_one_sentence() {
-    let workshop = Workshop::new();
+fn a_missing_device_is_an_error_before_a_run_begins() {
+    let sandbox = Sandbox::new();
     let message =
-        workshop.fail(1, &["train", "tiny.toml", "--stage", "teacher", "--device", "4711"]);
+        sandbox.fail(1, &["train", "tiny.toml", "--stage", "teacher", "--device", "4711"]);
     assert!(message.contains("device 4711 does not exist"), "{message}");
-    assert!(!workshop.path("artifacts").exists(), "a run was begun");
+    assert!(!sandbox.path("artifacts").exists(), "the run has begun");
 }
 
 #[test]
-fn a_directory_in_use_needs_resume() {
-    let workshop = Workshop::new();
-    std::fs::create_dir(workshop.path("run")).unwrap();
-    workshop.write("run/notes.txt", "mine");
-    let arguments = ["train", "tiny.toml", "--stage", "teacher", "--out", "run"];
-    let message = workshop.fail(1, &arguments);
+fn a_non_empty_directory_is_rejected_unless_a_run_is_resumed() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("run")).unwrap();
+    sandbox.write("run/notes.txt", "mine");
+    let message = sandbox.fail(1, &TRAIN_TEACHER);
     assert!(message.contains("run is not empty") && message.contains("--resume"), "{message}");
-    let message = workshop.fail(1, &[&arguments[..], &["--resume"]].concat());
+    let message = sandbox.fail(1, &[&TRAIN_TEACHER[..], &["--resume"]].concat());
     assert!(message.contains("not the directory of a run"), "{message}");
 }
 
 #[test]
 fn a_resumed_run_must_have_the_same_configuration() {
-    let workshop = with_teacher();
-    let arguments = ["train", "tiny.toml", "--stage", "teacher", "--out", "run", "--resume"];
-    workshop.succeed(&arguments);
-    let message = workshop.fail(1, &[&arguments[..], &["--set", "seed=8"]].concat());
+    let sandbox = with_teacher();
+    let resume = [&TRAIN_TEACHER[..], &["--resume"]].concat();
+    sandbox.succeed(&resume);
+    let message = sandbox.fail(1, &[&resume[..], &["--set", "seed=8"]].concat());
     assert!(message.contains("`seed` was 7 and is now 8"), "{message}");
 }
 
 #[test]
 fn a_stage_needs_the_stages_before_it() {
-    let workshop = Workshop::new();
-    let message = workshop.fail(1, &["train", "tiny.toml", "--stage", "finetune", "--out", "run"]);
+    let sandbox = Sandbox::new();
+    let message = sandbox.fail(1, &["train", "tiny.toml", "--stage", "finetune", "--out", "run"]);
     assert!(message.contains("`student` is not finished"), "{message}");
 }
 
 #[test]
 fn a_dry_run_prints_the_cost_and_trains_nothing() {
-    let workshop = Workshop::new();
-    let output = workshop.succeed(&["train", "tiny.toml", "--stage", "teacher", "--dry-run"]);
+    let sandbox = Sandbox::new();
+    let output = sandbox.succeed(&["train", "tiny.toml", "--stage", "teacher", "--dry-run"]);
     let text = stdout(&output);
     assert!(text.contains("parameters") && text.contains("9 in 3 epochs"), "{text}");
-    assert!(!workshop.path("artifacts").exists());
+    assert!(!sandbox.path("artifacts").exists());
 }
 
 #[test]
-fn prediction_needs_the_model_directory_alone_and_reads_no_labels() {
-    let workshop = with_teacher();
-    workshop.write("documents.json", DOCUMENTS);
-    std::fs::rename(workshop.path("run/teacher/model"), workshop.path("model")).unwrap();
-    std::fs::remove_dir_all(workshop.path("run")).unwrap();
+fn prediction_needs_only_the_model_directory_and_ignores_labels() {
+    let sandbox = with_teacher();
+    sandbox.write("documents.json", DOCUMENTS);
+    std::fs::rename(sandbox.path("run/teacher/model"), sandbox.path("model")).unwrap();
+    std::fs::remove_dir_all(sandbox.path("run")).unwrap();
     for output in ["facts.json", "facts.jsonl", "facts.zip"] {
         let arguments =
             ["predict", "--model", "model", "--input", "documents.json", "--output", output];
-        workshop.succeed(&arguments);
+        sandbox.succeed(&arguments);
     }
-    let facts = std::fs::read_to_string(workshop.path("facts.json")).unwrap();
-    let facts: Vec<serde_json::Value> = serde_json::from_str(&facts).unwrap();
+    let facts: Vec<serde_json::Value> = serde_json::from_value(sandbox.json("facts.json")).unwrap();
     assert!(facts.iter().all(|fact| fact["title"] == "One"));
-    let lines = std::fs::read_to_string(workshop.path("facts.jsonl")).unwrap();
+    let lines = std::fs::read_to_string(sandbox.path("facts.jsonl")).unwrap();
     let titles: Vec<String> = lines
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
         .map(|line| line["title"].as_str().unwrap().to_string())
         .collect();
     assert_eq!(titles, ["One", "Two", "Three"]);
-    let archive = std::fs::File::open(workshop.path("facts.zip")).unwrap();
+    let archive = std::fs::File::open(sandbox.path("facts.zip")).unwrap();
     let mut archive = zip::ZipArchive::new(archive).unwrap();
     let result = std::io::read_to_string(archive.by_name("result.json").unwrap()).unwrap();
     assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&result).unwrap(), facts);
 }
 
 #[test]
-fn no_documents_give_no_relations_and_a_bad_one_gives_no_file() {
-    let workshop = with_teacher();
+fn an_empty_corpus_gives_no_relations_and_an_invalid_document_gives_no_file() {
+    let sandbox = with_teacher();
     let predict = |input: &str| {
-        workshop.write("documents.json", input);
-        let arguments = [
-            "predict",
-            "--model",
-            "run/teacher/model",
-            "--input",
-            "documents.json",
-            "--output",
-            "facts.json",
-        ];
-        workshop.docre(&arguments).output().unwrap()
+        sandbox.write("documents.json", input);
+        sandbox.docre(&PREDICT).output().unwrap()
     };
     assert!(predict("[]").status.success());
-    let empty = std::fs::read_to_string(workshop.path("facts.json")).unwrap();
-    assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&empty).unwrap().len(), 0);
-    std::fs::remove_file(workshop.path("facts.json")).unwrap();
+    assert_eq!(sandbox.json("facts.json"), serde_json::json!([]));
+    std::fs::remove_file(sandbox.path("facts.json")).unwrap();
     let broken =
         DOCUMENTS.replace(r#""title": "Three", "#, r#""title": "Three", "vertexSet": 5, "#);
     let output = predict(&broken);
     assert_eq!(output.status.code(), Some(1));
     let message = stderr(&output);
     assert!(message.contains("document 2") && message.contains("Three"), "{message}");
-    assert!(!workshop.path("facts.json").exists());
+    assert!(!sandbox.path("facts.json").exists());
     assert!(
-        std::fs::read_dir(workshop.path(".")).unwrap().all(|entry| {
+        std::fs::read_dir(sandbox.path(".")).unwrap().all(|entry| {
             !entry.unwrap().file_name().to_string_lossy().starts_with(".partial-")
         })
     );
 }
 
 #[test]
-fn a_damaged_model_directory_is_an_error_with_the_file() {
-    let workshop = with_teacher();
-    workshop.write("documents.json", DOCUMENTS);
-    let predict = || {
-        let arguments = [
-            "predict",
-            "--model",
-            "run/teacher/model",
-            "--input",
-            "documents.json",
-            "--output",
-            "facts.json",
-        ];
-        workshop.fail(1, &arguments)
-    };
-    let weights = workshop.path("run/teacher/model/model.safetensors");
+fn a_damaged_model_directory_is_an_error_that_names_the_file() {
+    let sandbox = with_teacher();
+    sandbox.write("documents.json", DOCUMENTS);
+    let predict = || sandbox.fail(1, &PREDICT);
+    let weights = sandbox.path("run/teacher/model/model.safetensors");
     let bytes = std::fs::read(&weights).unwrap();
     std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
     assert!(predict().contains("model.safetensors"));
@@ -204,8 +193,8 @@ fn a_damaged_model_directory_is_an_error_with_the_file() {
 
 #[test]
 fn shards_of_labels_together_cover_the_corpus() {
-    let workshop = with_teacher();
-    workshop.write("documents.json", DOCUMENTS);
+    let sandbox = with_teacher();
+    sandbox.write("documents.json", DOCUMENTS);
     let label = |shard: &str, output: &str| {
         let arguments = [
             "label",
@@ -218,7 +207,7 @@ fn shards_of_labels_together_cover_the_corpus() {
             "--shard",
             shard,
         ];
-        stderr(&workshop.succeed(&arguments))
+        stderr(&sandbox.succeed(&arguments))
     };
     assert!(label("1/1", "whole").contains("1 documents labelled"));
     assert!(label("1/2", "halves").contains("1 documents labelled"));

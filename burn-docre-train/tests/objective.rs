@@ -1,5 +1,7 @@
-//! An objective of another kind: two layers that are trained alternately on two losses, as an EM algorithm trains its
-//! models. An interrupted training that is resumed ends with the same bytes as an uninterrupted one.
+//! An objective outside the crate: two layers are trained alternately on two losses, as in an EM
+//! algorithm.
+//!
+//! An interrupted and resumed training writes the same bytes as an uninterrupted one.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +24,7 @@ use burn_docre_train::{
     ui::{Ui, signals::StopFlag},
 };
 
-/// The first layer stands for an encoder.
+/// A model of two linear layers. The first layer has the encoder's learning rate.
 #[derive(Module, Debug)]
 struct Toy<B: Backend> {
     first: Linear<B>,
@@ -36,8 +38,8 @@ impl<B: Backend> Toy<B> {
             first: LinearConfig::new(2, 3).init(device),
             second: LinearConfig::new(3, 1).init(device),
         };
-        // Burn draws a parameter when it is first read.
-        let _drawn = toy.weights();
+        // Burn initialises a parameter when it is first read.
+        let _initialised = toy.weights();
         toy
     }
 
@@ -56,7 +58,10 @@ impl<B: Backend> Toy<B> {
     }
 }
 
-/// Odd steps bring the first layer's output near 1, even steps the second layer's near the sum of the inputs.
+/// An objective with alternating losses.
+///
+/// Odd steps fit the first layer's output to 1. Even steps fit the second layer's output to the sum
+/// of the inputs.
 #[derive(Clone, Debug)]
 struct Alternating {
     stop: StopFlag,
@@ -92,7 +97,7 @@ impl<B: DocReBackend> Objective<B> for Alternating {
         if Self::is_first(step) {
             Loss::part("First Loss", (model.first.forward(x) - 1.0).square().mean(), 1.0)
         } else {
-            // The first layer has a gradient, too; the step must not use it.
+            // The first layer also has a gradient, which the step must not use.
             Loss::part("Second Loss", model.error(x), 0.5)
         }
     }
@@ -134,7 +139,7 @@ impl<B: DocReBackend> Objective<B> for Alternating {
     }
 }
 
-/// Trains, or resumes, in `directory`.
+/// Trains in `directory` or resumes there.
 struct Train<'a> {
     directory: &'a Path,
     stop_at: Option<usize>,
@@ -180,7 +185,7 @@ impl BackendTask for Train<'_> {
     }
 }
 
-/// The bytes of every file of a training.
+/// The path and content of every file that a training leaves.
 fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files: Vec<_> = ["model/weights", "training_state.json", "metrics.jsonl"]
         .map(|name| (name.into(), std::fs::read(directory.join(name)).unwrap()))
@@ -190,18 +195,19 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn two_models_trained_in_turn_and_resumed_end_with_the_bytes_of_the_uninterrupted_training() {
+fn a_resumed_alternating_training_writes_the_same_bytes_as_an_uninterrupted_one() {
     for n_devices in [1, 2] {
         let train = |directory: &Path, stop_at, seed| {
             dispatch(None, 0, Train { directory, stop_at, seed, n_devices }).unwrap().unwrap()
         };
         let (whole, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         assert_eq!(train(whole.path(), None, 1), StageEnd::Finished);
-        // After an odd and after an even step, the first time in the middle of an epoch.
+        // One stop after an even step and one after an odd step. With one device, both are within
+        // an epoch.
         for stop_at in [4, 7] {
             assert_eq!(train(stopped.path(), Some(stop_at), 1), StageEnd::Interrupted);
         }
-        // The weights come from the checkpoint, whatever the new model's are.
+        // Another seed shows that the weights come from the checkpoint.
         assert_eq!(train(stopped.path(), None, 2), StageEnd::Finished);
         assert_eq!(files(stopped.path()), files(whole.path()), "{n_devices} devices");
         let state = std::fs::read_to_string(whole.path().join("training_state.json")).unwrap();

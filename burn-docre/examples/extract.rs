@@ -4,7 +4,7 @@
 //! $ cargo run --release --example extract -- MODEL_DIRECTORY documents.json
 //! ```
 
-// A program's results go to standard output; the library's lint is not meant for it.
+// The lint keeps the library from printing; an example prints its results.
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
 use std::{error::Error, path::Path};

@@ -1,10 +1,10 @@
-//! Shows how a document is tokenized.
+//! Prints the tokens, the mention positions and the entities of an encoded document.
 //!
 //! ```console
 //! $ cargo run --release --example inspect_document -- tokenizer.json documents.json 0
 //! ```
 
-// A program's results go to standard output; the library's lint is not meant for it.
+// The lint keeps the library from printing; an example prints its results.
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
 use std::error::Error;
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tokenizer = DocumentTokenizer::from_file(Path::new(tokenizer))?;
     let document = DocRedReader::open(Path::new(documents), Labels::Ignore)?
         .nth(index.parse()?)
-        .ok_or("the file has fewer documents")??;
+        .ok_or("the index is not below the number of documents in the file")??;
     let encoded = EncodedDocument::encode(&document, &tokenizer)?;
 
     let pieces: Vec<String> = encoded

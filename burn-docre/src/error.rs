@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-/// The library's result.
+/// A result with the library's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The error that caused another one, as [`std::error::Error::source`] returns it.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// The errors of the library, by what a caller can do about them.
+/// The errors of the library, one variant for each kind that a caller may handle differently.
 ///
 /// [`Display`](std::fmt::Display) writes one error without its cause. The cause is the
-/// [`source`](std::error::Error::source); print the whole chain to see both, as `anyhow` does with `{:#}`.
+/// [`source`](std::error::Error::source); print the whole chain to see both, as `anyhow` does with
+/// `{:#}`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -36,27 +37,27 @@ pub enum Error {
         /// The parser's error.
         source: Option<Cause>,
     },
-    /// A document is unusable: it contradicts itself, or it cannot be read or encoded.
+    /// A document is inconsistent, or cannot be read or encoded.
     #[error("{}: {reason}", document_place(.path, .index, .title))]
     #[non_exhaustive]
     Document {
         /// The file of the corpus; `None` for a document in memory.
         path: Option<PathBuf>,
-        /// Position of the document in its file or list, from 0, where there is one.
+        /// Position of the document in its file or list, from 0; `None` for a single document.
         index: Option<usize>,
-        /// Its title, where the title could be read.
+        /// Title of the document; `None` if it could not be read.
         title: Option<String>,
         /// The fault.
         reason: String,
         /// The error of the parser or tokenizer.
         source: Option<Cause>,
     },
-    /// Weights that do not fit the model: missing, misshapen, or more than it has.
+    /// The weights of a file do not match the model: some are missing, misshapen or unused.
     #[error("{}: {}", .path.display(), weight_faults(.faults, .unused))]
     Weights {
         /// The weight file.
         path: PathBuf,
-        /// Each weight that is missing or misshapen, in words.
+        /// A description of each missing or misshapen weight.
         faults: Vec<String>,
         /// The tensors of the file that the model does not use.
         unused: Vec<String>,
@@ -80,15 +81,15 @@ pub enum Error {
     SoftLabels {
         /// The store's directory or file.
         path: PathBuf,
-        /// The mismatch, and how to mend it.
+        /// The mismatch and the remedy.
         reason: String,
         /// The reader's error.
         source: Option<Cause>,
     },
     /// A model computed a logit that is not a number.
     #[error(
-        "document {title:?}: the logit of class {class} for head {} and tail {} is not a number; the model's weights \
-         are damaged, or need a finer precision",
+        "document {title:?}: the logit of class {class} for head {} and tail {} is not a number; \
+         the model's weights are damaged, or the model needs a higher precision",
         .head,
         .tail
     )]
@@ -102,22 +103,22 @@ pub enum Error {
         /// The class.
         class: usize,
     },
-    /// A configuration value is out of its range or contradicts another.
+    /// A configuration value is out of range or contradicts another one.
     #[error("configuration: {reason}")]
     #[non_exhaustive]
     Config {
-        /// The offending value, its range, and how to mend it.
+        /// The offending key, its range, and the remedy.
         reason: String,
         /// The error of the parser or writer.
         source: Option<Cause>,
     },
-    /// A backend is not compiled in or cannot start here.
+    /// A backend is not compiled in, cannot start on this machine, or lacks a device or precision.
     #[error("backend {name}: {reason}")]
     #[non_exhaustive]
     Backend {
         /// The backend's [name](crate::backend::BackendKind::name).
         name: String,
-        /// The reason, and how to mend it.
+        /// The reason and the remedy.
         reason: String,
         /// The error of the backend.
         source: Option<Cause>,
@@ -125,17 +126,21 @@ pub enum Error {
 }
 
 impl Error {
-    /// An I/O error of `action` on `path`.
+    /// An I/O error of `action` (`"reading"`, `"writing"`, …) on `path`.
     pub fn io(path: &Path, action: &'static str, source: std::io::Error) -> Self {
         Self::Io { path: path.to_path_buf(), action, source }
     }
 
-    /// A format error of the file `path`. A cause is [added](Self::with_source), not written into `reason`.
+    /// A format error of the file `path`.
+    ///
+    /// The cause belongs in [`with_source`](Self::with_source), not into `reason`.
     pub fn format(path: &Path, reason: impl ToString) -> Self {
         Self::Format { path: path.to_path_buf(), reason: reason.to_string(), source: None }
     }
 
-    /// An error of the document with this title; [`in_file`](Self::in_file) and [`at_index`](Self::at_index) place it.
+    /// An error of the document `title`.
+    ///
+    /// [`in_file`](Self::in_file) and [`at_index`](Self::at_index) add its file and position.
     pub fn document(title: impl Into<Option<String>>, reason: impl ToString) -> Self {
         let reason = reason.to_string();
         Self::Document { path: None, index: None, title: title.into(), reason, source: None }
@@ -157,13 +162,15 @@ impl Error {
         Self::Config { reason: reason.to_string(), source: None }
     }
 
-    /// An error of the backend with this name.
+    /// An error of the backend `name`.
     pub fn backend(name: impl ToString, reason: impl ToString) -> Self {
         Self::Backend { name: name.to_string(), reason: reason.to_string(), source: None }
     }
 
-    /// Sets the cause. [`Error::Io`] takes only its own kind of cause at construction, and [`Error::NotANumber`] and
-    /// [`Error::Weights`] have none: these stay as they are.
+    /// Sets the cause.
+    ///
+    /// No effect on [`Error::Io`], whose cause is set at construction, nor on [`Error::NotANumber`]
+    /// and [`Error::Weights`], which have none.
     pub fn with_source(mut self, cause: impl Into<Cause>) -> Self {
         match &mut self {
             Self::Format { source, .. }
@@ -177,7 +184,7 @@ impl Error {
         self
     }
 
-    /// Places a document's error in the file `path`; other errors stay as they are.
+    /// Sets the file of an [`Error::Document`]; no effect on other errors.
     pub fn in_file(mut self, file: &Path) -> Self {
         if let Self::Document { path, .. } = &mut self {
             *path = Some(file.to_path_buf());
@@ -185,7 +192,7 @@ impl Error {
         self
     }
 
-    /// Places a document's error at a position in its file or list; other errors stay as they are.
+    /// Sets the position of an [`Error::Document`] in its file or list; no effect on other errors.
     pub fn at_index(mut self, position: usize) -> Self {
         if let Self::Document { index, .. } = &mut self {
             *index = Some(position);
@@ -194,7 +201,7 @@ impl Error {
     }
 }
 
-/// One sentence of all weights that do not fit, and of those that the file has instead.
+/// Lists the weights that do not fit the model and the unused tensors of the file.
 fn weight_faults(faults: &[String], unused: &[String]) -> String {
     let names: Vec<String> = unused.iter().map(|name| format!("`{name}`")).collect();
     let names = names.join(", ");
@@ -202,15 +209,13 @@ fn weight_faults(faults: &[String], unused: &[String]) -> String {
         (0, n) => format!("{n} tensors are not used by the model: {names}"),
         (n, 0) => format!("{n} weights do not fit the model: {}", faults.join("; ")),
         (n, _) => {
-            format!(
-                "{n} weights do not fit the model: {}; the file also has {names}",
-                faults.join("; ")
-            )
+            let faults = faults.join("; ");
+            format!("{n} weights do not fit the model: {faults}; the file also has {names}")
         }
     }
 }
 
-/// `FILE: document 3 ("Anna")`, without the parts that are not known.
+/// `FILE: document 3 ("Anna")`, without the unknown parts.
 fn document_place(path: &Option<PathBuf>, index: &Option<usize>, title: &Option<String>) -> String {
     let file = path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default();
     match (index, title) {
@@ -221,9 +226,9 @@ fn document_place(path: &Option<PathBuf>, index: &Option<usize>, title: &Option<
     }
 }
 
-/// A name that is none of the known ones.
+/// An unknown name of a backend, a precision or a similar choice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown {kind} `{name}`; known are {known}")]
+#[error("unknown {kind} `{name}`; use one of {known}")]
 pub struct UnknownName {
     kind: &'static str,
     name: String,
@@ -231,7 +236,7 @@ pub struct UnknownName {
 }
 
 impl UnknownName {
-    /// An error of `name`, which should name a thing of this kind: `"backend"`, `"precision"`, ….
+    /// An error of `name`, which is none of `known`. `kind` is `"backend"`, `"precision"`, ….
     pub(crate) fn new(kind: &'static str, name: &str, known: &[&str]) -> Self {
         Self { kind, name: name.to_owned(), known: known.join(", ") }
     }
@@ -255,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_the_source_and_no_part_of_the_message() {
+    fn a_cause_is_the_source_and_not_part_of_the_message() {
         let path = Path::new("model.json");
         for error in [
             Error::format(path, "not a model"),
@@ -275,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_named_by_all_that_is_known_of_it() {
+    fn a_document_is_named_by_its_file_its_index_and_its_title() {
         let titled = || Error::document("Anna".to_owned(), "no");
         assert_eq!(titled().to_string(), "document \"Anna\": no");
         assert_eq!(titled().at_index(3).to_string(), "document 3 (\"Anna\"): no");

@@ -1,8 +1,8 @@
-//! Document-level relation extraction on the Burn framework: the relations between all entities of a document.
+//! Document-level relation extraction on the Burn framework.
 //!
-//! [`Extractor`] opens a model directory on a backend and device chosen at run time and extracts relations from
-//! [`Document`]s. A model directory is the result of training, for example with the command `docre` of the crate
-//! `burn-docre-train`.
+//! [`Extractor`] opens a model directory on a backend and device chosen at run time. It extracts
+//! the relations between the entities of each [`Document`]. Training writes model directories, for
+//! example with the command `docre` of the crate `burn-docre-train`.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -33,22 +33,37 @@
 //!
 //! # Backends
 //!
-//! Each cargo feature compiles a backend in: `flex` (default; pure Rust on the processor), `tch` (libtorch), `cuda`,
-//! `vulkan`, `metal` and `wgpu`. [`BackendKind::compiled`] lists those of the build, [`BackendKind::devices`] their
-//! devices, and [`dispatch`] runs generic code on one of them.
+//! Each backend is a cargo feature: `flex` (default; pure Rust on the CPU), `tch` (libtorch),
+//! `cuda`, `vulkan`, `metal` and `wgpu`. [`BackendKind::compiled`] lists the backends of the build,
+//! [`BackendKind::devices`] lists the devices of a backend, and [`dispatch`] runs generic code on a
+//! device.
 //!
-//! Models are generic over [`DocReBackend`], which this crate implements for the backends above. A crate outside can
-//! implement its two halves, [`backend::DeviceBackend`] and [`ops::DocReOps`], for a type of its own that is a Burn
-//! [`Backend`](burn::tensor::backend::Backend); all methods have default bodies. It cannot implement it for a backend of a third crate, such as NdArray or Candle, because of the
-//! orphan rule: neither the trait nor the type is its own. Such a backend needs a feature in this crate. `Extractor`
-//! and `dispatch` reach only the backends of this crate; a backend of one's own is used through [`Inference`].
+//! Models are generic over [`DocReBackend`], which this crate implements for these backends.
+//! Another crate can add a backend type of its own:
+//!
+//! - The type implements Burn's [`Backend`](burn::tensor::backend::Backend) and the two parts of
+//!   `DocReBackend`: [`backend::DeviceBackend`] and [`ops::DocReOps`]. All their methods have
+//!   default bodies.
+//! - Models run on it through [`Inference`]. `Extractor` and `dispatch` cover only the backends of
+//!   this crate.
+//! - The orphan rule forbids these implementations for a type of a third crate, such as NdArray or
+//!   Candle. Such a backend needs a feature in this crate.
 //!
 //! # Modules in reading order
 //!
-//! A document comes from [`data`] and is encoded by [`text`]. The [`encoder`] and a [`model`] compute logits, a [`loss`]
-//! trains them, [`inference`] batches documents and decodes logits, [`io`] reads and writes files, and [`eval`] scores.
-//! The modules between encoder and model (`batch`, `entity`, `pair`, `nn`, `ops`) are public for the trainer of this
-//! project and hidden here; they change without notice.
+//! | module | contents |
+//! |---|---|
+//! | [`data`] | documents, relations and their file formats |
+//! | [`text`] | tokenizer and encoded documents |
+//! | [`encoder`] | BERT and RoBERTa |
+//! | [`model`] | the systems, from a batch of documents to logits |
+//! | [`loss`] | training losses |
+//! | [`inference`] | batching of documents, decoding of logits |
+//! | [`io`] | model directories, weights, soft labels |
+//! | [`eval`] | metrics |
+//!
+//! The modules between encoder and model (`batch`, `entity`, `pair`, `nn`, `ops`) are public for
+//! the trainer of this project. They are hidden here and change without notice.
 #![recursion_limit = "256"]
 
 pub mod backend;

@@ -6,26 +6,29 @@ use crate::{
     ops::DocReOps,
 };
 
-/// A backend that runs the models of this crate: its devices and the operations on them.
+/// A backend that runs the models of this crate.
 ///
-/// Every type with both traits has this one.
+/// Implemented for every type that is a [`DeviceBackend`] and has the operations of [`DocReOps`].
 pub trait DocReBackend: DeviceBackend + DocReOps {}
 
 impl<B: DeviceBackend + DocReOps> DocReBackend for B {}
 
-/// Work that is generic over the backend, for [`dispatch`].
+/// A function that is generic over the backend, for [`dispatch`].
 pub trait BackendTask {
-    /// The result of the work.
+    /// The result of [`run`](Self::run).
     type Output;
 
-    /// Runs the work on `B`. Training wraps `B` in `Autodiff`.
+    /// Runs the task on `device`. `B` has no autodiff; a task that trains wraps it in `Autodiff`.
     fn run<B: DocReBackend>(self, device: B::Device) -> Self::Output;
 }
 
-/// Runs `task` on device number `device` of the backend `kind`, by default the first one in the build.
+/// Runs `task` on device number `device` of the backend `kind`.
+///
+/// `None` selects the first backend of the build.
 ///
 /// # Errors
-/// If the backend is not compiled in, cannot start here, or has no such device.
+/// [`Error::Backend`] if the backend is not compiled in, cannot start on this machine, or has no
+/// such device. [`Error::Config`] if the build has no backend.
 pub fn dispatch<T: BackendTask>(
     kind: Option<BackendKind>,
     device: usize,

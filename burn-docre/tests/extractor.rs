@@ -1,4 +1,4 @@
-//! The extractor on a small model with random weights.
+//! [`Extractor`] with a small model of random weights.
 
 #[allow(dead_code, reason = "the documents of the other tests are not needed here")]
 mod common;
@@ -19,8 +19,8 @@ use rand_chacha::ChaCha8Rng;
 
 const WORDS: [&str; 6] = ["Anna", "lives", "in", "Oslo", ".", "She"];
 
-/// The files beside the weights of a model of five classes.
-fn parts() -> ModelSpec {
+/// The configuration, tokenizer and relations of a model of five classes.
+fn spec() -> ModelSpec {
     let relation = |id: &str| Relation { id: id.into(), name: format!("name of {id}") };
     ModelSpec {
         config: common::config(common::every_system()[0].clone()),
@@ -37,8 +37,8 @@ impl BackendTask for Save<'_> {
 
     fn run<B: DocReBackend>(self, device: B::Device) {
         B::seed(&device, 7);
-        let parts = parts();
-        parts.save(self.0, &parts.config.init::<B>(&device)).unwrap();
+        let spec = spec();
+        spec.save(self.0, &spec.config.init::<B>(&device)).unwrap();
     }
 }
 
@@ -89,7 +89,7 @@ fn random_documents(seed: u64, n: usize) -> Vec<Document> {
     (0..n).map(|_| random_document(&mut rng)).collect()
 }
 
-/// Changes one detail of the document, mostly for the worse.
+/// Changes one detail of the document. Most changes make it invalid.
 fn mutate(document: &mut Document, rng: &mut ChaCha8Rng) {
     let number = [0, 1, 2, 7, 1000, usize::MAX - 1, usize::MAX][rng.random_range(0..7)];
     let n_sentences = document.sentences.len().max(1);
@@ -115,7 +115,7 @@ fn mutate(document: &mut Document, rng: &mut ChaCha8Rng) {
     }
 }
 
-fn assert_sound(document: &Document, relations: &[ExtractedRelation]) {
+fn assert_valid(document: &Document, relations: &[ExtractedRelation]) {
     for found in relations {
         assert!(found.head != found.tail, "{found:?}");
         assert!(found.head.max(found.tail) < document.entities.len(), "{found:?}");
@@ -126,10 +126,10 @@ fn assert_sound(document: &Document, relations: &[ExtractedRelation]) {
 }
 
 #[test]
-fn no_document_however_wrong_panics_or_gives_an_unsound_relation() {
-    let (extractor, tokenizer) = (extractor(), parts().tokenizer);
+fn invalid_documents_are_errors_and_valid_documents_give_valid_relations() {
+    let (extractor, tokenizer) = (extractor(), spec().tokenizer);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let (mut valid, mut n_refused) = (Vec::new(), 0);
+    let (mut valid, mut n_invalid) = (Vec::new(), 0);
     for _ in 0..4000 {
         let mut document = random_document(&mut rng);
         for _ in 0..rng.random_range(0..3) {
@@ -145,22 +145,22 @@ fn no_document_however_wrong_panics_or_gives_an_unsound_relation() {
                 assert!(matches!(error, Error::Document { .. }));
                 let error = extractor.extract(std::slice::from_ref(&document)).unwrap_err();
                 assert!(matches!(error, Error::Document { index: Some(0), .. }), "{error}");
-                n_refused += 1;
+                n_invalid += 1;
             }
             (validated, encoded) => panic!("{validated:?}, {encoded:?}: {document:?}"),
         }
     }
-    assert!(n_refused > 1000 && valid.len() > 1000, "{n_refused} refused, {} valid", valid.len());
+    assert!(n_invalid > 1000 && valid.len() > 1000, "{n_invalid} invalid, {} valid", valid.len());
     let relations = extractor.extract(&valid).unwrap();
     assert_eq!(relations.len(), valid.len());
     for (document, relations) in valid.iter().zip(&relations) {
-        assert_sound(document, relations);
+        assert_valid(document, relations);
     }
     assert!(relations.iter().any(|relations| !relations.is_empty()));
 }
 
 #[test]
-fn two_threads_at_once_get_the_relations_of_one() {
+fn concurrent_calls_give_the_relations_of_a_single_call() {
     let extractor = Arc::new(extractor());
     let corpora = [random_documents(2, 40), random_documents(3, 40)];
     let alone = corpora.each_ref().map(|documents| extractor.extract(documents).unwrap());
@@ -179,7 +179,7 @@ fn two_threads_at_once_get_the_relations_of_one() {
 }
 
 #[test]
-fn a_wrong_document_in_the_middle_is_named_and_harms_no_other_call() {
+fn an_invalid_document_is_an_error_with_its_index_and_does_not_affect_other_calls() {
     let extractor = extractor();
     let documents = random_documents(4, 9);
     let expected = extractor.extract(&documents).unwrap();
@@ -195,7 +195,7 @@ fn a_wrong_document_in_the_middle_is_named_and_harms_no_other_call() {
 }
 
 #[test]
-fn a_model_from_bytes_is_the_model_of_the_directory() {
+fn a_model_loaded_from_bytes_gives_the_relations_of_its_directory() {
     let directory = model_directory();
     let read = |name: &str| std::fs::read(directory.path().join(name)).unwrap();
     let (config, tokenizer) = (read("config.json"), read("tokenizer.json"));
@@ -225,47 +225,48 @@ fn a_missing_directory_or_device_is_an_error() {
     assert!(matches!(missing, Err(Error::Backend { .. })));
 }
 
-/// Counts the workers' threads of this process, and the threads that they started, by the name.
+/// Counts the inference workers of this process, and the threads that they started, by name.
 #[cfg(target_os = "linux")]
 fn n_workers() -> usize {
     let names = std::fs::read_dir("/proc/self/task")
         .unwrap()
         .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    // Linux keeps fifteen bytes of a thread's name.
+    // Linux truncates the name of a thread to 15 bytes.
     names.filter(|name| name.starts_with("inference worke")).count()
 }
 
-struct DropJoins;
+/// Drops an unfinished run, runs a clone to its end, and drops the inference.
+struct DropInference;
 
-impl BackendTask for DropJoins {
+impl BackendTask for DropInference {
     type Output = ();
 
     fn run<B: DocReBackend>(self, device: B::Device) {
-        let parts = parts();
+        let spec = spec();
         let documents = random_documents(6, 30);
         let encoded: Vec<_> = documents
             .iter()
-            .map(|document| EncodedDocument::encode(document, &parts.tokenizer).map(Arc::new))
+            .map(|document| EncodedDocument::encode(document, &spec.tokenizer).map(Arc::new))
             .map(Result::unwrap)
             .collect();
-        let inference = Inference::new(parts.config.init::<B>(&device), parts.config, device);
-        let entering = || encoded.iter().cloned().map(Ok::<_, Error>);
-        let mut unfinished = inference.run(entering());
+        let inference = Inference::new(spec.config.init::<B>(&device), spec.config, device);
+        let inputs = || encoded.iter().cloned().map(Ok::<_, Error>);
+        let mut unfinished = inference.run(inputs());
         assert!(unfinished.next().unwrap().is_ok());
         drop(unfinished);
-        assert_eq!(inference.clone().run(entering()).count(), encoded.len());
+        assert_eq!(inference.clone().run(inputs()).count(), encoded.len());
         drop(inference);
     }
 }
 
-/// This test counts threads of its process, so it runs in a process of its own.
+/// Runs in a process of its own, because the test counts the threads of its process.
 #[test]
 #[cfg(target_os = "linux")]
-fn the_workers_end_with_the_last_clone_of_the_inference() {
-    const ALONE: &str = "BURN_DOCRE_ALONE";
-    if std::env::var_os(ALONE).is_some() {
-        dispatch(None, 0, DropJoins).unwrap();
-        // The workers are joined, but the threads that a worker's pool started end a little later.
+fn inference_workers_end_when_the_last_clone_is_dropped() {
+    const IN_OWN_PROCESS: &str = "BURN_DOCRE_ALONE";
+    if std::env::var_os(IN_OWN_PROCESS).is_some() {
+        dispatch(None, 0, DropInference).unwrap();
+        // The workers are joined. Threads of their thread pools can end a little later.
         let is_done = || {
             n_workers() == 0 || {
                 thread::sleep(Duration::from_millis(10));
@@ -275,10 +276,10 @@ fn the_workers_end_with_the_last_clone_of_the_inference() {
         assert!((0..500).any(|_| is_done()), "{} threads are left", n_workers());
         return;
     }
-    let name = "the_workers_end_with_the_last_clone_of_the_inference";
+    let name = "inference_workers_end_when_the_last_clone_is_dropped";
     let alone = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name])
-        .env(ALONE, "1")
+        .env(IN_OWN_PROCESS, "1")
         .output()
         .unwrap();
     assert!(alone.status.success(), "{}", String::from_utf8_lossy(&alone.stdout));

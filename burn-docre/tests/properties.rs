@@ -1,4 +1,4 @@
-//! What must hold for any weights: on the first backend of the build.
+//! Properties of every system with random weights, on the first backend of the build.
 
 #![recursion_limit = "256"]
 
@@ -23,7 +23,7 @@ use burn_docre::{
 };
 use common::{config, document, documents, every_system};
 
-/// A check that is written once, generic over the backend.
+/// A check of one model, generic over the backend.
 trait Check {
     fn check<B: DocReBackend>(
         &self,
@@ -33,6 +33,7 @@ trait Check {
     );
 }
 
+/// Runs a check on every system.
 struct OnEveryConfig<C>(C);
 
 impl<C: Check> BackendTask for OnEveryConfig<C> {
@@ -63,10 +64,10 @@ fn logits<B: DocReBackend>(
     model.forward(&batch).logits.into_data().convert::<f32>().into_vec().expect("floats")
 }
 
-fn assert_close(a: &[f32], b: &[f32], what: &str) {
-    assert_eq!(a.len(), b.len(), "{what}");
+fn assert_close(a: &[f32], b: &[f32], name: &str) {
+    assert_eq!(a.len(), b.len(), "{name}");
     for (a, b) in a.iter().zip(b) {
-        assert!((a - b).abs() < 1e-4, "{what}: {a} and {b}");
+        assert!((a - b).abs() < 1e-4, "{name}: {a} and {b}");
     }
 }
 
@@ -91,7 +92,7 @@ impl Check for BatchedIsSingle {
 }
 
 #[test]
-fn documents_of_a_batch_do_not_disturb_each_other() {
+fn documents_of_a_batch_do_not_affect_each_other() {
     run(BatchedIsSingle);
 }
 
@@ -105,19 +106,19 @@ impl Check for InOrder {
         device: &B::Device,
     ) {
         let documents: Vec<_> = (0..6).flat_map(|_| documents()).map(Arc::new).collect();
-        let entering = || documents.iter().cloned().map(Ok::<_, burn_docre::Error>);
+        let inputs = || documents.iter().cloned().map(Ok::<_, burn_docre::Error>);
         let inference = Inference::new(model.clone(), config.clone(), device.clone());
         for at_once in [1, 2, 5] {
             let inference = inference.clone().with_documents_at_once(at_once);
-            let found: Vec<_> = inference.run(entering()).map(Result::unwrap).collect();
+            let found: Vec<_> = inference.run(inputs()).map(Result::unwrap).collect();
             assert_eq!(found.len(), documents.len());
             for (found, document) in found.iter().zip(&documents) {
                 assert_eq!(found.document, *document, "{at_once} at once");
                 assert_close(&found.logits, &logits(config, model, &[document], device), "logits");
             }
         }
-        // Dropped with work unfinished, it ends all the same.
-        assert!(inference.run(entering()).next().is_some());
+        // Dropping a run with unfinished work must not block.
+        assert!(inference.run(inputs()).next().is_some());
     }
 }
 
@@ -147,7 +148,7 @@ impl Check for BrokenDocument {
 }
 
 #[test]
-fn a_mention_outside_its_document_is_an_error_after_the_documents_before_it() {
+fn a_mention_outside_its_document_is_an_error_after_the_results_of_earlier_documents() {
     run(BrokenDocument);
 }
 
@@ -183,7 +184,7 @@ impl Check for PermutedEntities {
 }
 
 #[test]
-fn the_order_of_entities_permutes_the_logits_and_changes_nothing_else() {
+fn permuted_entities_give_permuted_logits() {
     run(PermutedEntities);
 }
 
@@ -205,7 +206,7 @@ impl Check for MentionOrder {
 }
 
 #[test]
-fn the_order_of_mentions_changes_nothing() {
+fn the_order_of_mentions_does_not_change_the_logits() {
     run(MentionOrder);
 }
 
@@ -225,9 +226,9 @@ impl Check for Observed {
         let observed = model.forward_observed(&batch, &mut intermediates).logits.into_data();
         assert_eq!(observed, model.forward(&batch).logits.into_data(), "{:?}", config.system);
 
-        // A distribution over tokens for every pair of entities that exist and share a window. Four
-        // of the 51 pairs share none: the third entity of the last document with the second and
-        // the fourth.
+        // The attention of a pair is a distribution over tokens if its entities share a window, and
+        // 0 otherwise. Of the 51 pairs, diagonal included, four share no window. They are in the
+        // last document: the third entity with the second and the fourth, in both directions.
         let attention = intermediates.get("pair_attention").expect("the localized context");
         let [b, e] = batch.pairs.shape;
         assert_eq!(attention.shape[..2], [b, e * e]);
@@ -245,7 +246,7 @@ impl Check for Observed {
 }
 
 #[test]
-fn an_observer_sees_the_intermediates_and_changes_nothing() {
+fn an_observer_receives_the_intermediates_and_does_not_change_the_logits() {
     run(Observed);
 }
 
@@ -259,8 +260,8 @@ impl Check for Labels {
         let labels = batch.labels(config.n_classes).into_data().convert::<f32>();
         let labels: Vec<f32> = labels.into_vec().expect("floats");
         for (row, labels) in labels.chunks_exact(config.n_classes).enumerate() {
-            // The first pair of each document with pairs holds relation 2; documents have 6, 20 and
-            // 12 pairs.
+            // The first pair of each document has relation 2. The documents with pairs have 6, 20
+            // and 12.
             let expected = match row {
                 0 | 6 | 26 => [0.0, 0.0, 1.0, 0.0, 0.0],
                 _ => [1.0, 0.0, 0.0, 0.0, 0.0],
@@ -271,20 +272,20 @@ impl Check for Labels {
 }
 
 #[test]
-fn labels_stand_at_their_pairs_and_the_threshold_class_where_there_is_none() {
+fn each_pair_has_its_labels_or_else_the_threshold_class() {
     run(Labels);
 }
 
-/// The gradients of the model's parameters one after the other.
+/// A visitor that concatenates the gradients of all parameters.
 struct Gradients<'a, B: AutodiffBackend> {
     grads: &'a B::Gradients,
-    numbers: Vec<f32>,
+    values: Vec<f32>,
 }
 
 impl<B: AutodiffBackend> ModuleVisitor<B> for Gradients<'_, B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if let Some(grad) = param.val().grad(self.grads) {
-            self.numbers.extend(grad.into_data().iter::<f32>());
+            self.values.extend(grad.into_data().iter::<f32>());
         }
     }
 }
@@ -300,15 +301,15 @@ fn gradients<B: DocReBackend>(
     let batch = DocReBatch::<Autodiff<B>>::new(&documents, &config.encoder, device);
     let rounded = with_precision(model.clone(), precision);
     let grads = rounded.forward(&batch).logits.square().mean().backward();
-    let mut visitor = Gradients::<Autodiff<B>> { grads: &grads, numbers: Vec::new() };
+    let mut visitor = Gradients::<Autodiff<B>> { grads: &grads, values: Vec::new() };
     model.visit(&mut visitor);
-    visitor.numbers
+    visitor.values
 }
 
 /// `‖a − b‖ / ‖b‖`.
 fn relative_distance(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
-    let norm = |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|x| x * x).sum::<f64>().sqrt();
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
     let difference = norm(&mut a.iter().zip(b).map(|(a, b)| f64::from(a - b)));
     difference / norm(&mut b.iter().map(|b| f64::from(*b)))
 }
@@ -330,16 +331,19 @@ impl Check for HalfPrecision {
                 continue;
             }
             let rounded = with_precision(model.clone(), precision);
-            let apart = relative_distance(&logits(config, &rounded, &all, device), &exact);
-            assert!(apart > 0.0 && apart < tolerance, "{precision}: logits {apart} apart");
+            let distance = relative_distance(&logits(config, &rounded, &all, device), &exact);
+            assert!(
+                distance > 0.0 && distance < tolerance,
+                "{precision}: the logits differ by {distance}"
+            );
         }
         if Precision::Bf16.is_supported::<B>(device) {
             B::seed(device, 5);
             let model = config.init::<Autodiff<B>>(device);
             let [rounded, exact] = [Precision::Bf16, Precision::F32]
                 .map(|precision| gradients::<B>(&model, config, precision, device));
-            let apart = relative_distance(&rounded, &exact);
-            assert!(apart > 0.0 && apart < 0.1, "gradients {apart} apart");
+            let distance = relative_distance(&rounded, &exact);
+            assert!(distance > 0.0 && distance < 0.1, "the gradients differ by {distance}");
         }
     }
 }
@@ -349,7 +353,7 @@ fn half_precision_stays_near_single_and_its_gradients_reach_the_master_weights()
     run(HalfPrecision);
 }
 
-/// Dropout of a half on attention alone.
+/// An encoder with an attention dropout of 0.5 and no other dropout.
 struct AttentionDropout;
 
 impl BackendTask for AttentionDropout {
@@ -374,15 +378,15 @@ impl BackendTask for AttentionDropout {
         let attention = model.forward(&batch.tokens).attention;
         let trained = attention.into_data().convert::<f32>().into_vec::<f32>().expect("floats");
 
-        // What dropout leaves is doubled; the rest is 0.
+        // Dropout of 0.5 sets values to 0 and doubles the others.
         let is_dropped = |value: &&f32| **value == 0.0;
         assert_eq!(evaluated.iter().filter(is_dropped).count(), 0);
         let share = trained.iter().filter(is_dropped).count() as f64 / trained.len() as f64;
         assert!((0.4..0.6).contains(&share), "{share} of the attention is dropped");
-        let is_left =
+        let is_doubled =
             |(trained, evaluated): &(&f32, &f32)| (**trained - 2.0 * **evaluated).abs() < 1e-5;
         let pairs = || trained.iter().zip(&evaluated).filter(|(trained, _)| **trained != 0.0);
-        assert_eq!(pairs().filter(is_left).count(), pairs().count());
+        assert_eq!(pairs().filter(is_doubled).count(), pairs().count());
     }
 }
 

@@ -1,6 +1,7 @@
-//! One model type, several backends in one binary, the same answer.
+//! Equal logits on every backend of one binary.
 //!
-//! Every backend of the build takes part, each with and without differentiation; CI builds flex and tch together.
+//! The test runs every backend of the build with and without autodiff. CI builds flex and tch
+//! together.
 
 #![recursion_limit = "256"]
 
@@ -33,7 +34,7 @@ impl BackendTask for Save<'_> {
     }
 }
 
-/// Logits of the saved model without and with differentiation.
+/// The logits of the saved model, without and with autodiff.
 struct Logits<'a>(&'a Path);
 
 impl BackendTask for Logits<'_> {
@@ -61,15 +62,15 @@ fn the_same_model_gives_the_same_logits_on_every_backend_of_the_build() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("model.safetensors");
     dispatch(None, 0, Save(&path)).expect("a backend");
-    let mut answers = Vec::new();
+    let mut results = Vec::new();
     for kind in BackendKind::compiled() {
         let [plain, tracked] = dispatch(Some(kind), 0, Logits(&path)).expect("a compiled backend");
-        answers.push((format!("{kind}"), plain));
-        answers.push((format!("{kind} with differentiation"), tracked));
+        results.push((format!("{kind}"), plain));
+        results.push((format!("{kind} with autodiff"), tracked));
     }
-    let (first, expected) = &answers[0];
+    let (first, expected) = &results[0];
     assert_eq!(expected.len(), (3 * 2 + 5 * 4 + 4 * 3) * 5);
-    for (name, logits) in &answers[1..] {
+    for (name, logits) in &results[1..] {
         assert_eq!(logits.len(), expected.len(), "{name}");
         for (a, b) in logits.iter().zip(expected) {
             assert!((a - b).abs() < 1e-4, "{name} gives {a} where {first} gives {b}");

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """KD-DocRE in plain PyTorch for comparisons of speed: the same weights, tokens and batches as `docre bench`.
 
-BERT encoder, axial stack, the authors' adaptive focal loss; documents of one encoder window, CPU, f32. Everything but
-attention runs on packed rows, so there is no padding anywhere. `docre bench --peer` runs it; `README.md` says why it is fair.
+BERT encoder, axial stack, the authors' adaptive focal loss; documents of one encoder window, CPU, f32. Rows are packed,
+so no tensor is padded. Attention runs document by document. `docre bench --peer` runs this program, and `README.md`
+explains why the comparison is fair.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ AXIAL_NORM_EPSILON = 1e-5
 CONTEXT_EPSILON = 1e-10
 FOCUS = 1.0
 MAX_GRADIENT_NORM = 1.0
-# The optimizer of `docre bench`, at a rate that leaves the weights almost as they are.
+# The optimizer of `docre bench`, with a learning rate that hardly changes the weights.
 OPTIMIZER = {"lr": 1e-9, "eps": 1e-6, "weight_decay": 0.01}
 MASKED = -1e30
 
@@ -58,10 +59,10 @@ class Config:
         known = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
         for key, value in known.items():
             if encoder.get(key, value) != value:
-                raise ValueError(f"{key} is {encoder[key]!r}, only {value!r} is known here")
+                raise ValueError(f"{key} is {encoder[key]!r}, only {value!r} is supported")
         mixer = system["mixer"]
         if mixer["kind"] != "axial-stack":
-            raise ValueError("only the pair mixer 'axial-stack' is known here")
+            raise ValueError("only the pair mixer 'axial-stack' is supported")
         return Config(
             n_classes=n_classes,
             encoder_layers=encoder["num_hidden_layers"],
@@ -86,10 +87,10 @@ class Batch:
     positions: Tensor  # [rows]
     mentions: list[Tensor]  # positions of the mentions of each document, [m]
     average: list[Tensor]  # weights that average mentions into entities, for each document, [n, m]
-    mention_rows: Tensor  # token rows of each entity's mentions, [entities, longest]
-    mention_bias: Tensor  # 0, and hugely negative where `mention_rows` is padding, [entities, longest, 1]
-    heads: Tensor  # the head's entity row of each pair, the diagonal included, [pairs]
-    tails: Tensor  # the tail's, [pairs]
+    mention_rows: Tensor  # token rows of each entity's mentions, padded, [entities, longest]
+    mention_bias: Tensor  # MASKED where `mention_rows` is padding, else 0, [entities, longest, 1]
+    heads: Tensor  # entity row of each pair's head, including the diagonal, [pairs]
+    tails: Tensor  # entity row of each pair's tail, [pairs]
     off_diagonal: Tensor  # the pair rows that are classified, [p]
     positives: Tensor  # classified row and class of each fact, [2, facts]
 
@@ -147,17 +148,17 @@ class Batch:
 
 
 def check(document: dict, config: Config) -> None:
-    """Refuses inputs that this program does not support."""
+    """Raises ValueError for a document that this program does not support."""
     length, mentions = len(document["token_ids"]), document["mentions"]
     if length > config.max_tokens:
         raise ValueError(f"a document of {length} tokens; the window is {config.max_tokens}")
     if document.get("n_entities", len(mentions)) != len(mentions) or not all(mentions):
-        raise ValueError("every entity needs a mention, and n_entities must be their number")
+        raise ValueError("every entity needs a mention, and n_entities must be the number of entities")
     if any(position >= length for entity in mentions for position in entity):
-        raise ValueError("a mention stands behind the document's end")
+        raise ValueError("a mention lies outside the document")
     for head, tail, relation in document["labels"]:
         if head == tail or not 1 <= relation < config.n_classes:
-            raise ValueError(f"no such fact: {[head, tail, relation]}")
+            raise ValueError(f"invalid fact: {[head, tail, relation]}")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -165,17 +166,17 @@ def check(document: dict, config: Config) -> None:
 
 
 class Weights:
-    """Named tensors that modules are built from; each is taken once."""
+    """Named tensors from which modules are built. Each tensor is taken once."""
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         self.tensors = tensors
 
     def take(self, name: str) -> Tensor:
-        """One tensor, in memory of its own."""
+        """Removes a tensor and returns a copy."""
         return self.tensors.pop(name).clone(memory_format=torch.contiguous_format)
 
     def linear(self, *names: str) -> nn.Linear:
-        """Several linear layers of one input as one layer, with their outputs side by side."""
+        """Several linear layers of one input as one layer with concatenated outputs."""
         weight = torch.cat([self.take(f"{name}.weight") for name in names])
         has_bias = f"{names[0]}.bias" in self.tensors
         bias = torch.cat([self.take(f"{name}.bias") for name in names]) if has_bias else None
@@ -198,16 +199,16 @@ def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> tuple[Tensor, Tensor]:
-    """`softmax(q k^T / sqrt(w)) v` with its probabilities, after dropout."""
+    """`softmax(q k^T / sqrt(head_dim)) v`, and the probabilities after dropout."""
     scores = torch.matmul(q / math.sqrt(q.shape[-1]), k.transpose(-1, -2))
     probabilities = F.dropout(torch.softmax(scores, -1), dropout, training=dropout > 0)
     return torch.matmul(probabilities, v), probabilities
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
-    """Attention `[..., heads, l, w]` without its probabilities.
+    """Attention `[..., heads, l, head_dim]` without its probabilities.
 
-    The fused kernel wins in inference; with gradients, at these sizes and with dropout, plain products do.
+    The fused kernel is faster in inference. With gradients and dropout, plain products are faster at these sizes.
     """
     if torch.is_grad_enabled():
         return plain_attention(q, k, v, dropout)[0]
@@ -215,7 +216,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
 
 
 class EncoderLayer(nn.Module):
-    """A post-norm transformer layer on packed rows; attention document by document."""
+    """A post-norm transformer layer on packed rows. Attention runs document by document."""
 
     def __init__(self, weights: Weights, name: str, config: Config, is_last: bool) -> None:
         super().__init__()
@@ -278,7 +279,7 @@ class Encoder(nn.Module):
 class AxialLayer(nn.Module):
     """`LayerNorm(W (x + column(x) + row(x)) + b)`, attention along tails and heads of the pair grid.
 
-    All six projections of both axes are one layer, and so are both outputs, their two biases summed.
+    The six projections of both axes are one layer. Both outputs are another one, with the sum of their biases.
     """
 
     def __init__(self, weights: Weights, i: int, n_heads: int) -> None:
@@ -298,7 +299,7 @@ class AxialLayer(nn.Module):
         contexts = []
         for grid in self.project(x).split([n * n for n in batch.n_entities]):
             n = math.isqrt(len(grid))
-            # [head, tail, axis and part, attention head, w]
+            # [head, tail, axis and part, attention head, head_dim]
             parts = grid.view(n, n, 6, self.n_heads, -1).unbind(2)
             column = attention(*(part.permute(1, 2, 0, 3) for part in parts[:3]))
             row = attention(*(part.transpose(1, 2) for part in parts[3:]))
@@ -315,19 +316,19 @@ class KdDocre(nn.Module):
         weights = Weights(dict(tensors))
         self.group_size = config.group_size
         self.encoder = Encoder(weights, config)
-        # [entity; context] of both sides as one layer of the entity and one of the context.
+        # The layer of [entity; context] is split into one layer for entities and one for contexts, both for both sides.
         sides = weights.linear("head_extractor", "tail_extractor")
         d = sides.in_features // 2
         self.from_entity = linear(sides.weight.detach()[:, :d], sides.bias.detach())
         self.from_context = linear(sides.weight.detach()[:, d:], None)
-        # One weight a group: the gradient of a slice of a large one would be as large again.
+        # One parameter per group: autograd makes a gradient of full size for each slice of a single parameter.
         groups = weights.take("projection.weight").split(config.group_size**2, 1)
         self.projection = nn.ParameterList(group.contiguous() for group in groups)
         self.axial = nn.ModuleList(
             AxialLayer(weights, i, config.axial_heads) for i in range(config.axial_layers))
         self.classifier = weights.linear("classifier")
         if left := [name for name in weights.tensors if not name.startswith("encoder.pooler.")]:
-            raise ValueError(f"weights that no module takes: {left}")
+            raise ValueError(f"unknown weights: {left}")
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits of the classified pairs, `[p, n_classes]`."""
@@ -342,7 +343,10 @@ class KdDocre(nn.Module):
         return self.classifier((x + pairs).index_select(0, batch.off_diagonal))
 
     def sides(self, entities: Tensor, context: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """`tanh(W [entity; context] + b)` of heads and tails, `[pairs, emb]` each; entities' share once an entity."""
+        """`tanh(W [entity; context] + b)` of heads and tails, `[pairs, emb]` each.
+
+        The entity part of the product is computed once per entity.
+        """
         head_entity, tail_entity = self.from_entity(entities).chunk(2, 1)
         head_context, tail_context = self.from_context(context).chunk(2, 1)
         head = torch.tanh(head_context + head_entity.index_select(0, batch.heads))
@@ -391,26 +395,26 @@ def load_model(directory: Path) -> tuple[KdDocre, Config]:
     """Reads a model directory."""
     stored = json.loads((directory / "config.json").read_text())
     if stored["system"]["kind"] != "kd-docre":
-        raise ValueError(f"{directory}: only the kind 'kd-docre' is known here")
+        raise ValueError(f"{directory}: only the kind 'kd-docre' is supported")
     config = Config.new(stored["encoder"], stored["system"], stored["n_classes"])
     return KdDocre(load_file(directory / "model.safetensors"), config), config
 
 
 def inference(model: KdDocre, batches: list[Batch]) -> Callable[[], None]:
-    """A pass over all batches to logits on the host."""
+    """Returns a function that computes the logits of all batches."""
     model.eval()
 
     def once() -> None:
         with torch.inference_mode():
             for batch in batches:
                 model(batch)
-                say("documents", len(batch.lengths))
+                send("documents", len(batch.lengths))
 
     return once
 
 
 def training(model: KdDocre, batches: list[Batch]) -> Callable[[], None]:
-    """A pass over all batches with one optimizer step for each."""
+    """Returns a function that takes an optimizer step on each batch."""
     model.train()
     try:
         optimizer = torch.optim.AdamW(model.parameters(), fused=True, **OPTIMIZER)
@@ -426,34 +430,37 @@ def training(model: KdDocre, batches: list[Batch]) -> Callable[[], None]:
             optimizer.zero_grad(set_to_none=True)
             if not math.isfinite(value := loss.item()):
                 raise ArithmeticError(f"the loss is {value}")
-            say("documents", len(batch.lengths))
+            send("documents", len(batch.lengths))
 
     return once
 
 
 def nanoseconds(work: Callable[[], object]) -> int:
-    """Seconds that one pass takes."""
+    """The duration of one call in nanoseconds."""
     started = time.perf_counter_ns()
     work()
     return time.perf_counter_ns() - started
 
 
-def say(*words: object) -> None:
-    """Writes a line to `docre bench`, which runs programs in turn."""
+def send(*words: object) -> None:
+    """Sends a line of the protocol to `docre bench`."""
     print(*words, flush=True)
 
 
 def in_turn(work: Callable[[], object]) -> tuple[int, int | None, float]:
-    """Waits for `docre bench`, then measures seconds, memory, and the speed of a matrix product."""
+    """Waits for a line from `docre bench`, then takes a sample.
+
+    Returns the duration in nanoseconds, the peak memory in bytes, and the speed of a matrix product in FLOP/s.
+    """
     if not sys.stdin.readline():
-        raise EOFError("whoever asked for the measurement has gone")
+        raise EOFError("standard input is closed: docre bench has ended")
     duration, memory, peak = nanoseconds(work), peak_memory(), matmul_peak()
-    say("sample")
+    send("sample")
     return duration, memory, peak
 
 
 def matmul_peak() -> float:
-    """Operations per second of the fastest of several square products, in the sizes of `docre bench`."""
+    """The highest FLOP/s of several square matrix products, in the sizes of `docre bench`."""
     best = 0.0
     for n in (512, 1024, 2048, 4096, 8192):
         lhs, rhs = torch.rand(n, n), torch.rand(n, n)
@@ -465,7 +472,7 @@ def matmul_peak() -> float:
 
 
 def keep_freed_memory() -> None:
-    """Keeps large buffers in the process, as `docre` does, so that they are not mapped and cleared again."""
+    """Keeps freed memory in the process, as `docre` does, so that the system need not map and clear it again."""
     m_arena_max, m_mmap_max, m_trim_threshold, m_top_pad = -8, -4, -1, -2
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -478,7 +485,7 @@ def keep_freed_memory() -> None:
 
 
 def proc(path: str, key: str) -> str:
-    """The first value of a key in a file of `/proc`; empty where there is none."""
+    """The first value of a key in a file of `/proc`, or an empty string."""
     try:
         lines = Path(path).read_text().splitlines()
     except OSError:
@@ -487,7 +494,7 @@ def proc(path: str, key: str) -> str:
 
 
 def peak_memory() -> int | None:
-    """The peak memory of this process in bytes, where the system reports it."""
+    """The peak memory of this process in bytes, or None if the system does not report it."""
     words = proc("/proc/self/status", "VmHWM").split()
     return int(words[0]) << 10 if words else None
 
@@ -500,7 +507,7 @@ def measure(args: argparse.Namespace) -> dict:
     once = {"inference": inference, "training": training}[args.mode](model, batches)
     warmup = sum(nanoseconds(once) for _ in range(args.warmup))
     n_documents = sum(len(batch.lengths) for batch in batches)
-    say("warm", warmup * 1e-9, n_documents)
+    send("warm", warmup * 1e-9, n_documents)
     started = time.time_ns() // 1_000_000
     samples, memory, peaks = zip(*(in_turn(once) for _ in range(args.samples)))
     processor = proc("/proc/cpuinfo", "model name")
@@ -518,7 +525,7 @@ def measure(args: argparse.Namespace) -> dict:
         "mean": int(statistics.mean(samples)) // 1000,
         "median": sorted(samples)[len(samples) // 2] // 1000,
         "min": min(samples) // 1000,
-        # As burn-bench has it: of seconds, written as a duration.
+        # As in burn-bench: the variance of the seconds, in the unit of the durations above.
         "variance": int(statistics.pvariance([sample * 1e-9 for sample in samples]) * 1e6),
         "numSamples": len(samples),
         "rawDurations": [{"secs": s // 10**9, "nanos": s % 10**9} for s in samples],
@@ -547,14 +554,14 @@ def positive(text: str) -> int:
 def main() -> int:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--inputs", type=Path, required=True, help="what docre bench --dump-inputs wrote")
+    parser.add_argument("--inputs", type=Path, required=True, help="file that docre bench --dump-inputs wrote")
     parser.add_argument("--model", type=Path, required=True, help="model directory of docre")
     parser.add_argument("--mode", choices=["inference", "training"], required=True)
     parser.add_argument("--threads", type=positive, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--samples", type=positive, default=5, help="passes that are timed")
-    parser.add_argument("--warmup", type=positive, default=2, help="passes before them")
+    parser.add_argument("--warmup", type=positive, default=2, help="passes before the timed ones")
     parser.add_argument("--precision", choices=["f32"], default="f32")
-    parser.add_argument("--output", type=Path, required=True, help="where the record goes")
+    parser.add_argument("--output", type=Path, required=True, help="file of the record")
     args = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(args.threads)

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Compares `peer.py` with reference values: `python tools/peer/test_peer.py PARITY_DIR` (the parity cases).
+"""Compares `peer.py` with the parity cases: `python tools/peer/test_peer.py PARITY_DIR`.
 
-The project's own are in `burn-docre/tests/parity/cases`; the authors' case is checked where it lies there too. Logits, the loss, gradients, and the batched result against the single one.
+PARITY_DIR is `burn-docre/tests/parity/cases` or another folder with the case `kd-docre-bert`. The case
+`authors-kd-docre` is checked if it exists. The checks cover logits, losses, gradients, and batched results against
+single ones.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from peer import Batch, Config, KdDocre, adaptive_focal_loss
 TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 1e-3
 OWN_CASE, AUTHORS_CASE = "kd-docre-bert", "authors-kd-docre"
-# The authors' names of weights → ours; the dead layer of their checkpoint is left out.
+# The authors' names of weights and ours. `case_weights` drops the unused layer of their checkpoint.
 AUTHORS_NAMES = [
     (r"^model\.", "encoder."),
     (r"^axial_transformer\.axial_attns\.(\d+)\.axial_attentions\.0\.fn\.", r"axial.col.\1."),
@@ -68,7 +70,7 @@ def documents_of(directory: Path, expected: dict[str, Tensor], config: Config) -
 
 
 def check_case(directory: Path, logits_name: str) -> dict[str, tuple[float, float]]:
-    """Each check's difference and tolerance."""
+    """Runs the checks of a case; returns the difference and tolerance of each."""
     case = json.loads((directory / "case.json").read_text())
     encoder = json.loads((directory / "config.json").read_text())
     mixer = {"kind": case["pair_attention"], "layers": case["axial_layers"], "heads": case["axial_heads"]}
@@ -98,7 +100,7 @@ def check_case(directory: Path, logits_name: str) -> dict[str, tuple[float, floa
 
 def check_loss(directory: Path, model: KdDocre, config: Config, documents: list[tuple[str, dict]],
                expected: dict[str, Tensor]) -> dict[str, tuple[float, float]]:
-    """The losses, and the gradients where the case has them."""
+    """Compares the losses, and the gradients that the case has."""
     results = {}
     reference = json.loads((directory / "expected.json").read_text())
     model.train()
@@ -119,7 +121,7 @@ def check_loss(directory: Path, model: KdDocre, config: Config, documents: list[
 
 
 def gradients(model: KdDocre) -> dict[str, Tensor]:
-    """Gradients under the names of the files, of the weights that the references have."""
+    """The gradients that cases have, under the names of the weight files."""
     d = model.classifier.in_features
     emb = model.from_entity.out_features // 2
     extractor = (model.from_entity.weight.grad[:emb], model.from_context.weight.grad[:emb])
@@ -134,7 +136,7 @@ def gradients(model: KdDocre) -> dict[str, Tensor]:
 
 
 def main() -> int:
-    """Prints every check; fails if one does."""
+    """Prints every check; returns 1 if one fails."""
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     parity = Path(sys.argv[1])

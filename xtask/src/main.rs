@@ -21,7 +21,8 @@ impl Step {
     }
 }
 
-/// The checks of a change on the default backend. `.ci/run` has the other backends and the slow tests.
+/// The checks of a change on the default backend. `.ci/run` has the other backends and the slow
+/// tests.
 const CHECK: &[Step] = &[
     Step::new("format", &["fmt", "--all", "--check"]),
     Step::new(
@@ -50,26 +51,37 @@ const CHECK: &[Step] = &[
     },
 ];
 
-/// What publishing needs: both crates compile from their packages.
+/// The packages of both crates, which cargo also compiles.
 const PACKAGE: &[Step] =
     &[Step::new("package", &["package", "--workspace", "--exclude", "xtask", "--allow-dirty"])];
 
-/// The tasks by name.
-const TASKS: &[(&str, &str, &[Step])] = &[
-    ("check", "the checks of a change, on the default backend", CHECK),
-    ("package", "the packages of both crates, compiled", PACKAGE),
+/// A task of `cargo xtask`.
+struct Task {
+    name: &'static str,
+    description: &'static str,
+    steps: &'static [Step],
+}
+
+/// All tasks.
+const TASKS: &[Task] = &[
+    Task {
+        name: "check",
+        description: "the checks of a change, on the default backend",
+        steps: CHECK,
+    },
+    Task { name: "package", description: "the packages of both crates, compiled", steps: PACKAGE },
 ];
 
 fn main() -> ExitCode {
     let name = env::args().nth(1).unwrap_or_default();
-    let Some((_, _, steps)) = TASKS.iter().find(|(task, ..)| *task == name) else {
-        for (task, description, _) in TASKS {
-            eprintln!("cargo xtask {task:10} {description}");
+    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
+        for Task { name, description, .. } in TASKS {
+            eprintln!("cargo xtask {name:10} {description}");
         }
         return ExitCode::from(2);
     };
     let start = Instant::now();
-    for step in *steps {
+    for step in task.steps {
         if !run(step) {
             eprintln!("xtask: {} failed: cargo {}", step.name, step.cargo.join(" "));
             return ExitCode::FAILURE;
@@ -79,7 +91,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Runs a step and reports its time; false if it fails.
+/// Runs a step and reports its time. Returns true if the step succeeds.
 fn run(step: &Step) -> bool {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let start = Instant::now();

@@ -1,8 +1,8 @@
-//! Records side by side: their names, work and conditions.
+//! The comparison of records: the names of their processes, their work and their conditions.
 
 use super::record::Record;
 
-/// Suffixes of a name that several processes share; the first one that differs between them is taken.
+/// Suffixes for names that several processes share, in the order in which they are tried.
 const QUALIFIERS: [fn(&Record) -> String; 4] = [
     |record| record.device.clone(),
     Record::build,
@@ -10,11 +10,11 @@ const QUALIFIERS: [fn(&Record) -> String; 4] = [
     |record| format!("{} threads", record.threads),
 ];
 
-/// A record and its name: the same in all modes, and different from every other process's.
+/// A record with the name of its process, which is the same in all modes and unique to the process.
 pub(super) struct Named<'a> {
     /// The record.
     pub record: &'a Record,
-    /// The name of the process that made it.
+    /// The name of the process that measured it.
     pub name: String,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn named(records: &[Record]) -> Vec<Named<'_>> {
     records.iter().zip(names).map(|(record, name)| Named { record, name }).collect()
 }
 
-/// Names with `qualifier` behind them where it differs between records of one name.
+/// Appends the `qualifier` to every name that is shared by records with different qualifiers.
 fn qualified(
     records: &[Record],
     names: &[String],
@@ -36,8 +36,8 @@ fn qualified(
 ) -> Vec<String> {
     let values: Vec<String> = records.iter().map(qualifier).collect();
     let longer = |(name, value): (&String, &String)| {
-        let mut alike = names.iter().zip(&values).filter(|(other, _)| *other == name);
-        if alike.any(|(_, other)| other != value) && !value.is_empty() {
+        let mut same_name = names.iter().zip(&values).filter(|(other, _)| *other == name);
+        if same_name.any(|(_, other)| other != value) && !value.is_empty() {
             format!("{name}, {value}")
         } else {
             name.clone()
@@ -46,7 +46,8 @@ fn qualified(
     names.iter().zip(&values).map(longer).collect()
 }
 
-/// Numbers the records whose name appears several times in a mode; empty for the others.
+/// The suffixes ` #1`, ` #2`, … for records whose names appear several times in a mode; empty for
+/// other records.
 fn numbers(records: &[Record], names: &[String]) -> Vec<String> {
     let keys: Vec<_> =
         records.iter().zip(names).map(|(record, name)| (&record.name, name)).collect();
@@ -58,7 +59,7 @@ fn numbers(records: &[Record], names: &[String]) -> Vec<String> {
     (0..keys.len()).map(number).collect()
 }
 
-/// The names, each once.
+/// The distinct names, in the order of their first appearance.
 pub(super) fn names<'a>(records: &'a [Named]) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
     for Named { name, .. } in records {
@@ -69,7 +70,8 @@ pub(super) fn names<'a>(records: &'a [Named]) -> Vec<&'a str> {
     names
 }
 
-/// The records of each mode, in the order of the modes' first appearance, the fastest first.
+/// The records by mode. Modes are in the order of their first appearance, the records of a mode in
+/// descending order of speed.
 pub(super) fn by_mode<'a>(records: &'a [Named]) -> Vec<(&'a str, Vec<&'a Named<'a>>)> {
     let mut modes: Vec<(&str, Vec<&Named>)> = Vec::new();
     for named in records {
@@ -85,7 +87,7 @@ pub(super) fn by_mode<'a>(records: &'a [Named]) -> Vec<(&'a str, Vec<&'a Named<'
     modes
 }
 
-/// The work: one line, or one line for each mode if the modes differ.
+/// Describes the work in one line, or in one line per mode if the modes differ.
 pub(super) fn work(records: &[Named]) -> Vec<String> {
     let modes = by_mode(records);
     let mut lines: Vec<String> = modes.iter().map(|(_, of_mode)| work_of_mode(of_mode)).collect();
@@ -109,16 +111,16 @@ fn work_of_mode(records: &[&Named]) -> String {
     }
     let works = works.iter().map(|same| {
         let names: Vec<&str> = same.iter().map(|named| named.name.as_str()).collect();
-        let flops = same[0]
-            .record
-            .flops
-            .map_or(String::new(), |flops| format!(" of {:.0} GFLOP", flops as f64 / 1e9));
+        let flops = same[0].record.flops;
+        let flops = flops.map(|flops| format!(" of {:.0} GFLOP", flops as f64 / 1e9));
+        let flops = flops.unwrap_or_default();
         format!("{}{flops} by {}", work_of(same[0].record), names.join(" and "))
     });
     format!("not the same work: {}", works.collect::<Vec<_>>().join("; "))
 }
 
-/// An older record may not say how many operations there were.
+/// Reports whether two records are of the same work. A missing number of operations, as in older
+/// records, is equal to any.
 fn is_same_work(a: &Record, b: &Record) -> bool {
     work_of(a) == work_of(b) && (a.flops == b.flops || a.flops.is_none() || b.flops.is_none())
 }
@@ -129,14 +131,14 @@ fn work_of(record: &Record) -> String {
     format!("{documents} documents in batches of {batch} ({tokens} tokens, {pairs} pairs)")
 }
 
-/// The device, drivers, threads, speed and build of each process, one line each.
+/// Describes the device, drivers, threads, speed and build of each process in one line.
 pub(super) fn conditions(records: &[Named]) -> Vec<String> {
     let line = |name: &str| {
         let own: Vec<&Record> =
             records.iter().filter(|named| named.name == name).map(|named| named.record).collect();
         let Record { device, drivers, threads, .. } = own[0];
         let drivers = if drivers.is_empty() { String::new() } else { format!(", {drivers}") };
-        // A processor's name ends with all its threads.
+        // The name of a CPU already ends with the number of its threads.
         let threads = format!(", {threads} threads");
         let threads = if device.ends_with(&threads) { "" } else { &threads };
         let mut peaks: Vec<String> =
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_as_long_as_it_takes_to_tell_contenders_apart() {
+    fn names_get_the_suffixes_that_distinguish_their_processes() {
         let elsewhere = Record { device: "a card".into(), ..flex() };
         let later = Record { git_hash: "0123456789".into(), ..flex() };
         let single = Record { threads: 1, ..flex() };
@@ -177,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn contenders_that_nothing_tells_apart_are_numbered_alike_in_every_mode() {
+    fn indistinguishable_processes_have_the_same_numbers_in_every_mode() {
         let training = record("flex", "training", 1.0);
         let names = names_of(&[flex(), training.clone(), flex(), training]);
         assert_eq!(names, ["flex #1", "flex #1", "flex #2", "flex #2"]);
     }
 
     #[test]
-    fn work_is_told_once_where_it_is_the_same() {
+    fn equal_work_is_described_once() {
         let without_flops = Record { flops: None, ..record("tch", "training", 1.0) };
         let records = [flex(), record("flex", "training", 1.0), without_flops];
         let expected = "16 documents in batches of 4 (4000 tokens, 6000 pairs)";
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_differs_is_told_with_those_who_did_it() {
+    fn different_work_is_described_with_the_names_of_its_processes() {
         let larger = Record { flops: Some(2_000_000_000), ..record("tch", "inference", 1.0) };
         let lines = work(&named(&[flex(), larger, record("tch", "training", 1.0)]));
         let [inference, training] = &lines[..] else { panic!("{lines:?}") };
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn every_contender_has_its_conditions() {
+    fn every_process_has_a_line_with_its_conditions() {
         let card = Record { device: "a card".into(), drivers: String::new(), ..flex() };
         let training = Record { matmul_peak_flops: 3e9, ..record("flex", "training", 1.0) };
         let all = Record { device: "AMD, 2 threads".into(), ..record("tch", "inference", 1.0) };

@@ -1,5 +1,7 @@
-//! Measures one mode on one device by burn-bench's protocol: synchronise, warm up until the passes take a steady time, then
-//! take several samples, each when it is this process's turn.
+//! Measures one mode on one device by the protocol of burn-bench.
+//!
+//! The process warms up until its passes take a steady time. It then takes several samples, each on
+//! request of the parent process. The device is synchronised before and after every pass.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use burn::{
     backend::Autodiff,
     optim::{GradientsParams, Optimizer},
@@ -36,24 +38,24 @@ use super::{
 };
 use crate::{
     cli::{BenchArgs, BenchMode},
-    session::Session,
+    session::{Session, synchronize},
     train::{
         dev_set::DevSet,
         learner::ModuleOf,
         loader::StepBatch,
-        objective::Step as OptimizerStep,
+        objective::Step,
         objectives::RelationObjective,
         optim::{GroupConfig, GroupedAdamW, OptimizerConfig},
     },
     version,
 };
 
-/// Passes of the warm-up at most.
+/// The maximum number of warm-up passes.
 const MAX_WARMUP: usize = 8;
-/// A pass is no faster than another if it takes no less than this share of its time.
+/// A pass is faster than an earlier one if it takes less than this fraction of its time.
 const STEADY: f64 = 0.93;
 
-/// Measures a mode.
+/// The measurement of one mode on one device.
 pub(super) struct Measure<'a> {
     /// The output and the stop flag.
     pub session: &'a Session<'a>,
@@ -61,9 +63,9 @@ pub(super) struct Measure<'a> {
     pub args: &'a BenchArgs,
     /// The mode.
     pub mode: BenchMode,
-    /// The file that the record will go to.
+    /// The file for the record.
     pub record: &'a Path,
-    /// The backend that this runs on.
+    /// The backend.
     pub kind: BackendKind,
     /// The device.
     pub device: DeviceInfo,
@@ -93,21 +95,25 @@ impl BackendTask for Measure<'_> {
     }
 }
 
-/// Work that passes over all documents once.
+/// A workload.
 trait Pass<B: DocReBackend> {
-    fn pass(&mut self, device: &B::Device, step: &mut Step) -> Result<()>;
+    /// Processes all documents once.
+    fn pass(&mut self, device: &B::Device, advance: &mut Advance) -> Result<()>;
 }
 
-/// Receives the number of documents that were just done; an error ends the pass.
-type Step<'a> = dyn FnMut(usize) -> Result<()> + 'a;
+/// A callback that receives the number of documents just processed. Its error ends the pass.
+type Advance<'a> = dyn FnMut(usize) -> Result<()> + 'a;
 
 struct Timing {
+    /// Milliseconds since 1970 at the first sample.
     started: u64,
+    /// Seconds of the warm-up.
     warmup: f64,
-    /// Whether the warm-up came to its end, rather than to [`MAX_WARMUP`].
+    /// True if the passes reached a steady time within [`MAX_WARMUP`] passes.
     is_steady: bool,
     samples: Vec<Duration>,
-    /// The median of measurements after each sample.
+    /// Floating-point operations per second of a matrix product: the median of one measurement
+    /// after each sample.
     matmul_peak_flops: f64,
     threads: usize,
     peak_memory_bytes: Option<u64>,
@@ -129,9 +135,9 @@ impl Measure<'_> {
         for turn in 0..self.args.samples {
             wait_for_turn()?;
             samples.push(self.timed_pass(device, &mut work)?);
-            // The operands of the matrix product are not to count.
+            // Read before the first matrix product, whose operands would count.
             if turn == 0 {
-                memory = memory_held::<B>(device);
+                memory = peak_memory::<B>(device);
             }
             peaks.push(matmul_peak::<B>(device, self.args.precision)?);
             Message::Sample.send()?;
@@ -152,7 +158,7 @@ impl Measure<'_> {
         })
     }
 
-    /// Passes until they take a steady time; returns the duration of each.
+    /// Runs passes until they take a steady time; returns the duration of each.
     fn warm_up<B: DocReBackend>(
         &self,
         device: &B::Device,
@@ -224,39 +230,36 @@ impl Measure<'_> {
     }
 }
 
-/// Whether the last two passes were no faster than the fastest before them: one alone may have been held up.
+/// Reports whether the last two passes were no faster than the fastest pass before them. One pass
+/// is not enough, because other load on the machine may have slowed it down.
 fn are_steady(passes: &[Duration]) -> bool {
     let Some((before, last)) = passes.split_last_chunk::<2>() else { return false };
     let Some(fastest) = before.iter().min() else { return false };
     last.iter().all(|pass| pass.as_secs_f64() >= STEADY * fastest.as_secs_f64())
 }
 
-fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
-    B::sync(device).map_err(|error| anyhow!("the device failed: {error:?}"))
-}
-
-/// The peak memory of the work so far in bytes.
-fn memory_held<B: DocReBackend>(device: &B::Device) -> Option<u64> {
+/// The peak memory so far in bytes: of the process on a CPU device, else of the device.
+fn peak_memory<B: DocReBackend>(device: &B::Device) -> Option<u64> {
     if B::runs_on_processor(device) { crate::memory::peak() } else { B::memory_held(device) }
 }
 
-/// Words to index tensors on the device.
+/// From words to index tensors on the device.
 struct Preprocess<'a>(&'a Work);
 
 impl<B: DocReBackend> Pass<B> for Preprocess<'_> {
-    fn pass(&mut self, device: &B::Device, step: &mut Step) -> Result<()> {
-        let Work { parts, documents, batch_size, .. } = self.0;
+    fn pass(&mut self, device: &B::Device, advance: &mut Advance) -> Result<()> {
+        let Work { spec, documents, batch_size, .. } = self.0;
         for documents in documents.chunks(*batch_size) {
-            let encoded = encode_all(documents, &parts.tokenizer).collect::<Result<Vec<_>, _>>()?;
+            let encoded = encode_all(documents, &spec.tokenizer).collect::<Result<Vec<_>, _>>()?;
             let encoded: Vec<&EncodedDocument> = encoded.iter().collect();
-            let _batch = DocReBatch::<B>::new(&encoded, &parts.config.encoder, device);
-            step(encoded.len())?;
+            let _batch = DocReBatch::<B>::new(&encoded, &spec.config.encoder, device);
+            advance(encoded.len())?;
         }
         Ok(())
     }
 }
 
-/// Token ids to predictions.
+/// From token ids to predictions.
 struct Predict<'a, B: DocReBackend> {
     work: &'a Work,
     inference: Inference<B>,
@@ -269,16 +272,16 @@ impl<'a, B: DocReBackend> Predict<'a, B> {
 }
 
 impl<B: DocReBackend> Pass<B> for Predict<'_, B> {
-    fn pass(&mut self, _: &B::Device, step: &mut Step) -> Result<()> {
+    fn pass(&mut self, _: &B::Device, advance: &mut Advance) -> Result<()> {
         for found in self.inference.run(self.work.encoded_documents()) {
             let _predictions = found?.predictions()?;
-            step(1)?;
+            advance(1)?;
         }
         Ok(())
     }
 }
 
-/// Token ids to logits on disk.
+/// From token ids to logits on disk.
 struct Label<'a, B: DocReBackend> {
     work: &'a Work,
     inference: Inference<B>,
@@ -287,7 +290,8 @@ struct Label<'a, B: DocReBackend> {
 }
 
 impl<'a, B: DocReBackend> Label<'a, B> {
-    /// Labels go into a folder beside the record; the process that started this one removes it.
+    /// Loads the model. Logits go into a directory beside `record`, which the parent process
+    /// removes.
     fn new(work: &'a Work, args: &BenchArgs, record: &Path, device: &B::Device) -> Result<Self> {
         let inference = work.inference(args, device)?;
         Ok(Self { work, inference, directory: record.with_extension("labels"), n_passes: 0 })
@@ -295,8 +299,8 @@ impl<'a, B: DocReBackend> Label<'a, B> {
 }
 
 impl<B: DocReBackend> Pass<B> for Label<'_, B> {
-    fn pass(&mut self, _: &B::Device, step: &mut Step) -> Result<()> {
-        let n_classes = self.work.parts.config.n_classes;
+    fn pass(&mut self, _: &B::Device, advance: &mut Advance) -> Result<()> {
+        let n_classes = self.work.spec.config.n_classes;
         self.n_passes += 1;
         let directory = self.directory.join(self.n_passes.to_string());
         let teacher = ModelId([0; 32]);
@@ -304,14 +308,14 @@ impl<B: DocReBackend> Pass<B> for Label<'_, B> {
         for found in self.inference.run(self.work.encoded_documents()) {
             let DocumentLogits { document, logits, .. } = found?;
             writer.push(document.key(), document.n_pairs(), &logits)?;
-            step(1)?;
+            advance(1)?;
         }
         writer.finish()?;
         Ok(())
     }
 }
 
-/// Token ids to changed weights.
+/// One optimizer step per batch: forward pass with dropout, backward pass and update.
 struct Training<'a, B: DocReBackend> {
     work: &'a Work,
     objective: RelationObjective,
@@ -322,11 +326,11 @@ struct Training<'a, B: DocReBackend> {
 impl<'a, B: DocReBackend> Training<'a, B> {
     fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
         let model = work.model::<Autodiff<B>>(args.model.as_deref(), device)?;
-        let no_documents = DevSet::new(Vec::new(), Arc::new(Scorer::new(&[], [])));
+        let no_documents = DevSet::new(Vec::new(), Arc::new(Scorer::new(&[], [])?));
         let objective = RelationObjective {
             loss: RelationLoss::AflAuthors { gamma: 1.0 },
             precision: args.precision,
-            parts: Arc::new(work.parts.clone()),
+            parts: Arc::new(work.spec.clone()),
             dev: Arc::new(no_documents),
         };
         let module = ModuleOf::<B, _>::new(model, objective.clone());
@@ -335,38 +339,39 @@ impl<'a, B: DocReBackend> Training<'a, B> {
 }
 
 impl<B: DocReBackend> Pass<B> for Training<'_, B> {
-    fn pass(&mut self, device: &B::Device, step: &mut Step) -> Result<()> {
+    fn pass(&mut self, device: &B::Device, advance: &mut Advance) -> Result<()> {
         for documents in self.work.batches() {
             let documents: Vec<&EncodedDocument> = documents.iter().map(AsRef::as_ref).collect();
             let batch = StepBatch {
                 batch: self.objective.labelled::<B>(&documents, device),
                 weight: 1.0,
-                step: OptimizerStep { number: 1, epoch: 1 },
+                step: Step { number: 1, epoch: 1 },
                 dropout_seed: 0,
             };
             let grads: GradientsParams = self.module.step(batch).grads;
             self.module = self.optimizer.step(1.0, self.module.clone(), grads);
-            step(documents.len())?;
+            advance(documents.len())?;
         }
         Ok(())
     }
 }
 
-/// The optimizer of `configs/redocred-minilm.toml` at rates that leave the weights almost as they are.
+/// The optimizer of `configs/redocred-minilm.toml` with learning rates that hardly change the
+/// weights.
 const OPTIMIZER: OptimizerConfig = {
     let group = GroupConfig { learning_rate: 1e-9, weight_decay: 0.01 };
     OptimizerConfig { encoder: group, relation: group, epsilon: 1e-6, max_grad_norm: 1.0 }
 };
 
-/// Operations a second in the fastest of several square matrix products in `precision`, of a size that keeps the device
-/// busy.
+/// The floating-point operations per second of the fastest square matrix product in `precision`.
+/// The size grows until a product takes at least 20 ms, so that the device is fully used.
 fn matmul_peak<B: DocReBackend>(device: &B::Device, precision: Precision) -> Result<f64> {
     const LONG_ENOUGH: Duration = Duration::from_millis(20);
     let mut best: f64 = 0.0;
     for n in [512usize, 1024, 2048, 4096, 8192] {
         let random = || {
-            let numbers = Distribution::Uniform(-1.0, 1.0);
-            Tensor::<B, 2>::random([n, n], numbers, device).cast(precision.dtype())
+            let values = Distribution::Uniform(-1.0, 1.0);
+            Tensor::<B, 2>::random([n, n], values, device).cast(precision.dtype())
         };
         let (lhs, rhs) = (random(), random());
         let mut fastest = Duration::MAX;
@@ -390,13 +395,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warm_up_ends_when_two_passes_in_succession_gain_nothing() {
+    fn a_warm_up_ends_after_two_passes_that_are_no_faster() {
         let are_steady = |passes: &[u64]| {
             are_steady(&passes.iter().copied().map(Duration::from_secs).collect::<Vec<_>>())
         };
         assert!(!are_steady(&[]) && !are_steady(&[100]) && !are_steady(&[100, 100]));
         assert!(are_steady(&[100, 100, 94]));
-        // Held up once, and faster again.
+        // A slow pass is followed by faster ones.
         assert!(!are_steady(&[100, 120, 50]));
         assert!(!are_steady(&[100, 120, 50, 51]));
         assert!(are_steady(&[100, 120, 50, 51, 49]));

@@ -1,7 +1,8 @@
 //! Benchmarks: the throughput of the backends of this build on equal work.
 //!
-//! Each backend and mode runs in a process of its own, with its own peak memory, compiled kernels and thread pools. This
-//! process starts their samples in turn, collects their records and draws the comparison.
+//! Each backend and mode runs in a process of its own, with its own peak memory, compiled kernels
+//! and thread pools. The parent process requests their samples in turn, collects their records and
+//! draws the comparison.
 
 mod comparison;
 mod measure;
@@ -22,13 +23,16 @@ use burn_docre::{backend::BackendKind, io::atomic_file::write_atomically};
 use self::{measure::Measure, process::BenchmarkProcess, record::Record, work::Work};
 use crate::{
     cli::{BenchArgs, BenchMode},
+    run::files,
     session::Session,
 };
 
 /// Writes `bench.json`, `bench.svg` and `bench.png` into `directory`.
+///
+/// # Errors
+/// If a file cannot be written.
 pub fn write(directory: &Path, records: &[Record]) -> Result<()> {
-    std::fs::create_dir_all(directory)
-        .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
+    files::create_directory(directory)?;
     record::write(&directory.join("bench.json"), records)?;
     let picture = plot::svg(records);
     write_atomically(&directory.join("bench.svg"), |out| {
@@ -37,25 +41,35 @@ pub fn write(directory: &Path, records: &[Record]) -> Result<()> {
     plot::write_png(&picture, &directory.join("bench.png"))
 }
 
-/// Measures the one mode of this process, sample by sample when it is asked to, and writes its record to `path`.
+/// Measures one mode in this process and writes its record to `path`. The parent process requests
+/// each sample.
+///
+/// # Errors
+/// If the backend, the device or the mode is missing, the work fails, or the parent process has
+/// ended.
 pub fn measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<()> {
-    // The process that started this one reports the progress.
-    session.ui.take_screen();
+    // The parent process reports the progress.
+    session.ui.buffer_lines();
     let measured = try_measure_here(session, args, path);
-    session.ui.free_screen();
+    session.ui.flush_lines();
     record::write(path, &[measured?])
 }
 
 fn try_measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<Record> {
     let kind = session.backend_kind()?;
     let device = kind.device(session.device_number())?;
-    let mode = *args.modes.first().context("no mode is given")?;
+    let mode = *args.modes.first().context("no mode is given; give `--modes`")?;
     session.dispatch(Measure { session, args, mode, record: path, kind, device })
 }
 
-/// Measures every mode on every backend that can start here, or on the requested one, and by the peer.
+/// Measures every mode with the peer and on every backend that can start here, or on the requested
+/// one.
+///
+/// # Errors
+/// If no backend can start, or every process of a mode fails.
 pub fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
-    let directory = tempfile::tempdir().context("a folder for the records cannot be made")?;
+    let directory =
+        tempfile::tempdir().context("a temporary directory for the records cannot be created")?;
     let inputs = directory.path().join("inputs.json");
     if !args.peer.is_empty() {
         Work::load(args)?.dump(&inputs)?;
@@ -63,17 +77,19 @@ pub fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
     let kinds = backends(session)?;
     let mut records = Vec::new();
     for &mode in &args.modes {
-        let path = |who: &str| directory.path().join(format!("{who}-{}.json", mode.name()));
-        let of_peer = path("peer");
-        let peer = peer(args, mode, &inputs, &of_peer).map(|command| ("peer", command, of_peer));
-        // The others are compared with the first one.
-        let mut commands: Vec<_> = peer.into_iter().collect();
+        let path = |name: &str| directory.path().join(format!("{name}-{}.json", mode.name()));
+        let record = path("peer");
+        let peer = peer_command(args, mode, &inputs, &record);
+        // The peer comes first, because the other records are compared with the first one.
+        let mut launches: Vec<_> =
+            peer.map(|command| Launch { name: "peer", command, record }).into_iter().collect();
         for &kind in &kinds {
-            let path = path(kind.name());
-            commands.push((kind.name(), ours(session, args, kind, mode, &path)?, path));
+            let (name, record) = (kind.name(), path(kind.name()));
+            let command = own_command(session, args, kind, mode, &record)?;
+            launches.push(Launch { name, command, record });
         }
-        records.extend(take_turns(session, args, mode, commands)?);
-        // Keeps finished modes even if a later one fails.
+        records.extend(take_turns(session, args, mode, launches)?);
+        // Finished modes are kept even if a later one fails.
         if let Some(output) = &args.output {
             write(output, &records)?;
         }
@@ -81,27 +97,39 @@ pub fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-/// Starts the processes one after the other, lets them take their samples in turn, and collects their records. A failed
-/// process is skipped; an error if no process is left.
+/// A benchmark process to start.
+struct Launch<'a> {
+    /// The name of the backend, or `peer`.
+    name: &'a str,
+    command: Command,
+    /// The file to which the process writes its record.
+    record: PathBuf,
+}
+
+/// Starts the processes one after the other, requests their samples in turn, and collects their
+/// records. A failed process is skipped.
+///
+/// # Errors
+/// If all processes fail, or the stop flag is set.
 fn take_turns(
     session: &Session,
     args: &BenchArgs,
     mode: BenchMode,
-    commands: Vec<(&str, Command, PathBuf)>,
+    launches: Vec<Launch>,
 ) -> Result<Vec<Record>> {
     let mut running = Running { session, processes: Vec::new() };
     let mut n_documents = 0;
-    for (who, command, path) in commands {
-        let what = format!("{} on {who}", mode.name());
-        let process = BenchmarkProcess::start(what, command, &path, session.stop);
+    for Launch { name, command, record } in launches {
+        let label = format!("{} on {name}", mode.name());
+        let process = BenchmarkProcess::start(label, command, &record, session.stop);
         let warm = process.and_then(|mut process| {
             n_documents += process.warm_up(session.ui)?;
             Ok(process)
         });
         running.keep(warm)?;
     }
-    let what = format!("{}, samples in turn: documents", mode.name());
-    let mut task = session.ui.task(&what, Some(n_documents * args.samples));
+    let label = format!("{}, samples in turn: documents", mode.name());
+    let mut task = session.ui.task(&label, Some(n_documents * args.samples));
     for round in 0..args.samples {
         let mut processes = std::mem::take(&mut running.processes);
         // The order alternates, so that no process always follows the same one.
@@ -123,7 +151,7 @@ fn take_turns(
             Err(error) => running.skip(error)?,
         }
     }
-    ensure!(!records.is_empty(), "nothing could be measured of {}", mode.name());
+    ensure!(!records.is_empty(), "{}: every process failed; see the messages above", mode.name());
     Ok(records)
 }
 
@@ -134,6 +162,7 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
+    /// Keeps a process, or skips it if it has failed.
     fn keep(&mut self, process: Result<BenchmarkProcess<'a>>) -> Result<()> {
         match process {
             Ok(process) => self.processes.push(process),
@@ -150,7 +179,7 @@ impl<'a> Running<'a> {
     }
 }
 
-/// The requested backend, else those that have the device.
+/// The requested backend, else all backends that have the device.
 fn backends(session: &Session) -> Result<Vec<BackendKind>> {
     if let Some(kind) = session.backend {
         kind.device(session.device_number())?;
@@ -163,29 +192,29 @@ fn backends(session: &Session) -> Result<Vec<BackendKind>> {
             Err(error) => reasons.push(error.to_string()),
         }
     }
-    ensure!(!able.is_empty(), "nothing can be measured: {}", reasons.join("; "));
+    ensure!(!able.is_empty(), "no backend can start: {}", reasons.join("; "));
     for reason in reasons {
         session.ui.note(&format!("left out: {reason}"));
     }
     Ok(able)
 }
 
-/// The number of processor threads of every process. Without `--threads`, backends use their own default, unless a peer is
-/// measured, whose default differs.
+/// The number of CPU threads of every process. Without `--threads`, backends use their own default.
+/// With a peer, whose default may differ, all processes use all threads.
 fn n_threads(args: &BenchArgs) -> Option<usize> {
     let all = || std::thread::available_parallelism().map_or(1, usize::from);
     args.threads.or_else(|| (!args.peer.is_empty()).then(all))
 }
 
 /// The command that measures a mode on a backend by this program.
-fn ours(
+fn own_command(
     session: &Session,
     args: &BenchArgs,
     kind: BackendKind,
     mode: BenchMode,
     record: &Path,
 ) -> Result<Command> {
-    let program = std::env::current_exe().context("this program's own file is not found")?;
+    let program = std::env::current_exe().context("the path of this program is unknown")?;
     let mut command = Command::new(program);
     command
         .args(["bench", "--backend", kind.name(), "--modes", mode.name()])
@@ -209,8 +238,14 @@ fn ours(
     Ok(command)
 }
 
-/// The command that measures a mode by the peer on the same batches; `None` without a peer, or if it lacks the mode.
-fn peer(args: &BenchArgs, mode: BenchMode, inputs: &Path, record: &Path) -> Option<Command> {
+/// The command that measures a mode by the peer on the same batches; `None` without a peer, or if
+/// it lacks the mode.
+fn peer_command(
+    args: &BenchArgs,
+    mode: BenchMode,
+    inputs: &Path,
+    record: &Path,
+) -> Option<Command> {
     let (program, arguments) = args.peer.split_first()?;
     let model = args.model.as_ref()?;
     if !matches!(mode, BenchMode::Inference | BenchMode::Training) {

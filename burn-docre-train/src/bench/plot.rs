@@ -1,4 +1,5 @@
-//! The comparison as a picture: documents a second by mode, one bar a process. SVG, and PNG drawn from it.
+//! The comparison as a bar chart in SVG and PNG: documents per second, one panel per mode, one bar
+//! per process.
 
 use std::{fmt::Write, path::Path};
 
@@ -13,17 +14,20 @@ use super::{
 };
 
 const MARGIN: f64 = 24.0;
-/// From the names' room to the end of the axis, and the room for figures behind it.
+/// The length of the axis.
 const AXIS: f64 = 480.0;
-const FIGURES: f64 = 210.0;
+/// The width of the column of values behind the axis.
+const VALUES: f64 = 210.0;
+/// The minimum width of the column of names before the axis.
 const MIN_LEFT: f64 = 190.0;
 const ROW: f64 = 30.0;
 const BAR: f64 = 20.0;
 const PANEL_HEAD: f64 = 34.0;
 const PANEL_FOOT: f64 = 12.0;
-/// Pixels of the PNG to one unit of the drawing.
+/// The number of PNG pixels per unit of the drawing.
 const SCALE: f32 = 2.0;
-/// Okabe and Ito's colours, which colour-blind readers can tell apart; a process keeps its own in every panel.
+/// The colours of Okabe and Ito, which colour-blind readers can distinguish. A process has the same
+/// colour in every panel.
 const COLOURS: [&str; 7] =
     ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f"];
 const REGULAR: &[u8] = include_bytes!("../../assets/DejaVuSans-subset.ttf");
@@ -40,24 +44,24 @@ const TITLE: Style = Style { anchor: "start", size: 20.0, weight: "bold" };
 const SUBTITLE: Style = Style { anchor: "start", size: 13.0, weight: "normal" };
 const MODE: Style = Style { anchor: "start", size: 15.0, weight: "bold" };
 const NAME: Style = Style { anchor: "end", size: 13.0, weight: "normal" };
-const FIGURE: Style = Style { anchor: "start", size: 13.0, weight: "normal" };
+const VALUE: Style = Style { anchor: "start", size: 13.0, weight: "normal" };
 const FOOT: Style = Style { anchor: "start", size: 11.0, weight: "normal" };
 
 impl Style {
-    /// Room for so many characters of ordinary text.
-    fn room(&self, n_characters: usize) -> f64 {
+    /// The approximate width of a text with `n_characters` characters.
+    fn width(&self, n_characters: usize) -> f64 {
         0.58 * self.size * n_characters as f64
     }
 }
 
-/// The picture as SVG.
+/// Draws the chart as SVG.
 pub(super) fn svg(records: &[Record]) -> String {
     let records = named(records);
     let longest = records.iter().map(|named| named.name.chars().count()).max().unwrap_or(0);
-    let left = MIN_LEFT.max(MARGIN + NAME.room(longest) + 12.0);
-    let width = left + AXIS + FIGURES;
+    let left = MIN_LEFT.max(MARGIN + NAME.width(longest) + 12.0);
+    let width = left + AXIS + VALUES;
     let mut drawing = Drawing { body: String::new(), y: 36.0, left, width };
-    drawing.paragraph(&TITLE, "Throughput, documents a second");
+    drawing.paragraph(&TITLE, "Throughput, documents per second");
     for line in work(&records) {
         drawing.paragraph(&SUBTITLE, &line);
     }
@@ -68,7 +72,7 @@ pub(super) fn svg(records: &[Record]) -> String {
     drawing.y += 16.0;
     drawing.paragraph(
         &FOOT,
-        "Bars: median of the samples; lines: slowest to fastest sample; of matmul: of each one's own matrix product.",
+        "Bars: median of the samples; lines: slowest to fastest sample; of matmul: share of the speed of a large matrix product in the same process.",
     );
     for line in conditions(&records) {
         drawing.paragraph(&FOOT, &line);
@@ -88,16 +92,17 @@ struct Drawing {
     y: f64,
     /// The x coordinate at which the bars begin.
     left: f64,
+    /// The width of the drawing.
     width: f64,
 }
 
 impl Drawing {
-    /// Words, in as many lines as they need.
-    fn paragraph(&mut self, style: &Style, words: &str) {
+    /// Writes a text, wrapped at the width of the drawing.
+    fn paragraph(&mut self, style: &Style, text: &str) {
         let mut line = String::new();
-        for word in words.split(' ') {
+        for word in text.split(' ') {
             let n_characters = line.chars().count() + 1 + word.chars().count();
-            if !line.is_empty() && style.room(n_characters) > self.width - 2.0 * MARGIN {
+            if !line.is_empty() && style.width(n_characters) > self.width - 2.0 * MARGIN {
                 self.line(style, &std::mem::take(&mut line));
             }
             if !line.is_empty() {
@@ -108,12 +113,13 @@ impl Drawing {
         self.line(style, &line);
     }
 
-    fn line(&mut self, style: &Style, words: &str) {
-        self.text((MARGIN, self.y), style, words);
+    fn line(&mut self, style: &Style, line: &str) {
+        self.text((MARGIN, self.y), style, line);
         self.y += style.size + 6.0;
     }
 
-    /// A mode, whose axis ends at the fastest sample. `names` decide the colours.
+    /// Draws the panel of a mode. Its axis ends at the fastest sample. The position of a name in
+    /// `names` selects its colour.
     fn panel(&mut self, mode: &str, records: &[&Named], names: &[&str]) {
         self.text((MARGIN, self.y + 22.0), &MODE, mode);
         self.y += PANEL_HEAD;
@@ -127,6 +133,8 @@ impl Drawing {
         self.y += PANEL_FOOT;
     }
 
+    /// Draws the bar, the range and the values of a record; `end` is the rate at the end of the
+    /// axis.
     fn row(&mut self, Named { record, name }: &Named, end: f64, colour: &str) {
         let (y, left) = (self.y, self.left);
         let x_of = |micros: u64| left + AXIS * record.rate_of(micros) / end;
@@ -144,25 +152,25 @@ impl Drawing {
             a = middle - 4.0,
             b = middle + 4.0,
         );
-        let share = record
-            .achieved_flops()
-            .map_or(String::new(), |(_, share)| format!("  · {:.0} % of matmul", 100.0 * share));
-        let figures = format!("{}{share}", table::figure(record.rate_of(record.median)));
-        self.text((fast + 8.0, middle + 4.5), &FIGURE, &figures);
+        let share = record.achieved_flops().map_or(String::new(), |achieved| {
+            format!("  · {:.0} % of matmul", 100.0 * achieved.share_of_matmul)
+        });
+        let values = format!("{}{share}", table::three_digits(record.rate_of(record.median)));
+        self.text((fast + 8.0, middle + 4.5), &VALUE, &values);
     }
 
-    fn text(&mut self, (x, y): (f64, f64), style: &Style, words: &str) {
+    fn text(&mut self, (x, y): (f64, f64), style: &Style, text: &str) {
         let Style { anchor, size, weight } = style;
-        let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         let _ = writeln!(
             self.body,
             "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-size=\"{size}\" \
-             font-weight=\"{weight}\" fill=\"#222222\">{words}</text>"
+             font-weight=\"{weight}\" fill=\"#222222\">{text}</text>"
         );
     }
 }
 
-/// Draws `svg` as a PNG file, with the fonts that the program carries.
+/// Draws `svg` as a PNG file with the embedded fonts.
 pub(super) fn write_png(svg: &str, path: &Path) -> Result<()> {
     let mut options = usvg::Options { font_family: "DejaVu Sans".into(), ..Default::default() };
     let fonts = options.fontdb_mut();
@@ -184,7 +192,7 @@ mod tests {
     use super::{super::record::tests::record, *};
 
     #[test]
-    fn every_record_has_a_bar_and_words_are_escaped() {
+    fn every_record_has_a_bar_and_text_is_escaped() {
         let mut odd = record("tch", "training", 2.0);
         odd.device = "a < b & c".into();
         let picture = svg(&[odd, record("flex", "inference", 1.0)]);
@@ -193,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_axis_ends_at_the_fastest_sample_and_every_whisker_at_its_own() {
+    fn the_axis_and_the_range_of_its_record_end_at_the_fastest_sample() {
         let quick = Record { min: 500_000, ..record("flex", "inference", 4.0) };
         let picture = svg(&[quick, record("tch", "inference", 2.0)]);
         let end = MIN_LEFT + AXIS;
@@ -204,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_names_of_different_devices_have_names_and_colours_of_their_own() {
+    fn records_of_one_backend_on_different_devices_have_different_names_and_colours() {
         let there = Record { device: "a card".into(), ..record("flex", "inference", 2.0) };
         let picture = svg(&[record("flex", "inference", 1.0), there]);
         for part in [">flex, a card<", ">flex, a processor<", COLOURS[0], COLOURS[1]] {
@@ -213,18 +221,18 @@ mod tests {
     }
 
     #[test]
-    fn long_words_take_several_lines() {
+    fn long_text_is_wrapped() {
         let mut drawing = Drawing { body: String::new(), y: 0.0, left: 0.0, width: 300.0 };
         drawing.paragraph(&FOOT, &["word"; 30].join(" "));
         assert_eq!(drawing.body.matches("<text").count(), 4);
     }
 
     #[test]
-    fn the_png_has_letters_and_bars() {
+    fn the_png_contains_dark_pixels_of_text() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("bench.png");
-        let with = svg(&[record("flex", "inference", 1.0)]);
-        write_png(&with, &path).unwrap();
+        let picture = svg(&[record("flex", "inference", 1.0)]);
+        write_png(&picture, &path).unwrap();
         let drawn = tiny_skia::Pixmap::load_png(&path).unwrap();
         let dark = |pixels: &tiny_skia::Pixmap| {
             pixels.pixels().iter().filter(|pixel| pixel.red() < 100 && pixel.blue() < 100).count()

@@ -1,9 +1,14 @@
-//! A process that measures one mode, sample by sample, when it is its turn.
+//! A benchmark process: measures one mode, and takes each sample on request of its parent process.
 //!
-//! Compared processes take turns, so that a change of the machine's speed affects all of them alike. A process writes one
-//! line for each event to standard output: `documents N` when N more documents are done, `warm SECONDS DOCUMENTS` when the
-//! warm-up is over, where DOCUMENTS is the size of a sample, and `sample` when a sample is done. It starts a sample when it
-//! reads a line on standard input. After the last sample it writes its record and ends.
+//! The processes to compare take their samples in turn, so that a change of the machine's speed
+//! affects all of them alike. A line on the standard input of a process requests a sample. The
+//! process writes one line per event to standard output:
+//!
+//! - `documents N`: N more documents are done.
+//! - `warm SECONDS DOCUMENTS`: the warm-up is over; a sample has DOCUMENTS documents.
+//! - `sample`: a sample is done.
+//!
+//! After the last sample it writes its record and ends.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -19,27 +24,30 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::record::{self, Record};
 use crate::ui::{Task, Ui, signals::StopFlag};
 
-/// The interval between checks of a silent process.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// The interval between checks of the stop flag while a process sends no message.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A message of a benchmark process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Message {
-    /// This many more documents are done.
+    /// The number of documents done since the last message.
     Documents(usize),
     /// The warm-up is over.
     Warm {
-        /// Its duration.
+        /// The duration of the warm-up.
         seconds: f64,
-        /// Documents of a sample.
+        /// The number of documents per sample.
         documents: usize,
     },
-    /// A sample is taken.
+    /// A sample is done.
     Sample,
 }
 
 impl Message {
     /// Writes the message to standard output.
+    ///
+    /// # Errors
+    /// If the parent process has ended.
     pub(super) fn send(self) -> Result<()> {
         let mut out = std::io::stdout().lock();
         match self {
@@ -48,7 +56,7 @@ impl Message {
             Self::Sample => writeln!(out, "sample"),
         }
         .and_then(|()| out.flush())
-        .context("the process that started this benchmark has gone")
+        .context("the process that started this benchmark has ended")
     }
 }
 
@@ -72,87 +80,92 @@ impl FromStr for Message {
     }
 }
 
-/// Waits for the turn of this process.
+/// Waits until the parent process requests a sample.
+///
+/// # Errors
+/// If the parent process has ended.
 pub(super) fn wait_for_turn() -> Result<()> {
     let mut line = String::new();
     match std::io::stdin().lock().read_line(&mut line) {
-        Ok(0) | Err(_) => bail!("the process that started this benchmark has gone"),
+        Ok(0) | Err(_) => bail!("the process that started this benchmark has ended"),
         Ok(_) => Ok(()),
     }
 }
 
-/// A running benchmark process; killed when it is dropped before its end.
+/// A running benchmark process, seen from its parent. Dropping it kills the process.
 pub(super) struct BenchmarkProcess<'a> {
-    what: String,
+    label: String,
     child: Child,
-    turns: Option<ChildStdin>,
+    /// The standard input of the process; `None` after the last sample.
+    requests: Option<ChildStdin>,
     messages: Receiver<Result<Message>>,
     record: PathBuf,
     stop: &'a StopFlag,
 }
 
 impl<'a> BenchmarkProcess<'a> {
-    /// Starts `command`, which will write its record to `record`.
+    /// Starts `command`, which will write its record to the file `record`.
     pub(super) fn start(
-        what: String,
+        label: String,
         mut command: Command,
         record: &Path,
         stop: &'a StopFlag,
     ) -> Result<Self> {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().with_context(|| {
-                format!("{what}: {:?} cannot be started", command.get_program())
+                format!("{label}: {:?} cannot be started", command.get_program())
             })?;
-        let turns = child.stdin.take();
+        let requests = child.stdin.take();
         let lines = BufReader::new(child.stdout.take().context("the pipe is missing")?).lines();
         let (sender, messages) = sync_channel(1);
         std::thread::spawn(move || {
             let mut parsed = lines.map_while(Result::ok).map(|line| line.parse());
-            // Sending fails once the process is dropped.
+            // Sending fails after the receiver is dropped.
             while parsed.next().is_some_and(|message| sender.send(message).is_ok()) {}
         });
-        Ok(Self { what, child, turns, messages, record: record.into(), stop })
+        Ok(Self { label, child, requests, messages, record: record.into(), stop })
     }
 
     /// Waits for the end of the warm-up; returns the number of documents of a sample.
     pub(super) fn warm_up(&mut self, ui: &Ui) -> Result<usize> {
-        ui.note(&format!("{}: warming up", self.what));
-        let mut task = ui.task(&format!("{}, warming up: documents", self.what), None);
+        ui.note(&format!("{}: warming up", self.label));
+        let mut task = ui.task(&format!("{}, warming up: documents", self.label), None);
         loop {
             match self.next_message()? {
                 Message::Documents(n) => task.advance(n),
                 Message::Warm { seconds, documents } => {
                     drop(task);
-                    ui.note(&format!("{}: warmed up in {seconds:.1} s", self.what));
+                    ui.note(&format!("{}: warmed up in {seconds:.1} s", self.label));
                     return Ok(documents);
                 }
-                Message::Sample => bail!("{}: a sample before the end of the warm-up", self.what),
+                Message::Sample => bail!("{}: a sample before the end of the warm-up", self.label),
             }
         }
     }
 
     /// Starts a sample and waits for its end.
     pub(super) fn sample(&mut self, task: &mut Task) -> Result<()> {
-        let turns = self.turns.as_mut().context("the pipe is missing")?;
-        // A process that has ended meanwhile fails below.
-        let _ = turns.write_all(b"\n").and_then(|()| turns.flush());
+        let requests = self.requests.as_mut().context("the pipe is missing")?;
+        // If the process has ended, `next_message` returns the error.
+        let _ = requests.write_all(b"\n").and_then(|()| requests.flush());
         loop {
             match self.next_message()? {
                 Message::Documents(n) => task.advance(n),
                 Message::Sample => return Ok(()),
-                Message::Warm { .. } => bail!("{}: warmed up twice", self.what),
+                Message::Warm { .. } => bail!("{}: warmed up twice", self.label),
             }
         }
     }
 
     /// Waits for the end of the process and reads its record.
     pub(super) fn finish(mut self) -> Result<Vec<Record>> {
-        self.turns = None;
-        while self.child.try_wait().context("the measuring process is lost")?.is_none() {
+        self.requests = None;
+        while self.child.try_wait().context("the benchmark process cannot be waited for")?.is_none()
+        {
             self.stop.check()?;
-            std::thread::sleep(PATIENCE / 10);
+            std::thread::sleep(POLL_INTERVAL / 10);
         }
-        let status = self.child.wait().context("the measuring process is lost")?;
+        let status = self.child.wait().context("the benchmark process cannot be waited for")?;
         if !status.success() {
             return Err(self.failure());
         }
@@ -162,31 +175,31 @@ impl<'a> BenchmarkProcess<'a> {
     fn next_message(&mut self) -> Result<Message> {
         loop {
             self.stop.check()?;
-            match self.messages.recv_timeout(PATIENCE) {
-                Ok(message) => return message.with_context(|| self.what.clone()),
+            match self.messages.recv_timeout(POLL_INTERVAL) {
+                Ok(message) => return message.with_context(|| self.label.clone()),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(self.failure()),
             }
         }
     }
 
-    /// The reason of an early end.
+    /// Ends the process and returns the reason of its failure.
     fn failure(&mut self) -> anyhow::Error {
         // A process that sends other lines, or has closed its end of the pipe, may still run.
         let _ = self.child.kill();
         let status = self.child.wait();
-        // A signal from the terminal reaches both.
+        // Ctrl-C in a terminal ends both processes; the stop is the reason then.
         if let Err(stopped) = self.stop.check() {
             return stopped;
         }
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-        anyhow!("{} failed ({status}); its message stands above", self.what)
+        anyhow!("{} failed ({status}); see its message above", self.label)
     }
 }
 
 impl Drop for BenchmarkProcess<'_> {
     fn drop(&mut self) {
-        // An error means that the process has ended.
+        // An error means that the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -197,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_read_as_they_are_written_and_others_are_refused() {
+    fn messages_are_parsed_and_other_lines_are_refused() {
         let message = |line: &str| line.parse::<Message>().ok();
         assert_eq!(message("documents 4"), Some(Message::Documents(4)));
         assert_eq!(message("warm 1.5 16"), Some(Message::Warm { seconds: 1.5, documents: 16 }));

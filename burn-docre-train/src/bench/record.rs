@@ -1,4 +1,4 @@
-//! The result of one measurement: the fields of burn-bench's records, and further ones.
+//! The result of one measurement: the fields of a burn-bench record, and additional ones.
 
 use std::{path::Path, time::Duration};
 
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::files;
 
-/// One mode on one device. Durations are microseconds of one sample: a pass over all documents.
+/// The measurement of one mode on one device. Durations are in microseconds per sample; a sample is
+/// a pass over all documents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
@@ -19,9 +20,9 @@ pub struct Record {
     /// The libraries and drivers between the program and the device, with their versions.
     #[serde(default)]
     pub drivers: String,
-    /// The features that the backend was built with.
+    /// The name of the backend with the features of its build.
     pub feature: String,
-    /// The commit of the build.
+    /// The git commit of the build; empty if it is unknown.
     pub git_hash: String,
     /// The version of Burn.
     pub burn_version: String,
@@ -29,9 +30,9 @@ pub struct Record {
     pub name: String,
     /// The mode's name; burn-bench groups by it.
     pub operation: String,
-    /// Nothing; burn-bench's records have it.
+    /// Always `None`; a field of burn-bench.
     pub options: Option<String>,
-    /// Batch size and documents.
+    /// The batch size and the number of documents, as `[[batch_size, documents]]`.
     pub shapes: Vec<Vec<usize>>,
     /// Longest sample.
     pub max: u64,
@@ -41,7 +42,7 @@ pub struct Record {
     pub median: u64,
     /// Shortest sample.
     pub min: u64,
-    /// Variance of the samples, in the unit of burn-bench: the mean square as a duration.
+    /// Variance of the samples in square milliseconds, the unit of burn-bench.
     pub variance: u64,
     /// Number of samples.
     pub num_samples: usize,
@@ -51,42 +52,44 @@ pub struct Record {
     pub system_info: SystemInfo,
     /// Milliseconds since 1970 at the first sample.
     pub timestamp: u64,
-    /// Floating-point operations of the matrix products in a sample, where the mode has any.
+    /// Floating-point operations of the matrix products in a sample; `None` if the mode has none.
     pub flops: Option<u64>,
-    /// Documents of a sample.
+    /// Documents per sample.
     pub documents: usize,
-    /// Tokens of a sample.
+    /// Tokens per sample.
     pub tokens: usize,
-    /// Classified pairs of a sample.
+    /// Classified pairs per sample.
     pub pairs: usize,
-    /// Seconds until the passes took a steady time, autotuning and compilation included.
+    /// Seconds of the warm-up, which includes autotuning and compilation.
     pub warmup_seconds: f64,
-    /// Whether they did so before the warm-up was cut off.
+    /// True if the passes took a steady time before the warm-up reached its maximum length.
     #[serde(default = "is_steady")]
     pub is_steady: bool,
-    /// Peak memory: of the process if it computes on the processor, else of the device, if the driver reports it.
+    /// Peak memory in bytes: of the process on a CPU device, else of the device; `None` if the
+    /// driver does not report it.
     pub peak_memory_bytes: Option<u64>,
-    /// Threads of the processor.
+    /// CPU threads.
     pub threads: usize,
-    /// Precision of the arithmetic.
+    /// Precision of the large matrix products.
     pub precision: String,
     /// The program's version.
     pub version: String,
-    /// Operations a second in a large matrix product on this device, measured in the same process.
+    /// Floating-point operations per second of a large matrix product on this device, measured in
+    /// the same process.
     pub matmul_peak_flops: f64,
 }
 
-/// The default for programs that do not report their warm-up.
+/// The default for records without this field.
 fn is_steady() -> bool {
     true
 }
 
-/// The machine, as burn-bench describes it.
+/// The machine, in the form of burn-bench.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SystemInfo {
-    /// Processors.
+    /// The names of the CPUs.
     pub cpus: Vec<String>,
-    /// Graphics devices that took part.
+    /// The names of the GPUs in use.
     pub gpus: Vec<String>,
     /// The operating system.
     #[serde(default)]
@@ -94,7 +97,7 @@ pub struct SystemInfo {
 }
 
 impl SystemInfo {
-    /// This machine, of whose devices the one of this name took part.
+    /// Describes this machine; `device` is the name of the device in use.
     pub fn of_this_machine(device: &str) -> Self {
         let processor = backend::processor().name;
         let gpus = (device != processor).then(|| device.to_string()).into_iter().collect();
@@ -107,23 +110,23 @@ impl SystemInfo {
     }
 }
 
-/// Statistics of samples, in microseconds.
+/// Statistics of samples, in microseconds unless stated otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statistics {
-    /// Longest.
+    /// Longest sample.
     pub max: u64,
-    /// Mean.
+    /// Mean of the samples.
     pub mean: u64,
-    /// Middle one; the upper of two.
+    /// Median; of an even number of samples, the longer one of the middle two.
     pub median: u64,
-    /// Shortest.
+    /// Shortest sample.
     pub min: u64,
-    /// Mean square deviation, as burn-bench computes it: of seconds, written as a duration.
+    /// Population variance in square milliseconds.
     pub variance: u64,
 }
 
 impl Statistics {
-    /// Of at least one sample.
+    /// The statistics of `samples`; all are 0 without samples.
     pub fn of(samples: &[Duration]) -> Self {
         let mut sorted = samples.to_vec();
         sorted.sort_unstable();
@@ -142,29 +145,41 @@ impl Statistics {
     }
 }
 
+/// The speed of a measurement in floating-point operations.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AchievedFlops {
+    /// Floating-point operations per second.
+    pub per_second: f64,
+    /// Their fraction of the operations per second of a large matrix product.
+    pub share_of_matmul: f64,
+}
+
 impl Record {
-    /// `count` in a sample, as a rate by the median sample.
+    /// The rate per second of `count` items per sample, in the median sample.
     pub fn per_second(&self, count: usize) -> f64 {
         count as f64 / (self.median.max(1) as f64 * 1e-6)
     }
 
-    /// Documents a second in a sample of so many microseconds.
+    /// Documents per second in a sample of `micros` microseconds.
     pub fn rate_of(&self, micros: u64) -> f64 {
         self.documents as f64 / (micros.max(1) as f64 * 1e-6)
     }
 
-    /// Half the distance between the slowest and the fastest sample, as a share of the median.
+    /// Half the difference between the longest and the shortest sample, as a fraction of the
+    /// median.
     pub fn spread(&self) -> f64 {
         (self.max - self.min) as f64 / 2.0 / self.median.max(1) as f64
     }
 
-    /// Operations a second, and their share of what a matrix product reaches.
-    pub fn achieved_flops(&self) -> Option<(f64, f64)> {
-        let rate = self.flops? as f64 / (self.median.max(1) as f64 * 1e-6);
-        Some((rate, rate / self.matmul_peak_flops))
+    /// The speed of the median sample in floating-point operations; `None` if their number is
+    /// unknown.
+    pub fn achieved_flops(&self) -> Option<AchievedFlops> {
+        let per_second = self.flops? as f64 / (self.median.max(1) as f64 * 1e-6);
+        Some(AchievedFlops { per_second, share_of_matmul: per_second / self.matmul_peak_flops })
     }
 
-    /// The name of the record, if no other one has it.
+    /// The name of the record in a comparison: the backend with its features, and the precision
+    /// unless it is `f32`.
     pub fn label(&self) -> String {
         match self.precision.as_str() {
             "f32" => self.feature.clone(),
@@ -172,7 +187,7 @@ impl Record {
         }
     }
 
-    /// The program's version, with its commit where that is known.
+    /// The version of the program, with the first digits of its commit if that is known.
     pub fn build(&self) -> String {
         match self.git_hash.get(..9).unwrap_or(&self.git_hash) {
             "" => self.version.clone(),
@@ -180,15 +195,18 @@ impl Record {
         }
     }
 
-    /// Documents of a batch.
+    /// Documents per batch; 0 if `shapes` is empty.
     pub fn batch_size(&self) -> usize {
         self.shapes.first().and_then(|shape| shape.first()).copied().unwrap_or(0)
     }
 }
 
 /// Reads the records of a file.
+///
+/// # Errors
+/// If the file cannot be read, has no records, or the statistics of a record are out of order.
 pub fn read(path: &Path) -> Result<Vec<Record>> {
-    let records: Vec<Record> = files::read_json(path).context("no list of benchmark records")?;
+    let records: Vec<Record> = files::read_json(path).context("not a list of benchmark records")?;
     ensure!(!records.is_empty(), "{}: the file has no records", path.display());
     for (i, Record { name, feature, min, median, max, .. }) in records.iter().enumerate() {
         ensure!(
@@ -200,7 +218,10 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-/// Writes records.
+/// Writes records to a file.
+///
+/// # Errors
+/// If the file cannot be written.
 pub fn write(path: &Path, records: &[Record]) -> Result<()> {
     files::write_json(path, records)
 }
@@ -253,8 +274,8 @@ pub(super) mod tests {
         let record = record("flex", "inference", 2.0);
         assert!((record.per_second(record.documents) - 8.0).abs() < 1e-9);
         assert!((record.spread() - 0.15).abs() < 1e-6);
-        let (rate, share) = record.achieved_flops().unwrap();
-        assert!((rate - 5e8).abs() < 1.0 && (share - 0.25).abs() < 1e-9);
+        let AchievedFlops { per_second, share_of_matmul } = record.achieved_flops().unwrap();
+        assert!((per_second - 5e8).abs() < 1.0 && (share_of_matmul - 0.25).abs() < 1e-9);
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::fmt::Write;
 
 use super::{
     comparison::{Named, by_mode, conditions, named, work},
-    record::Record,
+    record::{AchievedFlops, Record},
 };
 
-/// Width of the longest bar.
+/// The width of the longest bar in characters.
 const BAR: usize = 24;
 
-/// One block a mode, the fastest first, each with a bar and the ratio to the fastest.
+/// Formats one block of rows per mode, the fastest record first. The bars show the speed relative
+/// to the fastest record.
 pub fn table(records: &[Record]) -> String {
     let records = named(records);
     let mut text = String::new();
@@ -33,21 +34,24 @@ fn row(named: &Named, fastest: &Record, width: usize) -> String {
     let rate = record.per_second(record.documents);
     let (flops, share) = record.achieved_flops().map_or_else(
         || ("-".into(), "-".into()),
-        |(rate, share)| (figure(rate / 1e9), format!("{:.0} %", 100.0 * share)),
+        |AchievedFlops { per_second, share_of_matmul }| {
+            (three_digits(per_second / 1e9), format!("{:.0} %", 100.0 * share_of_matmul))
+        },
     );
     let memory = record.peak_memory_bytes.map_or("-".into(), crate::memory::gib);
     format!(
         "{name:<width$}  {:>9}  {:<BAR$}  {:>4.0}%  {:>8}  {:>9}  {flops:>8}  {share:>9}  {memory:>7}  {:>8}\n",
-        figure(rate),
+        three_digits(rate),
         bar(rate / fastest.per_second(fastest.documents)),
         100.0 * record.spread(),
-        figure(record.per_second(record.tokens)),
-        figure(record.per_second(record.pairs)),
+        three_digits(record.per_second(record.tokens)),
+        three_digits(record.per_second(record.pairs)),
         crate::ui::duration(record.warmup_seconds),
     )
 }
 
-/// The speed of each mode's records relative to the first one, turn by turn; the speed of the first is 1.
+/// Formats the speed of each record relative to the first record of its mode, whose speed is 1. The
+/// ratios are computed sample by sample; the line gives their median and their range.
 pub fn turns(records: &[Record]) -> String {
     let mut text = String::new();
     for of_mode in named(records).chunk_by(|a, b| a.record.name == b.record.name) {
@@ -78,7 +82,7 @@ fn notes(records: &[Named]) -> String {
         (min, max) => format!("{min} to {max}"),
     };
     let columns = format!(
-        "medians of {samples} samples each, ± half the range; of matmul: of each one's own matrix product"
+        "medians of {samples} samples each, ± half the range; of matmul: share of the speed of a large matrix product in the same process"
     );
     let unsteady = records.iter().filter(|named| !named.record.is_steady).map(|named| {
         let Named { record, name } = named;
@@ -91,13 +95,13 @@ fn notes(records: &[Named]) -> String {
     lines.chain(unsteady).map(|line| line + "\n").collect()
 }
 
-/// A rate with three digits that count, or more before the point.
-pub(super) fn figure(rate: f64) -> String {
+/// Formats a rate with three significant digits, or more if its integer part has more.
+pub(super) fn three_digits(rate: f64) -> String {
     let digits_before_point = rate.max(1e-9).log10().floor() as i32 + 1;
     format!("{rate:.*}", usize::try_from(3 - digits_before_point).unwrap_or(0))
 }
 
-/// A bar in eighths of a character.
+/// Draws a bar of the given share of [`BAR`], with a resolution of an eighth of a character.
 fn bar(share: f64) -> String {
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
@@ -116,16 +120,16 @@ mod tests {
     }
 
     #[test]
-    fn rates_have_three_digits_that_count() {
+    fn rates_have_three_significant_digits() {
         for (rate, expected) in
             [(1234.5, "1234"), (99.94, "99.9"), (3.8261, "3.83"), (0.07861, "0.0786")]
         {
-            assert_eq!(figure(rate), expected);
+            assert_eq!(three_digits(rate), expected);
         }
     }
 
     #[test]
-    fn records_that_took_turns_are_compared_turn_by_turn() {
+    fn records_of_one_mode_are_compared_sample_by_sample() {
         let with = |backend, seconds: [f64; 3]| {
             let raw_durations = seconds.map(std::time::Duration::from_secs_f64).to_vec();
             Record { raw_durations, ..record(backend, "training", 1.0) }
@@ -137,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fastest_stands_first_and_every_mode_has_its_block() {
+    fn every_mode_has_a_block_with_the_fastest_record_first() {
         let records = [
             record("flex", "inference", 4.0),
             record("tch", "inference", 2.0),
@@ -153,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_names_of_different_sources_stay_apart_and_so_does_their_work() {
+    fn records_of_one_backend_on_different_devices_have_different_names_and_work() {
         let there =
             Record { device: "a card".into(), documents: 8, ..record("flex", "label", 2.0) };
         let text = table(&[record("flex", "label", 4.0), there]);
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warm_up_that_was_cut_off_is_told() {
+    fn a_warm_up_that_reached_its_maximum_length_is_reported() {
         let unsteady = Record { is_steady: false, ..record("wgpu", "training", 1.0) };
         let text = table(&[unsteady]);
         assert!(text.contains("wgpu in training: passes were still getting faster"), "{text}");

@@ -1,4 +1,4 @@
-//! The work that every backend gets: documents, a model, and batches of fixed composition.
+//! The work of a benchmark, the same for every backend: a model, and documents in fixed batches.
 
 use std::{path::Path, sync::Arc};
 
@@ -30,40 +30,47 @@ use serde_json::json;
 
 use crate::cli::BenchArgs;
 
-/// Seeds the synthetic documents and the weights of a model that is not read from a directory.
+/// The seed of the synthetic documents and of the weights of the built-in model.
 const SEED: u64 = 66;
 
-/// The model and the documents that are measured.
+/// The specification of the model, and the documents.
 pub struct Work {
     /// The model's configuration, tokenizer and relations.
-    pub parts: ModelSpec,
-    /// The documents as they were read.
+    pub spec: ModelSpec,
+    /// The documents before tokenization.
     pub documents: Vec<Document>,
-    /// The same, tokenized.
+    /// The tokenized documents, in the same order.
     pub encoded: Vec<Arc<EncodedDocument>>,
-    /// Documents a batch.
+    /// The number of documents per batch.
     pub batch_size: usize,
 }
 
 impl Work {
-    /// The model and documents that the command line names, or those of DocRED's size.
+    /// Loads the model and documents of the command line. The defaults are the built-in model and
+    /// synthetic documents.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or no document has two entities.
     pub fn load(args: &BenchArgs) -> Result<Self> {
         let vocabulary = vocabulary();
-        let parts = match &args.model {
+        let spec = match &args.model {
             Some(directory) => ModelDirectory::open(directory)?.into_spec(),
             None => minilm_size(&vocabulary)?,
         };
         let documents = match &args.input {
-            Some(path) => read(path, args.documents, &parts.vocab)?,
-            None => synthetic(args.documents, &vocabulary, parts.vocab.n_classes()),
+            Some(path) => read(path, args.documents, &spec.vocab)?,
+            None => synthetic(args.documents, &vocabulary, spec.vocab.n_classes()),
         };
-        let encoded = encode_all(&documents, &parts.tokenizer)
+        let encoded = encode_all(&documents, &spec.tokenizer)
             .map(|document| Ok(Arc::new(document?)))
             .collect::<Result<_>>()?;
-        Ok(Self { parts, documents, encoded, batch_size: args.batch_size })
+        Ok(Self { spec, documents, encoded, batch_size: args.batch_size })
     }
 
-    /// The model, from its directory or drawn from a fixed seed.
+    /// Loads the model from `directory`, or draws its weights from a fixed seed.
+    ///
+    /// # Errors
+    /// If a file of the directory is missing or damaged.
     pub fn model<B: DocReBackend>(
         &self,
         directory: Option<&Path>,
@@ -73,56 +80,62 @@ impl Work {
             Some(directory) => Ok(ModelDirectory::open(directory)?.model(device)?),
             None => {
                 B::seed(device, SEED);
-                Ok(self.parts.config.init(device))
+                Ok(self.spec.config.init(device))
             }
         }
     }
 
-    /// The model for inference, with as many documents in work as a batch has.
+    /// Loads the model for inference on as many documents at once as a batch has.
+    ///
+    /// # Errors
+    /// If a file of the model directory is missing or damaged.
     pub fn inference<B: DocReBackend>(
         &self,
         args: &BenchArgs,
         device: &B::Device,
     ) -> Result<Inference<B>> {
         let model = with_precision(self.model(args.model.as_deref(), device)?, args.precision);
-        let inference = Inference::new(model, self.parts.config.clone(), device.clone());
+        let inference = Inference::new(model, self.spec.config.clone(), device.clone());
         Ok(inference.with_documents_at_once(self.batch_size))
     }
 
-    /// The tokenized documents, as inference takes them.
+    /// The tokenized documents, as the input of [`Inference::run`].
     pub fn encoded_documents(&self) -> impl Iterator<Item = Result<Arc<EncodedDocument>>> + '_ {
         self.encoded.iter().cloned().map(Ok)
     }
 
-    /// The batches in their order.
+    /// The batches, in order.
     pub fn batches(&self) -> impl Iterator<Item = &[Arc<EncodedDocument>]> {
         self.encoded.chunks(self.batch_size)
     }
 
-    /// Tokens of all documents.
+    /// The number of tokens of all documents.
     pub fn n_tokens(&self) -> usize {
         self.encoded.iter().map(|document| document.token_ids.len()).sum()
     }
 
-    /// Classified pairs of all documents.
+    /// The number of classified pairs of all documents.
     pub fn n_pairs(&self) -> usize {
         self.encoded.iter().map(|document| document.n_pairs()).sum()
     }
 
-    /// Operations of a forward pass over all documents.
+    /// The floating-point operations of a forward pass over all documents.
     pub fn forward_flops(&self) -> u64 {
         let flops = |document: &Arc<EncodedDocument>| {
             let (n_tokens, n_entities) = (document.token_ids.len(), document.n_entities());
-            self.parts.config.forward_flops(DocumentSize { n_tokens, n_entities })
+            self.spec.config.forward_flops(DocumentSize { n_tokens, n_entities })
         };
         self.encoded.iter().map(flops).sum()
     }
 
-    /// Writes the batches for a program in another language (`tools/peer`).
+    /// Writes the batches as JSON for a program in another language, such as `tools/peer`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn dump(&self, path: &Path) -> Result<()> {
         let batches: Vec<Vec<_>> = self
             .batches()
-            .map(|batch| batch.iter().map(|document| in_json(document)).collect())
+            .map(|batch| batch.iter().map(|document| to_json(document)).collect())
             .collect();
         let text = json!({ "batch_size": self.batch_size, "forward_flops": self.forward_flops(),
                            "batches": batches })
@@ -131,14 +144,14 @@ impl Work {
     }
 }
 
-fn in_json(document: &EncodedDocument) -> serde_json::Value {
+fn to_json(document: &EncodedDocument) -> serde_json::Value {
     let labels: Vec<[usize; 3]> =
         document.facts.iter().map(|fact| [fact.pair.head, fact.pair.tail, fact.relation]).collect();
     json!({ "token_ids": document.token_ids, "mentions": document.mentions,
             "n_entities": document.n_entities(), "labels": labels })
 }
 
-/// The first `n` documents of a file that have a pair.
+/// Reads the first `n` documents with at least two entities.
 fn read(path: &Path, n: usize, vocab: &RelationVocab) -> Result<Vec<Document>> {
     let mut documents = Vec::new();
     for document in DocRedReader::open(path, Labels::Resolve(vocab))? {
@@ -150,15 +163,21 @@ fn read(path: &Path, n: usize, vocab: &RelationVocab) -> Result<Vec<Document>> {
             break;
         }
     }
-    ensure!(!documents.is_empty(), "{}: no document has two entities", path.display());
+    ensure!(
+        !documents.is_empty(),
+        "{}: no document has two entities; give other documents",
+        path.display()
+    );
     Ok(documents)
 }
 
+/// The words of the synthetic documents.
 fn vocabulary() -> Vec<String> {
     (0..30_517).map(|word| format!("w{word}")).collect()
 }
 
-/// A model of the size of `configs/redocred-minilm.toml`, for words of `vocabulary`.
+/// The built-in model: as large as that of `configs/redocred-minilm.toml`, with a tokenizer for the
+/// words of `vocabulary`.
 fn minilm_size(vocabulary: &[String]) -> Result<ModelSpec> {
     let tokenizer = DocumentTokenizer::word_level(vocabulary.iter().map(String::as_str))?;
     let vocab = RelationVocab::docred();
@@ -187,12 +206,12 @@ fn minilm_size(vocabulary: &[String]) -> Result<ModelSpec> {
         n_classes: vocab.n_classes(),
         decoding: DecodingConfig::default(),
     };
-    config.validate().context("the built-in model")?;
+    config.validate().context("the built-in model is invalid")?;
     Ok(ModelSpec { config, tokenizer, vocab })
 }
 
-/// Documents of random words with the average sizes of DocRED's annotated ones (Yao et al. 2019, table 1): 8 sentences,
-/// 198 words, 19.5 entities, 26 mentions, 12.5 facts.
+/// Documents of random words with the average sizes of DocRED's annotated documents (Yao et al.
+/// 2019, table 1): 8 sentences, 198 words, 19.5 entities, 26 mentions, 12.5 facts.
 fn synthetic(n: usize, vocabulary: &[String], n_classes: usize) -> Vec<Document> {
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     (0..n).map(|index| synthetic_document(index, vocabulary, n_classes, &mut random)).collect()
@@ -258,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_synthetic_documents_are_the_same_every_time() {
+    fn the_synthetic_documents_are_reproducible() {
         let words = vocabulary();
         assert_eq!(synthetic(3, &words, 97), synthetic(3, &words, 97));
     }

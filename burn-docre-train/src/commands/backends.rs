@@ -1,4 +1,5 @@
-//! `docre backends`: lists the backends of this build, their devices, and why a backend cannot start.
+//! `docre backends`: lists the backends of this build, their devices, and why a backend cannot
+//! start.
 
 use std::fmt::Write;
 
@@ -7,7 +8,7 @@ use burn_docre::{Error, backend::BackendKind};
 
 use crate::{memory::gib, session::Session};
 
-/// Lists the backends that the project knows, each with its devices or the reason that it has none.
+/// Prints all backends, each with its devices or the reason why it cannot start.
 pub(super) fn run(session: &Session) -> Result<()> {
     let mut text = String::new();
     for kind in BackendKind::ALL {
@@ -16,12 +17,8 @@ pub(super) fn run(session: &Session) -> Result<()> {
             Ok(devices) => {
                 for (number, device) in devices.iter().enumerate() {
                     let memory = device.memory.map_or("memory unknown".into(), gib);
-                    writeln!(
-                        text,
-                        "{:<8}device {number}: {}, {memory}{fused}",
-                        kind.name(),
-                        device
-                    )?;
+                    let name = kind.name();
+                    writeln!(text, "{name:<8}device {number}: {device}, {memory}{fused}")?;
                 }
             }
             Err(Error::Backend { reason, .. }) => writeln!(text, "{:<8}{reason}", kind.name())?,

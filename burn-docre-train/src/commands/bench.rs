@@ -9,7 +9,7 @@ use crate::{
     session::Session,
 };
 
-/// Measures, merges records, or writes the inputs for a peer, as the arguments say.
+/// Measures, merges records, or writes the inputs for a peer, depending on the arguments.
 pub(super) fn run(session: &Session, args: &BenchArgs) -> Result<()> {
     check(args)?;
     if let Some(path) = &args.record {
@@ -30,16 +30,16 @@ pub(super) fn run(session: &Session, args: &BenchArgs) -> Result<()> {
     }
     if let Some(directory) = &args.output {
         bench::write(directory, &records)?;
-        session.ui.note(&format!("written to {}", directory.display()));
+        session.ui.note(&format!("results written to {}", directory.display()));
     }
     Ok(())
 }
 
-/// Refuses combinations that cannot be computed in the precision.
+/// Refuses peers and modes that cannot compute in the precision.
 fn check(args: &BenchArgs) -> Result<()> {
     ensure!(
         args.precision == Precision::F32 || args.peer.is_empty(),
-        "a peer computes in f32; leave --precision out"
+        "a peer computes in f32; remove `--precision`"
     );
     ensure!(
         args.precision != Precision::F16 || !args.modes.contains(&BenchMode::Training),

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::training;
 use crate::{cli::DistillArgs, config::RunConfig, session::Session, stages::Selection};
 
-/// Runs the plan.
+/// Trains all stages of the plan.
 pub(super) fn run(session: &Session, args: &DistillArgs) -> Result<()> {
     let config = RunConfig::load(&args.run.config, &args.run.overrides)?;
     training::run(session, &args.run, config, Selection::Plan, "distill")

@@ -16,7 +16,7 @@ use crate::{
     stages::label::{Teacher, check_documents},
 };
 
-/// Labels the documents of one shard, unless they are labelled already.
+/// Labels the documents of one shard, unless their logits exist.
 pub(super) fn run(session: &Session, args: &LabelArgs) -> Result<()> {
     session.dispatch(Label { session, args })
 }
@@ -43,10 +43,10 @@ impl BackendTask for Label<'_> {
         let store = SoftLabelStore::open_shard(&args.output, args.shard, identity, n_classes)?;
         if let Some(store) = store {
             check_documents(&store, &args.shard.path(&args.output), documents)?;
-            session.ui.note("these documents are labelled already; nothing to do");
+            session.ui.note("these documents are labelled already, there is nothing to do");
             return Ok(());
         }
-        let mut task = session.ui.task("labelling distant documents", None);
+        let mut task = session.ui.task("labelling documents", None);
         let n_labelled =
             teacher.label(documents, &args.output, args.shard, &mut task, session.stop)?;
         drop(task);

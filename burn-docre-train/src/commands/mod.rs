@@ -1,4 +1,4 @@
-//! The commands of `docre`, one module each: arguments to a call.
+//! The commands of `docre`. Each module turns the arguments of one command into a call.
 
 mod backends;
 mod bench;
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Runs the command that `cli` names; prints an error as one sentence.
+/// Runs the command of `cli`. An error is printed on one line and gives exit code 1.
 pub fn run(cli: Cli) -> ExitCode {
     let ui = Ui::new(cli.global.log_format);
     match dispatch(&cli, &ui) {

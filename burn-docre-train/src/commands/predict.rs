@@ -1,4 +1,4 @@
-//! `docre predict`: relations of documents, in the submission format.
+//! `docre predict`: writes the relations that a model finds in documents.
 
 use std::{
     fs::File,
@@ -24,7 +24,8 @@ use zip::{ZipWriter, write::SimpleFileOptions};
 
 use crate::{cli::PredictArgs, session::Session, ui::Task};
 
-/// `docre predict`.
+/// Writes the relations of the input documents in the format that the extension of the output
+/// names.
 pub(super) fn run(session: &Session, args: &PredictArgs) -> Result<()> {
     session.dispatch(Predict { session, args })
 }
@@ -71,13 +72,13 @@ impl BackendTask for Predict<'_> {
     }
 }
 
-/// One document's logits and what follows from them.
+/// The logits of a document and the relations decoded from them.
 struct Predicted {
     found: DocumentLogits,
     predictions: Vec<Prediction>,
 }
 
-/// Predicts document by document; ends at the first error, which it keeps.
+/// An iterator over decoded documents. It ends at the first error and stores it in `error`.
 struct Predictions<'a, I> {
     session: &'a Session<'a>,
     logits: I,
@@ -86,7 +87,7 @@ struct Predictions<'a, I> {
 }
 
 impl<I: Iterator<Item = Result<DocumentLogits>>> Predictions<'_, I> {
-    fn predict(&mut self, found: Result<DocumentLogits>) -> Result<Predicted> {
+    fn decode(&mut self, found: Result<DocumentLogits>) -> Result<Predicted> {
         self.session.stop.check()?;
         let found = found?;
         let predictions = found.predictions()?;
@@ -103,11 +104,11 @@ impl<I: Iterator<Item = Result<DocumentLogits>>> Iterator for Predictions<'_, I>
             return None;
         }
         let found = self.logits.next()?;
-        self.predict(found).map_err(|error| self.error = Some(error)).ok()
+        self.decode(found).map_err(|error| self.error = Some(error)).ok()
     }
 }
 
-/// The submission's facts.
+/// The facts of the submission, in the order of the documents.
 fn facts<'a>(
     documents: impl Iterator<Item = Predicted> + 'a,
     vocab: &'a RelationVocab,
@@ -118,7 +119,7 @@ fn facts<'a>(
     })
 }
 
-/// The leaderboard's archive: `result.json` in a zip file.
+/// Writes the leaderboard's archive: `result.json` in a zip file.
 fn write_archive(
     out: &mut BufWriter<&File>,
     documents: impl Iterator<Item = Predicted>,
@@ -135,7 +136,8 @@ fn write_archive(
     Ok(())
 }
 
-/// One line a document: each prediction with its logit and the pair's threshold.
+/// Writes one JSON line per document: each prediction with its logit, its score and the threshold
+/// of its pair.
 fn write_lines(
     out: &mut impl Write,
     documents: impl Iterator<Item = Predicted>,

@@ -10,7 +10,7 @@ use crate::{
     stages::{Selection, dry_run},
 };
 
-/// Trains the stage; with `--dry-run`, prints its parameters, steps, memory and time instead.
+/// Trains the stage. With `--dry-run`, prints its parameters, steps, memory and time instead.
 pub(super) fn run(session: &Session, args: &TrainArgs) -> Result<()> {
     let config = RunConfig::load(&args.run.config, &args.run.overrides)?;
     if args.dry_run {

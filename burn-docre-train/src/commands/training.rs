@@ -1,4 +1,4 @@
-//! The common part of `docre distill` and `docre train`.
+//! The code that `docre distill` and `docre train` share.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,8 @@ use crate::{
     ui::signals::Stopped,
 };
 
-/// Trains the selected stages and prints the dev scores so far; `command` is the command line before CONFIG.
+/// Trains the selected stages and prints the dev scores of all finished stages. `command` is the
+/// part of the command line between `docre` and CONFIG.
 pub(super) fn run(
     session: &Session,
     args: &RunArgs,
@@ -26,7 +27,7 @@ pub(super) fn run(
     let mode = if args.resume { Mode::Resume } else { Mode::New };
     let run = Run::open(session, RunOptions { config, directory, mode, selection })?;
     match run.train() {
-        Err(error) if error.is::<Stopped>() => bail!("{error}; go on by `{resume}`"),
+        Err(error) if error.is::<Stopped>() => bail!("{error}; resume with `{resume}`"),
         result => result?,
     }
     session.ui.results(&run.results_table()?)
@@ -38,12 +39,15 @@ fn run_directory(args: &RunArgs) -> Result<PathBuf> {
         return Ok(out.clone());
     }
     let name = args.config.file_stem().with_context(|| {
-        format!("{} has no name to call the run by; give `--out`", args.config.display())
+        format!(
+            "{}: no name for the run can be taken from this path; give `--out`",
+            args.config.display()
+        )
     })?;
     Ok(Path::new("artifacts").join(name))
 }
 
-/// The command line that resumes a run. The run itself remembers its backend and devices.
+/// The command line that resumes a run. The run's manifest holds its backend and devices.
 fn resume_command(command: &str, args: &RunArgs, directory: &Path) -> String {
     let path = |path: &Path| shell_word(&path.display().to_string());
     let mut text = format!("docre {command} {} --out {}", path(&args.config), path(directory));
@@ -68,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_quoted_where_a_shell_would_take_them_apart() {
+    fn text_that_a_shell_would_split_or_expand_is_quoted() {
         assert_eq!(shell_word("stages.teacher.epochs=3"), "stages.teacher.epochs=3");
         assert_eq!(shell_word("two words"), "'two words'");
         assert_eq!(shell_word("it's"), r"'it'\''s'");

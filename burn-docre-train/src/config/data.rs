@@ -6,21 +6,21 @@ use anyhow::{Result, ensure};
 use burn_docre::data::synthetic::SyntheticConfig;
 use serde::{Deserialize, Serialize};
 
-/// The origin of the documents: the bundled synthetic world, or files.
+/// The origin of the documents: the synthetic corpus, or files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// The bundled synthetic world, instead of files.
+    /// The synthetic corpus, which replaces all files.
     pub synthetic: Option<SyntheticConfig>,
-    /// Human-annotated documents: teacher, fine-tuning, and the facts that Ign F1 ignores.
+    /// Human-annotated documents, for the teacher and fine-tuning; Ign F1 ignores their facts.
     pub train: Option<PathBuf>,
-    /// The documents that every stage is scored on.
+    /// The dev documents, on which every stage is scored.
     pub dev: Option<PathBuf>,
     /// Distantly labelled documents for the student.
     pub distant: Option<PathBuf>,
-    /// `rel2id.json`: relation ids to class indices, `Na` is 0.
+    /// A `rel2id.json` file, which maps relation ids to class indices; `Na` is 0.
     pub relations: Option<PathBuf>,
-    /// `rel_info.json`: relation ids to names; without it the ids stand for the names.
+    /// A `rel_info.json` file, which maps relation ids to names; without it the ids serve as names.
     pub relation_names: Option<PathBuf>,
 }
 

@@ -1,16 +1,17 @@
-//! `distillation` of a stage: the student's use of its teacher.
+//! `distillation` of a stage: the loss on the teacher's logits.
 
 use anyhow::{Result, bail};
 use burn_docre::loss::Distillation;
 use serde::{Deserialize, Serialize};
 
-/// The student's use of its teacher.
+/// The loss on the teacher's logits, or its absence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "toml::Table", into = "DistillationTable")]
 pub enum DistillationConfig {
-    /// Naive adaptation, `{ kind = "none" }`: the distant labels alone; no teacher logits are made.
+    /// Naive adaptation, `{ kind = "none" }`: training on the distant labels alone. No teacher
+    /// logits are computed.
     None,
-    /// A distillation loss beside the relation loss.
+    /// A distillation loss in addition to the relation loss.
     Teacher(Distillation),
 }
 
@@ -45,7 +46,7 @@ impl TryFrom<toml::Table> for DistillationConfig {
     }
 }
 
-/// [`DistillationConfig`] as it is written.
+/// The TOML form of a [`DistillationConfig`].
 #[derive(Serialize)]
 #[serde(untagged)]
 enum DistillationTable {

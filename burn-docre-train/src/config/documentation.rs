@@ -1,7 +1,7 @@
-//! Tests that `docs/configuration.md` has every key and every kind, and no others.
+//! Tests that `docs/configuration.md` documents every key and every kind, and no unknown key.
 //!
-//! The keys come from the configuration's own errors: an unknown key is refused with the list of the known ones, an
-//! unknown kind with the list of kinds.
+//! The tests read the names from error messages: the error about an unknown key lists the known
+//! keys, and the error about an unknown kind lists the kinds.
 
 use std::collections::BTreeSet;
 
@@ -9,25 +9,27 @@ use super::RunConfig;
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
 const DEMO: &str = include_str!("../../../configs/demo.toml");
-/// No key and no kind has this name.
+/// A name that is neither a key nor a kind.
 const UNKNOWN: &str = "no_such_name";
 
-/// The names in backticks behind `expected` in an error about an unknown `what`; `None` for another error.
+/// The names that an error about an unknown `what`, which is "field" or "variant", lists; `None`
+/// for other errors.
 fn expected(error: &str, what: &str) -> Option<Vec<String>> {
     let rest = error.split(&format!("unknown {what} `{UNKNOWN}`")).nth(1)?;
     let list = rest.split(" in `").next()?;
     Some(list.split('`').skip(1).step_by(2).map(str::to_owned).collect())
 }
 
-/// The error of the demo's configuration with one more override; empty where a value may be any text.
+/// The error message of the demo's configuration with the override `item`; empty if it is accepted.
 fn refusal(item: &str) -> String {
     let error = RunConfig::parse(DEMO, &[item.to_owned()]).err();
     error.map(|error| format!("{error:#}")).unwrap_or_default()
 }
 
-/// Collects the keys and kinds at `path` and below. The `value` chooses the kind of the table there, if it has kinds.
-fn collect(path: &str, value: &str, keys: &mut BTreeSet<String>, kinds: &mut BTreeSet<String>) {
-    let Some(fields) = expected(&refusal(&format!("{path}={{ {value}{UNKNOWN} = 1 }}")), "field")
+/// Collects the keys and kinds of the table at `path` and of the tables in it. `kind` is the entry
+/// that selects the table's kind, as in `kind = "mse", `; it is empty for a table without kinds.
+fn collect(path: &str, kind: &str, keys: &mut BTreeSet<String>, kinds: &mut BTreeSet<String>) {
+    let Some(fields) = expected(&refusal(&format!("{path}={{ {kind}{UNKNOWN} = 1 }}")), "field")
     else {
         return;
     };
@@ -43,7 +45,7 @@ fn collect(path: &str, value: &str, keys: &mut BTreeSet<String>, kinds: &mut BTr
 fn explore(path: &str, keys: &mut BTreeSet<String>, kinds: &mut BTreeSet<String>) {
     let variants = expected(&refusal(&format!("{path}={{ kind = \"{UNKNOWN}\" }}")), "variant");
     let Some(variants) = variants else {
-        // A value without kinds is a choice of names, a table, or neither.
+        // A value without kinds is a choice of names, a table, or a plain value.
         kinds.extend(
             expected(&refusal(&format!("{path}={UNKNOWN}")), "variant").unwrap_or_default(),
         );
@@ -56,7 +58,7 @@ fn explore(path: &str, keys: &mut BTreeSet<String>, kinds: &mut BTreeSet<String>
     }
 }
 
-/// The keys of a table and of the tables in it.
+/// Collects the keys of a table and of the tables in it.
 fn written_keys(path: &str, table: &toml::Table, keys: &mut BTreeSet<String>) {
     for (name, value) in table {
         let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -67,7 +69,7 @@ fn written_keys(path: &str, table: &toml::Table, keys: &mut BTreeSet<String>) {
     }
 }
 
-/// Every key, with `NAME` for a stage, and every kind that the program knows.
+/// Every key and every kind that the configuration accepts; `NAME` stands for the name of a stage.
 fn known() -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut keys, mut kinds) = (BTreeSet::new(), BTreeSet::new());
     let top = expected(&refusal(&format!("{UNKNOWN}=1")), "field").expect("the top level's keys");
@@ -76,27 +78,29 @@ fn known() -> (BTreeSet<String>, BTreeSet<String>) {
         explore(&key, &mut keys, &mut kinds);
     }
     explore("stages.student", &mut keys, &mut kinds);
-    // Some tables do not list all their keys in errors. Resolved configurations have them.
+    // Errors about some tables list only a part of the keys. Resolved configurations contain the
+    // others.
     for distillation in ["kind = \"mse\"", "kind = \"kl\", temperature = 2.0"] {
         let item = format!("stages.student.distillation={{ {distillation} }}");
         let resolved = RunConfig::parse(DEMO, &[item]).unwrap().to_toml().unwrap();
         written_keys("", &resolved.parse().unwrap(), &mut keys);
     }
     let stages = ["stages.teacher", "stages.student", "stages.finetune"];
-    let general = |key: String| {
+    let with_placeholder = |key: String| {
         let stage = stages.iter().find_map(|stage| key.strip_prefix(stage));
         stage.map_or(key.clone(), |rest| format!("stages.NAME{rest}"))
     };
-    (keys.into_iter().map(general).collect(), kinds)
+    (keys.into_iter().map(with_placeholder).collect(), kinds)
 }
 
-/// The first cells of the page's tables: its keys.
+/// The keys on the page: the first cells of its tables.
 fn documented() -> BTreeSet<String> {
     let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.filter_map(|row| row.split('`').next()).map(str::to_owned).collect()
 }
 
-/// A table whose keys all have rows needs none of its own.
+/// Reports whether the page has rows for keys of the table `key`. Such a table needs no row of its
+/// own.
 fn has_rows_below(key: &str, documented: &BTreeSet<String>) -> bool {
     documented.iter().any(|row| row.starts_with(&format!("{key}.")))
 }
@@ -114,7 +118,7 @@ fn the_configuration_page_has_every_key_and_every_kind() {
 }
 
 #[test]
-fn the_configuration_page_has_no_key_that_the_program_does_not_know() {
+fn the_configuration_page_has_no_unknown_key() {
     let (keys, _) = known();
     let unknown: Vec<String> = documented().into_iter().filter(|key| !keys.contains(key)).collect();
     assert!(unknown.is_empty(), "docs/configuration.md has {unknown:?}");

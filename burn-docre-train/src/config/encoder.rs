@@ -25,7 +25,7 @@ impl EncoderSource {
     }
 }
 
-/// The keys of `[encoder]` as they stand in the file.
+/// The TOML form of an [`EncoderSource`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EncoderTable {

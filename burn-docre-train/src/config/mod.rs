@@ -1,8 +1,8 @@
 //! The configuration of a run: the TOML file with the `--set` overrides applied, checked and
 //! written back.
 //!
-//! A key that no field knows is an error that names it, wherever it stands, so that a misspelt key
-//! never trains the wrong model. Relative paths start from the directory where `docre` is called.
+//! An unknown key is an error at every level, so that a misspelt key never trains the wrong model.
+//! Relative paths start from the current directory.
 
 mod data;
 mod distillation;
@@ -31,7 +31,7 @@ pub use self::{
     stage::{StageConfig, StagesConfig},
 };
 
-/// One experiment: everything that decides its result except the machine.
+/// The configuration of a run: everything that determines its result, except the machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
@@ -41,9 +41,9 @@ pub struct RunConfig {
     pub data: DataConfig,
     /// The text encoder.
     pub encoder: EncoderSource,
-    /// The system on the encoder.
+    /// The system: the relation module on top of the encoder.
     pub model: SystemConfig,
-    /// The way from logits to relations.
+    /// The decoding of logits into relations.
     #[serde(default)]
     pub decoding: DecodingConfig,
     /// The relation loss of every stage.
@@ -54,12 +54,15 @@ pub struct RunConfig {
     /// The list of stages.
     #[serde(default, skip_serializing_if = "PlanName::is_default")]
     pub plan: PlanName,
-    /// The schedule of each stage.
+    /// The training schedule of each stage.
     pub stages: StagesConfig,
 }
 
 impl RunConfig {
     /// Reads `path`, applies the overrides (`a.b=c`) and checks the result.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the configuration is invalid.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("{}: reading failed", path.display()))?;
@@ -67,7 +70,12 @@ impl RunConfig {
             .with_context(|| format!("{}: invalid configuration", path.display()))
     }
 
-    /// Parses the text of a configuration file; see [`load`](Self::load).
+    /// Parses the text of a configuration file, applies the overrides (`a.b=c`) and checks the
+    /// result.
+    ///
+    /// # Errors
+    /// If the text is not TOML, an override has no key or no `=`, a key is unknown, or a value is
+    /// out of range.
     pub fn parse(text: &str, overrides: &[String]) -> Result<Self> {
         let mut table: Table = text.parse().map_err(|error| anyhow!("{}", one_line(&error)))?;
         for item in overrides {
@@ -79,19 +87,26 @@ impl RunConfig {
     }
 
     /// The resolved configuration as TOML; parsing it again gives the same configuration.
+    ///
+    /// # Errors
+    /// If a value has no TOML form.
     pub fn to_toml(&self) -> Result<String> {
         let table = Table::try_from(self).context("the configuration cannot be written as TOML")?;
         toml::to_string(&table).context("the configuration cannot be written as TOML")
     }
 
-    /// The first key whose value differs from `other`'s, with both values.
+    /// Describes the first key whose value differs from that in `other`, the earlier configuration;
+    /// `None` if they are equal.
+    ///
+    /// # Errors
+    /// If a value has no TOML form.
     pub fn difference(&self, other: &Self) -> Result<Option<String>> {
         let ours = Value::Table(Table::try_from(self)?);
         let theirs = Value::Table(Table::try_from(other)?);
         Ok(first_difference("", &ours, &theirs))
     }
 
-    /// Checks what the types cannot.
+    /// Checks the ranges of values and their combinations.
     fn check(&self) -> Result<()> {
         self.data.check()?;
         self.encoder.check()?;
@@ -110,13 +125,13 @@ impl RunConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComputeConfig {
-    /// Numbers of the devices that train together, each on batches of its own, whose gradients are
-    /// averaged; the first has the optimizer and does everything but training. `--device` takes the
-    /// place of them all.
+    /// The numbers of the devices that train together. Each device computes its own batches, and
+    /// the gradients are averaged. The first device also runs the optimizer, the evaluation and the
+    /// labelling. `--device` replaces the whole list.
     #[serde(default)]
     pub devices: Vec<usize>,
-    /// The precision of the large matrix products: `f32` or `bf16`; weights, their updates and
-    /// losses stay `f32`.
+    /// The precision of the large matrix products: `f32` or `bf16`. Weights, updates and losses are
+    /// always `f32`.
     #[serde(default)]
     pub precision: Precision,
 }
@@ -127,14 +142,14 @@ impl ComputeConfig {
     }
 }
 
-/// A TOML error without the source excerpt's line breaks.
+/// The message of a TOML error on one line.
 fn one_line(error: &toml::de::Error) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join(" ")
 }
 
-/// Sets `a.b` to `c` for an item `a.b=c`; a value that is not TOML is a string.
+/// Applies the override `item`, as in `a.b=c`. A value that is not valid TOML is taken as a string.
 fn apply_override(table: &mut Table, item: &str) -> Result<()> {
     let (key, value) = item
         .split_once('=')
@@ -208,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_anywhere_is_named() {
+    fn an_unknown_key_is_an_error_that_names_it_at_every_level() {
         for key in [
             "sed",
             "data.trian",
@@ -242,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_written_configuration_is_the_same_configuration() {
+    fn a_written_configuration_parses_to_an_equal_one() {
         for item in [
             "stages.teacher.patience=2",
             "model={ kind = \"atlop\", emb_size = 64, group_size = 16 }",
@@ -268,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_range_are_sentences() {
+    fn an_invalid_value_is_an_error_that_names_its_key() {
         for (item, expected) in [
             ("stages.teacher.epochs=0", "stages.teacher: `epochs` must be at least 1"),
             ("stages.teacher.stop_after_epochs=99", "epochs of the schedule"),

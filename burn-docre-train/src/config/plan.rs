@@ -42,24 +42,25 @@ pub struct Plan {
 pub struct Column {
     /// The heading.
     pub title: &'static str,
-    /// The key of the dev metric in `results.json`; a fraction, shown in per cent.
+    /// The key of the dev metric in `results.json`; a fraction, shown in percent.
     pub metric: &'static str,
 }
 
 /// One training stage.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// The name: section `[stages.NAME]`, directory in a run, `--stage NAME`.
+    /// The name, which identifies the section `[stages.NAME]`, the directory in a run, and
+    /// `--stage NAME`.
     pub name: &'static str,
     /// The row of the results table.
     pub title: &'static str,
-    /// The documents that it trains on.
+    /// The training documents.
     pub documents: Corpus,
     /// The initial model.
     pub start: Start,
-    /// The loss that it minimises.
+    /// The objective to minimise.
     pub objective: ObjectiveKind,
-    /// The results that must exist before it starts.
+    /// The results that must exist before the stage starts.
     pub needs: &'static [Need],
 }
 
@@ -75,7 +76,7 @@ pub enum Corpus {
 /// The initial model of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// New weights; the encoder is the pretrained one, if the configuration names one.
+    /// New weights, except for the encoder if the configuration names a pretrained one.
     Fresh,
     /// The best model of the stage of this name.
     Stage(&'static str),
@@ -95,7 +96,8 @@ pub enum ObjectiveKind {
 pub enum Need {
     /// The finished stage of this name.
     Stage(&'static str),
-    /// The logits of the stage `teacher` for the distant documents; needed only while `distillation` is not `none`.
+    /// The logits of the stage `teacher` for the distant documents; needed only if `distillation`
+    /// is not `none`.
     SoftLabels {
         /// The name of the teacher's stage.
         teacher: &'static str,
@@ -108,7 +110,7 @@ impl Plan {
         self.stages.iter().find(|stage| stage.name == name)
     }
 
-    /// The position of a stage, from 0.
+    /// The position of a stage, from 0; the number of stages if `stage` is not in the plan.
     pub fn position(&self, stage: &Stage) -> usize {
         self.stages.iter().take_while(|other| other.name != stage.name).count()
     }
@@ -120,7 +122,8 @@ impl Plan {
     }
 }
 
-/// KD-DocRE: a teacher on human annotations, a student on distant labels and soft labels, then fine-tuning.
+/// KD-DocRE: a teacher on human annotations, a student on distant labels and soft labels, then
+/// fine-tuning.
 const KD_DOCRE: Plan = Plan {
     name: "kd-docre",
     stages: &[
@@ -163,7 +166,7 @@ mod tests {
     fn every_stage_follows_the_stages_that_it_needs() {
         for plan in [PlanName::KdDocre.plan()] {
             for (position, stage) in plan.stages.iter().enumerate() {
-                assert_eq!(plan.position(stage), position, "{} is there twice", stage.name);
+                assert_eq!(plan.position(stage), position, "{} is in the plan twice", stage.name);
                 let needs = stage.needs.iter().map(|need| match need {
                     Need::Stage(name) | Need::SoftLabels { teacher: name } => *name,
                 });
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_has_the_name_that_the_configuration_gives_it() {
+    fn a_plan_has_its_name_in_the_configuration() {
         let named: PlanName = serde_json::from_str("\"kd-docre\"").unwrap();
         assert_eq!(named.plan().name, "kd-docre");
     }

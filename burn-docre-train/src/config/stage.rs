@@ -1,4 +1,4 @@
-//! `[stages]`: the training of each stage.
+//! `[stages]`: the training schedule of each stage.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::{
     plan::{ObjectiveKind, Plan, Stage},
 };
 
-/// The schedule of each stage, by name.
+/// The training schedules by stage name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StagesConfig(BTreeMap<String, StageConfig>);
@@ -25,7 +25,7 @@ impl StagesConfig {
     /// Checks that every section names a stage of `plan`, and that every schedule is valid.
     pub(super) fn check(&self, plan: &Plan) -> Result<()> {
         let Some(first) = plan.stages.first() else { bail!("the plan has no stage") };
-        ensure!(!self.0.is_empty(), "`stages` has no stage; give `stages.{}` at least", first.name);
+        ensure!(!self.0.is_empty(), "`stages` is empty; give at least `stages.{}`", first.name);
         for (name, config) in &self.0 {
             let stage = plan.stage(name).with_context(|| {
                 format!(
@@ -40,46 +40,49 @@ impl StagesConfig {
     }
 }
 
-/// The schedule of one training stage.
+/// The training schedule of one stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageConfig {
-    /// Epochs of the learning-rate schedule.
+    /// The number of epochs of the learning-rate schedule, at least 1.
     pub epochs: usize,
-    /// Stop after so many epochs of the schedule.
+    /// The number of epochs after which training stops, at most `epochs`; the schedule is
+    /// unchanged.
     pub stop_after_epochs: Option<usize>,
-    /// Documents a forward pass.
+    /// The number of documents per forward pass.
     pub batch_size: usize,
-    /// Forward passes an optimizer step; their gradients are averaged.
+    /// The number of forward passes per optimizer step; their gradients are averaged.
     #[serde(default = "one")]
     pub accumulation: usize,
     /// Peak learning rate of the encoder.
     pub encoder_lr: f64,
-    /// Peak learning rate of all other parameters: the relation module.
+    /// Peak learning rate of the relation module: all parameters outside the encoder.
     pub relation_lr: f64,
     /// Weight decay of the encoder.
     pub encoder_weight_decay: f64,
-    /// Weight decay of all other parameters: the relation module.
+    /// Weight decay of the relation module: all parameters outside the encoder.
     pub relation_weight_decay: f64,
-    /// Share of the steps over which the learning rate rises from 0.
+    /// The fraction of the steps, in `0..=1`, during which the learning rate rises from 0.
     #[serde(default = "paper_warmup")]
     pub warmup_ratio: f64,
-    /// The global norm that gradients are clipped to.
+    /// The maximum global norm of the gradients; larger gradients are clipped.
     #[serde(default = "unit")]
     pub max_grad_norm: f64,
     /// AdamW's epsilon.
     #[serde(default = "paper_epsilon")]
     pub adam_epsilon: f64,
-    /// Stop after so many epochs without a better dev F1.
+    /// The number of epochs without a better dev F1 after which training stops.
     pub patience: Option<usize>,
-    /// Write a checkpoint every so many optimizer steps, not only at each epoch's end.
+    /// The number of optimizer steps between checkpoints, in addition to those at the end of each
+    /// epoch.
     pub checkpoint_every_steps: Option<usize>,
-    /// The loss on the teacher's logits; required in a stage that distils, refused in others.
+    /// The loss on the teacher's logits; required in a stage that distils, an error in other
+    /// stages.
     pub distillation: Option<DistillationConfig>,
 }
 
 impl StageConfig {
-    /// The number of epochs that run: the schedule's, or fewer by `stop_after_epochs`.
+    /// The number of epochs to train: `stop_after_epochs` if it is given, else `epochs`.
     pub fn epochs_to_run(&self) -> usize {
         self.stop_after_epochs.unwrap_or(self.epochs)
     }
@@ -102,7 +105,7 @@ impl StageConfig {
         }
         ensure!(
             self.epochs_to_run() <= self.epochs,
-            "`stop_after_epochs` is beyond the {} epochs of the schedule",
+            "`stop_after_epochs` must be at most the {} epochs of the schedule",
             self.epochs
         );
         for (key, value) in [
@@ -119,6 +122,10 @@ impl StageConfig {
             ensure!(value.is_finite() && value > 0.0, "`{key}` must be positive");
         }
         ensure!((0.0..=1.0).contains(&self.warmup_ratio), "`warmup_ratio` must lie in 0..=1");
+        self.check_distillation(stage, plan)
+    }
+
+    fn check_distillation(&self, stage: &Stage, plan: &Plan) -> Result<()> {
         match (stage.objective, self.distillation) {
             (ObjectiveKind::Distillation, None) => {
                 bail!(
@@ -177,13 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_plan_is_refused_with_those_that_exist() {
+    fn an_unknown_plan_is_an_error_that_lists_the_plans() {
         let message = refusal("plan=no-plan");
         assert!(message.contains("no-plan") && message.contains("kd-docre"), "{message}");
     }
 
     #[test]
-    fn distillation_belongs_to_the_stages_that_distil() {
+    fn distillation_in_a_stage_that_does_not_distil_is_an_error() {
         let message = refusal("stages.teacher.distillation={ kind = \"none\" }");
         assert!(message.contains("`distillation` belongs to `stages.student` only"), "{message}");
     }

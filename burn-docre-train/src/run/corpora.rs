@@ -1,6 +1,10 @@
-//! From a configuration to the documents, the tokenizer and the shape of the model.
+//! The documents of a run, and the configuration, tokenizer and relations of its models.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result, ensure};
 use burn_docre::{
@@ -23,24 +27,25 @@ use burn_docre::{
 
 use crate::{
     config::{Corpus, DataConfig, EncoderSource, RunConfig},
+    run::files,
     ui::{Ui, signals::StopFlag},
 };
 
-/// Everything a run reads, encoded.
+/// The encoded documents of a run, and the specification of its models.
 pub struct Corpora {
-    /// The files beside the weights of this run's models.
-    pub parts: ModelSpec,
+    /// The configuration, tokenizer and relations of the run's models.
+    pub model_spec: ModelSpec,
     /// The human-annotated documents.
     pub train: Vec<Arc<EncodedDocument>>,
     /// The dev documents.
     pub dev: Vec<Arc<EncodedDocument>>,
-    /// Scores predictions on the dev documents.
+    /// The scorer of predictions on the dev documents.
     pub scorer: Arc<Scorer>,
-    /// The distantly labelled documents; empty where the run has none.
+    /// The distantly labelled documents; may be empty if no stage needs them.
     pub distant: Vec<Arc<EncodedDocument>>,
 }
 
-/// The documents as they were read.
+/// The documents before tokenization.
 struct Documents {
     vocab: RelationVocab,
     train: Vec<Document>,
@@ -56,15 +61,15 @@ impl Corpora {
     pub fn load(config: &RunConfig, needed: &[Corpus], ui: &Ui, stop: &StopFlag) -> Result<Self> {
         let needs_distant = needed.contains(&Corpus::Distant);
         let mut data = config.data.clone();
-        // The vocabulary of an encoder from scratch is the same in every stage.
+        // An encoder from scratch has a vocabulary over all documents, so that it is the same in
+        // every stage.
         if !needs_distant && !matches!(config.encoder, EncoderSource::Scratch(_)) {
             data.distant = None;
         }
         let documents = Documents::load(&data, ui, stop)?;
-        let parts = parts(config, &documents)?;
-        let tokenizer = &parts.tokenizer;
+        let model_spec = model_spec(config, &documents)?;
         let encode =
-            |what: &str, documents: &[Document]| encode(what, documents, tokenizer, ui, stop);
+            |what: &str, documents: &[Document]| encode(what, documents, &model_spec, ui, stop);
         let train = encode("train", &documents.train)?;
         let dev = encode("dev", &documents.dev)?;
         let distant = encode("distant", &documents.distant)?;
@@ -73,14 +78,14 @@ impl Corpora {
             train.len(),
             dev.len(),
             distant.len(),
-            parts.vocab.n_classes() - 1
+            model_spec.vocab.n_classes() - 1
         ));
         ensure!(
             !needs_distant || !distant.is_empty(),
             "there are no distant documents; give `data.distant`"
         );
-        let scorer = Arc::new(Scorer::new(&documents.dev, &documents.train));
-        Ok(Self { train, dev, scorer, distant, parts })
+        let scorer = Arc::new(Scorer::new(&documents.dev, &documents.train)?);
+        Ok(Self { train, dev, scorer, distant, model_spec })
     }
 
     /// The documents of a corpus.
@@ -101,7 +106,7 @@ impl Documents {
         }
         let relations = data.relations.as_deref().context("`data.relations` is missing")?;
         let vocab = RelationVocab::from_rel2id(relations, data.relation_names.as_deref())?;
-        let read = |path: &Option<std::path::PathBuf>| match path {
+        let read = |path: &Option<PathBuf>| match path {
             Some(path) => read(path, &vocab, ui, stop),
             None => Ok(Vec::new()),
         };
@@ -110,12 +115,15 @@ impl Documents {
     }
 }
 
-/// Writes the synthetic documents as files, for `docre label`, `docre predict` and `docre evaluate`.
+/// Writes the documents of a synthetic run into `directory`, for `docre label`, `docre predict` and
+/// `docre evaluate`. Existing files are kept.
+///
+/// # Errors
+/// If a file cannot be written.
 pub fn write_synthetic(config: &RunConfig, directory: &Path) -> Result<()> {
     let Some(synthetic) = &config.data.synthetic else { return Ok(()) };
     let SyntheticCorpus { train, dev, distant, vocab } = SyntheticCorpus::generate(synthetic);
-    std::fs::create_dir_all(directory)
-        .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
+    files::create_directory(directory)?;
     for (name, documents) in [("train", train), ("dev", dev), ("distant", distant)] {
         let path = directory.join(name).with_extension("json");
         if !path.exists() {
@@ -136,25 +144,29 @@ fn read(path: &Path, vocab: &RelationVocab, ui: &Ui, stop: &StopFlag) -> Result<
     Ok(documents)
 }
 
+/// Encodes documents and checks that their relations are classes of the model.
 fn encode(
     what: &str,
     documents: &[Document],
-    tokenizer: &DocumentTokenizer,
+    spec: &ModelSpec,
     ui: &Ui,
     stop: &StopFlag,
 ) -> Result<Vec<Arc<EncodedDocument>>> {
     let mut task = ui.task(&format!("tokenizing {what} documents"), Some(documents.len()));
     let mut encoded = Vec::with_capacity(documents.len());
-    for document in encode_all(documents, tokenizer) {
-        encoded.push(Arc::new(document?));
+    for (index, document) in encode_all(documents, &spec.tokenizer).enumerate() {
+        let document = document?;
+        let n_classes = spec.vocab.n_classes();
+        document.validate_relations(n_classes).map_err(|error| error.at_index(index))?;
+        encoded.push(Arc::new(document));
         task.advance(1);
         stop.check()?;
     }
     Ok(encoded)
 }
 
-/// The tokenizer, the relations and the shape of the run's models.
-fn parts(config: &RunConfig, documents: &Documents) -> Result<ModelSpec> {
+/// The configuration, tokenizer and relations of the run's models.
+fn model_spec(config: &RunConfig, documents: &Documents) -> Result<ModelSpec> {
     let (encoder, tokenizer) = match &config.encoder {
         EncoderSource::Pretrained(directory) => {
             let PretrainedEncoder { config, tokenizer } = PretrainedEncoder::open(directory)?;
@@ -170,8 +182,8 @@ fn parts(config: &RunConfig, documents: &Documents) -> Result<ModelSpec> {
             (scratch.encoder(tokenizer.vocab_size()), tokenizer)
         }
     };
-    ensure!(!documents.train.is_empty(), "there are no training documents");
-    ensure!(!documents.dev.is_empty(), "there are no dev documents");
+    ensure!(!documents.train.is_empty(), "there are no training documents; check `data.train`");
+    ensure!(!documents.dev.is_empty(), "there are no dev documents; check `data.dev`");
     let vocab = documents.vocab.clone();
     let config = ModelConfig {
         encoder,

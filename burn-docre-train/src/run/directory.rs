@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! OUT/config.toml       the resolved configuration
-//! OUT/manifest.json     seed, hashes of the input files; commit, versions, backend, devices of each start
-//! OUT/results.json      dev scores by stage
+//! OUT/manifest.json     seed, hashes of the input files; commit, versions, backend and devices of each start
+//! OUT/results.json      dev metrics by stage
 //! OUT/labels/           the teacher's logits
 //! OUT/STAGE/model/      the stage's best model, a complete model directory
 //! OUT/STAGE/training_state.json, metrics.jsonl, checkpoint/
 //! ```
 //!
-//! Everything is written whole or not at all, so that a run can be killed at any moment and resumed.
+//! Files are written atomically, so that a run can be killed at any moment and resumed.
 
 use std::{
     collections::BTreeMap,
@@ -34,51 +34,52 @@ const MANIFEST: &str = "manifest.json";
 const RESULTS: &str = "results.json";
 const LOCK: &str = ".lock";
 
-/// Whether a run is new or continued.
+/// The start of a new run, or the continuation of an existing one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// The directory must be new or empty.
+    /// Starts a run; the directory must be new or empty.
     New,
-    /// Continues the run in the directory; starts one in an empty directory.
+    /// Continues the run in the directory, or starts a run if the directory is empty.
     Resume,
 }
 
-/// The directory of one run, locked as long as this value lives.
+/// The directory of one run, locked while this value lives.
 pub struct RunDir {
     root: PathBuf,
     _lock: File,
 }
 
-/// Dev metrics by key, as in `ign_f1`; scores are fractions.
+/// Dev metrics by key, such as `ign_f1`; scores are fractions in `0..=1`.
 pub type DevMetrics = BTreeMap<String, f64>;
 
 /// Dev metrics by stage.
 pub type Results = BTreeMap<String, DevMetrics>;
 
 impl RunDir {
-    /// Locks the directory `root`. Writes nothing: a run whose inputs turn out to be bad leaves the directory empty.
+    /// Creates and locks the directory `root`. No file of the run is written yet, so that a run
+    /// with invalid inputs leaves the directory empty.
     ///
     /// # Errors
-    /// If another process holds the lock, a [new](Mode::New) run's directory is not empty, or the directory is no run's.
+    /// If another process holds the lock, the directory of a [new](Mode::New) run is not empty, or
+    /// the files in it do not belong to a run.
     pub fn open(root: &Path, mode: Mode) -> Result<Self> {
-        std::fs::create_dir_all(root)
-            .with_context(|| format!("{}: the directory cannot be made", root.display()))?;
+        files::create_directory(root)?;
         let run = Self { _lock: lock(root)?, root: root.into() };
         let is_started = !run.is_empty()?;
         ensure!(
             !is_started || mode == Mode::Resume,
-            "{} is not empty; go on with the run in it by `--resume`, or choose another `--out`",
+            "{} is not empty; resume its run with `--resume`, or choose another `--out`",
             run.root.display()
         );
         ensure!(
             !is_started || run.root.join(CONFIG).exists(),
-            "{} is not the directory of a run: it has no {CONFIG}",
+            "{} is not the directory of a run: it has no {CONFIG}; choose another `--out`",
             run.root.display()
         );
         Ok(run)
     }
 
-    /// The backend and devices of the last start of the run that is to be resumed; `None` if there is no such run.
+    /// The backend and devices of the last start of the run to resume; `None` for a new run.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -90,10 +91,11 @@ impl RunDir {
         manifest.map_or(Ok(None), |manifest| manifest.placement())
     }
 
-    /// Hashes the files that the run reads.
+    /// Hashes the input files, and checks that a run which has been started can continue.
     ///
     /// # Errors
-    /// If the run has been started and cannot go on with them, this configuration, or there.
+    /// If an input cannot be read. For a run which has been started, also if the configuration, an
+    /// input file or the number of devices has changed.
     pub fn check(&self, config: &RunConfig, placement: &Placement) -> Result<Inputs> {
         self.check_config(config)?;
         let inputs = hash_inputs(config)?;
@@ -103,7 +105,10 @@ impl RunDir {
         Ok(inputs)
     }
 
-    /// Starts the run, or goes on with it.
+    /// Records a start: adds it to the manifest, and writes the configuration at the first one.
+    ///
+    /// # Errors
+    /// If a file cannot be written, or a device does not exist.
     pub fn start(&self, config: &RunConfig, inputs: Inputs, placement: &Placement) -> Result<()> {
         files::remove_partial(&self.root);
         let path = self.root.join(CONFIG);
@@ -116,17 +121,17 @@ impl RunDir {
         files::write_json(&self.root.join(MANIFEST), &manifest)
     }
 
-    /// The directory itself.
+    /// The path of the directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The directory of a stage.
+    /// The directory of the stage of this name.
     pub fn stage(&self, stage: &str) -> PathBuf {
         self.root.join(stage)
     }
 
-    /// The model directory of a stage.
+    /// The model directory of the stage of this name.
     pub fn model(&self, stage: &str) -> PathBuf {
         self.stage(stage).join("model")
     }
@@ -136,20 +141,26 @@ impl RunDir {
         self.root.join("labels")
     }
 
-    /// The scores so far.
+    /// The dev metrics of the stages that are finished; empty for a new run.
+    ///
+    /// # Errors
+    /// If `results.json` cannot be read.
     pub fn results(&self) -> Result<Results> {
         let path = self.root.join(RESULTS);
         if path.exists() { files::read_json(&path) } else { Ok(Results::new()) }
     }
 
-    /// Adds the dev metrics of a finished stage.
+    /// Adds the dev metrics of a finished stage to the results.
+    ///
+    /// # Errors
+    /// If `results.json` cannot be read or written.
     pub fn record(&self, stage: &str, metrics: DevMetrics) -> Result<()> {
         let mut results = self.results()?;
         results.insert(stage.to_string(), metrics);
         files::write_json(&self.root.join(RESULTS), &results)
     }
 
-    /// Whether nothing of a run is there yet.
+    /// Reports whether the directory contains no files except the lock and partial files.
     fn is_empty(&self) -> Result<bool> {
         let context = || format!("{}: the directory cannot be read", self.root.display());
         for entry in std::fs::read_dir(&self.root).with_context(context)? {
@@ -185,6 +196,9 @@ fn lock(root: &Path) -> Result<File> {
     let path = root.join(LOCK);
     match atomic_file::lock(&path)? {
         Some(file) => Ok(file),
-        None => bail!("another `docre` is at work in {}", root.display()),
+        None => bail!(
+            "another `docre` process uses {}; wait for its end, or choose another `--out`",
+            root.display()
+        ),
     }
 }

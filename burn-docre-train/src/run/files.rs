@@ -1,4 +1,4 @@
-//! Files of a run: JSON, hashes, leftovers.
+//! Operations on the files of a run: directories, JSON, hashes and partial files.
 
 use std::{
     fs::File,
@@ -10,7 +10,19 @@ use anyhow::{Context, Result};
 use burn_docre::io::atomic_file::{PARTIAL, write_atomically};
 use sha2::{Digest, Sha256};
 
-/// Writes `value` as indented JSON, whole or not at all.
+/// Creates a directory and its parents, unless they exist.
+///
+/// # Errors
+/// If the directory cannot be created.
+pub fn create_directory(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path)
+        .with_context(|| format!("{}: the directory cannot be created", path.display()))
+}
+
+/// Writes `value` as indented JSON, atomically.
+///
+/// # Errors
+/// If the file cannot be written.
 pub fn write_json(path: &Path, value: &(impl serde::Serialize + ?Sized)) -> Result<()> {
     write_atomically(path, |out| {
         serde_json::to_writer_pretty(&mut *out, value)?;
@@ -20,18 +32,22 @@ pub fn write_json(path: &Path, value: &(impl serde::Serialize + ?Sized)) -> Resu
 }
 
 /// Reads the JSON file `path`.
+///
+/// # Errors
+/// If the file cannot be read, or does not contain a `T`.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes =
         std::fs::read(path).with_context(|| format!("{}: reading failed", path.display()))?;
-    serde_json::from_slice(&bytes).with_context(|| format!("{}: not as expected", path.display()))
+    serde_json::from_slice(&bytes).with_context(|| format!("{}: invalid content", path.display()))
 }
 
-/// Whether a killed write has left the file of this name.
+/// Reports whether `name` is that of a partial file, which an interrupted write leaves.
 pub fn is_partial(name: &std::ffi::OsStr) -> bool {
     name.to_string_lossy().starts_with(PARTIAL)
 }
 
-/// Removes what killed writes have left anywhere under `directory`; what cannot be removed does no harm.
+/// Removes all partial files under `directory`. Failures are ignored, because partial files do no
+/// harm.
 pub fn remove_partial(directory: &Path) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
@@ -44,6 +60,9 @@ pub fn remove_partial(directory: &Path) {
 }
 
 /// The SHA-256 of a file, in hexadecimal.
+///
+/// # Errors
+/// If the file cannot be read.
 pub fn sha256(path: &Path) -> Result<String> {
     let context = || format!("{}: reading failed", path.display());
     let mut hasher = Sha256::new();

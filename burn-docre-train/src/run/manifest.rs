@@ -1,4 +1,4 @@
-//! `OUT/manifest.json`: the inputs of a run, and the program, backend and devices of each start.
+//! `OUT/manifest.json`: the inputs of a run, and the program, backend and devices of every start.
 
 use std::{
     collections::BTreeMap,
@@ -28,17 +28,17 @@ pub struct Placement {
 /// SHA-256 of every file that a run reads, by path.
 pub type Inputs = BTreeMap<String, String>;
 
-/// The origin of a run.
+/// The inputs and the starts of a run.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     seed: u64,
     input_sha256: Inputs,
-    /// The start of the run, then every time that it was resumed.
+    /// The first start, then every resume.
     starts: Vec<Start>,
 }
 
-/// One start of a run.
+/// The first start or a resume of a run.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Start {
@@ -48,22 +48,28 @@ struct Start {
     burn: String,
     backend: String,
     devices: Vec<usize>,
-    /// Their names, and the drivers that lead to them.
+    /// The names of the devices, with their drivers.
     device_names: Vec<String>,
 }
 
 impl Manifest {
-    /// The manifest of a run that has not been started yet.
+    /// The manifest of a run without a start.
     pub fn new(config: &RunConfig, inputs: Inputs) -> Self {
         Self { seed: config.seed, input_sha256: inputs, starts: Vec::new() }
     }
 
-    /// The manifest in a file; `None` where there is no file.
+    /// Reads a manifest; `None` if there is no file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no manifest.
     pub fn load(path: &Path) -> Result<Option<Self>> {
         if path.exists() { files::read_json(path).map(Some) } else { Ok(None) }
     }
 
-    /// The backend and devices of the last start.
+    /// The backend and devices of the last start; `None` without a start.
+    ///
+    /// # Errors
+    /// If the manifest names an unknown backend.
     pub fn placement(&self) -> Result<Option<Placement>> {
         let Some(Start { backend, devices, .. }) = self.starts.last() else { return Ok(None) };
         let backend = backend.parse().map_err(|error| anyhow!("the run's manifest: {error}"))?;
@@ -73,7 +79,7 @@ impl Manifest {
     /// Checks that the run can continue with these files, backend and devices.
     ///
     /// # Errors
-    /// If a file has changed, or the number of devices differs.
+    /// If an input has changed or is new, or the number of devices differs.
     pub fn check(&self, inputs: &Inputs, placement: &Placement) -> Result<()> {
         for (file, hash) in inputs {
             ensure!(
@@ -85,14 +91,17 @@ impl Manifest {
             let (before, now) = (before.devices.len(), placement.devices.len());
             ensure!(
                 before == now,
-                "the run began on {before} devices, and its schedule counts on them; name as many \
+                "the run began on {before} devices, and its schedule depends on their number; use as many \
                  instead of {now}, or choose another `--out`"
             );
         }
         Ok(())
     }
 
-    /// Adds a start by this program, now, on the backend and devices of `placement`.
+    /// Adds a start at the current time on the backend and devices of `placement`.
+    ///
+    /// # Errors
+    /// If a device does not exist.
     pub fn start(&mut self, placement: &Placement) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = |&number: &usize| Ok(placement.backend.device(number)?.to_string());
@@ -109,7 +118,10 @@ impl Manifest {
     }
 }
 
-/// Reads and hashes every file that a run with this configuration reads.
+/// Hashes every file that a run with this configuration reads.
+///
+/// # Errors
+/// If a file cannot be read.
 pub fn hash_inputs(config: &RunConfig) -> Result<Inputs> {
     let data = &config.data;
     let mut paths: Vec<PathBuf> =

@@ -1,4 +1,4 @@
-//! Files of a run: its directory, manifest and documents.
+//! The files of a run: its directory, its manifest and its documents.
 
 pub mod corpora;
 pub mod directory;

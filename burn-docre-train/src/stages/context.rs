@@ -1,4 +1,4 @@
-//! The parts of a run that its stages share, and the checks before it starts.
+//! The state that the stages of a run share, and the checks before a run starts.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::{
     train::state::TrainingState,
 };
 
-/// The parts of a run that its stages share.
+/// The state that the stages of a run share.
 pub(super) struct Context<'a> {
     /// The session, on the run's backend.
     pub(super) session: Session<'a>,
@@ -25,19 +25,22 @@ pub(super) struct Context<'a> {
     /// The documents.
     pub(super) corpora: Corpora,
     /// The numbers of the devices that train together, at least one.
-    pub(super) devices: Vec<usize>,
+    pub(super) device_numbers: Vec<usize>,
 }
 
 impl Context<'_> {
-    /// The devices that train together; `first` is the first of them.
+    /// The devices that train together; `first` is the device of the first number.
     pub(super) fn devices<B: DocReBackend>(&self, first: &B::Device) -> Result<Vec<B::Device>> {
         let kind = self.session.backend_kind()?;
         let others =
-            self.devices[1..].iter().map(|&number| Ok(backend::device::<B>(kind, number)?));
+            self.device_numbers[1..].iter().map(|&number| Ok(backend::device::<B>(kind, number)?));
         std::iter::once(Ok(first.clone())).chain(others).collect()
     }
 
     /// The model directory of a finished stage.
+    ///
+    /// # Errors
+    /// If the stage is not finished.
     pub(super) fn finished_model(&self, stage: &str) -> Result<PathBuf> {
         let directory = self.directory.model(stage);
         let state = TrainingState::load(&self.directory.stage(stage))?;
@@ -58,12 +61,14 @@ pub(super) fn named_stage(config: &RunConfig, name: &str) -> Result<&'static Sta
     })
 }
 
+/// The configuration's section of a stage.
 pub(super) fn stage_config<'a>(config: &'a RunConfig, stage: &Stage) -> Result<&'a StageConfig> {
     let section = config.stages.get(stage.name);
     section.with_context(|| format!("the configuration has no `stages.{}`", stage.name))
 }
 
-/// The backend and devices of a run: the session's request, else those before a resume, else the configuration's.
+/// Chooses the backend and devices of a run: those of the command line, else those of `before`, the
+/// last start of a resumed run, else those of the configuration.
 pub(super) fn placement(
     session: &Session,
     config: &RunConfig,

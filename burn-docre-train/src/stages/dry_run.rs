@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use burn::{
     backend::Autodiff,
     data::dataloader::{DataLoader, Progress},
@@ -18,7 +18,7 @@ use crate::{
     config::{RunConfig, Stage, StageConfig},
     memory::{self, gib},
     run::corpora::Corpora,
-    session::Session,
+    session::{Session, synchronize},
     train::{
         dev_set::DevSet,
         learner::{Components, learner},
@@ -30,14 +30,15 @@ use crate::{
     ui::duration,
 };
 
-/// Batches that are timed.
+/// The number of timed training batches.
 const TIMED_BATCHES: usize = 4;
-/// Dev documents that are timed.
+/// The number of timed dev documents.
 const TIMED_DOCUMENTS: usize = 16;
 
-/// The parameters, steps, memory and time of the stage of this name.
+/// Estimates the parameters, steps, memory and time of the stage of this name.
 ///
-/// Trains a few batches by the relation loss alone: a teacher's logits need not exist.
+/// A few batches are trained with the relation loss alone, so that a teacher's logits are not
+/// needed.
 ///
 /// # Errors
 /// If the plan has no such stage, or an input cannot be read.
@@ -73,22 +74,22 @@ impl BackendTask for DryRun<'_> {
         let steps_per_epoch = sizes.steps_per_epoch(documents.len());
         let timing = self.time::<B>(stage, documents, steps_per_epoch, &device)?;
         let n_epochs = stage.epochs_to_run();
-        // Each device computes every n-th batch at the same time.
+        // The devices compute at the same time, each of them every n-th batch.
         let epoch = timing.batch * n_batches as f64 / self.n_devices as f64 + timing.dev;
         let devices = match self.n_devices {
             1 => String::new(),
-            n => format!(", if {n} devices share it evenly"),
+            n => format!(", if {n} devices run at equal speed"),
         };
         let memory = memory::peak().map_or("unknown on this system".into(), |bytes| {
-            format!("{} resident at most", gib(bytes))
+            format!("{} resident at its peak", gib(bytes))
         });
         let ParameterCount { encoder, relation } = timing.parameters;
         Ok(format!(
             "stage       {}\n\
              parameters  {} (encoder {encoder}, relation module {relation})\n\
-             steps       {} in {n_epochs} epochs, {steps_per_epoch} an epoch\n\
+             steps       {} in {n_epochs} epochs, {steps_per_epoch} per epoch\n\
              memory      {memory}\n\
-             time        {} an epoch, {} in all, dev evaluation included{devices}\n",
+             time        {} per epoch, {} in total, dev evaluation included{devices}\n",
             self.stage.name,
             encoder + relation,
             steps_per_epoch * n_epochs,
@@ -98,58 +99,44 @@ impl BackendTask for DryRun<'_> {
     }
 }
 
+type Batch<B> = StepBatch<<RelationObjective as Objective<B>>::Batch>;
+
+/// The batches of a dry run.
+struct Batches<B: DocReBackend> {
+    /// The batch of the heaviest documents, which reaches the peak memory and warms up.
+    heaviest: Batch<B>,
+    /// The timed batches.
+    typical: Vec<Batch<B>>,
+}
+
 struct Timing {
     parameters: ParameterCount,
-    /// Seconds of a training batch.
+    /// Seconds per training batch.
     batch: f64,
-    /// Seconds of a dev evaluation.
+    /// Seconds per dev evaluation.
     dev: f64,
 }
 
 impl DryRun<'_> {
+    /// Trains the batches and evaluates the first dev documents.
     fn time<B: DocReBackend>(
         &self,
         stage: &StageConfig,
-        mut documents: Vec<Arc<EncodedDocument>>,
+        documents: Vec<Arc<EncodedDocument>>,
         steps_per_epoch: usize,
         device: &B::Device,
     ) -> Result<Timing> {
-        let parts = &self.corpora.parts;
-        let model =
-            fresh_model::<Autodiff<B>>(self.config, parts, self.config.seed, device)?.module;
+        let model_spec = &self.corpora.model_spec;
+        let seed = self.config.seed;
+        let model = fresh_model::<Autodiff<B>>(self.config, model_spec, seed, device)?.module;
         let objective = relation_objective(self.config, self.corpora);
         let schedule = WarmupLinear::new(stage.epochs * steps_per_epoch, stage.warmup_ratio);
         let mut learner: burn::train::Learner<Components<B, RelationObjective>> =
             learner(model, objective.clone(), stage.into(), schedule, &SkippedSteps::default());
         let parameters = ParameterCount::of(&learner.model());
-        // The heaviest documents first: the first batch sets the peak of memory and warms up, the others are typical.
-        documents.sort_by_key(|document| {
-            std::cmp::Reverse(document.n_pairs() + document.token_ids.len())
-        });
-        let heaviest: Vec<usize> = (0..stage.batch_size.min(documents.len())).collect();
-        let sizes = BatchSizes {
-            examples_per_batch: stage.batch_size,
-            batches_per_step: stage.accumulation,
-        };
-        let position = Arc::new(Position::default());
-        position.set(1, 0);
-        let seed = self.config.seed;
-        let loader = TrainLoader::<B, _>::new(
-            objective.clone(),
-            documents.into(),
-            sizes,
-            seed,
-            device.clone(),
-        )
-        .with_handles(&position, &Default::default());
-        let typical: Vec<_> = loader.iter().take(TIMED_BATCHES).collect();
+        let Batches { heaviest, typical } =
+            self.batches::<B>(objective.clone(), stage, documents, device)?;
         let n_timed = typical.len().max(1) as f64;
-        let heaviest = StepBatch {
-            batch: loader.batch(&heaviest)?,
-            weight: 1.0,
-            step: Step { number: 1, epoch: 1 },
-            dropout_seed: 0,
-        };
         let mut started = Instant::now();
         for (index, batch) in std::iter::once(heaviest).chain(typical).enumerate() {
             learner.lr_step();
@@ -165,6 +152,42 @@ impl DryRun<'_> {
         let model = learner.model().valid().model;
         let dev = self.time_dev::<B>(objective, &model, device)?;
         Ok(Timing { parameters, batch, dev })
+    }
+
+    /// Builds the batches; the heaviest documents are those with the most pairs and tokens.
+    fn batches<B: DocReBackend>(
+        &self,
+        objective: RelationObjective,
+        stage: &StageConfig,
+        mut documents: Vec<Arc<EncodedDocument>>,
+        device: &B::Device,
+    ) -> Result<Batches<B>> {
+        documents.sort_by_key(|document| {
+            std::cmp::Reverse(document.n_pairs() + document.token_ids.len())
+        });
+        let heaviest: Vec<usize> = (0..stage.batch_size.min(documents.len())).collect();
+        let sizes = BatchSizes {
+            examples_per_batch: stage.batch_size,
+            batches_per_step: stage.accumulation,
+        };
+        let position = Arc::new(Position::default());
+        position.set(1, 0);
+        let loader = TrainLoader::<B, _>::new(
+            objective,
+            documents.into(),
+            sizes,
+            self.config.seed,
+            device.clone(),
+        )
+        .with_handles(&position, &Default::default());
+        let typical: Vec<_> = loader.iter().take(TIMED_BATCHES).collect();
+        let heaviest = StepBatch {
+            batch: loader.batch(&heaviest)?,
+            weight: 1.0,
+            step: Step { number: 1, epoch: 1 },
+            dropout_seed: 0,
+        };
+        Ok(Batches { heaviest, typical })
     }
 
     /// Estimates the seconds of a dev evaluation from its first documents.
@@ -185,8 +208,4 @@ impl DryRun<'_> {
             .context("the dev evaluation was interrupted")?;
         Ok(started.elapsed().as_secs_f64() * documents.len() as f64 / n_timed)
     }
-}
-
-fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
-    B::sync(device).map_err(|error| anyhow!("the device failed: {error:?}"))
 }

@@ -1,4 +1,4 @@
-//! One stage of a run: its documents, initial model and objective.
+//! The training of one stage: its documents, initial model and objective.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -9,6 +9,7 @@ use burn_docre::{
     io::{
         model_directory::{self, ModelDirectory, ModelSpec},
         pretrained::load_pretrained,
+        soft_labels::SoftLabelStore,
         weights::Loaded,
     },
     model::DocReModel,
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     config::{EncoderSource, Need, RunConfig, Stage, Start},
-    run::corpora::Corpora,
+    run::{corpora::Corpora, files},
     train::{
         checkpoint,
         dev_set::DevSet,
@@ -34,7 +35,7 @@ use crate::{
     ui::signals::Stopped,
 };
 
-/// Trains `stage`, or continues it, unless it is finished.
+/// Trains `stage` or resumes it, unless it is finished.
 pub(super) fn fit<B: DocReBackend>(
     context: &Context,
     stage: &Stage,
@@ -68,17 +69,18 @@ pub(super) fn relation_objective(config: &RunConfig, corpora: &Corpora) -> Relat
     RelationObjective {
         loss: config.loss,
         precision: config.compute.precision,
-        parts: Arc::new(corpora.parts.clone()),
+        parts: Arc::new(corpora.model_spec.clone()),
         dev: Arc::new(DevSet::new(corpora.dev.clone(), corpora.scorer.clone())),
     }
 }
 
 /// The results of earlier stages that a stage reads.
 struct Needs {
-    teacher: Option<burn_docre::io::soft_labels::SoftLabelStore>,
+    teacher: Option<SoftLabelStore>,
 }
 
 impl Needs {
+    /// Checks that the results exist, and opens those that the objective reads.
     fn check(context: &Context, stage: &Stage) -> Result<Self> {
         let distils = stage_config(&context.config, stage)?.distillation().is_some();
         let mut teacher_labels = None;
@@ -103,7 +105,7 @@ fn finish(context: &Context, stage: &Stage) -> Result<()> {
     let model = context.directory.model(stage.name);
     ensure!(
         model_directory::is_complete(&model),
-        "{}: the finished model is gone",
+        "{}: the model of the finished stage is missing; remove the directory of the stage to train it again",
         model.display()
     );
     let state = TrainingState::load(&directory)?;
@@ -113,7 +115,7 @@ fn finish(context: &Context, stage: &Stage) -> Result<()> {
     checkpoint::remove_all(&directory)
 }
 
-/// A stage that is not finished.
+/// An unfinished stage.
 struct Fit<'a> {
     context: &'a Context<'a>,
     stage: &'a Stage,
@@ -127,8 +129,7 @@ impl Fit<'_> {
         O: Objective<B, Model = DocReModel<Autodiff<B>>, Example = Arc<EncodedDocument>>,
     {
         let Self { context, stage, directory } = self;
-        std::fs::create_dir_all(&directory)
-            .with_context(|| format!("{}: the directory cannot be made", directory.display()))?;
+        files::create_directory(&directory)?;
         let examples: Arc<[_]> = documents(context, stage)?.into();
         let devices = context.devices::<B>(device)?;
         let model = initial_model::<Autodiff<B>>(context, stage, &devices[0])?;
@@ -148,7 +149,7 @@ impl Fit<'_> {
     }
 }
 
-/// The documents of a stage that have pairs.
+/// The documents of a stage that have pairs; notes the number of the others.
 fn documents(context: &Context, stage: &Stage) -> Result<Vec<Arc<EncodedDocument>>> {
     let all = context.corpora.documents(stage.documents);
     let kept = with_pairs(stage, all)?;
@@ -162,7 +163,10 @@ fn documents(context: &Context, stage: &Stage) -> Result<Vec<Arc<EncodedDocument
     Ok(kept)
 }
 
-/// The documents that have pairs, at least one.
+/// The documents that have pairs.
+///
+/// # Errors
+/// If there are none.
 pub(super) fn with_pairs(
     stage: &Stage,
     documents: &[Arc<EncodedDocument>],
@@ -173,7 +177,7 @@ pub(super) fn with_pairs(
     Ok(kept)
 }
 
-/// The seed of everything random in a stage.
+/// The seed of a stage's random numbers.
 fn stage_seed(config: &RunConfig, stage: &Stage) -> u64 {
     mix(config.seed, config.plan.plan().position(stage) as u64)
 }
@@ -187,11 +191,11 @@ fn initial_model<B: Backend>(
         Start::Fresh => {
             let seed = stage_seed(&context.config, stage);
             let Loaded { module, unused } =
-                fresh_model(&context.config, &context.corpora.parts, seed, device)?;
+                fresh_model(&context.config, &context.corpora.model_spec, seed, device)?;
             if !unused.is_empty() {
                 let names = unused.join(", ");
                 context.session.ui.note(&format!(
-                    "{}: the encoder's weight file has tensors without use: {names}",
+                    "{}: the encoder's weight file has unused tensors: {names}",
                     stage.name
                 ));
             }
@@ -201,8 +205,8 @@ fn initial_model<B: Backend>(
             let directory = context.finished_model(name)?;
             let model = ModelDirectory::open(&directory)?;
             ensure!(
-                model.spec().config == context.corpora.parts.config,
-                "{}: the model has another shape than the configuration says",
+                model.spec().config == context.corpora.model_spec.config,
+                "{}: the configuration of the model differs from that of the run",
                 directory.display()
             );
             Ok(model.model(device)?)
@@ -210,16 +214,17 @@ fn initial_model<B: Backend>(
     }
 }
 
-/// A new model whose weights are drawn from `seed`; the encoder is the pretrained one, if the configuration names one.
-/// The unused weights are those of the pretrained encoder.
+/// A new model. Its weights are drawn from `seed`, except for the encoder if the configuration
+/// names a pretrained one. `unused` lists the tensors of the pretrained file that the encoder does
+/// not have.
 pub(super) fn fresh_model<B: Backend>(
     config: &RunConfig,
-    parts: &ModelSpec,
+    model_spec: &ModelSpec,
     seed: u64,
     device: &B::Device,
 ) -> Result<Loaded<DocReModel<B>>> {
     B::seed(device, seed);
-    let model = parts.config.init::<B>(device);
+    let model = model_spec.config.init::<B>(device);
     match &config.encoder {
         EncoderSource::Pretrained(directory) => {
             let mut unused = Vec::new();
@@ -283,7 +288,8 @@ mod tests {
         }
     }
 
-    /// Takes one step of both groups at different rates and compares every parameter with the encoder's number of them.
+    /// Takes one optimizer step with a different learning rate for each group, and counts the
+    /// values that moved by each.
     struct StepOfBothGroups(RunConfig);
 
     impl BackendTask for StepOfBothGroups {
@@ -293,9 +299,9 @@ mod tests {
             let config = self.0;
             let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
             let corpora = Corpora::load(&config, &[], &ui, &stop).unwrap();
-            let parts = &corpora.parts;
-            let model = fresh_model::<Autodiff<B>>(&config, parts, 1, &device).unwrap().module;
-            let encoder = parts.config.encoder.init::<B>(&device);
+            let spec = &corpora.model_spec;
+            let model = fresh_model::<Autodiff<B>>(&config, spec, 1, &device).unwrap().module;
+            let encoder = spec.config.encoder.init::<B>(&device);
             let n_encoder: usize = Values::of(&encoder).values().map(Vec::len).sum();
             let module = ModuleOf::<B, _>::new(model, relation_objective(&config, &corpora));
             let before = Values::of(&module);

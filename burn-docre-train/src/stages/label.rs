@@ -1,4 +1,4 @@
-//! Soft labels: a teacher's logits for documents without reliable labels.
+//! Soft labels: a teacher's logits for distantly labelled documents.
 
 use std::{path::Path, sync::Arc};
 
@@ -24,7 +24,7 @@ pub(super) fn make_labels<B: DocReBackend>(
     device: &B::Device,
 ) -> Result<()> {
     let output = context.directory.labels();
-    // Its shards may have been made on several machines.
+    // Existing shards may come from several machines; they are checked, never overwritten.
     if SoftLabelStore::has_begun(&output)? {
         open_labels(context, teacher)?;
         context.session.ui.note("label: already finished");
@@ -45,17 +45,17 @@ pub(super) fn make_labels<B: DocReBackend>(
 /// If the teacher is not finished, or a document with pairs has no logits.
 pub(super) fn open_labels(context: &Context, teacher: &str) -> Result<SoftLabelStore> {
     let identity = model_directory::id_of(&context.finished_model(teacher)?)?;
-    let n_classes = context.corpora.parts.config.n_classes;
+    let n_classes = context.corpora.model_spec.config.n_classes;
     let path = context.directory.labels();
     let store = SoftLabelStore::open(&path, identity, n_classes)?;
     check_documents(&store, &path, context.corpora.distant.iter().cloned().map(Ok))?;
     Ok(store)
 }
 
-/// Checks that every document with pairs has logits in `store`, which lies at `path`.
+/// Checks that every document with pairs has logits in `store`, which was opened at `path`.
 ///
 /// # Errors
-/// If one has none.
+/// If a document has no logits, or cannot be read.
 pub fn check_documents(
     store: &SoftLabelStore,
     path: &Path,
@@ -71,8 +71,8 @@ pub fn check_documents(
     }
     if let Some(first) = first {
         bail!(
-            "{}: no teacher logits for {n_missing} documents, the first is {:?}; remove what is there \
-             and make it anew by `docre label`, or choose another place",
+            "{}: no teacher logits for {n_missing} documents, the first is {:?}; remove it and run \
+             `docre label` again, or choose another directory",
             path.display(),
             first.title
         );
@@ -106,7 +106,7 @@ impl<B: DocReBackend> Teacher<B> {
         &self.tokenizer
     }
 
-    /// The id of the model, by which soft labels name their teacher.
+    /// The id of the model, which soft labels store as that of their teacher.
     pub fn identity(&self) -> ModelId {
         self.identity
     }
@@ -116,7 +116,8 @@ impl<B: DocReBackend> Teacher<B> {
         self.inference.config().n_classes
     }
 
-    /// Writes the logits of all documents that have pairs into `output`; returns their number.
+    /// Writes the logits of all documents that have pairs into `output`; returns the number of
+    /// these documents.
     ///
     /// # Errors
     /// If a document cannot be read, the logits cannot be written, or `stop` is set.

@@ -1,4 +1,4 @@
-//! Runs: the stages of a configuration's plan, trained one after the other in one directory.
+//! Runs: the stages of a plan, trained one after the other in one directory.
 
 mod context;
 pub mod dry_run;

@@ -1,4 +1,4 @@
-//! A run, from its options to its results.
+//! A run: its options, its training and its results.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ use crate::{
 /// The stages that a run trains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// All stages of the plan in order; soft labels are made when a stage needs them.
+    /// All stages of the plan, in order; soft labels are computed when a stage needs them.
     Plan,
     /// The stage of this name; everything that it needs must exist.
     Stage(String),
@@ -37,20 +37,20 @@ impl Selection {
     }
 }
 
-/// Everything that starts or resumes a run.
+/// The options of a new or resumed run.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     /// The configuration.
     pub config: RunConfig,
     /// The directory of the results.
     pub directory: PathBuf,
-    /// Whether a started run is continued.
+    /// The choice between a new run and the continuation of an existing one.
     pub mode: Mode,
     /// The stages to train.
     pub selection: Selection,
 }
 
-/// One run with its documents, locked in its directory.
+/// A run with its documents. Its directory is locked while this value lives.
 pub struct Run<'a> {
     context: Context<'a>,
     selection: Selection,
@@ -60,8 +60,8 @@ impl<'a> Run<'a> {
     /// Checks the options, locks the directory, and reads and encodes the documents.
     ///
     /// # Errors
-    /// If an option is invalid, the directory belongs to another run, or an input cannot be read. The directory then stays
-    /// as it was.
+    /// If an option is invalid, the directory belongs to another run, or an input cannot be read.
+    /// No file of the directory has changed then.
     pub fn open(session: &Session<'a>, options: RunOptions) -> Result<Self> {
         let RunOptions { config, directory: root, mode, selection } = options;
         let stages = selection.stages(&config)?;
@@ -77,24 +77,26 @@ impl<'a> Run<'a> {
         let corpora = Corpora::load(&config, &corpora_of(&stages), session.ui, session.stop)?;
         if let Some(before) = before.filter(|before| before.backend != placement.backend) {
             let (from, to) = (before.backend, placement.backend);
-            session.ui.note(&format!("the run was on {from} so far, and goes on on {to}"));
+            session.ui.note(&format!("the run continues on {to}; it ran on {from} before"));
         }
         directory.start(&config, inputs, &placement)?;
         corpora::write_synthetic(&config, &directory.root().join("data"))?;
-        let context = Context { session, config, directory, corpora, devices: placement.devices };
+        let device_numbers = placement.devices;
+        let context = Context { session, config, directory, corpora, device_numbers };
         Ok(Self { context, selection })
     }
 
     /// Trains the selected stages; finished ones are skipped.
     ///
     /// # Errors
-    /// [`Stopped`](crate::ui::signals::Stopped) if the session's flag was set, else the first failure.
+    /// [`Stopped`](crate::ui::signals::Stopped) if the session's flag was set, else the first
+    /// failure.
     pub fn train(&self) -> Result<()> {
         let context = &self.context;
-        context.session.dispatch_on(context.devices[0], TrainStages(self))
+        context.session.dispatch_on(context.device_numbers[0], TrainStages(self))
     }
 
-    /// The dev scores of the finished stages in per cent, one row for each stage.
+    /// The dev scores of the finished stages in percent, one row for each stage.
     ///
     /// # Errors
     /// If `results.json` cannot be read.
@@ -125,7 +127,7 @@ impl BackendTask for TrainStages<'_> {
         let Run { context, selection } = self.0;
         for stage in selection.stages(&context.config)? {
             if *selection == Selection::Plan {
-                make_needs::<B>(context, stage, &device)?;
+                make_soft_labels::<B>(context, stage, &device)?;
             }
             fit::fit::<B>(context, stage, &device)?;
         }
@@ -133,8 +135,12 @@ impl BackendTask for TrainStages<'_> {
     }
 }
 
-/// Makes what `stage` needs besides the stages before it.
-fn make_needs<B: DocReBackend>(context: &Context, stage: &Stage, device: &B::Device) -> Result<()> {
+/// Computes the soft labels that `stage` needs, unless they exist.
+fn make_soft_labels<B: DocReBackend>(
+    context: &Context,
+    stage: &Stage,
+    device: &B::Device,
+) -> Result<()> {
     let distils = stage_config(&context.config, stage)?.distillation().is_some();
     for need in stage.needs {
         match need {

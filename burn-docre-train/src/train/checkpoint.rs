@@ -1,5 +1,7 @@
-//! Checkpoints of a stage: the model, the optimizer and the schedule, numbered by optimizer step. Each file appears whole
-//! or not at all. The [`TrainingState`](crate::train::state::TrainingState) names the valid checkpoint.
+//! Checkpoints of a stage: model, optimizer and schedule, numbered by optimizer step.
+//!
+//! Each file is written atomically. The [`TrainingState`](crate::train::state::TrainingState) names
+//! the checkpoint from which a run resumes.
 
 use std::{
     collections::VecDeque,
@@ -22,14 +24,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::train::failure::Failure;
 
-/// Writes records in full precision to files that appear whole or not at all.
+/// A recorder that writes MessagePack files atomically and in full precision.
 #[derive(Clone, Debug, Default)]
 pub struct AtomicRecorder {
     failure: Failure,
 }
 
 impl AtomicRecorder {
-    /// A recorder that reports what goes wrong to `failure`.
+    /// A recorder that stores its errors in `failure`, because Burn only logs them.
     pub fn new(failure: &Failure) -> Self {
         Self { failure: failure.clone() }
     }
@@ -72,18 +74,18 @@ impl<B: Backend> Recorder<B> for AtomicRecorder {
     }
 }
 
-/// Saves at every call and keeps the last two checkpoints.
+/// A strategy that saves at every call and keeps the last two checkpoints.
 ///
-/// Burn hands each save to a thread and does not wait. The thread takes its next order only when it has finished the
-/// one before, so an order to delete something after the save, be it a checkpoint that never was, makes the call return
-/// only when the save is on disk.
+/// Burn saves on another thread and does not wait for it. That thread accepts a command only after
+/// it has finished the previous one. A deletion therefore follows every save, if necessary of a
+/// checkpoint that does not exist: the call returns after the save is on disk.
 #[derive(Debug, Default)]
 pub struct KeepTwo {
     saved: VecDeque<usize>,
 }
 
 impl KeepTwo {
-    /// Continues after the checkpoint that the state names.
+    /// A strategy that already keeps the checkpoint of a resumed stage, if there is one.
     pub fn after(checkpoint: Option<usize>) -> Self {
         Self { saved: checkpoint.into_iter().collect() }
     }
@@ -99,12 +101,15 @@ impl CheckpointingStrategy for KeepTwo {
     }
 }
 
-/// The directory where Burn puts a stage's checkpoints.
+/// The directory to which Burn writes the checkpoints of a stage.
 pub fn checkpoint_dir(stage: &Path) -> PathBuf {
     stage.join("checkpoint")
 }
 
-/// Reads one part of a stage's checkpoint: its `model`, `optim` or `scheduler`.
+/// Reads one part of a stage's checkpoint: `model`, `optim` or `scheduler`.
+///
+/// # Errors
+/// If the file cannot be read or is damaged.
 pub fn load<B: Backend, R: Record<B>>(
     stage: &Path,
     part: &str,
@@ -116,11 +121,14 @@ pub fn load<B: Backend, R: Record<B>>(
     let record = Recorder::<B>::load(&recorder, path.clone(), device);
     record.map_err(|error| {
         let advice = "the stage cannot be resumed; remove its directory to begin it again";
-        anyhow::anyhow!("{}: no checkpoint of this version: {error}; {advice}", path.display())
+        anyhow::anyhow!("{}: the checkpoint cannot be read: {error}; {advice}", path.display())
     })
 }
 
 /// Removes the checkpoints of a finished stage.
+///
+/// # Errors
+/// If their directory cannot be removed.
 pub fn remove_all(stage: &Path) -> Result<()> {
     let directory = checkpoint_dir(stage);
     if directory.exists() {

@@ -11,12 +11,12 @@ use burn_docre::{
     text::encoded::EncodedDocument,
 };
 
-/// Relation scores, as fractions.
+/// Relation scores, as fractions from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DevScores {
     /// F1.
     pub f1: f64,
-    /// F1 without the facts of the annotated training documents.
+    /// Ign F1: F1 without the facts of the annotated training documents.
     pub ign_f1: f64,
     /// Precision.
     pub precision: f64,
@@ -31,12 +31,14 @@ pub struct DevSet {
 }
 
 impl DevSet {
-    /// A dev set of `documents`, which stand in the order of the scorer's gold corpus.
+    /// A dev set of `documents`, in the order of the scorer's gold corpus.
     pub fn new(documents: Vec<Arc<EncodedDocument>>, scorer: Arc<Scorer>) -> Self {
         Self { documents, scorer }
     }
 
-    /// The scores of a model; `None` as soon as `go_on`, called after each document, returns false.
+    /// Scores a model on all documents.
+    ///
+    /// Calls `go_on` after each document and returns `None` as soon as it returns false.
     ///
     /// # Errors
     /// If a logit is NaN.

@@ -2,12 +2,12 @@
 //!
 //! | Burn 0.21 | Here |
 //! |---|---|
-//! | Its loop steps the schedule per batch, drops the tail of an accumulation and cannot stop within an epoch | `Strategy` replaces the loop; metrics, checkpoints, early stopping and interruption stay Burn's |
+//! | Its loop steps the schedule per batch, drops the tail of an accumulation and cannot stop within an epoch | `Strategy` replaces the loop; Burn still does metrics, checkpoints, early stopping and interruption |
 //! | It averages F1 over batches (upstream #5218) | The dev evaluation is one item of `DevLoader` |
-//! | It numbers the epochs after a resume from 1 (#5116) | `StageLearner::restore` ends the last epoch once more |
-//! | Its store answers before the metrics have arrived (#5320) | `StageLearner::settle` waits for them |
-//! | Its checkpointer does not wait, and panics at a damaged file | `KeepTwo`, `checkpoint::load` |
-//! | A strategy returns no result | `Strategy` keeps it |
+//! | It numbers the epochs after a resume from 1 (#5116) | `StageLearner::restore` reports the end of the last epoch again |
+//! | Its metric store returns values before all metrics have arrived (#5320) | `StageLearner::settle` waits for them |
+//! | Its checkpointer returns before a save is complete, and panics on a damaged file | `KeepTwo`, `checkpoint::load` |
+//! | A strategy returns no result | `Strategy` stores the result of the loop |
 
 use std::{
     fmt::Debug,
@@ -47,7 +47,7 @@ use super::{
     },
 };
 
-/// A model with its objective, as Burn's `Learner` trains it.
+/// A model and its objective, in the form that Burn's `Learner` trains.
 #[derive(Module, Debug)]
 pub struct TrainingModule<B: Backend, M, O> {
     /// The model.
@@ -69,7 +69,7 @@ pub type Components<B, O> = LearningComponentsMarker<
 >;
 
 impl<B: DocReBackend, O: Objective<B>> ModuleOf<B, O> {
-    /// A module that trains `model` towards `objective`.
+    /// Combines `model` with its `objective`.
     pub fn new(model: O::Model, objective: O) -> Self {
         Self { model, objective, backend: PhantomData }
     }
@@ -116,7 +116,9 @@ impl<B: DocReBackend, O: Objective<B>> InferenceStep for TrainingModule<B, O::In
     }
 }
 
-/// Burn's learner of `model` for a schedule of `n_steps` optimizer steps.
+/// Burn's learner for `model`, with AdamW and a learning rate schedule.
+///
+/// The optimizer counts its skipped steps in `skipped`.
 pub fn learner<B: DocReBackend, O: Objective<B>>(
     model: O::Model,
     objective: O,
@@ -135,9 +137,9 @@ type Loop<B, O, R> = Box<dyn Fn(&mut StageLearner<B, O>) -> R>;
 pub(super) struct Strategy<B: DocReBackend, O: Objective<B>, R> {
     /// The loop.
     pub(super) train: Loop<B, O, R>,
-    /// The devices; the first one has the optimizer.
+    /// The devices; the optimizer runs on the first one.
     pub(super) devices: Vec<B::Device>,
-    /// Receives the result of the loop, which Burn has no place for.
+    /// Receives the result of the loop, because a strategy of Burn returns none.
     pub(super) result: Arc<Mutex<Option<R>>>,
 }
 
@@ -179,7 +181,7 @@ pub(super) struct Accumulated {
     pub(super) batches: Vec<StepMetrics>,
 }
 
-/// Burn's parts of a training, behind the operations that the loop is made of.
+/// The components of Burn's training, with the operations that the training loop calls.
 pub(super) struct StageLearner<B: DocReBackend, O: Objective<B>> {
     /// Burn's data parallelism: a thread for each of several devices.
     workers: Option<MultiDevicesTrainStep<Components<B, O>>>,
@@ -215,7 +217,9 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
         Ok(())
     }
 
-    /// Runs up to `accumulation` batches on each device and sums their gradients; fewer at the end of an epoch.
+    /// Runs up to `accumulation` batches on each device and sums their gradients.
+    ///
+    /// Fewer batches can be left at the end of an epoch.
     pub(super) fn accumulate(
         &self,
         batches: &mut [Batches<'_, O::Batch>],
@@ -237,7 +241,9 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
         Accumulated { grads: accumulator.grads(), batches: metrics }
     }
 
-    /// One batch on each device; the gradients lie on the optimizer's device. Empty at the end of an epoch.
+    /// Runs one batch on each device and moves the gradients to the optimizer's device.
+    ///
+    /// The result is empty at the end of an epoch.
     fn forward_backward(
         &self,
         batches: &mut [Batches<'_, O::Batch>],
@@ -248,19 +254,20 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
             return batch.map(|batch| self.learner.train_step(batch)).into_iter().collect();
         };
         let (mut outputs, _) = workers.step(batches, model);
-        // Outputs arrive as they finish. Sums must not depend on that, nor on the order of two workers of one device.
+        // Outputs arrive in the order of completion. Sorting makes the sums reproducible; the loss
+        // orders two workers of one device.
         outputs.sort_by(|a, b| {
             let loss = |output: &MultiTrainOutput<StepMetrics>| output.output.item.loss;
             a.device.cmp(&b.device).then(loss(a).total_cmp(&loss(b)))
         });
-        let on_main = |output: MultiTrainOutput<StepMetrics>| TrainOutput {
+        let on_optimizer_device = |output: MultiTrainOutput<StepMetrics>| TrainOutput {
             grads: output.output.grads.to_device(&self.device, model),
             item: output.output.item,
         };
-        outputs.into_iter().map(on_main).collect()
+        outputs.into_iter().map(on_optimizer_device).collect()
     }
 
-    /// Steps the schedule.
+    /// Advances the learning rate schedule by one optimizer step.
     pub(super) fn schedule_step(&mut self) {
         self.learner.lr_step();
     }
@@ -270,7 +277,7 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
         self.learner.lr_current()
     }
 
-    /// Updates the parameters that `step` updates.
+    /// Takes an optimizer step on the parameters that the objective selects for `step`.
     pub(super) fn optimizer_step(&mut self, accumulated: Accumulated, step: Step) {
         let grads = {
             let module = self.learner.model();
@@ -297,12 +304,12 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
         self.processor.process_train(LearnerEvent::EndEpoch(epoch));
     }
 
-    /// The model without gradients.
+    /// The model without autodiff.
     pub(super) fn model(&self) -> O::InnerModel {
         self.learner.model().valid().model
     }
 
-    /// Evaluates the model; `None` as soon as `go_on` returns false.
+    /// Evaluates the model on the dev set; returns `None` as soon as `go_on` returns false.
     pub(super) fn evaluate(
         &mut self,
         epoch: &Progress,
@@ -312,9 +319,9 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
         let module = self.learner.model().valid();
         let request = self.valid.iter().next().context("the dev set is missing")?;
         let evaluated = Arc::new(Mutex::new(Progress::new(0, 0)));
-        let seen = evaluated.clone();
+        let reported = evaluated.clone();
         let go_on = Box::new(move |progress: Progress| {
-            *seen.lock().unwrap_or_else(PoisonError::into_inner) = progress.clone();
+            *reported.lock().unwrap_or_else(PoisonError::into_inner) = progress.clone();
             go_on(progress)
         });
         let item = module.step(DevRequest { go_on, ..request });
@@ -336,23 +343,24 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
         Ok(())
     }
 
-    /// Waits until every metric that was sent has arrived in the store.
+    /// Waits until the store holds every reported metric.
     ///
-    /// Burn's event processor takes one event at a time and holds one more, so it accepts the second of two events without
-    /// effect only when all earlier ones are done. The store answers a question after everything before it.
+    /// Burn's event processor handles one event and queues one more. It accepts the second of two
+    /// events without effect only after it has handled all earlier ones. The store handles requests
+    /// in order, so a query returns after all earlier writes.
     fn settle(&mut self) {
         self.processor.process_valid(LearnerEvent::Start);
         self.processor.process_valid(LearnerEvent::Start);
         let _ = self.store.find_metric("", 0, Aggregate::Mean, &Split::Train);
     }
 
-    /// Whether patience has run out after `epoch`.
+    /// Returns true if patience has run out after `epoch`.
     pub(super) fn is_out_of_patience(&mut self, epoch: usize) -> bool {
         let store = &self.store;
         self.early_stopping.as_mut().is_some_and(|strategy| strategy.should_stop(epoch, store))
     }
 
-    /// The handle by which the terminal interface stops the training.
+    /// The handle with which the terminal interface stops the training.
     pub(super) fn interrupter(&self) -> &Interrupter {
         &self.interrupter
     }

@@ -23,11 +23,11 @@ use crate::train::{
 pub struct StepBatch<T> {
     /// The objective's batch.
     pub batch: T,
-    /// One over the number of batches of the optimizer step.
+    /// The weight of the loss: one over the number of batches of the optimizer step.
     pub weight: f64,
     /// The optimizer step that the batch belongs to.
     pub step: Step,
-    /// The seed of dropout; a resumed run drops the same values as an uninterrupted one.
+    /// The seed of the dropout masks, equal in a resumed and in an uninterrupted run.
     pub dropout_seed: u64,
 }
 
@@ -67,14 +67,14 @@ impl BatchSizes {
     }
 }
 
-/// The share of the batches that a loader reads: worker `index` of `count` reads batches `index`, `index + count`, …
+/// The batches that a loader reads: `index`, `index + count`, `index + 2 count`, …
 #[derive(Clone, Copy, Debug)]
 struct Worker {
     index: usize,
     count: usize,
 }
 
-/// Training batches, shuffled anew each epoch by a generator that depends on the seed and the epoch alone.
+/// A loader of shuffled training batches. Their order depends only on the seed and the epoch.
 pub struct TrainLoader<B: DocReBackend, O: Objective<B>> {
     objective: O,
     examples: Arc<[O::Example]>,
@@ -120,12 +120,12 @@ impl<B: DocReBackend, O: Objective<B>> TrainLoader<B, O> {
         }
     }
 
-    /// Reads the start of each iteration from `position` and reports batches that cannot be built to `failure`.
+    /// Reads the start of each iteration from `position` and stores errors in `failure`.
     pub fn with_handles(self, position: &Arc<Position>, failure: &Failure) -> Self {
         Self { position: position.clone(), failure: failure.clone(), ..self }
     }
 
-    /// One loader for each of `devices`, which read the batches in turn.
+    /// One loader for each of `devices`. Together they read every batch once.
     pub fn split(&self, devices: &[B::Device]) -> Vec<Self> {
         let count = devices.len();
         let workers = devices.iter().cloned().enumerate();
@@ -152,13 +152,13 @@ fn order(n_examples: usize, seed: u64) -> Vec<usize> {
     order
 }
 
-/// The share of a batch in its optimizer step; the last step of an epoch may have fewer batches.
-fn share(batch: usize, n_batches: usize, batches_per_step: usize) -> f64 {
+/// The weight of a batch in its optimizer step; the last step of an epoch can have fewer batches.
+fn batch_weight(batch: usize, n_batches: usize, batches_per_step: usize) -> f64 {
     let first = batch - batch % batches_per_step;
     1.0 / batches_per_step.min(n_batches - first) as f64
 }
 
-/// Hashes two numbers; each bit of the result depends on all of theirs (SplitMix64's finaliser).
+/// A hash of two numbers (SplitMix64's finaliser). Each bit depends on all bits of both.
 pub fn mix(a: u64, b: u64) -> u64 {
     let mut x = a.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ b.wrapping_add(0xD1B5_4A32_D192_ED03);
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -178,7 +178,7 @@ struct TrainIterator<'a, B: DocReBackend, O: Objective<B>> {
 impl<B: DocReBackend, O: Objective<B>> Iterator for TrainIterator<'_, B, O> {
     type Item = StepBatch<O::Batch>;
 
-    /// Ends early if a batch cannot be built; the loop finds the error in [`Failure`].
+    /// The next batch. If it cannot be built, the iteration ends and [`Failure`] holds the error.
     fn next(&mut self) -> Option<StepBatch<O::Batch>> {
         let TrainLoader { sizes, worker, failure, .. } = self.loader;
         let indices = self.order.chunks(sizes.examples_per_batch).nth(self.next)?;
@@ -196,7 +196,7 @@ impl<B: DocReBackend, O: Objective<B>> Iterator for TrainIterator<'_, B, O> {
         self.next += worker.count;
         Some(StepBatch {
             batch,
-            weight: share(index, n_batches, sizes.batches_per_step),
+            weight: batch_weight(index, n_batches, sizes.batches_per_step),
             step: Step { number: steps_before + step_in_epoch + 1, epoch: self.epoch },
             dropout_seed: mix(self.seed, index as u64),
         })
@@ -235,13 +235,13 @@ impl<B: DocReBackend, O: Objective<B>> DataLoader<Autodiff<B>, StepBatch<O::Batc
         Arc::new(Self { device: device.clone(), ..self.clone() })
     }
 
-    /// The loop splits batches by [`split`](Self::split); a slice is the whole.
+    /// Returns the whole loader: the training loop splits it with [`split`](Self::split).
     fn slice(&self, _: usize, _: usize) -> Arc<dyn DataLoader<Autodiff<B>, StepBatch<O::Batch>>> {
         Arc::new(self.clone())
     }
 }
 
-/// A dev evaluation to be done.
+/// A request for a dev evaluation.
 pub struct DevRequest<B: Backend> {
     /// The device.
     pub device: B::Device,
@@ -251,7 +251,9 @@ pub struct DevRequest<B: Backend> {
     pub failure: Failure,
 }
 
-/// Gives one item: a corpus is evaluated as a whole, because its F1 is not the mean of its batches' F1.
+/// A loader with one item, the evaluation of the whole dev set.
+///
+/// The F1 of a corpus is not the mean of the F1 of its batches.
 #[derive(Clone)]
 pub struct DevLoader<B: Backend> {
     /// The device.
@@ -303,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_epoch_has_an_order_of_its_own_that_depends_on_the_seed_alone() {
+    fn each_epoch_has_its_own_order_that_depends_on_seed_and_epoch_only() {
         let mut sorted = order(50, mix(1, 1));
         assert_eq!(sorted, order(50, mix(1, 1)));
         assert_ne!(sorted, order(50, mix(1, 2)));
@@ -313,15 +315,15 @@ mod tests {
     }
 
     #[test]
-    fn the_batches_of_each_optimizer_step_share_it_equally_the_short_last_one_too() {
-        let shares: Vec<f64> = (0..5).map(|batch| share(batch, 5, 2)).collect();
-        assert_eq!(shares, [0.5, 0.5, 0.5, 0.5, 1.0]);
-        assert_eq!(share(2, 5, 1), 1.0);
-        assert_eq!(share(3, 5, 8), 0.2);
+    fn batches_of_an_optimizer_step_have_equal_weights_also_in_an_incomplete_last_step() {
+        let weights: Vec<f64> = (0..5).map(|batch| batch_weight(batch, 5, 2)).collect();
+        assert_eq!(weights, [0.5, 0.5, 0.5, 0.5, 1.0]);
+        assert_eq!(batch_weight(2, 5, 1), 1.0);
+        assert_eq!(batch_weight(3, 5, 8), 0.2);
     }
 
     #[test]
-    fn an_epoch_has_a_step_for_its_last_batches_too() {
+    fn an_incomplete_last_group_of_batches_is_an_optimizer_step() {
         let sizes = BatchSizes { examples_per_batch: 2, batches_per_step: 2 };
         assert_eq!(sizes.batches_per_epoch(9), 5);
         assert_eq!(sizes.steps_per_epoch(9), 3);

@@ -1,6 +1,6 @@
-//! The metrics of every step and epoch, as Burn's event store hands them on: `metrics.jsonl` in a stage's directory.
+//! The log of all metrics in a stage's directory: `metrics.jsonl`.
 //!
-//! Burn's own file logger panics on a full disk and loses the numbering of epochs when a run is resumed.
+//! Burn's file logger panics on a full disk and restarts the numbering of epochs in a resumed run.
 
 use std::{
     collections::HashMap,
@@ -37,7 +37,9 @@ pub struct MetricLog {
 }
 
 impl MetricLog {
-    /// Opens the log of `stage` and truncates it to `length` bytes; keeps `length` up to date.
+    /// Opens the log in the directory `stage` and truncates it to `length` bytes.
+    ///
+    /// Every write adds its size to `length`.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -45,9 +47,10 @@ impl MetricLog {
         let path = stage.join("metrics.jsonl");
         let context = || format!("{}: writing failed", path.display());
         let file = File::options().create(true).append(true).open(&path).with_context(context)?;
-        // A power cut may have taken the end of what the state counts on; never grow the file with nothing.
-        let there = file.metadata().with_context(context)?.len();
-        let kept = length.load(Ordering::Relaxed).min(there);
+        // After a power failure the file can be shorter than the state records. A larger length
+        // would fill it with zeros.
+        let on_disk = file.metadata().with_context(context)?.len();
+        let kept = length.load(Ordering::Relaxed).min(on_disk);
         file.set_len(kept).with_context(context)?;
         length.store(kept, Ordering::Relaxed);
         Ok(Self {
@@ -81,7 +84,7 @@ impl MetricLogger for MetricLog {
         line.insert("epoch".into(), epoch.into());
         for metric in update.entries_numeric {
             let Some(name) = self.names.get(&metric.entry.metric_id) else { continue };
-            // A step without this part of the loss.
+            // NaN stands for a part of the loss that the step does not compute.
             if metric.numeric_entry.current().is_nan() {
                 continue;
             }
@@ -103,7 +106,7 @@ impl MetricLogger for MetricLog {
     ) -> Result<Vec<NumericEntry>, String> {
         let latest = self.latest.get(&(name.to_string(), split.to_string()));
         Ok(latest
-            .filter(|(of, _)| *of == epoch)
+            .filter(|(logged, _)| *logged == epoch)
             .map(|(_, values)| values.clone())
             .unwrap_or_default())
     }

@@ -1,4 +1,5 @@
-//! The losses of training steps and the dev metrics, as Burn metrics. Their names come from the objective.
+//! The losses of training steps and the dev metrics, as Burn metrics. Their names come from the
+//! objective.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub const LOSS: &str = "Loss";
 pub struct StepMetrics {
     /// The minimised sum.
     pub loss: f64,
-    /// The parts of the loss that the step computes, without their weights, by name.
+    /// The unweighted parts of the loss that the step computes, by name.
     pub parts: Vec<(&'static str, f64)>,
     /// The encoder's learning rate.
     pub learning_rate: f64,
@@ -61,7 +62,8 @@ impl Adaptor<StepMetrics> for StepMetrics {
     }
 }
 
-/// The dev metrics at the end of an epoch, in the objective's order; `None` if the evaluation was interrupted.
+/// The dev metrics at the end of an epoch, in the objective's order; `None` if the evaluation was
+/// interrupted.
 #[derive(Clone, Debug)]
 pub struct DevItem(pub Option<Vec<f64>>);
 
@@ -79,10 +81,12 @@ impl Adaptor<DevItem> for DevItem {
     }
 }
 
-/// Picks a number out of an item; `None` if the item lacks it.
+/// Reads a value from an item; `None` if the item does not have it.
 type Pick<T> = Arc<dyn Fn(&T) -> Option<f64> + Send + Sync>;
 
-/// One number of the items that training produces. Items without it leave it NaN, which no display shows.
+/// A metric of Burn that reads one value of each item.
+///
+/// An item without the value gives NaN, which is not displayed.
 #[derive(Clone)]
 pub struct ItemMetric<T> {
     name: MetricName,
@@ -104,7 +108,7 @@ impl<T> ItemMetric<T> {
     }
 }
 
-/// The metrics of training steps: the loss, the learning rate and, if there are several, the parts of the loss.
+/// The metrics of training steps: loss, learning rate, and the parts of a loss with several parts.
 pub fn step_metrics(parts: &[&'static str]) -> Vec<ItemMetric<StepMetrics>> {
     let lower = || NumericAttributes { unit: None, higher_is_better: false };
     let mut metrics = vec![
@@ -129,15 +133,12 @@ pub fn dev_metrics(metrics: &[DevMetric]) -> Vec<ItemMetric<DevItem>> {
     metrics.iter().enumerate().map(metric).collect()
 }
 
-/// Dev metrics by key, as `results.json` and the training state have them.
+/// Dev metrics by key, in the form of `results.json` and of the training state.
 pub fn by_key(metrics: &[DevMetric], values: &[f64]) -> crate::run::directory::DevMetrics {
     metrics.iter().zip(values).map(|(metric, &value)| (metric_key(metric.name), value)).collect()
 }
 
-impl<T: 'static> Metric for ItemMetric<T>
-where
-    T: Clone,
-{
+impl<T: Clone + 'static> Metric for ItemMetric<T> {
     type Input = T;
 
     fn name(&self) -> MetricName {
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_has_the_mean_of_each_part_over_its_batches() {
+    fn the_metrics_of_a_step_are_means_over_its_batches() {
         let batch = |loss, part| StepMetrics {
             loss,
             parts: vec![("Relation Loss", part)],
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_part_of_the_loss_is_not_shown_beside_it() {
+    fn the_only_part_of_a_loss_is_no_metric_of_its_own() {
         let names = |parts: &[&'static str]| -> Vec<String> {
             step_metrics(parts).iter().map(|metric| metric.name.to_string()).collect()
         };

@@ -1,8 +1,7 @@
-//! The objective of a stage: the model that it trains, the batches that it reads, the loss that it minimises, and its
-//! dev evaluation.
+//! The objective of a stage: its model, batches, loss and dev evaluation.
 //!
-//! The training loop, the optimizer, checkpoints, metrics and the terminal interface know nothing else of a stage. Two
-//! objectives exist: [`RelationObjective`](super::objectives::RelationObjective) and
+//! The training loop, optimizer, checkpoints, metrics and terminal interface are generic over it.
+//! Two objectives exist: [`RelationObjective`](super::objectives::RelationObjective) and
 //! [`DistillationObjective`](super::objectives::DistillationObjective).
 
 use std::{fmt::Debug, path::Path};
@@ -16,15 +15,15 @@ use burn::{
 };
 use burn_docre::DocReBackend;
 
-/// Everything that a stage minimises and measures.
+/// The model, batches, loss and dev evaluation of a stage.
 ///
-/// An objective may hold data, such as documents or soft labels; clones should share it.
+/// An objective can hold data, such as documents or soft labels. Clones should share the data.
 pub trait Objective<B: DocReBackend>: Clone + Debug + Send + Sync + 'static {
-    /// The module that is trained. It may hold several models, of which each step updates one.
+    /// The trained module. It can hold several models that are updated in turn.
     type Model: AutodiffModule<Autodiff<B>, InnerModule = Self::InnerModel>
         + ModuleDisplay
         + 'static;
-    /// The same module without gradients.
+    /// The same module without autodiff.
     type InnerModel: Module<B> + ModuleDisplay + 'static;
     /// An item of the training set, such as a document.
     type Example: Send + Sync + 'static;
@@ -37,15 +36,17 @@ pub trait Objective<B: DocReBackend>: Clone + Debug + Send + Sync + 'static {
     /// If data that belongs to the examples cannot be read.
     fn batch(&self, examples: &[&Self::Example], device: &B::Device) -> Result<Self::Batch>;
 
-    /// The names of all loss parts, as in `Relation Loss`.
+    /// The names of all loss parts, such as `Relation Loss`.
     fn loss_parts(&self) -> Vec<&'static str>;
 
-    /// The loss of a batch in optimizer step `step`, with some or all of [`loss_parts`](Self::loss_parts).
+    /// The loss of a batch in optimizer step `step`.
+    ///
+    /// Its parts are some or all of [`loss_parts`](Self::loss_parts).
     fn loss(&self, model: &Self::Model, batch: Self::Batch, step: Step) -> Loss<Autodiff<B>>;
 
-    /// Visits the modules that optimizer step `step` updates; all of them unless overridden.
+    /// Visits the modules that optimizer step `step` updates; by default all of them.
     ///
-    /// The other parameters get no gradient step, no weight decay and no decay of their moments, even if the loss depends
+    /// The step leaves other parameters and their AdamW moments unchanged, even if the loss depends
     /// on them.
     fn visit_updated<V>(&self, model: &Self::Model, _step: Step, visitor: &mut V)
     where
@@ -54,17 +55,19 @@ pub trait Objective<B: DocReBackend>: Clone + Debug + Send + Sync + 'static {
         model.visit(visitor);
     }
 
-    /// Visits the encoders of the model; their parameters train at the encoder's rates.
+    /// Visits the encoders of the model. Their parameters use `encoder_lr` and
+    /// `encoder_weight_decay`.
     fn visit_encoders<V>(&self, model: &Self::Model, visitor: &mut V)
     where
         V: ModuleVisitor<Autodiff<B>>;
 
-    /// The metrics of a dev evaluation. The first one decides which epoch is the best.
+    /// The metrics of a dev evaluation. The best epoch has the highest value of the first one.
     fn dev_metrics(&self) -> Vec<DevMetric>;
 
     /// The dev metrics of `model`, in the order of [`dev_metrics`](Self::dev_metrics).
     ///
-    /// Reports the number of evaluated documents to `go_on`; returns `None` as soon as `go_on` returns false.
+    /// Reports the number of evaluated documents to `go_on`; returns `None` as soon as `go_on`
+    /// returns false.
     ///
     /// # Errors
     /// If a logit is NaN.
@@ -94,14 +97,14 @@ pub struct Step {
 /// A metric of the dev evaluation; higher is better.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DevMetric {
-    /// The name, as in `Ign F1`.
+    /// The name, such as `Ign F1`.
     pub name: &'static str,
-    /// The factor of the displayed value: 100 for a fraction that is shown in per cent.
+    /// The factor of the displayed value; 100 for a percentage.
     pub scale: f64,
 }
 
 impl DevMetric {
-    /// A fraction that is shown in per cent.
+    /// A fraction that is displayed as a percentage.
     pub const fn percent(name: &'static str) -> Self {
         Self { name, scale: 100.0 }
     }
@@ -109,15 +112,16 @@ impl DevMetric {
 
 /// The loss of a batch: a weighted sum of named parts.
 pub struct Loss<B: Backend> {
+    /// The weighted sum, `[1]`.
     pub(super) tensor: Tensor<B, 1>,
-    /// The value of the sum.
+    /// The value of `tensor`.
     pub(super) value: f64,
-    /// The parts without their weights.
+    /// The unweighted parts, by name.
     pub(super) parts: Vec<(&'static str, f64)>,
 }
 
 impl<B: Backend> Loss<B> {
-    /// `weight · part`.
+    /// A loss of one part, `weight · part`; `part` has the shape `[1]`.
     pub fn part(name: &'static str, part: Tensor<B, 1>, weight: f64) -> Self {
         let value: f64 = part.clone().into_scalar().elem();
         Self { tensor: part.mul_scalar(weight), value: weight * value, parts: vec![(name, value)] }

@@ -1,5 +1,7 @@
-//! The progress of a stage. The file is the commit: it names the checkpoint and the epochs that count, and what it does
-//! not name does not exist.
+//! The progress of a stage, in `training_state.json`.
+//!
+//! Writing this file commits the progress. A resumed run continues from the checkpoint, epochs and
+//! metrics that the file records, and discards everything later.
 
 use std::{
     collections::BTreeMap,
@@ -20,16 +22,16 @@ use crate::{
 pub struct EpochRecord {
     /// Number of the epoch, from 1.
     pub epoch: usize,
-    /// Mean training loss of its optimizer steps.
+    /// Mean training loss over the optimizer steps.
     pub loss: f64,
     /// Mean of each part of the loss, by key, if there are several.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, f64>,
-    /// Dev metrics at its end.
+    /// Dev metrics at the end of the epoch.
     pub dev: DevMetrics,
 }
 
-/// A sum of values and their number.
+/// The sum and the number of values, for their mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sum {
     total: f64,
@@ -47,32 +49,32 @@ impl Sum {
     }
 }
 
-/// The progress of a stage: the commit point of its checkpoints.
+/// The progress of a stage at its last commit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingState {
-    /// The stage is done; its model is the best one.
+    /// True if the stage is finished.
     pub finished: bool,
-    /// The checkpoint that belongs to this state.
+    /// The number of the checkpoint that belongs to this state.
     pub checkpoint: Option<usize>,
     /// Optimizer steps taken.
     pub step: usize,
     /// Epochs completed, dev evaluation included.
     pub epochs_done: usize,
-    /// Batches of the epoch in progress that are done.
+    /// Batches done in the epoch in progress.
     pub batches_done: usize,
     /// The loss and its parts over the steps of the epoch in progress, by key.
     pub losses: BTreeMap<String, Sum>,
     /// Bytes of `metrics.jsonl` that belong to this state.
     pub metrics_bytes: u64,
-    /// The epoch with the best deciding metric, the first of equals.
+    /// The first epoch with the highest value of the deciding metric.
     pub best_epoch: Option<usize>,
     /// The completed epochs.
     pub history: Vec<EpochRecord>,
 }
 
 impl TrainingState {
-    /// The state in a stage's directory; a new one if there is none.
+    /// Reads the state in a stage's directory; returns a new one if there is no file.
     ///
     /// # Errors
     /// If the file is damaged.
@@ -81,7 +83,7 @@ impl TrainingState {
         if path.exists() { files::read_json(&path) } else { Ok(Self::default()) }
     }
 
-    /// Writes the state; from now on a resumed run starts here.
+    /// Writes the state. A run resumes from the last state that was written.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -89,7 +91,7 @@ impl TrainingState {
         files::write_json(&Self::path(directory), self)
     }
 
-    /// Counts an optimizer step.
+    /// Counts an optimizer step and adds its losses to those of the epoch.
     pub fn add_step(&mut self, step: &StepMetrics) {
         self.step += 1;
         self.losses.entry(metric_key(LOSS)).or_default().add(step.loss);
@@ -98,13 +100,13 @@ impl TrainingState {
         }
     }
 
-    /// Whether `dev` has a higher value of the metric `deciding` than every epoch before.
+    /// Returns true if the metric `deciding` is higher in `dev` than in every earlier epoch.
     pub fn is_best(&self, dev: &DevMetrics, deciding: &str) -> bool {
         let best = self.best().and_then(|best| best.dev.get(deciding));
         best.is_none_or(|best| dev.get(deciding).is_some_and(|value| value > best))
     }
 
-    /// Ends the epoch in progress; the metric `deciding` says whether it is the best so far.
+    /// Records the end of the epoch in progress. The metric `deciding` determines the best epoch.
     pub fn end_epoch(&mut self, epoch: usize, dev: DevMetrics, deciding: &str) {
         if self.is_best(&dev, deciding) {
             self.best_epoch = Some(epoch);
@@ -125,17 +127,17 @@ impl TrainingState {
         self.history.iter().find(|record| Some(record.epoch) == self.best_epoch)
     }
 
-    /// Moves the best epoch's pending model, if there is one in `stage`, to the model directory `model`, and removes all
-    /// other pending models.
+    /// Moves the best epoch's pending model from `stage` to the model directory `model`, if it
+    /// exists. Removes all other pending models.
     ///
-    /// A model is pending until the state that names its epoch is on disk: otherwise a kill in between could leave the
-    /// weights of an epoch that never was.
+    /// A model is pending until the state with its epoch is on disk. If the process is killed
+    /// before that, the epoch is repeated and can end with other weights.
     ///
     /// # Errors
     /// If a directory cannot be read, moved or removed.
     pub fn publish(&self, stage: &Path, model: &Path) -> Result<()> {
         let best = self.best_epoch.map(|epoch| pending_model(stage, epoch));
-        let context = || format!("{}: its models cannot be moved", stage.display());
+        let context = || format!("{}: moving its models failed", stage.display());
         for entry in std::fs::read_dir(stage).with_context(context)? {
             let path = entry.with_context(context)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -143,9 +145,9 @@ impl TrainingState {
                 continue;
             }
             let is_best = best.as_ref() == Some(&path);
-            let gone = if is_best { model } else { &path };
-            if gone.exists() {
-                std::fs::remove_dir_all(gone).with_context(context)?;
+            let obsolete = if is_best { model } else { &path };
+            if obsolete.exists() {
+                std::fs::remove_dir_all(obsolete).with_context(context)?;
             }
             if is_best {
                 std::fs::rename(&path, model).with_context(context)?;
@@ -161,7 +163,7 @@ impl TrainingState {
 
 const PENDING_MODEL: &str = "model.epoch-";
 
-/// The directory of an epoch's model until the state names the epoch.
+/// The directory of an epoch's pending model.
 pub fn pending_model(stage: &Path, epoch: usize) -> PathBuf {
     stage.join(format!("{PENDING_MODEL}{epoch}"))
 }
@@ -170,7 +172,7 @@ pub fn pending_model(stage: &Path, epoch: usize) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// The state after epochs with these values of the deciding metric.
+    /// The state after epochs with these dev F1 values.
     fn after(f1_by_epoch: &[f64]) -> TrainingState {
         let mut state = TrainingState::default();
         for (i, &f1) in f1_by_epoch.iter().enumerate() {
@@ -185,9 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn the_history_has_the_means_of_the_loss_and_of_several_parts() {
+    fn the_history_has_the_mean_of_the_loss_and_of_each_part_over_the_steps_that_compute_it() {
         let mut state = TrainingState::default();
-        // The parts alternate.
+        // The steps compute the parts alternately.
         for (loss, part) in [(1.0, ("E Step", 4.0)), (2.0, ("M Step", 6.0)), (3.0, ("E Step", 5.0))]
         {
             state.add_step(&StepMetrics { loss, parts: vec![part], learning_rate: 0.1 });
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_published_only_when_the_state_names_its_epoch() {
+    fn a_model_is_published_only_after_the_state_records_its_epoch() {
         let stage = tempfile::tempdir().unwrap();
         let model = stage.path().join("model");
         let weights = || std::fs::read_to_string(model.join("weights")).ok();
@@ -213,7 +215,7 @@ mod tests {
         save(1);
         publish(&after(&[0.2]));
         assert_eq!(weights().as_deref(), Some("1"));
-        // Killed before the state was written: the epoch is done again, and may turn out worse.
+        // A kill before the state was written: the epoch is repeated and can have a lower F1.
         save(2);
         publish(&after(&[0.2]));
         publish(&after(&[0.2, 0.1]));

@@ -1,4 +1,5 @@
-//! The training of a stage: epochs of optimizer steps, a dev evaluation and a checkpoint at the end of each.
+//! The training of a stage: epochs of optimizer steps, a dev evaluation and a checkpoint at the end
+//! of each.
 
 use std::{
     path::PathBuf,
@@ -38,35 +39,35 @@ use crate::{
     },
 };
 
-/// The largest number of successive steps with gradients that are not finite; a few such steps do no harm.
+/// The number of successive skipped steps at which a training fails; fewer do no harm.
 const MAX_SKIPPED: usize = 10;
 
-/// The end of a training.
+/// The outcome of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageEnd {
-    /// All epochs are done, or patience ran out.
+    /// All epochs are done, or patience has run out.
     Finished,
-    /// The stop flag was set; a checkpoint is written.
+    /// The stop flag was set, and a checkpoint was written.
     Interrupted,
 }
 
-/// A stage about to train: any objective, its data, and the directories of the results.
+/// The training of a stage: its objective, training set, configuration and directories.
 pub struct Training<'a, B: DocReBackend, O: Objective<B>> {
     /// The name of the stage in messages.
     pub name: &'a str,
-    /// Shows progress.
+    /// The progress display.
     pub ui: &'a Ui,
-    /// Interrupts the training at its next step.
+    /// The flag that stops the training after the current optimizer step.
     pub stop: &'a StopFlag,
     /// The directory of the training state, the metrics and the checkpoints; it exists.
     pub directory: PathBuf,
     /// The directory of the best model.
     pub model_directory: PathBuf,
-    /// The schedule.
+    /// The configuration of the stage: epochs, batch sizes, optimizer and schedule.
     pub config: StageConfig,
-    /// Seeds the order of the examples and dropout.
+    /// The seed of the order of examples and of dropout.
     pub seed: u64,
-    /// The devices that train together, at least one; the first one has the optimizer.
+    /// The devices that train together, at least one. The optimizer runs on the first one.
     pub devices: Vec<B::Device>,
     /// The objective.
     pub objective: O,
@@ -84,10 +85,11 @@ struct Shared {
 }
 
 impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
-    /// Trains `model`, or continues from the checkpoint in the directory.
+    /// Trains `model`, or resumes from the checkpoint in the directory.
     ///
     /// # Errors
-    /// If the loss or too many gradients are not finite, or a file cannot be read or written.
+    /// If a loss is not finite, too many successive steps are skipped, or a file cannot be read or
+    /// written.
     pub fn run(self, model: O::Model) -> Result<StageEnd> {
         let state = TrainingState::load(&self.directory)?;
         let shared = Shared {
@@ -114,7 +116,7 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
             .renderer(renderer)
             .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
         if let Some(n_epochs) = self.config.patience {
-            let metric = self.deciding_metric()?;
+            let metric = deciding_metric::<B, O>(&self.objective)?;
             training = training.early_stopping(Patience::after(&state.history, metric, n_epochs));
         }
         let learner = learner::learner::<B, O>(
@@ -130,7 +132,7 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
         result.context("the training ended without a result")?
     }
 
-    /// Burn's training with its data and metrics.
+    /// Sets up Burn's training with its loaders and metrics.
     fn burn_training(&self, shared: &Shared) -> SupervisedTraining<Components<B, O>> {
         let dev =
             DevLoader::<B> { device: self.devices[0].clone(), failure: shared.failure.clone() };
@@ -184,13 +186,14 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
         let n_steps = self.config.epochs * self.sizes().steps_per_epoch(self.examples.len());
         WarmupLinear::new(n_steps, self.config.warmup_ratio)
     }
-
-    fn deciding_metric(&self) -> Result<DevMetric> {
-        self.objective.dev_metrics().first().copied().context("the objective has no dev metric")
-    }
 }
 
-/// The loop of a stage.
+/// The dev metric whose highest value marks the best epoch.
+fn deciding_metric<B: DocReBackend, O: Objective<B>>(objective: &O) -> Result<DevMetric> {
+    objective.dev_metrics().first().copied().context("the objective has no dev metric")
+}
+
+/// The training loop of a stage.
 struct TrainingLoop<B: DocReBackend, O: Objective<B>> {
     objective: O,
     directory: PathBuf,
@@ -282,7 +285,7 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
         Ok(StageEnd::Finished)
     }
 
-    /// One optimizer step over the batches that it accumulates on each device.
+    /// Takes one optimizer step, over the accumulated batches of each device.
     fn optimizer_step(
         &mut self,
         learner: &mut StageLearner<B, O>,
@@ -312,7 +315,7 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
         Ok(metrics)
     }
 
-    /// The dev metrics of the current model; `None` if the stop flag was set meanwhile.
+    /// Evaluates the model on the dev set; returns `None` if the stop flag is set meanwhile.
     fn evaluate(
         &self,
         learner: &mut StageLearner<B, O>,
@@ -328,17 +331,16 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
         learner.evaluate(epoch, &self.shared.failure, Box::new(go_on))
     }
 
-    /// Keeps the model if it is the best so far and writes the checkpoint; returns whether patience has run out.
+    /// Saves the model if it is the best so far and writes a checkpoint. Returns true if patience
+    /// has run out.
     fn end_epoch(
         &mut self,
         learner: &mut StageLearner<B, O>,
         epoch: usize,
         values: &[f64],
     ) -> Result<bool> {
-        let metrics = self.objective.dev_metrics();
-        let dev = by_key(&metrics, values);
-        let deciding = metrics.first().context("the objective has no dev metric")?;
-        let deciding = metric_key(deciding.name);
+        let dev = by_key(&self.objective.dev_metrics(), values);
+        let deciding = metric_key(deciding_metric::<B, O>(&self.objective)?.name);
         if self.state.is_best(&dev, &deciding) {
             let pending = pending_model(&self.directory, epoch);
             self.objective.save(&learner.model(), &pending)?;
@@ -362,26 +364,28 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
         self.stop.is_set() || learner.interrupter().should_stop()
     }
 
-    /// Whether patience had run out before a resume.
+    /// Returns true if patience ran out before the run was resumed.
     fn was_out_of_patience(&self) -> Result<bool> {
         let Some(n_epochs) = self.config.patience else { return Ok(false) };
-        let metrics = self.objective.dev_metrics();
-        let metric = metrics.first().context("the objective has no dev metric")?;
-        Ok(Patience::after(&self.state.history, *metric, n_epochs).is_exhausted())
+        let metric = deciding_metric::<B, O>(&self.objective)?;
+        Ok(Patience::after(&self.state.history, metric, n_epochs).is_exhausted())
     }
 }
 
-/// Stops when the deciding dev metric has not improved for some epochs; counts the epochs before a resume.
+/// Early stopping after `n_epochs` epochs without an improvement of the deciding dev metric.
+///
+/// Epochs before a resume count.
 #[derive(Clone, Debug)]
 struct Patience {
     metric: DevMetric,
     n_epochs: usize,
     best: Option<f64>,
+    /// The number of epochs since the best one.
     since: usize,
 }
 
 impl Patience {
-    /// Patience of `n_epochs` after the epochs of `history`.
+    /// Early stopping with the epochs of `history` already counted.
     fn after(history: &[EpochRecord], metric: DevMetric, n_epochs: usize) -> Self {
         let mut patience = Self { metric, n_epochs, best: None, since: 0 };
         for record in history {

@@ -1,6 +1,7 @@
 //! Lines on standard error, results on standard output.
 //!
-//! No other module prints. Lines wait while Burn's terminal interface owns the screen.
+//! All output goes through this module. Lines are buffered while Burn's terminal interface is
+//! shown.
 
 use std::{
     io::Write,
@@ -13,45 +14,47 @@ use serde_json::json;
 
 use crate::cli::LogFormat;
 
-/// The longest silence before the program writes a line that it still works.
+/// The time without output after which the heartbeat writes a line.
 const SILENCE: Duration = Duration::from_secs(9);
 
 /// The output of the program; clones share it.
 #[derive(Clone)]
 pub struct Ui {
     format: LogFormat,
-    screen: Arc<Mutex<Screen>>,
+    state: Arc<Mutex<State>>,
 }
 
-pub(super) struct Screen {
-    /// Burn's terminal interface owns the terminal.
-    taken: bool,
-    /// Progress bars on the terminal; they move by themselves.
+/// The state of the output, shared by the clones of a [`Ui`].
+pub(super) struct State {
+    /// True if lines go to `buffer` instead of standard error.
+    is_buffering: bool,
+    buffer: Vec<String>,
+    /// The number of progress bars on the terminal.
     pub(super) n_bars: usize,
-    waiting: Vec<String>,
     last_line: Instant,
 }
 
 impl Ui {
-    /// Output with lines of this form on standard error.
+    /// Output with lines of this format on standard error.
     pub fn new(format: LogFormat) -> Self {
-        let screen =
-            Screen { taken: false, n_bars: 0, waiting: Vec::new(), last_line: Instant::now() };
-        Self { format, screen: Arc::new(Mutex::new(screen)) }
+        let state =
+            State { is_buffering: false, buffer: Vec::new(), n_bars: 0, last_line: Instant::now() };
+        Self { format, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Starts a thread that breaks any silence of ten seconds on standard error.
+    /// Starts a thread that writes a line to standard error whenever there was no output for ten
+    /// seconds.
     pub fn start_heartbeat(&self) {
         let ui = self.clone();
         let started = Instant::now();
-        // Without the thread there are fewer lines; nothing else changes.
+        // A failure is ignored, because the program works without these lines.
         let _ = std::thread::Builder::new().name("heartbeat".into()).spawn(move || {
             loop {
                 std::thread::sleep(Duration::from_secs(1));
                 if ui.is_silent() {
                     let seconds = started.elapsed().as_secs_f64();
                     ui.line(
-                        &format!("still at work after {}", duration(seconds)),
+                        &format!("still working after {}", duration(seconds)),
                         || json!({ "event": "working", "seconds": seconds }),
                     );
                 }
@@ -60,36 +63,38 @@ impl Ui {
     }
 
     fn is_silent(&self) -> bool {
-        let screen = self.screen();
-        !screen.taken && screen.n_bars == 0 && screen.last_line.elapsed() >= SILENCE
+        let state = self.state();
+        // Progress bars redraw themselves.
+        !state.is_buffering && state.n_bars == 0 && state.last_line.elapsed() >= SILENCE
     }
 
-    /// The form of the lines.
+    /// The format of the lines.
     pub fn format(&self) -> LogFormat {
         self.format
     }
 
-    /// Writes one sentence.
+    /// Writes a message to standard error.
     pub fn note(&self, message: &str) {
         self.line(message, || json!({ "event": "note", "message": message }));
     }
 
-    /// Writes one line: `human`, or the equivalent JSON object.
+    /// Writes one line to standard error: `human` or the equivalent JSON `object`, as the format
+    /// requires.
     pub fn line(&self, human: &str, object: impl FnOnce() -> serde_json::Value) {
         let line = match self.format {
             LogFormat::Human => human.to_string(),
             LogFormat::Json => object().to_string(),
         };
-        let mut screen = self.screen();
-        screen.last_line = Instant::now();
-        if screen.taken {
-            screen.waiting.push(line);
+        let mut state = self.state();
+        state.last_line = Instant::now();
+        if state.is_buffering {
+            state.buffer.push(line);
         } else {
             write_stderr(&line);
         }
     }
 
-    /// Writes the error that ended the program, as one sentence with its causes.
+    /// Writes the error that ended the program and its causes on one line.
     pub fn error(&self, error: &anyhow::Error) {
         let message = format!("{error:#}");
         self.line(&format!("error: {message}"), || json!({ "event": "error", "message": message }));
@@ -106,43 +111,43 @@ impl Ui {
             .context("standard output cannot be written")
     }
 
-    /// Gives the terminal to Burn's interface; lines wait from now on.
-    pub fn take_screen(&self) {
-        self.screen().taken = true;
+    /// Buffers all lines until [`flush_lines`](Self::flush_lines) is called.
+    pub fn buffer_lines(&self) {
+        self.state().is_buffering = true;
     }
 
-    /// Takes the terminal back and writes the lines that waited.
-    pub fn free_screen(&self) {
-        let mut screen = self.screen();
-        screen.taken = false;
-        screen.last_line = Instant::now();
-        for line in std::mem::take(&mut screen.waiting) {
+    /// Writes the buffered lines and stops buffering.
+    pub fn flush_lines(&self) {
+        let mut state = self.state();
+        state.is_buffering = false;
+        state.last_line = Instant::now();
+        for line in std::mem::take(&mut state.buffer) {
             write_stderr(&line);
         }
     }
 
-    /// Whether Burn's interface owns the terminal.
-    pub fn screen_is_taken(&self) -> bool {
-        self.screen().taken
+    /// Reports whether lines are buffered.
+    pub fn is_buffering(&self) -> bool {
+        self.state().is_buffering
     }
 
-    pub(super) fn screen(&self) -> MutexGuard<'_, Screen> {
-        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Writes a line; ignores a closed standard error.
+/// Writes a line to standard error; ignores a failure, because there is no place to report it.
 fn write_stderr(line: &str) {
     let mut err = std::io::stderr().lock();
     let _ = writeln!(err, "{line}");
 }
 
-/// The key of a metric in files: `ign_f1` for `Ign F1`.
+/// Converts the name of a metric to its key in files: `Ign F1` to `ign_f1`.
 pub fn metric_key(name: &str) -> String {
     name.to_lowercase().replace(' ', "_")
 }
 
-/// A duration as in `1m13s`.
+/// Formats a duration, as in `1m13s`.
 pub fn duration(seconds: f64) -> String {
     let seconds = seconds.round().max(0.0) as u64;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -158,19 +163,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_naturally() {
+    fn a_duration_is_shown_in_its_two_largest_units() {
         assert_eq!(duration(0.4), "0s");
         assert_eq!(duration(73.0), "1m13s");
         assert_eq!(duration(7260.0), "2h01m");
     }
 
     #[test]
-    fn notes_wait_while_the_screen_is_taken() {
+    fn lines_are_buffered_until_they_are_flushed() {
         let ui = Ui::new(LogFormat::Json);
-        ui.take_screen();
+        ui.buffer_lines();
         ui.note("later");
-        assert_eq!(ui.screen().waiting, [r#"{"event":"note","message":"later"}"#]);
-        ui.free_screen();
-        assert!(ui.screen().waiting.is_empty());
+        assert_eq!(ui.state().buffer, [r#"{"event":"note","message":"later"}"#]);
+        ui.flush_lines();
+        assert!(ui.state().buffer.is_empty());
     }
 }

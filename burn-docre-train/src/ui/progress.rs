@@ -11,7 +11,7 @@ use serde_json::json;
 use super::output::{Ui, duration};
 use crate::cli::LogFormat;
 
-/// The interval between two lines of a long task.
+/// The interval between the progress lines of a task.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 fn bar(what: &str, total: Option<usize>) -> ProgressBar {
@@ -39,13 +39,14 @@ pub struct Task {
 }
 
 impl Ui {
-    /// Starts to report on a task of `total` items, if that is known.
+    /// Starts a task and reports its progress; `total` is its number of items, `None` if that is
+    /// unknown.
     pub fn task(&self, what: &str, total: Option<usize>) -> Task {
         let is_drawable = self.format() == LogFormat::Human
             && std::io::stderr().is_terminal()
-            && !self.screen_is_taken();
+            && !self.is_buffering();
         let bar = is_drawable.then(|| bar(what, total));
-        self.screen().n_bars += usize::from(bar.is_some());
+        self.state().n_bars += usize::from(bar.is_some());
         let now = Instant::now();
         Task {
             ui: self.clone(),
@@ -72,7 +73,7 @@ impl Task {
     }
 
     fn report(&self) {
-        if self.ui.screen_is_taken() {
+        if self.ui.is_buffering() {
             return;
         }
         let (what, done, total) = (&self.what, self.done, self.total);
@@ -91,7 +92,7 @@ impl Drop for Task {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
-            self.ui.screen().n_bars -= 1;
+            self.ui.state().n_bars -= 1;
         }
     }
 }

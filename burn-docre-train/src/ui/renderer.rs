@@ -30,12 +30,14 @@ use crate::cli::LogFormat;
 
 type BoxedRenderer = Box<dyn MetricsRenderer>;
 
-/// The renderer of one stage. Burn's event thread owns one handle, the training loop another, through which it reports
-/// the progress of dev evaluations, for which Burn has no event.
+/// A handle on the renderer of one stage; clones share the renderer.
+///
+/// Burn's event thread owns one handle. The training loop owns another one to report the progress
+/// of dev evaluations, for which Burn has no event.
 #[derive(Clone)]
 pub struct StageRenderer(Arc<Mutex<BoxedRenderer>>);
 
-/// Keeps the screen for the stage; gives it back when dropped.
+/// The display of one stage; restores the terminal when it is dropped.
 pub struct Screen {
     ui: Ui,
     renderer: Option<StageRenderer>,
@@ -43,11 +45,11 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Starts to show `stage`, of which `epochs_done` epochs are behind us.
+    /// Starts the display of `stage`, of which `epochs_done` epochs are finished.
     pub fn start(ui: &Ui, stage: &str, interrupter: &Interrupter, epochs_done: usize) -> Self {
         let is_interface = ui.format() == LogFormat::Human && std::io::stdout().is_terminal();
         let renderer: BoxedRenderer = if is_interface {
-            ui.take_screen();
+            ui.buffer_lines();
             terminal::before_interface();
             let resumed_at = (epochs_done > 0).then_some(epochs_done);
             let interface = TuiMetricsRendererWrapper::new(interrupter.clone(), resumed_at);
@@ -60,7 +62,7 @@ impl Screen {
         Self { ui: ui.clone(), renderer, is_interface }
     }
 
-    /// A handle on the renderer.
+    /// A handle on the renderer; `None` only while the display is dropped.
     pub fn renderer(&self) -> Option<StageRenderer> {
         self.renderer.clone()
     }
@@ -68,11 +70,11 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // The last handle closes Burn's interface; the other ones are gone with the training.
+        // Dropping the last handle closes Burn's interface; the training has dropped the others.
         self.renderer = None;
         if self.is_interface {
             terminal::after_interface();
-            self.ui.free_screen();
+            self.ui.flush_lines();
         }
     }
 }
@@ -97,7 +99,8 @@ impl StageRenderer {
     }
 }
 
-/// Whether the item has no such number, as a step without one part of the loss.
+/// Reports whether the item lacks the metric, as a step that lacks a part of the loss. Its value is
+/// then NaN.
 fn is_absent(state: &MetricState) -> bool {
     matches!(state, MetricState::Numeric(_, value) if value.current().is_nan())
 }
@@ -151,22 +154,38 @@ impl MetricsRenderer for StageRenderer {
     }
 }
 
-/// The headless renderer: at most one line every few seconds, and one for each epoch.
+/// The renderer without a terminal: one line every few seconds and one per epoch.
 struct LineRenderer {
     ui: Ui,
     stage: String,
     names: HashMap<MetricId, String>,
     train: BTreeMap<String, f64>,
     dev: BTreeMap<String, f64>,
-    losses: (f64, usize),
+    losses: Losses,
+    /// The last progress line.
     reported: Option<Report>,
-    started: Option<(Instant, f64)>,
+    /// The first progress line of this process.
+    started: Option<Start>,
 }
 
-/// The last line.
+/// The losses of an epoch so far.
+#[derive(Default)]
+struct Losses {
+    sum: f64,
+    count: usize,
+}
+
+/// The time of a progress line, and the documents of the stage that were done.
 struct Report {
     at: Instant,
     documents: usize,
+}
+
+/// The time of a progress line, and the fraction of the stage that was done.
+#[derive(Clone, Copy)]
+struct Start {
+    at: Instant,
+    fraction: f64,
 }
 
 impl LineRenderer {
@@ -177,12 +196,13 @@ impl LineRenderer {
             names: HashMap::new(),
             train: BTreeMap::new(),
             dev: BTreeMap::new(),
-            losses: (0.0, 0),
+            losses: Losses::default(),
             reported: None,
             started: None,
         }
     }
 
+    /// The key and value of a numeric metric.
     fn named(&self, state: MetricState) -> Option<(String, f64)> {
         match state {
             MetricState::Numeric(entry, value) => {
@@ -197,6 +217,7 @@ impl LineRenderer {
         self.reported.as_ref().is_none_or(|report| report.at.elapsed() >= REPORT_INTERVAL)
     }
 
+    /// Writes a progress line; `within` is the progress in the epoch, in documents.
     fn report_step(&mut self, item: &TrainingProgress, within: &Progress) {
         let epoch = &item.global_progress;
         let documents = (epoch.items_processed - 1) * within.items_total + within.items_processed;
@@ -207,9 +228,9 @@ impl LineRenderer {
             let seconds = (now - report.at).as_secs_f64().max(1e-9);
             documents.saturating_sub(report.documents) as f64 / seconds
         });
-        let &mut (started, fraction_before) = self.started.get_or_insert((now, fraction));
-        let left = (fraction > fraction_before).then(|| {
-            started.elapsed().as_secs_f64() * (1.0 - fraction) / (fraction - fraction_before)
+        let start = *self.started.get_or_insert(Start { at: now, fraction });
+        let left = (fraction > start.fraction).then(|| {
+            start.at.elapsed().as_secs_f64() * (1.0 - fraction) / (fraction - start.fraction)
         });
         self.reported = Some(Report { at: now, documents });
         let mut human = format!(
@@ -253,7 +274,7 @@ impl LineRenderer {
 
     fn report_epoch(&mut self, item: &TrainingProgress) {
         let epoch = &item.global_progress;
-        let (sum, count) = std::mem::take(&mut self.losses);
+        let Losses { sum, count } = std::mem::take(&mut self.losses);
         let loss = (count > 0).then(|| sum / count as f64);
         let dev = std::mem::take(&mut self.dev);
         let mean_loss = loss.map(|loss| format!(", mean loss {loss:.4}")).unwrap_or_default();
@@ -271,6 +292,7 @@ impl LineRenderer {
     }
 }
 
+/// Formats metrics for the end of a line, each after a comma.
 fn metrics(values: &BTreeMap<String, f64>) -> String {
     let metric = |(name, value): (&String, &f64)| {
         let name = name.replace('_', " ");
@@ -287,8 +309,8 @@ impl MetricsRendererTraining for LineRenderer {
     fn update_train(&mut self, state: MetricState) {
         if let Some((name, value)) = self.named(state) {
             if name == "loss" {
-                self.losses.0 += value;
-                self.losses.1 += 1;
+                self.losses.sum += value;
+                self.losses.count += 1;
             }
             self.train.insert(name, value);
         }
@@ -301,16 +323,16 @@ impl MetricsRendererTraining for LineRenderer {
     }
 
     fn render_train(&mut self, item: TrainingProgress, _: Vec<ProgressType>) {
-        if let (true, Some(within)) = (self.is_due(), item.progress.clone()) {
-            self.report_step(&item, &within);
+        if let Some(within) = item.progress.as_ref().filter(|_| self.is_due()) {
+            self.report_step(&item, within);
         }
     }
 
     fn render_valid(&mut self, item: TrainingProgress, _: Vec<ProgressType>) {
         if !self.dev.is_empty() {
             self.report_epoch(&item);
-        } else if let (true, Some(within)) = (self.is_due(), item.progress.clone()) {
-            self.report_evaluation(&item, &within);
+        } else if let Some(within) = item.progress.as_ref().filter(|_| self.is_due()) {
+            self.report_evaluation(&item, within);
         }
     }
 

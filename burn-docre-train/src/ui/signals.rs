@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first asks the work to stop at its next safe point, the second ends the process.
+//! SIGINT and SIGTERM: the first signal requests a stop at the next safe point, the second one ends
+//! the process.
 
 use std::sync::{
     Arc,
@@ -16,17 +17,17 @@ use signal_hook::{
 pub struct StopFlag(Arc<AtomicBool>);
 
 impl StopFlag {
-    /// Asks the work to stop at its next safe point.
+    /// Requests that the work stops at its next safe point.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the work should stop at its next safe point.
+    /// Reports whether a stop has been requested.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Checks the flag; for work that has no state to keep.
+    /// Returns an error if a stop has been requested; for work that has no state to save.
     ///
     /// # Errors
     /// [`Stopped`] if the flag is set.
@@ -47,7 +48,8 @@ impl std::fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Listens for SIGINT and SIGTERM from now on; calls `on_second` before a second signal ends the process.
+/// Starts a thread that sets the returned flag at the first SIGINT or SIGTERM. At the second one,
+/// the thread calls `on_second` and exits the process with code 1.
 ///
 /// # Errors
 /// If the signal handler or its thread cannot be installed.

@@ -1,4 +1,4 @@
-//! Tables for the terminal: the first column to the left, the others to the right.
+//! Tables for the terminal: the first column is left-aligned, the others are right-aligned.
 
 use std::fmt;
 
@@ -18,13 +18,13 @@ impl Table {
         Self::default()
     }
 
-    /// The smallest width of each column in characters, the gap before it included.
+    /// Sets the minimum width of each column in characters, including the gap before it.
     pub fn with_min_widths(mut self, widths: &[usize]) -> Self {
         self.min_widths = widths.to_vec();
         self
     }
 
-    /// Appends a row; rows may differ in length, and an empty one is a blank line.
+    /// Appends a row. Rows may differ in length; an empty row is a blank line.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().collect());
     }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_is_never_narrower_than_asked() {
+    fn a_column_has_at_least_its_minimum_width() {
         let mut table = Table::new().with_min_widths(&[4, 6]);
         table.row(["a", "1"].map(String::from));
         assert_eq!(table.to_string(), "a        1\n");

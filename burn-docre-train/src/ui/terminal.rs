@@ -1,7 +1,8 @@
-//! The terminal under Burn's interface: two corrections that Burn 0.21 needs, and the way back.
+//! Workarounds for the terminal interface of Burn 0.21.
 //!
-//! Burn puts the terminal into raw mode, where Ctrl-C is an ordinary character, and its drawing thread never sleeps
-//! (upstream #5021).
+//! Burn puts the terminal into raw mode, in which Ctrl-C raises no signal, and its drawing thread
+//! never sleeps (upstream issue 5021). This module enables the signal again, lowers the priority of
+//! the thread, and restores the terminal if the process ends early.
 
 #[cfg(unix)]
 mod unix {
@@ -17,10 +18,10 @@ mod unix {
         LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
     };
 
-    /// The terminal's settings before Burn changed them, while its interface is up.
+    /// The terminal's settings before Burn's interface; `None` while no interface is shown.
     static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
-    /// The terminal that keys come from.
+    /// The terminal that delivers key presses.
     enum Tty {
         Stdin(Stdin),
         Opened(File),
@@ -39,7 +40,7 @@ mod unix {
             tcgetattr(self).ok()
         }
 
-        /// Best effort: a terminal that refuses keeps its settings.
+        /// Applies `settings`; a failure is ignored.
         fn apply(&self, settings: &Termios) {
             let _ = tcsetattr(self, OptionalActions::Now, settings);
         }
@@ -54,13 +55,14 @@ mod unix {
         }
     }
 
-    /// Remembers the terminal's settings.
+    /// Saves the terminal's settings; call it before Burn's interface starts.
     pub fn before_interface() {
         let settings = Tty::open().and_then(|tty| tty.settings());
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
-    /// Waits for raw mode, then lets Ctrl-C raise SIGINT again and gives the drawing thread the lowest priority.
+    /// Waits for raw mode, then enables SIGINT by Ctrl-C and gives the drawing thread the lowest
+    /// priority.
     pub fn after_interface_started() {
         let deadline = Instant::now() + Duration::from_secs(2);
         let Some(tty) = Tty::open() else { return };
@@ -82,12 +84,12 @@ mod unix {
         lower_drawing_thread();
     }
 
-    /// Forgets the settings once Burn's interface has given the terminal back.
+    /// Discards the saved settings; call it after Burn's interface has restored the terminal.
     pub fn after_interface() {
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Gives the terminal back from under Burn's interface, before the process ends at once.
+    /// Restores the terminal if Burn's interface is shown; call it before the process exits early.
     pub fn restore() {
         let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some(settings), Some(tty)) = (before, Tty::open()) {
@@ -122,7 +124,7 @@ mod unix {
 #[cfg(unix)]
 pub use unix::{after_interface, after_interface_started, before_interface, restore};
 
-/// Elsewhere Burn's interface is left as it is.
+/// No workarounds for other systems.
 #[cfg(not(unix))]
 mod other {
     pub fn before_interface() {}

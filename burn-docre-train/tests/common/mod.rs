@@ -1,4 +1,4 @@
-//! Calls the `docre` binary, and the smallest configuration that trains.
+//! A test directory in which `docre` runs, and a configuration that trains in seconds.
 
 use std::{
     path::PathBuf,
@@ -63,12 +63,16 @@ encoder_weight_decay = 0.0
 relation_weight_decay = 0.0
 "#;
 
-/// A directory of its own for a test, with the tiny configuration in it.
-pub(crate) struct Workshop {
+/// The arguments that train the teacher of [`TINY`] in the directory `run`.
+pub(crate) const TRAIN_TEACHER: [&str; 6] =
+    ["train", "tiny.toml", "--stage", "teacher", "--out", "run"];
+
+/// A temporary directory with the configuration [`TINY`] in `tiny.toml`.
+pub(crate) struct Sandbox {
     directory: tempfile::TempDir,
 }
 
-impl Workshop {
+impl Sandbox {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("tiny.toml"), TINY).unwrap();
@@ -85,7 +89,12 @@ impl Workshop {
         path
     }
 
-    /// `docre ARGUMENTS`, in this directory.
+    /// Reads a JSON file.
+    pub(crate) fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
+    /// The command `docre ARGUMENTS`, to be run in this directory.
     pub(crate) fn docre(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_docre"));
         command.args(arguments).current_dir(self.directory.path());
@@ -93,14 +102,20 @@ impl Workshop {
         command
     }
 
-    /// Runs it and returns what it printed; fails unless it succeeds.
+    /// Runs `docre` and returns its output.
+    ///
+    /// # Panics
+    /// If the exit code is not 0.
     pub(crate) fn succeed(&self, arguments: &[&str]) -> Output {
         let output = self.docre(arguments).output().unwrap();
         assert!(output.status.success(), "docre {arguments:?}: {}", stderr(&output));
         output
     }
 
-    /// Runs it and returns standard error; fails unless it fails with this exit code.
+    /// Runs `docre` and returns its standard error.
+    ///
+    /// # Panics
+    /// If the exit code is not `code`.
     pub(crate) fn fail(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.docre(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "docre {arguments:?}: {}", stderr(&output));

@@ -1,4 +1,4 @@
-//! Documents of a batch: the rows of windows that each token comes from.
+//! Documents of a batch: the window rows of each token.
 
 use burn::tensor::backend::Backend;
 
@@ -7,13 +7,15 @@ use super::{
     windows::WindowPlan,
 };
 
-/// The correspondence of window rows and the grid of documents.
+/// The mapping from window rows to the document grid.
 #[derive(Clone, Debug)]
 pub struct DocumentIndex<B: Backend> {
-    /// The number of documents and the longest document's length, `[b, l]`.
+    /// The shape of the document grid, `[b, l]`; `l` is the length of the longest document.
     pub shape: [usize; 2],
-    /// The window rows of each token, `[b * l]`, the second with the weight 1/2. `None` if every
-    /// document is one window: then the token grid is the document grid.
+    /// The one or two window rows of each cell, `[b * l]`. A token of two windows takes their mean:
+    /// its second row has the weight 1/2.
+    ///
+    /// `None` if every document fits one window, because the token grid is then the document grid.
     pub merge: Option<Sources<B>>,
 }
 

@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use super::packing::float_tensor;
 use crate::{data::relation::THRESHOLD_CLASS, text::encoded::EncodedDocument};
 
-/// The facts of a batch by classified pair.
+/// The facts of a batch, with the row of each fact's pair.
 #[derive(Clone, Debug)]
 pub(super) struct LabelIndex {
     positives: Vec<Positive>,
@@ -41,7 +41,7 @@ impl LabelIndex {
             row[THRESHOLD_CLASS] = 1.0;
         }
         for Positive { pair, class } in &self.positives {
-            assert!(*class < n_classes, "class {class} of {n_classes}");
+            assert!(*class < n_classes, "class {class} is out of range for {n_classes} classes");
             let row = &mut labels[pair * n_classes..(pair + 1) * n_classes];
             row[THRESHOLD_CLASS] = 0.0;
             row[*class] = 1.0;
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "class 3 of 3")]
+    #[should_panic(expected = "class 3 is out of range for 3 classes")]
     fn a_class_out_of_range_panics() {
         let document = with_facts(2, &[[0, 1, 3]]);
         LabelIndex::new(&[&document]).tensor::<TestBackend>(3, &Default::default());

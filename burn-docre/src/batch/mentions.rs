@@ -1,4 +1,7 @@
-//! Mentions of a batch: their tokens, entities, and rows of attention.
+//! Mentions of a batch: their tokens, entities and attention rows.
+//!
+//! An *appearance* is a mention in a window. A mention in the overlap of two windows has two
+//! appearances.
 
 use std::ops::Range;
 
@@ -14,31 +17,33 @@ use crate::text::encoded::EncodedDocument;
 /// The tokens and entities of mentions.
 #[derive(Clone, Debug)]
 pub struct MentionIndex<B: Backend> {
-    /// The cell of the document grid of each mention's marker, `[m]`.
+    /// The cell of each mention's marker in the document grid, `[m]`.
     pub cell: Tensor<B, 1, Int>,
-    /// Mentions of each entity, `[entities * longest]`, padded with mention 0.
+    /// The mentions of each entity, `[entities * longest]`, padded with mention 0. `longest` is the
+    /// largest number of mentions of an entity.
     pub of_entity: Tensor<B, 1, Int>,
-    /// The mask of that padding: 0 or hugely negative, `[entities, longest]`.
+    /// The mask of `of_entity`, `[entities, longest]`: 0 at mentions, -1e30 at padding.
     pub of_entity_bias: Tensor<B, 2>,
-    /// The matrix that averages mentions into the entity grid, `[b * e, m]`.
+    /// The matrix that averages the mentions of each cell of the entity grid, `[b * e, m]`.
     pub average: Tensor<B, 2>,
-    /// Rows of the last attention, seen as `[windows * n_heads * l, l]`, for each appearance of a
-    /// mention in a window, `[appearances * n_heads]`.
+    /// The attention rows of each appearance, one per attention head, `[appearances * n_heads]`.
+    ///
+    /// They index the last layer's probabilities, reshaped to `[windows * n_heads * l, l]`.
     pub attention_rows: Tensor<B, 1, Int>,
-    /// The correspondence of appearances in windows and mentions; `None` if every document is one
-    /// window.
+    /// The mapping from appearances to mentions. `None` if every document fits one window, because
+    /// each mention then has one appearance.
     pub merge: Option<AppearanceMerge<B>>,
 }
 
-/// The correspondence of appearances in overlapping windows and mentions.
+/// The mapping from appearances in overlapping windows to mentions.
 #[derive(Clone, Debug)]
 pub struct AppearanceMerge<B: Backend> {
-    /// Consecutive appearances that share a window.
+    /// The appearances of each window that has any.
     pub windows: Vec<WindowAppearances>,
     /// The appearances of each mention, `[m]`, the second with the weight 1.
     pub sources: Sources<B>,
-    /// 1 for mentions of documents of several windows, whose attention is normalised again, else 0,
-    /// `[m, 1]`.
+    /// 1 for mentions of documents of several windows, else 0, `[m, 1]`. Merged attention is
+    /// normalised again in the former.
     pub is_windowed: Tensor<B, 2>,
 }
 
@@ -47,9 +52,9 @@ pub struct AppearanceMerge<B: Backend> {
 pub struct WindowAppearances {
     /// The range of appearances.
     pub appearances: Range<usize>,
-    /// The token of the document at which the window's content begins.
+    /// The index in the document of the window's first content token.
     pub document_start: usize,
-    /// The window's positions that hold content of the document.
+    /// The positions of the content in the window, without the special tokens put around it.
     pub content: Range<usize>,
 }
 
@@ -63,8 +68,9 @@ impl<B: Backend> MentionIndex<B> {
         let mentions = Mentions::new(documents);
         let appearances = appearances(&mentions, plan);
         let attention_rows = appearances.iter().flat_map(|appearance| {
-            let row = |head| (appearance.window * n_heads + head) * plan.longest_window;
-            (0..n_heads).map(move |head| (row(head) + appearance.position) as i32)
+            let first = appearance.window * n_heads;
+            (first..first + n_heads)
+                .map(|block| (block * plan.longest_window + appearance.position) as i32)
         });
         let (of_entity, of_entity_bias) = by_entity(documents, device);
         Self {
@@ -109,7 +115,7 @@ impl Mentions {
     }
 }
 
-/// The mentions of each entity row, padded with mention 0, and the mask of the padding.
+/// See [`MentionIndex::of_entity`] and [`MentionIndex::of_entity_bias`].
 fn by_entity<B: Backend>(
     documents: &[&EncodedDocument],
     device: &B::Device,
@@ -130,7 +136,7 @@ fn by_entity<B: Backend>(
     (index_tensor(of_entity, device), float_tensor(bias, [sizes.len(), longest], device))
 }
 
-/// The matrix that averages `m` mentions into the entity grid, `[b * e, m]`.
+/// See [`MentionIndex::average`]; `m` is the number of mentions.
 fn average<B: Backend>(
     documents: &[&EncodedDocument],
     m: usize,
@@ -226,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn mentions_are_counted_through_the_batch() {
+    fn mention_indices_continue_across_documents() {
         let index = index(&[document(6, &[&[1], &[2, 4]]), document(4, &[&[2]])], 2);
         assert!(index.merge.is_none());
         assert_eq!(indices(index.cell), [1, 2, 4, 6 + 2]);
@@ -240,14 +246,15 @@ mod tests {
             0.0, 0.0, 0.0, 0.0, // the second document has no second entity
         ];
         assert_eq!(floats(index.average), average);
-        // Two windows of at most six tokens with two attention heads: row (window * 2 + head) * 6 +
-        // position.
+        // Windows of at most six tokens and two attention heads: the row of a mention is
+        // (window * 2 + attention head) * 6 + position.
         assert_eq!(indices(index.attention_rows), [1, 7, 2, 8, 4, 10, 14, 20]);
     }
 
     #[test]
     fn a_mention_in_the_overlap_of_two_windows_appears_twice() {
-        // The windows of the second document hold tokens 0 to 6, and 4 to 10 from position 1 on.
+        // The second document has tokens 0 to 6 in its first window and 4 to 10 in its second,
+        // there at positions 1 to 7.
         let index = index(&[document(3, &[&[1]]), document(11, &[&[1, 5], &[9]])], 1);
         let merge = index.merge.expect("two windows");
         let windows = [

@@ -1,7 +1,8 @@
-//! Documents as tensors: named index tensors with their masks.
+//! Documents as tensors: index tensors with their masks.
 //!
-//! Each index has a file: [`tokens`], documents, mentions, pairs and labels. All are built on the
-//! host. Sizes follow the batch's own maximum; there is no limit on entities, mentions or tokens.
+//! Tokens, documents, mentions, pairs and labels have an index each, in a file of its own. All
+//! indices are computed on the CPU and then copied to the device. Grids are padded to the maximum
+//! of their batch. The number of entities, mentions and tokens is not limited.
 
 mod documents;
 mod labels;
@@ -30,7 +31,7 @@ use crate::text::encoded::EncodedDocument;
 pub struct DocReBatch<B: Backend> {
     /// The windows that the encoder reads.
     pub tokens: TokenGrid<B>,
-    /// The correspondence of windows and documents.
+    /// The mapping from windows to documents.
     pub documents: DocumentIndex<B>,
     /// The tokens and entities of mentions.
     pub mentions: MentionIndex<B>,
@@ -45,8 +46,8 @@ impl<B: Backend> DocReBatch<B> {
     /// Builds the batch for an encoder, given by its [`EncoderInput`] or its configuration.
     ///
     /// # Panics
-    /// If `documents` is empty, or a document has no token or a mention outside its tokens: encoded
-    /// documents always have their special tokens and mentions within.
+    /// If `documents` is empty, or if a document has no token or a mention outside its tokens. A
+    /// document from the tokenizer has its special tokens and all mentions among its tokens.
     pub fn new(
         documents: &[&EncodedDocument],
         encoder: impl Into<EncoderInput>,
@@ -68,22 +69,22 @@ impl<B: Backend> DocReBatch<B> {
         }
     }
 
-    /// The number of classified pairs of all documents; a batch of none cannot be run through a
-    /// model.
+    /// The number of classified pairs of all documents. The forward pass of a model needs at least
+    /// one.
     pub fn n_pairs(&self) -> usize {
         self.pairs_per_document.iter().sum()
     }
 
-    /// The number of classified pairs of each document, by which logits are split.
+    /// The number of classified pairs of each document: the sizes for splitting logits.
     pub fn pairs_per_document(&self) -> &[usize] {
         &self.pairs_per_document
     }
 
-    /// The labels of the classified pairs: 1 for each relation that holds, and 1 for the threshold
-    /// class where none does.
+    /// The labels of the classified pairs: 1 for each relation that holds, 1 for the threshold
+    /// class of a pair without relations, 0 elsewhere.
     ///
     /// # Shapes
-    /// - output: `[p, n_classes]`
+    /// - output: `[p, r]`, with `r = n_classes`
     ///
     /// # Panics
     /// If a fact's relation is not below `n_classes`.
@@ -105,7 +106,7 @@ pub(crate) mod testing {
     pub(crate) const INPUT: EncoderInput =
         EncoderInput { max_tokens: 8, position_offset: 0, n_window_end_tokens: 1, n_heads: 1 };
 
-    /// A document of `n_tokens` with mentions at these positions, entity by entity.
+    /// A document of `n_tokens` tokens; `mentions` are the token positions of each entity.
     pub(crate) fn document(n_tokens: u32, mentions: &[&[usize]]) -> EncodedDocument {
         EncodedDocument {
             title: format!("{n_tokens} tokens"),

@@ -1,12 +1,12 @@
 //! Ragged data in two forms: *rows* without padding, and a *grid* padded to the batch's maximum.
 //!
-//! Layers that treat their elements one by one run on rows `[n_rows, ...]`: linear layers,
-//! normalisation, bilinear forms, losses. Only attention needs the grid `[n_cells, ...]`, with a
-//! mask. The packing of a batch without padding is the identity and moves nothing.
+//! Layers that treat each row alone run on rows `[n_rows, ...]`: linear layers, normalisation,
+//! bilinear forms, losses. Only attention needs the grid `[n_cells, ...]`, with a mask. Without
+//! padding, rows and grid are the same tensor, and nothing is copied.
 
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 
-/// The correspondence of rows and grid cells.
+/// The mapping between rows and grid cells.
 #[derive(Clone, Debug)]
 pub struct Packing<B: Backend> {
     indices: Option<Indices<B>>,
@@ -14,15 +14,15 @@ pub struct Packing<B: Backend> {
 
 #[derive(Clone, Debug)]
 struct Indices<B: Backend> {
-    /// For each cell its row; padding cells repeat row 0.
+    /// The row of each cell; 0 at padding.
     row_of_cell: Tensor<B, 1, Int>,
-    /// For each row its cell.
+    /// The cell of each row.
     cell_of_row: Tensor<B, 1, Int>,
 }
 
 impl<B: Backend> Packing<B> {
-    /// Creates the packing of a grid whose cell `i` is real where `is_real[i]`; rows keep the order
-    /// of the cells.
+    /// Creates the packing of a grid. Cell `i` holds a row if `is_real[i]`, else padding; rows are
+    /// in the order of their cells.
     pub fn new(is_real: &[bool], device: &B::Device) -> Self {
         if is_real.iter().all(|real| *real) {
             return Self { indices: None };
@@ -44,7 +44,8 @@ impl<B: Backend> Packing<B> {
         Self { indices: Some(indices) }
     }
 
-    /// Spreads rows over the grid; padding cells are arbitrary but finite.
+    /// Copies each row to its cell. The values of padding cells are unspecified, but finite if all
+    /// rows are.
     ///
     /// # Shapes
     /// - `[n_rows, d]` → `[n_cells, d]`
@@ -55,7 +56,7 @@ impl<B: Backend> Packing<B> {
         }
     }
 
-    /// Collects the rows of a grid.
+    /// Copies each row from its cell and drops the padding.
     ///
     /// # Shapes
     /// - `[n_cells, d]` → `[n_rows, d]`
@@ -67,13 +68,13 @@ impl<B: Backend> Packing<B> {
     }
 }
 
-/// A tensor of indices.
+/// Copies indices to the device.
 pub(crate) fn index_tensor<B: Backend>(indices: Vec<i32>, device: &B::Device) -> Tensor<B, 1, Int> {
     let n = indices.len();
     Tensor::from_data(TensorData::new(indices, [n]), device)
 }
 
-/// A tensor of floats.
+/// Copies values to the device, in row-major order.
 pub(crate) fn float_tensor<B: Backend, const D: usize>(
     values: Vec<f32>,
     shape: [usize; D],
@@ -82,12 +83,14 @@ pub(crate) fn float_tensor<B: Backend, const D: usize>(
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// The bias that masks padding keys in a softmax: finite, so that a wholly masked row stays finite,
-/// and so large that its exponential is exactly 0.
+/// The bias that masks padding in a softmax. It is finite, so that a fully masked row stays finite,
+/// and so low that its exponential is exactly 0.
 pub(crate) const MASKED: f32 = -1e30;
 
-/// The key bias `[n, k]` of a mask: 0 where real, [`MASKED`] where padding; `None` if nothing is
-/// padding.
+/// The bias of keys in a softmax: 0 where `is_real`, [`MASKED`] at padding. `None` without padding.
+///
+/// # Shapes
+/// - output: `shape`, the number of segments and of keys in each
 pub(crate) fn key_bias<B: Backend>(
     is_real: &[bool],
     shape: [usize; 2],
@@ -114,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_go_to_their_cells_and_back() {
+    fn rows_are_copied_to_their_cells_and_back() {
         let packing = Packing::new(&[false, true, true, false, true], &Default::default());
         let grid = packing.to_grid(column(&[1.0, 2.0, 3.0]));
         assert_eq!(values(grid.clone())[1..3], [1.0, 2.0]);
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_without_padding_is_its_rows() {
+    fn a_grid_without_padding_equals_its_rows() {
         let packing = Packing::new(&[true; 3], &Default::default());
         assert_eq!(values(packing.to_grid(column(&[1.0, 2.0, 3.0]))), [1.0, 2.0, 3.0]);
         assert_eq!(values(packing.to_rows(column(&[1.0, 2.0, 3.0]))), [1.0, 2.0, 3.0]);

@@ -1,4 +1,7 @@
 //! Pairs of entities of a batch.
+//!
+//! A document of `n` entities has `n * n` pair rows, the diagonal (head = tail) included. Its
+//! classified pairs are those off the diagonal.
 
 use burn::tensor::{Int, Tensor, backend::Backend};
 
@@ -8,28 +11,28 @@ use crate::ops::{Segment, Segments};
 /// The pairs of entities of a batch.
 #[derive(Clone, Debug)]
 pub struct PairIndex<B: Backend> {
-    /// The number of documents and the largest number of entities, `[b, e]`; the pair grid is
-    /// `[b, e, e]`, head first.
+    /// The shape of the entity grid, `[b, e]`; `e` is the largest number of entities. The pair grid
+    /// is `[b, e, e]`, head before tail.
     pub shape: [usize; 2],
-    /// The correspondence of rows of pairs, the diagonal included, and cells of the pair grid.
+    /// The mapping between pair rows and cells of the pair grid.
     pub packing: Packing<B>,
-    /// The head's row among the entities, for each pair row.
+    /// The entity row of each pair's head, `[pairs]`.
     pub head: Tensor<B, 1, Int>,
-    /// The tail's row among the entities, for each pair row.
+    /// The entity row of each pair's tail, `[pairs]`.
     pub tail: Tensor<B, 1, Int>,
-    /// The pairs of one head: the rows of the grid.
+    /// The pairs of each head: the rows of the pair grid.
     pub row_segments: Segments,
-    /// The pairs of one tail: the columns of the grid.
+    /// The pairs of each tail: the columns of the pair grid.
     pub column_segments: Segments,
-    /// The mask of missing entities, `[b, e]`: 0 or hugely negative; `None` if no document has
-    /// fewer than `e`.
+    /// The mask of the entity grid, `[b, e]`: 0 at entities, -1e30 at padding. `None` if every
+    /// document has `e` entities.
     pub entity_bias: Option<Tensor<B, 2>>,
-    /// The pair rows off the diagonal, in row order: those that are classified, `[p]`.
+    /// The classified pairs: the pair rows off the diagonal, in row order, `[p]`.
     pub off_diagonal: Tensor<B, 1, Int>,
 }
 
 impl<B: Backend> PairIndex<B> {
-    /// Indexes the pairs of documents with these numbers of entities.
+    /// Indexes the pairs of documents; `n_entities` is the number of entities of each.
     pub fn new(n_entities: &[usize], device: &B::Device) -> Self {
         let e = n_entities.iter().copied().max().unwrap_or(0);
         let shape = [n_entities.len(), e];
@@ -80,7 +83,7 @@ mod tests {
     };
 
     #[test]
-    fn pairs_are_counted_through_the_batch() {
+    fn pair_and_entity_rows_continue_across_documents() {
         let device = Default::default();
         let pairs = PairIndex::<TestBackend>::new(&[2, 0, 1], &device);
         assert_eq!(pairs.shape, [3, 2]);
@@ -89,7 +92,7 @@ mod tests {
         assert_eq!(indices(pairs.off_diagonal), [1, 2]);
         let bias: Vec<f32> = pairs.entity_bias.expect("padding").into_data().to_vec().unwrap();
         assert_eq!(bias, [0.0, 0.0, MASKED, MASKED, 0.0, MASKED]);
-        // The third document's only pair stands in cell (2, 0, 0) of [3, 2, 2].
+        // The third document's only pair has cell (2, 0, 0) of [3, 2, 2].
         let rows = float_tensor((1..6).map(|i| i as f32).collect(), [5, 1], &device);
         let grid = pairs.packing.to_grid(rows).into_data().to_vec::<f32>().unwrap();
         assert_eq!((&grid[..4], grid[8]), (&[1.0, 2.0, 3.0, 4.0][..], 5.0));

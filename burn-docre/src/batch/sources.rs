@@ -1,46 +1,46 @@
-//! Items that come from one or two places: tokens and mentions of overlapping windows.
+//! Items that are merged from one or two rows: tokens and mentions of overlapping windows.
 
 use burn::tensor::{Int, Tensor, backend::Backend};
 
 use super::packing::{float_tensor, index_tensor};
 
-/// The one or two places that each item comes from.
+/// The one or two rows that each of `n` items is merged from.
 #[derive(Clone, Debug)]
 pub struct Sources<B: Backend> {
-    /// The first place of each item, `[n]`.
+    /// The first row of each item, `[n]`.
     pub first: Tensor<B, 1, Int>,
-    /// The second place, or the first again, `[n]`.
+    /// The second row of each item, `[n]`; the first again for an item of one row.
     pub second: Tensor<B, 1, Int>,
-    /// The weight of the second place; 0 where there is none, `[n, 1]`.
+    /// The weight of the second row, `[n, 1]`; 0 for an item of one row.
     pub second_weight: Tensor<B, 2>,
 }
 
-/// [`Sources`] while they are collected on the host.
+/// The rows of each item while they are collected on the CPU.
 pub(super) struct SourceList {
     first: Vec<Option<i32>>,
     second: Vec<Option<i32>>,
 }
 
 impl SourceList {
-    /// `n` items without places.
+    /// Creates a list of `n` items without rows.
     pub(super) fn new(n: usize) -> Self {
         Self { first: vec![None; n], second: vec![None; n] }
     }
 
-    /// Adds a place of `item`; an item has two at most.
-    pub(super) fn add(&mut self, item: usize, place: usize) {
+    /// Adds a row of `item`; an item has at most two.
+    pub(super) fn add(&mut self, item: usize, row: usize) {
         let is_first = self.first[item].is_none();
         let slot = if is_first { &mut self.first[item] } else { &mut self.second[item] };
-        debug_assert!(slot.is_none(), "item {item} has more than two places");
-        *slot = Some(place as i32);
+        debug_assert!(slot.is_none(), "item {item} has more than two rows");
+        *slot = Some(row as i32);
     }
 
-    /// The tensors; every second place has the weight `second_weight`. An item without a place
-    /// takes place 0.
+    /// Copies the rows to the device. Every second row has the weight `second_weight`. Padding, an
+    /// item without rows, takes row 0.
     pub(super) fn tensors<B: Backend>(self, second_weight: f32, device: &B::Device) -> Sources<B> {
         let Self { first, second } = self;
         let n = first.len();
-        let weights = second.iter().map(|place| place.map_or(0.0, |_| second_weight)).collect();
+        let weights = second.iter().map(|row| row.map_or(0.0, |_| second_weight)).collect();
         let first: Vec<i32> = first.into_iter().map(Option::unwrap_or_default).collect();
         let second = second.iter().zip(&first).map(|(s, f)| s.unwrap_or(*f)).collect();
         Sources {
@@ -57,10 +57,10 @@ mod tests {
     use crate::{backend::TestBackend, batch::testing::indices};
 
     #[test]
-    fn an_item_of_one_place_takes_it_twice_with_no_second_weight() {
+    fn the_second_row_of_an_item_with_one_row_is_the_first_with_weight_0() {
         let mut list = SourceList::new(3);
-        for (item, place) in [(1, 4), (0, 2), (1, 7)] {
-            list.add(item, place);
+        for (item, row) in [(1, 4), (0, 2), (1, 7)] {
+            list.add(item, row);
         }
         let sources = list.tensors::<TestBackend>(0.5, &Default::default());
         assert_eq!(indices(sources.first), [2, 4, 0]);

@@ -1,4 +1,4 @@
-//! Tokens of a batch: the grid of windows that an encoder reads.
+//! Tokens of a batch: the windows that the encoder reads.
 
 use burn::tensor::{Int, Tensor, backend::Backend};
 
@@ -11,25 +11,25 @@ use crate::ops::{Segment, Segments};
 /// The tokens of a batch of windows.
 #[derive(Clone, Debug)]
 pub struct TokenGrid<B: Backend> {
-    /// The number of windows and the longest window's length, `[windows, l]`.
+    /// The shape of the grid, `[windows, l]`; `l` is the length of the longest window.
     pub shape: [usize; 2],
     /// Token ids by row, `[rows]`.
     pub ids: Tensor<B, 1, Int>,
     /// Position ids by row, `[rows]`.
     pub positions: Tensor<B, 1, Int>,
-    /// The correspondence of rows and cells of the grid.
+    /// The mapping between rows and cells of the grid.
     pub packing: Packing<B>,
     /// The rows of each window.
     pub segments: Segments,
-    /// The mask of the padding: 0 for real tokens, hugely negative for padding, `[windows, l]`;
-    /// `None` without padding.
+    /// The mask of keys in attention, `[windows, l]`: 0 at tokens, -1e30 at padding. `None` without
+    /// padding.
     pub key_bias: Option<Tensor<B, 2>>,
 }
 
 impl<B: Backend> TokenGrid<B> {
-    /// Cuts texts into windows that the encoder can read; neither mentions nor pairs are needed.
+    /// Cuts texts into windows for an encoder, without mentions or pairs.
     ///
-    /// Each text is given by its token ids, the special tokens at its ends included.
+    /// A text is a slice of token ids, with the special tokens at both ends.
     ///
     /// # Panics
     /// If a text has no token.
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_start_behind_the_offset_and_closing_tokens_repeat() {
+    fn position_ids_start_at_the_offset_and_a_cut_window_ends_with_every_closing_token() {
         let input = EncoderInput { position_offset: 2, n_window_end_tokens: 2, ..INPUT };
         let text: Vec<u32> = (10..20).collect();
         let grid = grid(&[&text], input);

@@ -1,26 +1,27 @@
-//! Documents longer than the encoder: overlapping windows.
+//! Overlapping windows for documents that are longer than the encoder's input.
 //!
-//! Two windows follow the authors' rule: the first holds the document's beginning, closed by the
-//! closing tokens, the second the opening token and the document's end. Longer documents put evenly
-//! spaced windows in between. No token lies in more than two windows.
+//! The authors' code reads a long document in two windows. The first window is the beginning of the
+//! document with closing tokens (`[SEP]`, `</s></s>`) behind it. The second is the end of the
+//! document with an opening token (`[CLS]`, `<s>`) in front. Documents too long for two windows get
+//! evenly spaced windows in between. No token lies in more than two windows.
 
 use std::ops::Range;
 
-/// One pass of the encoder over a part of a document.
+/// A part of a document that the encoder reads at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The document's tokens that this window holds.
+    /// The range of the document's tokens in this window.
     pub content: Range<usize>,
-    /// Whether the opening token is put in front (windows that do not begin the document).
+    /// True if opening tokens are put in front: in every window but the document's first.
     pub opened: bool,
-    /// Whether the closing tokens are put behind (windows that do not end the document).
+    /// True if closing tokens are put behind: in every window but the document's last.
     pub closed: bool,
 }
 
 /// The length of windows and the number of their special tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowRule {
-    /// The longest window in tokens.
+    /// The length of the longest window in tokens, special tokens included.
     pub max_tokens: usize,
     /// Tokens put in front of a window that does not begin the document.
     pub n_opening: usize,
@@ -28,7 +29,7 @@ pub struct WindowRule {
     pub n_closing: usize,
 }
 
-/// The least share of a middle window that overlaps its neighbour, as a divisor.
+/// The minimum overlap of neighbouring windows: a middle window's content divided by this number.
 const MIN_OVERLAP_DIVISOR: usize = 8;
 
 impl WindowRule {
@@ -47,7 +48,7 @@ impl WindowRule {
         windows
     }
 
-    /// Evenly spaced windows strictly between the first and the last.
+    /// Evenly spaced windows between the first and the last, without these two.
     fn middle_windows(&self, n_tokens: usize) -> impl Iterator<Item = Window> {
         let n_content = self.max_tokens - self.n_opening - self.n_closing;
         let last_start = n_tokens - (self.max_tokens - self.n_opening);
@@ -60,10 +61,10 @@ impl WindowRule {
     }
 }
 
-/// The properties of an encoder that decide how documents are laid out for it.
+/// The properties of an encoder that determine the layout of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncoderInput {
-    /// The longest window in tokens, special tokens included.
+    /// The length of the longest window in tokens, special tokens included.
     pub max_tokens: usize,
     /// The position id of a window's first token.
     pub position_offset: usize,
@@ -74,19 +75,19 @@ pub struct EncoderInput {
 }
 
 impl EncoderInput {
-    /// The rule by which long documents are cut.
+    /// The rule that cuts long documents into windows.
     pub fn window_rule(&self) -> WindowRule {
         WindowRule {
             max_tokens: self.max_tokens,
-            // A tokenizer that opens a document otherwise, or does not close it, is refused with
-            // the model directory.
+            // Reading a model directory fails unless its tokenizer puts exactly one token in front
+            // of a document and at least one behind it.
             n_opening: 1,
             n_closing: self.n_window_end_tokens,
         }
     }
 }
 
-/// The windows of a batch, on the host.
+/// The windows of all documents of a batch.
 pub(super) struct WindowPlan {
     /// The windows, document by document.
     pub(super) windows: Vec<PlannedWindow>,
@@ -94,15 +95,15 @@ pub(super) struct WindowPlan {
     pub(super) longest_window: usize,
     /// The length of the longest document.
     pub(super) longest_document: usize,
-    /// Whether a document has several windows.
+    /// True if any document has several windows.
     pub(super) is_windowed: bool,
 }
 
-/// A window with its place in the batch.
+/// A window with its document and its rows in the batch.
 pub(super) struct PlannedWindow {
     /// The index of the document.
     pub(super) document: usize,
-    /// The part of the document.
+    /// The window of that document.
     pub(super) window: Window,
     /// Number of tokens put in front of the content.
     pub(super) n_opening: usize,
@@ -113,19 +114,19 @@ pub(super) struct PlannedWindow {
 }
 
 impl PlannedWindow {
-    /// The position within the window of a token of the document.
+    /// The position in this window of the token with index `token` in the document.
     pub(super) fn position(&self, token: usize) -> usize {
         token - self.window.content.start + self.n_opening
     }
 
-    /// The window's positions that hold content of the document.
+    /// The positions of the content in this window, without the special tokens put around it.
     pub(super) fn content_positions(&self) -> Range<usize> {
         self.n_opening..self.n_opening + self.window.content.len()
     }
 }
 
 impl WindowPlan {
-    /// Plans the windows of documents of these lengths.
+    /// Plans the windows of documents; `lengths` are their lengths in tokens.
     ///
     /// # Panics
     /// If a document has no token.
@@ -138,7 +139,10 @@ impl WindowPlan {
         };
         let mut first_row = 0;
         for (document, n_tokens) in lengths.into_iter().enumerate() {
-            assert!(n_tokens > 0, "an encoded document has its special tokens");
+            assert!(
+                n_tokens > 0,
+                "document {document} has no token; it needs at least its special tokens"
+            );
             let windows = rule.windows(n_tokens);
             plan.is_windowed |= windows.len() > 1;
             plan.longest_document = plan.longest_document.max(n_tokens);

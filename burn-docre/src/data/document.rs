@@ -1,6 +1,6 @@
 //! Documents as plain data, without tensors.
 //!
-//! A [`Document`] is DocRED's record with its names spelled out. Spans count words and are half open.
+//! A [`Document`] holds the contents of a DocRED record. Spans are half-open ranges of words.
 
 use std::collections::HashSet;
 
@@ -9,17 +9,17 @@ use crate::{Error, Result, data::relation::THRESHOLD_CLASS};
 /// One occurrence of an entity in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
-    /// The text of the mention as the corpus gives it (used by Ign F1).
+    /// The text of the mention as the corpus gives it. Ign F1 compares it.
     pub name: String,
     /// Index of the sentence.
     pub sentence: usize,
-    /// First word within the sentence.
+    /// Index of the first word in the sentence.
     pub start: usize,
-    /// One past the last word within the sentence.
+    /// Index after the last word in the sentence.
     pub end: usize,
 }
 
-/// One entity: all the mentions that refer to it, at least one.
+/// One entity with its mentions, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entity {
     /// The corpus's type label (`PER`, `LOC`, …).
@@ -31,29 +31,65 @@ pub struct Entity {
 /// An ordered pair of entities, by index into [`Document::entities`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntityPair {
-    /// The entity that the relation starts from.
+    /// Index of the subject of the relation.
     pub head: usize,
-    /// The entity that the relation points at.
+    /// Index of the object of the relation.
     pub tail: usize,
 }
 
-/// A relation that holds between two entities.
+impl EntityPair {
+    /// The row of the pair in the logits `[p, r]` of a document with `n_entities` entities.
+    ///
+    /// Rows are the ordered pairs of different entities, by head, then by tail.
+    ///
+    /// # Panics
+    /// If `head` and `tail` are equal.
+    pub fn off_diagonal_row(self, n_entities: usize) -> usize {
+        assert_ne!(self.head, self.tail, "a pair of an entity with itself has no row");
+        let tail = if self.tail > self.head { self.tail - 1 } else { self.tail };
+        self.head * (n_entities - 1) + tail
+    }
+
+    /// The pair of a row: the inverse of [`off_diagonal_row`](Self::off_diagonal_row).
+    ///
+    /// # Panics
+    /// If `n_entities` is less than two.
+    pub fn from_off_diagonal_row(row: usize, n_entities: usize) -> Self {
+        let (head, tail) = (row / (n_entities - 1), row % (n_entities - 1));
+        Self { head, tail: if tail >= head { tail + 1 } else { tail } }
+    }
+
+    /// Checks that the pair consists of two different entities of a document.
+    pub(crate) fn check(self, n_entities: usize) -> Result<(), String> {
+        if self.head >= n_entities || self.tail >= n_entities {
+            return Err(format!("the document has {n_entities} entities"));
+        }
+        if self.head == self.tail {
+            return Err("an entity is related to itself".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A relation between two entities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelationFact {
     /// The head and the tail.
     pub pair: EntityPair,
-    /// Class index in the [`RelationVocab`](crate::data::relation::RelationVocab); never the threshold class.
+    /// Class index in the [`RelationVocab`](crate::data::relation::RelationVocab); never the
+    /// threshold class.
     pub relation: usize,
-    /// Indices of the sentences that support it; often empty.
+    /// Indices of the sentences that support the fact; empty if they are not annotated.
     pub evidence: Vec<usize>,
 }
 
-/// A document with its entities and, where they are known, its facts.
+/// A document with its entities and its labelled facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// Unique within a corpus: the key by which predictions are scored.
+    /// The title. Submissions refer to documents by it, so it must be unique within a scored
+    /// corpus.
     pub title: String,
-    /// Words by sentence.
+    /// The words of each sentence.
     pub sentences: Vec<Vec<String>>,
     /// The entities; a document may have none.
     pub entities: Vec<Entity>,
@@ -62,22 +98,25 @@ pub struct Document {
 }
 
 impl Document {
-    /// The largest number of entities that a [valid](Self::validate) document has. The indices of a model's entity
-    /// pairs are 32 bits wide.
+    /// The largest number of entities of a [valid](Self::validate) document: ⌊√(2³¹ − 1)⌋.
+    ///
+    /// Models index the cells of the `[e, e]` pair grid with 32-bit integers.
     pub const MAX_ENTITIES: usize = 46_340;
 
-    /// Checks that the document is consistent. Readers and writers of files, tokenization and
-    /// [`Extractor`](crate::Extractor) call it.
+    /// Checks that the document is consistent.
     ///
-    /// Sentences and words may be empty, and a document may have no entity at all.
+    /// Sentences and words may be empty, and a document may have no entities. Readers and writers
+    /// of files, tokenization, [`Scorer`](crate::eval::Scorer) and [`Extractor`](crate::Extractor)
+    /// call this function.
     ///
     /// # Errors
     ///
     /// [`Error::Document`] with the title, when
     /// - an entity has no mention, or there are more than [`MAX_ENTITIES`](Self::MAX_ENTITIES);
-    /// - a mention is no span of at least one word in one sentence;
-    /// - a fact names an entity or an evidence sentence that does not exist, relates an entity to itself, has the
-    ///   threshold class as its relation, or repeats the pair and relation of an earlier fact.
+    /// - a mention is not a span of at least one word of a sentence;
+    /// - a fact names an entity or an evidence sentence that does not exist, relates an entity to
+    ///   itself, has the threshold class as its relation, or repeats the pair and relation of an
+    ///   earlier fact.
     pub fn validate(&self) -> Result<()> {
         let checked = self.check_entities().and_then(|()| self.check_facts());
         checked.map_err(|reason| self.error(reason))
@@ -87,9 +126,19 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// [`Error::Document`] with the title, when a fact's relation is the threshold class or not below `n_classes`.
+    /// [`Error::Document`] with the title, when a fact's relation is the threshold class or not
+    /// below `n_classes`.
     pub fn validate_relations(&self, n_classes: usize) -> Result<()> {
         check_relations(&self.facts, n_classes).map_err(|reason| self.error(reason))
+    }
+
+    /// Checks that the number of entities does not exceed [`MAX_ENTITIES`](Self::MAX_ENTITIES).
+    pub(crate) fn check_entity_count(n_entities: usize) -> Result<(), String> {
+        if n_entities > Self::MAX_ENTITIES {
+            let max = Self::MAX_ENTITIES;
+            return Err(format!("{n_entities} entities; at most {max} are possible"));
+        }
+        Ok(())
     }
 
     fn error(&self, reason: String) -> Error {
@@ -97,13 +146,7 @@ impl Document {
     }
 
     fn check_entities(&self) -> Result<(), String> {
-        let n_entities = self.entities.len();
-        if n_entities > Self::MAX_ENTITIES {
-            return Err(format!(
-                "{n_entities} entities; at most {} are possible",
-                Self::MAX_ENTITIES
-            ));
-        }
+        Self::check_entity_count(self.entities.len())?;
         for (entity_index, entity) in self.entities.iter().enumerate() {
             if entity.mentions.is_empty() {
                 return Err(format!("entity {entity_index} has no mentions"));
@@ -128,33 +171,24 @@ impl Document {
         }
         let n_words = words.len();
         Err(format!(
-            "[{start}, {end}] is no span of words in sentence {sentence}, which has {n_words}"
+            "[{start}, {end}] is not a span of sentence {sentence}, which has {n_words} words"
         ))
     }
 
     fn check_facts(&self) -> Result<(), String> {
         let mut seen = HashSet::with_capacity(self.facts.len());
         for fact in &self.facts {
-            self.check_fact(fact).map_err(|reason| of_fact(fact, &reason))?;
+            self.check_fact(fact).map_err(|reason| fault_of(fact, &reason))?;
             if !seen.insert((fact.pair, fact.relation)) {
-                return Err(of_fact(fact, "stated more than once"));
+                return Err(fault_of(fact, "stated more than once"));
             }
         }
         Ok(())
     }
 
     fn check_fact(&self, fact: &RelationFact) -> Result<(), String> {
-        let EntityPair { head, tail } = fact.pair;
-        let (n_entities, n_sentences) = (self.entities.len(), self.sentences.len());
-        if head >= n_entities || tail >= n_entities {
-            return Err(format!("the document has {n_entities} entities"));
-        }
-        if head == tail {
-            return Err("an entity is related to itself".to_owned());
-        }
-        if fact.relation == THRESHOLD_CLASS {
-            return Err("the threshold class is no relation".to_owned());
-        }
+        check_pair_and_relation(fact, self.entities.len())?;
+        let n_sentences = self.sentences.len();
         match fact.evidence.iter().find(|&&sentence| sentence >= n_sentences) {
             Some(sentence) => {
                 Err(format!("evidence {sentence} in a document of {n_sentences} sentences"))
@@ -164,39 +198,35 @@ impl Document {
     }
 }
 
+/// Checks that a fact relates two different entities and that its relation is not the threshold
+/// class.
+pub(crate) fn check_pair_and_relation(
+    fact: &RelationFact,
+    n_entities: usize,
+) -> Result<(), String> {
+    fact.pair.check(n_entities)?;
+    if fact.relation == THRESHOLD_CLASS {
+        return Err("the threshold class is not a relation".to_owned());
+    }
+    Ok(())
+}
+
 /// Checks that the relation of each fact is a class below `n_classes` and not the threshold class.
 pub(crate) fn check_relations(facts: &[RelationFact], n_classes: usize) -> Result<(), String> {
     let relations = THRESHOLD_CLASS + 1..n_classes;
     match facts.iter().find(|fact| !relations.contains(&fact.relation)) {
-        Some(fact) => Err(of_fact(fact, &format!("no relation of the {n_classes} classes"))),
+        Some(fact) => Err(fault_of(
+            fact,
+            &format!("relations are the classes 1 to {}", n_classes.saturating_sub(1)),
+        )),
         None => Ok(()),
     }
 }
 
-fn of_fact(fact: &RelationFact, reason: &str) -> String {
+/// The message of a fault of `fact`.
+pub(crate) fn fault_of(fact: &RelationFact, reason: &str) -> String {
     let RelationFact { pair: EntityPair { head, tail }, relation, .. } = fact;
     format!("fact with head {head}, tail {tail} and class {relation}: {reason}")
-}
-
-impl EntityPair {
-    /// The pair's place among the off-diagonal pairs of `n_entities` entities, heads slower than tails.
-    ///
-    /// # Panics
-    /// If the pair is on the diagonal.
-    pub fn off_diagonal_row(self, n_entities: usize) -> usize {
-        assert_ne!(self.head, self.tail, "the diagonal is not classified");
-        let tail = if self.tail > self.head { self.tail - 1 } else { self.tail };
-        self.head * (n_entities - 1) + tail
-    }
-
-    /// The pair at a place among the off-diagonal pairs: the inverse of [`EntityPair::off_diagonal_row`].
-    ///
-    /// # Panics
-    /// If there are fewer than two entities.
-    pub fn from_off_diagonal_row(row: usize, n_entities: usize) -> Self {
-        let (head, tail) = (row / (n_entities - 1), row % (n_entities - 1));
-        Self { head, tail: if tail >= head { tail + 1 } else { tail } }
-    }
 }
 
 #[cfg(test)]
@@ -232,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_may_have_several_relations_and_a_sentence_no_word() {
+    fn a_pair_may_have_several_relations_and_a_sentence_may_be_empty() {
         document().validate().unwrap();
         document().validate_relations(3).unwrap();
         let empty = Document { sentences: vec![], entities: vec![], facts: vec![], ..document() };
@@ -240,13 +270,13 @@ mod tests {
     }
 
     #[test]
-    fn a_mention_must_be_words_of_one_sentence() {
+    fn a_mention_that_is_not_a_span_of_a_sentence_is_refused() {
         for (wrong, reason) in [
             (mention(2, 0, 1), "sentence 2 in a document of 2 sentences"),
-            (mention(1, 0, 1), "[0, 1] is no span of words in sentence 1, which has 0"),
-            (mention(0, 1, 1), "[1, 1] is no span of words in sentence 0, which has 3"),
-            (mention(0, 2, 1), "[2, 1] is no span of words in sentence 0, which has 3"),
-            (mention(0, 2, 4), "[2, 4] is no span of words in sentence 0, which has 3"),
+            (mention(1, 0, 1), "[0, 1] is not a span of sentence 1, which has 0 words"),
+            (mention(0, 1, 1), "[1, 1] is not a span of sentence 0, which has 3 words"),
+            (mention(0, 2, 1), "[2, 1] is not a span of sentence 0, which has 3 words"),
+            (mention(0, 2, 4), "[2, 4] is not a span of sentence 0, which has 3 words"),
         ] {
             let reason = format!("entity 1, mention 0: {reason}");
             assert_refused(|document| document.entities[1].mentions[0] = wrong, &reason);
@@ -258,23 +288,23 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_must_relate_two_entities_and_stand_once() {
+    fn an_inconsistent_or_repeated_fact_is_refused() {
         let evidence = "evidence 2 in a document of 2 sentences";
         for (wrong, reason) in [
             (fact(2, 0, 1, &[]), "the document has 2 entities"),
             (fact(0, usize::MAX, 1, &[]), "the document has 2 entities"),
             (fact(1, 1, 1, &[]), "an entity is related to itself"),
-            (fact(1, 0, THRESHOLD_CLASS, &[]), "the threshold class is no relation"),
+            (fact(1, 0, THRESHOLD_CLASS, &[]), "the threshold class is not a relation"),
             (fact(1, 0, 2, &[0, 2]), evidence),
             (fact(0, 1, 2, &[]), "stated more than once"),
         ] {
-            let reason = of_fact(&wrong, reason);
+            let reason = fault_of(&wrong, reason);
             assert_refused(|document| document.facts.push(wrong), &reason);
         }
     }
 
     #[test]
-    fn more_entities_than_the_pairs_can_number_are_refused() {
+    fn more_than_the_maximum_number_of_entities_are_refused() {
         let entity = document().entities[0].clone();
         let reason = "46341 entities; at most 46340 are possible";
         assert_refused(|document| document.entities = vec![entity; 46_341], reason);
@@ -283,6 +313,17 @@ mod tests {
     #[test]
     fn a_relation_outside_the_classes_is_refused() {
         let error = document().validate_relations(2).unwrap_err().to_string();
-        assert!(error.contains("class 2: no relation of the 2 classes"), "{error}");
+        assert!(error.contains("class 2: relations are the classes 1 to 1"), "{error}");
+    }
+
+    #[test]
+    fn rows_and_pairs_are_inverse_to_each_other() {
+        for n in 2..6 {
+            for row in 0..n * (n - 1) {
+                let pair = EntityPair::from_off_diagonal_row(row, n);
+                assert_ne!(pair.head, pair.tail);
+                assert_eq!(pair.off_diagonal_row(n), row);
+            }
+        }
     }
 }

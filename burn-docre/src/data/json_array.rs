@@ -1,22 +1,22 @@
-//! Cuts a JSON array into its elements without holding more than one of them.
+//! Splits a JSON array into its elements, with one element in memory at a time.
 
 use std::io::{self, BufRead};
 
-/// Levels of nesting that an element may have; DocRED needs six.
+/// The maximum nesting depth of an element. A DocRED document has six levels.
 const MAX_DEPTH: usize = 64;
-/// Bytes that an element may have. A DocRED document has about six thousand.
+/// The maximum length of an element in bytes. A DocRED document has about six thousand.
 const MAX_ELEMENT_BYTES: usize = 64 << 20;
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
-/// The reason why the next element could not be cut out.
+/// The reason why the next element cannot be read.
 #[derive(Debug)]
 pub(crate) enum ScanError {
     /// The input could not be read.
     Io(io::Error),
     /// The input does not start as an array.
     NotAnArray(String),
-    /// The array is broken at the current element, of which the buffer holds what was read.
+    /// The array is malformed at the current element. The buffer holds its bytes up to the fault.
     Broken(String),
 }
 
@@ -32,8 +32,7 @@ fn broken<T>(reason: impl ToString) -> Result<T, ScanError> {
 
 /// Reads the elements of one top-level array.
 ///
-/// It looks at brackets, commas and string quotes only; whether an element is valid JSON is for
-/// its parser to say.
+/// It examines brackets, commas and quotes only, and does not check that an element is valid JSON.
 pub(crate) struct ArrayScanner<R> {
     input: R,
     position: Position,
@@ -52,9 +51,9 @@ impl<R: BufRead> ArrayScanner<R> {
         Self { input, position: Position::BeforeArray }
     }
 
-    /// Puts the bytes of the next element into `element`; `false` after the last one.
+    /// Reads the bytes of the next element into `element`. Returns `false` after the last element.
     ///
-    /// After an error the scanner has lost its place and must not be used again.
+    /// After an error the position of the scanner is undefined and it must not be used again.
     pub(crate) fn next_element(&mut self, element: &mut Vec<u8>) -> Result<bool, ScanError> {
         element.clear();
         match self.position {
@@ -69,7 +68,7 @@ impl<R: BufRead> ArrayScanner<R> {
                 self.position = Position::AfterArray;
                 return Ok(false);
             }
-            (_, true) => return broken("nothing where an element should be (a stray comma?)"),
+            (_, true) => return broken("an element is missing; remove the superfluous comma"),
             (b']', false) => self.position = Position::AfterArray,
             (_, false) => self.position = Position::AfterComma,
         }
@@ -96,7 +95,7 @@ impl<R: BufRead> ArrayScanner<R> {
         Err(ScanError::NotAnArray(format!("not a JSON array: {found}")))
     }
 
-    /// Fails unless nothing but white space is left.
+    /// Checks that only white space follows the array.
     pub(crate) fn expect_end(&mut self) -> Result<(), ScanError> {
         match self.next_visible_byte()? {
             None => Ok(()),
@@ -149,7 +148,7 @@ impl<R: BufRead> ArrayScanner<R> {
     }
 }
 
-/// The scanner's place in an element.
+/// The nesting and string state at a byte of an element.
 #[derive(Default)]
 struct Nesting {
     depth: usize,
@@ -158,7 +157,7 @@ struct Nesting {
 }
 
 impl Nesting {
-    /// Takes one byte; `true` when it ends the element.
+    /// Advances by one byte. Returns `true` if the byte ends the element.
     fn step(&mut self, byte: u8) -> Result<bool, ScanError> {
         if self.in_string {
             if self.after_backslash {
@@ -171,7 +170,7 @@ impl Nesting {
         }
         match byte {
             b',' | b']' if self.depth == 0 => return Ok(true),
-            b'}' if self.depth == 0 => return broken("a `}` without its `{`"),
+            b'}' if self.depth == 0 => return broken("a `}` without a matching `{`"),
             b'"' => self.in_string = true,
             b'{' | b'[' if self.depth == MAX_DEPTH => {
                 return broken(format!("nested more than {MAX_DEPTH} levels deep"));
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_commas_and_quotes_inside_strings_do_not_cut() {
+    fn brackets_commas_and_quotes_inside_strings_do_not_end_an_element() {
         let json = br#" [ {"a": "],[{\"\\"} , [1, [2]], "x,]", 7 ] "#;
         for capacity in 1..20 {
             assert_eq!(
@@ -231,13 +230,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_array_and_a_byte_order_mark_are_fine() {
+    fn an_empty_array_and_a_byte_order_mark_are_accepted() {
         assert!(elements(b"[ \n ]", 1).unwrap().is_empty());
         assert_eq!(elements(b"\xEF\xBB\xBF [1]", 2).unwrap(), ["1"]);
     }
 
     #[test]
-    fn what_is_not_an_array_is_told_apart_from_a_broken_one() {
+    fn input_that_is_no_array_and_a_malformed_array_are_different_errors() {
         for json in [&b""[..], b"  ", b"{}", b"\xEF", b"\xEF\xBBx", b"\xFF\xFE[\0", b"]"] {
             assert!(matches!(elements(json, 8), Err(ScanError::NotAnArray(_))), "{json:?}");
         }
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_limited_but_not_too_tightly() {
+    fn elements_up_to_the_maximum_depth_are_accepted() {
         let nested = |levels: usize| format!("[{}{}]", "[".repeat(levels), "]".repeat(levels));
         assert!(elements(nested(MAX_DEPTH).as_bytes(), 4096).is_ok());
         assert!(elements(nested(MAX_DEPTH + 1).as_bytes(), 4096).is_err());

@@ -1,4 +1,4 @@
-//! Documents, relations, and the files they come from: DocRED's format, submissions, and an invented world.
+//! Documents, relations, their file formats, and a synthetic corpus.
 
 pub mod docred;
 pub mod document;

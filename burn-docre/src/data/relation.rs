@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Error, Result};
 
-/// Class index of the threshold class (TH), which DocRED calls `Na`: no relation.
+/// Class index of the threshold class (TH). DocRED calls it `Na`, no relation.
 pub const THRESHOLD_CLASS: usize = 0;
 
-/// The id that stands for the threshold class in every vocabulary.
+/// The id of the threshold class in every vocabulary.
 const THRESHOLD_ID: &str = "Na";
 
 /// One relation type.
@@ -21,11 +21,11 @@ const THRESHOLD_ID: &str = "Na";
 pub struct Relation {
     /// The identifier used in data files, for DocRED a Wikidata property (`P17`).
     pub id: String,
-    /// Its name, such as `country`; equal to the id where no name is known.
+    /// The name, such as `country`; equal to the id if the name is unknown.
     pub name: String,
 }
 
-/// The relation types a model knows, in the order of its classes; class 0 is the threshold class.
+/// The relation types of a model, in the order of its classes. Class 0 is the threshold class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelationVocab {
     relations: Vec<Relation>,
@@ -37,7 +37,8 @@ impl RelationVocab {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] when `Na` is not first, an id is empty or occurs twice, or `Na` stands alone.
+    /// [`Error::Config`] when `Na` is not first, an id is empty or occurs twice, or there is no
+    /// relation besides `Na`.
     pub fn new(relations: Vec<Relation>) -> Result<Self> {
         Self::build(relations).map_err(Error::config)
     }
@@ -45,16 +46,16 @@ impl RelationVocab {
     /// The 96 relations of DocRED and Re-DocRED, in the order of their `rel2id.json`.
     pub fn docred() -> Self {
         Self::from_bytes(include_bytes!("docred_relations.json"))
-            .expect("the table that comes with the library is valid")
+            .expect("the built-in table is valid")
     }
 
-    /// Reads DocRED's `rel2id.json` (`{"Na": 0, "P17": 1, …}`) and, where given, its
+    /// Reads DocRED's `rel2id.json` (`{"Na": 0, "P17": 1, …}`) and optionally the names in its
     /// `rel_info.json` (`{"P17": "country", …}`).
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] unless every index from 0 is used exactly once, every id occurs once, and
-    /// `Na` is 0; [`Error::Io`] when a file cannot be read.
+    /// [`Error::Format`] unless the indices are 0, 1, … without gap or repetition, every id occurs
+    /// once, and `Na` is 0. [`Error::Io`] when a file cannot be read.
     pub fn from_rel2id(rel2id: &Path, rel_info: Option<&Path>) -> Result<Self> {
         let Pairs(indices) = read_json::<Pairs<usize>>(rel2id, "not a table of class indices")?;
         let names = match rel_info {
@@ -68,7 +69,7 @@ impl RelationVocab {
         Self::build(relations).map_err(|reason| Error::format(rel2id, reason))
     }
 
-    /// Reads the `relations.json` of a model directory, which holds [`to_json`](Self::to_json).
+    /// Reads the `relations.json` of a model directory, as written by [`to_json`](Self::to_json).
     ///
     /// # Errors
     ///
@@ -88,7 +89,7 @@ impl RelationVocab {
         Self::parse(bytes, Path::new("relations.json"))
     }
 
-    /// An array of `{"id", "name"}` in class order.
+    /// The vocabulary as `relations.json`: an array of `{"id", "name"}` in class order.
     pub fn to_json(&self) -> String {
         let json = serde_json::to_string_pretty(&self.relations);
         json.expect("pairs of strings can be written") + "\n"
@@ -99,10 +100,10 @@ impl RelationVocab {
         self.index.get(id).copied()
     }
 
-    /// The class index of the relation `id`, which must be a relation and not the threshold class.
+    /// The class index of the relation `id`, or the reason why it is no relation.
     pub(crate) fn relation_index(&self, id: &str) -> Result<usize, String> {
         match self.index_of(id) {
-            Some(THRESHOLD_CLASS) => Err(format!("{id:?} is no relation: no relation holds")),
+            Some(THRESHOLD_CLASS) => Err(format!("{id:?} is the threshold class, not a relation")),
             Some(class) => Ok(class),
             None => Err(format!("relation {id:?} is not in the vocabulary")),
         }
@@ -131,7 +132,7 @@ impl RelationVocab {
         self.relations.len()
     }
 
-    /// Every class in order, the threshold class first.
+    /// The classes in order, the threshold class first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Relation> {
         self.relations.iter()
     }
@@ -157,13 +158,13 @@ impl RelationVocab {
             return Err(format!("{THRESHOLD_ID:?} must be class {THRESHOLD_CLASS}"));
         }
         if relations.len() == 1 {
-            return Err(format!("no relation beside {THRESHOLD_ID:?}"));
+            return Err(format!("no relation besides {THRESHOLD_ID:?}"));
         }
         Ok(Self { relations, index })
     }
 }
 
-/// Sorts the rows of a `rel2id.json` by class and gives each its name.
+/// Sorts the entries of a `rel2id.json` by class and looks up their names.
 fn in_class_order(
     indices: Vec<(String, usize)>,
     names: &BTreeMap<String, String>,
@@ -172,7 +173,9 @@ fn in_class_order(
     let mut slots = vec![None; n_classes];
     for (id, index) in indices {
         let slot = slots.get_mut(index).ok_or_else(|| {
-            format!("{id:?} has index {index}, but {n_classes} indices must run from 0 without gap")
+            format!(
+                "{id:?} has index {index}, but {n_classes} indices must run from 0 without gaps"
+            )
         })?;
         let name = names.get(&id).unwrap_or(&id).clone();
         if let Some(Relation { id: earlier, .. }) = slot.replace(Relation { id: id.clone(), name })
@@ -183,13 +186,13 @@ fn in_class_order(
     Ok(slots.into_iter().flatten().collect())
 }
 
-/// Reads a JSON file; `mismatch` is the error's sentence where it holds something else.
+/// Reads a JSON file. `mismatch` is the message of the error when its contents are not a `T`.
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, mismatch: &str) -> Result<T> {
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
     serde_json::from_slice(&bytes).map_err(|error| Error::format(path, mismatch).with_source(error))
 }
 
-/// A JSON object as its list of pairs, so that a repeated key stays visible.
+/// A JSON object as a list of pairs. Unlike a map it keeps repeated keys, which are an error.
 struct Pairs<T>(Vec<(String, T)>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
@@ -270,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_or_a_shared_index_or_a_repeated_id_is_refused() {
+    fn a_gap_a_shared_index_and_a_repeated_id_are_refused() {
         assert!(reason(r#"{"Na": 0, "P17": 2}"#).contains("without gap"));
         assert!(reason(r#"{"Na": 0, "P17": 1, "P50": 1}"#).contains("share index 1"));
         assert!(reason(r#"{"Na": 0, "P17": 1, "P17": 2}"#).contains("both class 1 and class 2"));
@@ -281,7 +284,7 @@ mod tests {
         assert!(reason(r#"{"P17": 0, "Na": 1}"#).contains("must be class 0"));
         assert!(reason(r#"{"P17": 0}"#).contains("must be class 0"));
         assert!(reason("{}").contains("must be class 0"));
-        assert!(reason(r#"{"Na": 0}"#).contains("no relation beside"));
+        assert!(reason(r#"{"Na": 0}"#).contains("no relation besides"));
         assert!(reason(r#"{"Na": 0, "": 1}"#).contains("empty relation id"));
     }
 

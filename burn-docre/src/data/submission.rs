@@ -1,7 +1,11 @@
-//! The DocRED submission format: a JSON array of predicted facts, one object each.
+//! The submission format of DocRED's leaderboard and official scorer: a JSON array of predicted
+//! facts.
 //!
-//! `[{"title": …, "h_idx": 0, "t_idx": 3, "r": "P17", "evidence": [0, 2]}]`: the format of
-//! the leaderboard and of the official scorer. Files of this crate may have a `score` too, which both of them ignore.
+//! ```json
+//! [{"title": "Anna", "h_idx": 0, "t_idx": 3, "r": "P17", "evidence": [0, 2]}]
+//! ```
+//!
+//! Files of this crate may also have the field `score`, which leaderboard and scorer ignore.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -14,7 +18,7 @@ use crate::data::json_array::{ArrayScanner, ScanError};
 use crate::data::relation::RelationVocab;
 use crate::{Error, Result};
 
-/// One predicted fact, as it stands in the file.
+/// One predicted fact with the field names of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SubmittedFact {
     /// Title of the document.
@@ -25,10 +29,10 @@ pub struct SubmittedFact {
     pub t_idx: usize,
     /// Relation id, such as `P17`.
     pub r: String,
-    /// Indices of the supporting sentences; an absent field means none.
+    /// Indices of the supporting sentences; empty if the field is absent.
     #[serde(default)]
     pub evidence: Vec<usize>,
-    /// The model's margin over the threshold class, where it was kept.
+    /// The margin of the relation's logit over the threshold class's logit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
 }
@@ -37,8 +41,8 @@ pub struct SubmittedFact {
 ///
 /// # Errors
 ///
-/// [`Error::Format`] when the file is not an array, or a record is not a fact: the message has the record's position
-/// from 0. [`Error::Io`] when the file cannot be read.
+/// [`Error::Format`] when the file is not an array, or a record is not a fact. The message gives
+/// the position of the record, from 0. [`Error::Io`] when the file cannot be read.
 pub fn read_submission(path: &Path) -> Result<Vec<SubmittedFact>> {
     let file = File::open(path).map_err(|source| Error::io(path, "opening", source))?;
     let mut scanner = ArrayScanner::new(BufReader::with_capacity(1 << 16, file));
@@ -51,15 +55,19 @@ pub fn read_submission(path: &Path) -> Result<Vec<SubmittedFact>> {
             return Ok(facts);
         }
         let fact = serde_json::from_slice(&record).map_err(|error| {
-            let reason = format!("record {} is no predicted fact", facts.len());
+            let reason = format!("record {} is not a predicted fact", facts.len());
             Error::format(path, reason).with_source(error)
         })?;
         facts.push(fact);
     }
 }
 
-/// Writes the submission's JSON, one fact a line; also what `result.json` in a leaderboard archive
-/// holds.
+/// Writes a submission, one fact per line. The `result.json` of a leaderboard archive has this
+/// form.
+///
+/// # Errors
+///
+/// The errors of `writer`.
 pub fn write_json(
     writer: &mut impl Write,
     facts: impl IntoIterator<Item = SubmittedFact>,
@@ -73,11 +81,11 @@ pub fn write_json(
 }
 
 impl SubmittedFact {
-    /// The fact as it stands in a submission about the document `title`.
+    /// The submission's record of a `fact` of the document `title`, without a score.
     ///
     /// # Panics
     ///
-    /// When the fact's relation is no class of `vocab`.
+    /// When the fact's relation is not a class of `vocab`.
     pub fn new(title: &str, fact: &RelationFact, vocab: &RelationVocab) -> Self {
         Self {
             title: title.to_owned(),
@@ -130,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_written_submission_reads_back_equal() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("predictions.json");
         for facts in [vec![fact("P17", None), fact("P131", Some(1.25))], Vec::new()] {
@@ -140,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fact_stands_on_its_line_and_an_unknown_score_is_not_written() {
+    fn each_fact_is_one_line_and_an_absent_score_is_omitted() {
         let mut bytes = Vec::new();
         write_json(&mut bytes, [fact("P17", None), fact("P131", Some(0.5))]).unwrap();
         let text = String::from_utf8(bytes).unwrap();
@@ -160,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_record_is_named_by_its_position() {
+    fn the_error_of_a_malformed_record_gives_its_position() {
         let good = r#"{"title":"A","h_idx":0,"t_idx":1,"r":"P1"}"#;
         for bad in [
             r#"{"title":"A","h_idx":-1,"t_idx":1,"r":"P1"}"#,
@@ -175,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_submission_is_an_error() {
+    fn a_file_that_is_not_a_submission_is_an_error() {
         for json in ["", "{}", "[", "null", "[] []"] {
             error_of(json.as_bytes());
         }

@@ -1,4 +1,4 @@
-//! Multi-head self-attention that returns its probabilities.
+//! Multi-head self-attention, with or without its probabilities as a second output.
 
 use burn::{
     module::Module,
@@ -14,7 +14,8 @@ use crate::{
     ops::{self, AttentionLayout, SegmentAttention},
 };
 
-/// `softmax(q k^T / sqrt(d / n_heads)) v`, dropout after the softmax as in BERT.
+/// Multi-head self-attention: `softmax(q k^T / sqrt(d / n_heads)) v`, with dropout on the
+/// probabilities as in BERT.
 #[derive(Module, Debug)]
 pub struct SelfAttention<B: Backend> {
     query: Linear<B>,
@@ -27,10 +28,12 @@ pub struct SelfAttention<B: Backend> {
 
 /// The output of self-attention.
 pub struct AttentionOutput<B: Backend> {
-    /// The projected context, `[rows, d]`.
+    /// The weighted sums of values after the output projection, `[rows, d]`.
     pub rows: Tensor<B, 2>,
-    /// The probabilities that were applied, `[windows, n_heads, l, l]`; in training after dropout,
-    /// as Hugging Face's BERT returns them and the authors' localized context reads them.
+    /// The attention probabilities, `[windows, n_heads, l, l]`; in training, after dropout.
+    ///
+    /// Hugging Face's BERT also returns them after dropout, so the authors' localized context does
+    /// too.
     pub probabilities: Tensor<B, 4>,
 }
 
@@ -49,7 +52,7 @@ impl<B: Backend> SelfAttention<B> {
 }
 
 impl<B: DocReBackend> SelfAttention<B> {
-    /// Computes the projected context.
+    /// Attends within each window, in the layout that is fastest on the device.
     ///
     /// # Shapes
     /// - `[rows, d]` → `[rows, d]`
@@ -60,7 +63,7 @@ impl<B: DocReBackend> SelfAttention<B> {
         }
     }
 
-    /// Computes the projected context without the padded grid.
+    /// Computes [`forward`](Self::forward) on the packed rows, without padding.
     fn forward_in_segments(&self, rows: Tensor<B, 2>, grid: &TokenGrid<B>) -> Tensor<B, 2> {
         let head_dim = rows.dims()[1] / self.n_heads;
         let attention = SegmentAttention {
@@ -75,7 +78,7 @@ impl<B: DocReBackend> SelfAttention<B> {
         linear(&self.output, ops::segment_attention(query, key_value, &attention))
     }
 
-    /// Computes the projected context with its probabilities.
+    /// Computes [`forward`](Self::forward) on the padded grid and returns the probabilities too.
     ///
     /// # Shapes
     /// - `rows`: `[rows, d]`

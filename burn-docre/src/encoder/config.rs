@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, batch::EncoderInput};
 
-/// The shortest input, special tokens included, that an encoder must have room for.
+/// The minimum of [`EncoderConfig::max_tokens`].
 const MIN_TOKENS: usize = 8;
 
 /// The supported families of encoders.
@@ -15,7 +15,8 @@ pub enum EncoderFamily {
     /// BERT and its descendants with the same architecture (MiniLM).
     #[serde(rename = "bert")]
     Bert,
-    /// RoBERTa: positions start behind the padding id; two closing tokens end a window.
+    /// RoBERTa: the first position id is `pad_token_id + 1`; a cut window ends with two closing
+    /// tokens.
     #[serde(rename = "roberta")]
     Roberta,
     /// XLM-RoBERTa: RoBERTa's architecture with another vocabulary.
@@ -23,36 +24,37 @@ pub enum EncoderFamily {
     XlmRoberta,
 }
 
-/// Sizes and rates of an encoder. Unknown keys of a `config.json` are ignored, as it carries many
-/// of other tasks.
+/// Sizes and dropout rates of an encoder.
+///
+/// Unknown keys are ignored, because Hugging Face's `config.json` also holds keys of other tasks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EncoderConfig {
     /// The family.
     pub model_type: EncoderFamily,
-    /// Rows of the word embedding.
+    /// Rows of the word embedding, at least 1.
     pub vocab_size: usize,
-    /// Hidden size `d`.
+    /// Hidden size `d`, at least 1.
     pub hidden_size: usize,
-    /// Number of layers.
+    /// Number of layers, at least 1.
     pub num_hidden_layers: usize,
     /// Number of attention heads; divides `hidden_size`.
     pub num_attention_heads: usize,
-    /// Size inside the feed-forward blocks.
+    /// Size inside the feed-forward blocks, at least 1.
     pub intermediate_size: usize,
     /// Dropout on embeddings and on each block's output, in `[0, 1)`.
     pub hidden_dropout_prob: f64,
     /// Dropout on the attention probabilities, in `[0, 1)`.
     pub attention_probs_dropout_prob: f64,
-    /// Rows of the position embedding.
+    /// Rows of the position embedding, at least 8 more than the first position id.
     pub max_position_embeddings: usize,
-    /// Rows of the token type embedding; only row 0 is used.
+    /// Rows of the token type embedding, at least 1; only row 0 is used.
     pub type_vocab_size: usize,
-    /// Added to the variance in every layer normalisation.
+    /// Epsilon of layer normalisation, added to the variance; finite and above 0.
     pub layer_norm_eps: f64,
-    /// The padding id; RoBERTa's positions start behind it.
+    /// The id of the padding token; RoBERTa's first position id is one more.
     #[serde(default)]
     pub pad_token_id: usize,
-    /// The activation; only `gelu` (exact) is supported.
+    /// The activation; only `gelu`, the exact form, is supported.
     #[serde(default = "default_activation")]
     pub hidden_act: String,
     /// The encoding of positions; only `absolute` is supported.
@@ -72,11 +74,22 @@ impl EncoderConfig {
     /// Reads the `config.json` of a Hugging Face directory and checks it.
     ///
     /// # Errors
-    /// If the file cannot be read, lacks a field, or describes an encoder that this crate does not
-    /// have.
+    /// If the file cannot be read, lacks a key, or describes an unsupported encoder.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "reading", e))?;
-        let config: Self = serde_json::from_str(&text)
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "reading", e))?;
+        Self::parse(&bytes, path)
+    }
+
+    /// Reads the bytes of a `config.json`, by which errors call it, and checks it.
+    ///
+    /// # Errors
+    /// As [`from_file`](Self::from_file).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::parse(bytes, Path::new("config.json"))
+    }
+
+    fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let config: Self = serde_json::from_slice(bytes)
             .map_err(|e| Error::format(path, "not an encoder configuration").with_source(e))?;
         config
             .validate()
@@ -109,7 +122,8 @@ impl EncoderConfig {
         let least = self.position_offset().checked_add(MIN_TOKENS);
         if least.is_none_or(|least| self.max_position_embeddings < least) {
             return Err(Error::config(format!(
-                "encoder: max_position_embeddings {} leaves no room for text from position {} on",
+                "encoder: max_position_embeddings {} leaves no room for {MIN_TOKENS} tokens from \
+                 position {} on",
                 self.max_position_embeddings,
                 self.position_offset()
             )));
@@ -120,9 +134,15 @@ impl EncoderConfig {
                 self.layer_norm_eps
             )));
         }
-        let rates = [self.hidden_dropout_prob, self.attention_probs_dropout_prob];
-        if rates.iter().any(|rate| !(0.0..1.0).contains(rate)) {
-            return Err(Error::config("encoder: dropout probabilities must lie in [0, 1)"));
+        for (name, rate) in [
+            ("hidden_dropout_prob", self.hidden_dropout_prob),
+            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+        ] {
+            if !(0.0..1.0).contains(&rate) {
+                return Err(Error::config(format!(
+                    "encoder: `{name}` is {rate}; it must lie in [0, 1)"
+                )));
+            }
         }
         for (name, value, known) in [
             ("hidden_act", &self.hidden_act, "gelu"),
@@ -146,7 +166,7 @@ impl EncoderConfig {
         2 * self.num_hidden_layers as u64 * layer
     }
 
-    /// The position id of the first token: 0 for BERT, behind the padding id for RoBERTa.
+    /// The position id of the first token: 0 for BERT, `pad_token_id + 1` for RoBERTa.
     pub fn position_offset(&self) -> usize {
         match self.model_type {
             EncoderFamily::Bert => 0,
@@ -156,13 +176,14 @@ impl EncoderConfig {
         }
     }
 
-    /// The longest input in tokens, special tokens included.
+    /// The length of the longest input in tokens, special tokens included.
     pub fn max_tokens(&self) -> usize {
         self.max_position_embeddings - self.position_offset()
     }
 
-    /// The number of closing tokens that end a window inside a document. The authors close a cut
-    /// RoBERTa window with `</s></s>` and a cut BERT window with `[SEP]`.
+    /// The number of closing tokens behind a window that does not end its document.
+    ///
+    /// The authors' code appends `[SEP]` for BERT and `</s></s>` for RoBERTa.
     pub fn n_window_end_tokens(&self) -> usize {
         match self.model_type {
             EncoderFamily::Bert => 1,
@@ -198,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_roberta_starts_its_positions_behind_the_padding_id() {
+    fn the_first_position_id_of_roberta_is_one_more_than_the_padding_id() {
         let config = EncoderConfig {
             model_type: EncoderFamily::Roberta,
             pad_token_id: 1,
@@ -210,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_activation_is_refused_by_name() {
+    fn an_unknown_activation_is_refused_by_the_name_of_its_key() {
         let config = EncoderConfig { hidden_act: "relu".into(), ..tiny_bert() };
         assert!(config.validate().unwrap_err().to_string().contains("hidden_act"));
     }
@@ -229,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_addend_of_layer_normalisation_that_is_not_positive_and_finite_is_refused() {
+    fn an_epsilon_of_layer_normalisation_that_is_not_positive_and_finite_is_refused() {
         for layer_norm_eps in [0.0, -1e-12, f64::NAN, f64::INFINITY] {
             let error = EncoderConfig { layer_norm_eps, ..tiny_bert() }.validate().unwrap_err();
             assert!(error.to_string().contains("layer_norm_eps"), "{error}");
@@ -237,13 +258,25 @@ mod tests {
     }
 
     #[test]
-    fn heads_that_do_not_divide_the_hidden_size_are_refused() {
+    fn a_dropout_rate_out_of_range_is_refused_by_the_name_of_its_key() {
+        for rate in [-0.1, 1.0, f64::NAN] {
+            let hidden = EncoderConfig { hidden_dropout_prob: rate, ..tiny_bert() };
+            let error = hidden.validate().unwrap_err().to_string();
+            assert!(error.contains("`hidden_dropout_prob`"), "{error}");
+            let attention = EncoderConfig { attention_probs_dropout_prob: rate, ..tiny_bert() };
+            let error = attention.validate().unwrap_err().to_string();
+            assert!(error.contains("`attention_probs_dropout_prob`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn attention_heads_that_do_not_divide_the_hidden_size_are_refused() {
         let config = EncoderConfig { num_attention_heads: 5, ..tiny_bert() };
         assert!(config.validate().unwrap_err().to_string().contains("multiple"));
     }
 
     #[test]
-    fn operations_are_counted_by_hand_for_a_tiny_encoder() {
+    fn the_flops_of_a_tiny_encoder_equal_a_count_by_hand() {
         let config = EncoderConfig {
             hidden_size: 2,
             num_hidden_layers: 3,

@@ -18,7 +18,7 @@ const WORD_STD: f64 = 0.1;
 /// Amplitude of initial position embeddings.
 const POSITION_AMPLITUDE: f32 = 0.5;
 
-/// `LayerNorm(word + position + type)` with dropout.
+/// Token embeddings: `LayerNorm(word + position + token type)` with dropout.
 #[derive(Module, Debug)]
 pub struct EncoderEmbedding<B: Backend> {
     word: Embedding<B>,
@@ -31,8 +31,9 @@ pub struct EncoderEmbedding<B: Backend> {
 impl<B: Backend> EncoderEmbedding<B> {
     /// Initialises the embeddings: words from a normal distribution, positions as sinusoids.
     ///
-    /// Only encoders without pretraining keep these values. A few hundred documents do not teach a
-    /// table of random positions which tokens are near each other (docs/experiments.md).
+    /// Pretrained weights replace these values. An encoder without pretraining starts from
+    /// sinusoids, because a few hundred documents are too few to learn the order of positions from
+    /// random vectors (docs/experiments.md).
     pub(super) fn new(config: &EncoderConfig, device: &B::Device) -> Self {
         let d = config.hidden_size;
         let initializer = Initializer::Normal { mean: 0.0, std: WORD_STD };
@@ -44,6 +45,7 @@ impl<B: Backend> EncoderEmbedding<B> {
             let values = sinusoids(shape[0], shape[1]);
             float_tensor(values, shape, device).set_require_grad(is_trained)
         };
+        // Lazy, like Burn's own initialisers: loading weights never computes the sinusoids.
         let positions =
             Param::uninitialized(ParamId::new(), positions, device.clone(), true, shape.into());
         Self {

@@ -49,7 +49,7 @@ impl<B: Backend> EncoderLayer<B> {
 }
 
 impl<B: DocReBackend> EncoderLayer<B> {
-    /// Computes the hidden states behind the layer.
+    /// Computes the hidden states of this layer from those of the layer before.
     ///
     /// # Shapes
     /// - `[rows, d]` → `[rows, d]`
@@ -71,6 +71,7 @@ impl<B: DocReBackend> EncoderLayer<B> {
         }
     }
 
+    /// The layer without its attention, whose output is `context`.
     fn after_attention(&self, rows: Tensor<B, 2>, context: Tensor<B, 2>) -> Tensor<B, 2> {
         let rows = self.attention_norm.forward(self.dropout.forward(context) + rows);
         let inner = ops::gelu(linear(&self.intermediate, rows.clone()));

@@ -1,7 +1,7 @@
 //! BERT, RoBERTa and XLM-RoBERTa: hidden states and the last layer's attention.
 //!
-//! Written in plain matrix products and softmax, because Burn's ready-made encoder returns no
-//! attention and drops out scores rather than probabilities.
+//! Burn's own encoder is not used: it returns no attention probabilities, and applies dropout to
+//! scores instead of probabilities.
 
 mod attention;
 mod config;
@@ -57,6 +57,8 @@ impl EncoderConfig {
 
 impl<B: DocReBackend> Encoder<B> {
     /// Encodes every window of the grid.
+    ///
+    /// Only the last layer returns its probabilities, which the localized context needs.
     pub fn forward(&self, grid: &TokenGrid<B>) -> EncoderOutput<B> {
         let mut hidden = self.embedding.forward(grid.ids.clone(), grid.positions.clone());
         let (last, inner) = self.layers.split_last().expect("a valid encoder has a layer");

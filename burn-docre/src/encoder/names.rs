@@ -1,9 +1,9 @@
-//! Tables between the paths of parameters and the names that other projects give them.
+//! Names of parameters in other projects.
 
-/// Module paths and another project's names for them.
+/// A table of prefixes of parameter paths and another project's names for them.
 ///
-/// A row replaces the beginning of a path; `*` stands for one part, which it keeps, such as a layer's number. The first
-/// row that fits counts.
+/// `*` in a prefix matches one part of a path, such as a layer's index. The `*` of the name keeps
+/// that part. The first matching row applies.
 #[derive(Clone, Copy, Debug)]
 pub struct NameTable(&'static [(&'static str, &'static str)]);
 
@@ -24,12 +24,12 @@ pub const HUGGING_FACE: NameTable = NameTable(&[
 ]);
 
 impl NameTable {
-    /// A table of these rows.
+    /// Creates a table of rows `(prefix of a path, the other project's name)`.
     pub const fn new(rows: &'static [(&'static str, &'static str)]) -> Self {
         Self(rows)
     }
 
-    /// The other project's name for the parameter at `path`; the path itself where no row fits.
+    /// The other project's name for the parameter at `path`; `path` itself if no row matches.
     pub fn rename(&self, path: &str) -> String {
         self.0
             .iter()
@@ -38,6 +38,7 @@ impl NameTable {
     }
 }
 
+/// `path` with the prefix `ours` replaced by `theirs`; `None` if the prefix does not match.
 fn renamed(path: &str, ours: &str, theirs: &str) -> Option<String> {
     let mut parts = path.split('.');
     let mut kept = Vec::new();

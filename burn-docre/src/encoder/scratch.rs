@@ -1,21 +1,22 @@
-//! A short form of [`EncoderConfig`] for encoders that no pretraining precedes.
+//! A short form of [`EncoderConfig`] for encoders without pretraining.
 
 use serde::{Deserialize, Serialize};
 
 use super::{EncoderConfig, EncoderFamily};
 use crate::{Error, Result};
 
-/// The shortest window of such an encoder.
+/// The minimum of [`ScratchEncoderConfig::max_tokens`].
 const MIN_WINDOW: usize = 16;
 
-/// The sizes of a BERT that starts from random weights; everything else follows from them and the
-/// vocabulary.
+/// The sizes of a BERT that starts from random weights.
+///
+/// All other values of its [`EncoderConfig`] are fixed or follow from these and the vocabulary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScratchEncoderConfig {
     /// Number of transformer layers, at least 1.
     pub layers: usize,
-    /// Size of the hidden states, at least 1.
+    /// Hidden size, at least 1.
     pub hidden_size: usize,
     /// Number of attention heads; divides `hidden_size`.
     pub heads: usize,
@@ -60,12 +61,12 @@ impl ScratchEncoderConfig {
             ));
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return refuse("`dropout` must lie in 0..1".into());
+            return refuse(format!("`dropout` is {}; it must lie in [0, 1)", self.dropout));
         }
         Ok(())
     }
 
-    /// The full configuration, for a vocabulary of `vocab_size` tokens.
+    /// The configuration of an encoder with a vocabulary of `vocab_size` tokens.
     pub fn encoder(&self, vocab_size: usize) -> EncoderConfig {
         EncoderConfig {
             model_type: EncoderFamily::Bert,

@@ -8,16 +8,16 @@ use crate::batch::PairIndex;
 /// The localized context of every cell of the pair grid.
 #[derive(Clone, Debug)]
 pub struct PairContext<B: Backend> {
-    /// The product `q` of both entities' attention, summed over attention heads, `[b, l, e * e]`.
+    /// The products `q` of both entities' attention, summed over attention heads, `[b, l, e * e]`.
     pub weights: Tensor<B, 3>,
-    /// The divisor that turns `weights` into a distribution over tokens, `[b, e * e]`.
+    /// The sum of `weights` over tokens, plus epsilon, `[b, e * e]`.
     pub divisor: Tensor<B, 2>,
     /// The context vectors, `[b * e * e, d]`.
     pub vectors: Tensor<B, 2>,
 }
 
 impl<B: Backend> PairContext<B> {
-    /// The distribution of each pair over the tokens of its document.
+    /// The weights divided by the divisor: a distribution over tokens for each pair.
     ///
     /// # Shapes
     /// - output: `[b, e * e, l]`
@@ -26,7 +26,7 @@ impl<B: Backend> PairContext<B> {
         (self.weights.clone() / self.divisor.clone().reshape([b, 1, n_cells])).swap_dims(1, 2)
     }
 
-    /// The context vectors of the pair rows; the weights are dropped.
+    /// The context vectors by pair row, without the weights.
     ///
     /// # Shapes
     /// - output: `[pairs, d]`
@@ -35,27 +35,30 @@ impl<B: Backend> PairContext<B> {
     }
 }
 
-/// Computes for each pair the context that both entities attend to:
-/// `q = sum_h a_head ∘ a_tail`, `c = H^T q / (sum q + epsilon)`.
+/// Computes the localized context of each pair (eqs. 3 and 4 of KD-DocRE):
 ///
-/// The authors' KD-DocRE sums over attention heads with `epsilon` 1e-10. ATLOP averages over them
-/// with 1e-5, which is the same formula with `epsilon = n_heads * 1e-5`.
+/// `q = sum_i a_head[i] ∘ a_tail[i]`, `c = H^T q / (sum q + epsilon)`
+///
+/// with the sum over attention heads `i`, the entities' attention `a` and the hidden states `H`.
+/// The paper prints no division.
+///
+/// KD-DocRE's code sums over attention heads with `epsilon` 1e-10. ATLOP's averages over them with
+/// 1e-5, which equals a sum with `epsilon = n_heads * 1e-5`.
 pub fn localized_context<B: Backend>(
     encoding: &DocumentEncoding<B>,
     epsilon: f64,
 ) -> PairContext<B> {
-    let [b, l, d] = encoding.hidden.dims();
+    let [b, _, d] = encoding.hidden.dims();
     let [_, e, _, _] = encoding.entity_attention.dims();
     let weights = pair_attention(encoding.entity_attention.clone());
     let divisor = weights.clone().sum_dim(1).reshape([b, e * e]) + epsilon;
     let context = weights.clone().swap_dims(1, 2).matmul(encoding.hidden.clone());
-    debug_assert_eq!(context.dims(), [b, e * e, d], "from {l} tokens");
     let vectors = context.reshape([b * e * e, d]) / divisor.clone().reshape([b * e * e, 1]);
     PairContext { weights, divisor, vectors }
 }
 
-/// `q` of [`localized_context`], one small Gram matrix per token: no `[pairs, n_heads, l]` product
-/// is ever held.
+/// Computes `q` of [`localized_context`] as one Gram matrix per token, so that no tensor
+/// `[pairs, n_heads, l]` is stored.
 ///
 /// # Shapes
 /// - `entity_attention`: `[b, e, n_heads, l]` → `[b, l, e * e]`
@@ -66,8 +69,7 @@ fn pair_attention<B: Backend>(entity_attention: Tensor<B, 4>) -> Tensor<B, 3> {
     gram.reshape([b, l, e * e])
 }
 
-/// The floating-point operations of the matrix product that makes the context vectors of a
-/// document.
+/// The floating-point operations of the matrix product `H^T q` of a document.
 pub fn context_flops(d: usize, n_tokens: usize, n_entities: usize) -> u64 {
     2 * (n_entities * n_entities) as u64 * (n_tokens * d) as u64
 }
@@ -82,12 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn context_of_two_entities_is_worked_by_hand() {
-        // Two entities, two attention heads, three tokens, hidden size 1.
+    fn the_context_of_two_entities_equals_a_calculation_by_hand() {
+        // Two entities, two attention heads, three tokens, hidden size 1. One row per entity, one
+        // block per attention head.
         let device = Default::default();
         let attention = vec![
-            0.5, 0.5, 0.0, /* head 1 */ 1.0, 0.0, 0.0, // entity 0
-            0.5, 0.0, 0.5, /* head 1 */ 0.5, 0.5, 0.0, // entity 1
+            0.5, 0.5, 0.0, /**/ 1.0, 0.0, 0.0, // entity 0
+            0.5, 0.0, 0.5, /**/ 0.5, 0.5, 0.0, // entity 1
         ];
         let encoding = DocumentEncoding::<TestBackend> {
             hidden: float_tensor(vec![1.0, 2.0, 4.0], [1, 3, 1], &device),
@@ -95,7 +98,7 @@ mod tests {
             entity_attention: float_tensor(attention, [1, 2, 2, 3], &device),
         };
         let context = localized_context(&encoding, 0.25);
-        // Token by token, cells (0,0), (0,1), (1,0), (1,1).
+        // One block per token, with the cells (0,0), (0,1), (1,0), (1,1).
         let weights =
             [1.25, 0.75, 0.75, 0.5, /**/ 0.25, 0.0, 0.0, 0.25, /**/ 0.0, 0.0, 0.0, 0.25];
         assert_eq!(values(context.weights.clone()), weights);

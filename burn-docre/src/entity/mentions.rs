@@ -16,7 +16,7 @@ pub fn entity_embeddings<B: Backend>(
     let [entities, longest] = index.of_entity_bias.dims();
     let padded = mentions.select(0, index.of_entity.clone()).reshape([entities, longest, d])
         + index.of_entity_bias.clone().reshape([entities, longest, 1]);
-    // log sum exp(x) = max + log sum exp(x - max); the maximum is a constant, its gradient cancels.
+    // Subtracting the maximum avoids overflow. It is detached, because its gradient cancels.
     let max = padded.clone().detach().max_dim(1);
     let sum = (padded - max.clone()).exp().sum_dim(1);
     (sum.log() + max).reshape([entities, d])
@@ -25,9 +25,8 @@ pub fn entity_embeddings<B: Backend>(
 /// Averages the attention of the mentions of each entity.
 ///
 /// # Shapes
-/// - `attention`: `[m, n_heads, l]`; `shape`: documents and the largest number of entities,
-///   `[b, e]`
-/// - output: `[b, e, n_heads, l]`, 0 for missing entities
+/// - `attention`: `[m, n_heads, l]`; `shape`: the entity grid, `[b, e]`
+/// - output: `[b, e, n_heads, l]`, 0 at padding
 pub fn entity_attention<B: Backend>(
     attention: Tensor<B, 3>,
     shape: [usize; 2],

@@ -15,9 +15,10 @@ use crate::{batch::DocReBatch, encoder::EncoderOutput};
 /// The encoded documents of a batch with their entities.
 #[derive(Clone, Debug)]
 pub struct DocumentEncoding<B: Backend> {
-    /// Hidden states by document, `[b, l, d]`; padding is arbitrary but finite.
+    /// Hidden states by document, `[b, l, d]`. The values at padding are unspecified, but finite if
+    /// all others are.
     pub hidden: Tensor<B, 3>,
-    /// Entity embeddings by row, `[entities, d]`.
+    /// Entity embeddings, `[entities, d]`.
     pub entities: Tensor<B, 2>,
     /// Attention of each entity over the document, the mean over its mentions,
     /// `[b, e, n_heads, l]`; 0 at padding.

@@ -4,10 +4,10 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch::{AppearanceMerge, DocumentIndex, MentionIndex, TokenGrid, WindowAppearances};
 
-/// Added to the sum of a merged mention's attention before dividing by it (authors' code).
+/// Added to the sum of a mention's merged attention before the division (authors' code).
 const MERGE_EPSILON: f64 = 1e-10;
 
-/// Arranges hidden states by document, with the mean where two windows cover a token.
+/// Arranges hidden states by document; a token of two windows takes the mean of both.
 ///
 /// # Shapes
 /// - `rows`: `[rows, d]` → `[b, l, d]`
@@ -31,20 +31,21 @@ pub fn document_hidden<B: Backend>(
 
 /// Arranges the attention of each mention over its document.
 ///
-/// Where a document was read in several windows, the rows of both windows are added and divided by
-/// their sum. The division makes up for the attention to the special tokens that were added to a
-/// window.
+/// In a document of several windows, the attention of a mention is summed over its one or two
+/// windows, then divided by its sum over tokens. The division makes up for the dropped attention to
+/// special tokens that the windows added.
 ///
 /// # Shapes
-/// - `attention`: `[windows, n_heads, w, w]` → `[m, n_heads, l]`
+/// - `attention`: `[windows, n_heads, l_window, l_window]`, with the longest window's length
+/// - output: `[m, n_heads, l]`, with the longest document's length
 pub fn mention_attention<B: Backend>(
     attention: Tensor<B, 4>,
     l: usize,
     index: &MentionIndex<B>,
 ) -> Tensor<B, 3> {
-    let [windows, n_heads, w, _] = attention.dims();
-    let rows =
-        attention.reshape([windows * n_heads * w, w]).select(0, index.attention_rows.clone());
+    let [windows, n_heads, l_window, _] = attention.dims();
+    let rows = attention.reshape([windows * n_heads * l_window, l_window]);
+    let rows = rows.select(0, index.attention_rows.clone());
     let n_appearances = rows.dims()[0] / n_heads;
     match &index.merge {
         None => rows.reshape([n_appearances, n_heads, l]),
@@ -52,6 +53,7 @@ pub fn mention_attention<B: Backend>(
     }
 }
 
+/// Sums the attention of each mention's appearances and normalises it.
 fn merge_appearances<B: Backend>(
     rows: Tensor<B, 2>,
     n_heads: usize,
@@ -75,12 +77,12 @@ fn merge_appearances<B: Backend>(
     sum / divisor
 }
 
-/// The attention of one window's appearances, moved to the window's place in a document of `l`
-/// tokens.
+/// Moves the attention of one window's appearances to the window's tokens in a document of `l`
+/// tokens; it is 0 at all other tokens.
 ///
 /// # Shapes
-/// - `rows`: `[appearances * n_heads, w]` of all windows →
-///   `[the window's appearances * n_heads, l]`
+/// - `rows`: `[appearances * n_heads, l_window]`, of all windows
+/// - output: `[appearances of the window * n_heads, l]`
 fn place<B: Backend>(
     rows: Tensor<B, 2>,
     n_heads: usize,
@@ -105,8 +107,8 @@ mod tests {
         batch::{DocReBatch, packing::float_tensor, testing},
     };
 
-    /// A document of eleven tokens in two windows of eight: tokens 0 to 6 closed, and 4 to 10
-    /// opened.
+    /// A document of eleven tokens in two windows of eight: tokens 0 to 6 with a closing token, and
+    /// 4 to 10 with an opening token.
     fn batch() -> DocReBatch<TestBackend> {
         let document = testing::document(11, &[&[1], &[5]]);
         DocReBatch::new(&[&document], testing::INPUT, &Default::default())
@@ -115,7 +117,7 @@ mod tests {
     #[test]
     fn a_token_of_two_windows_has_the_mean_of_both() {
         let batch = batch();
-        // Row i holds the number i: window 0 has rows 0 to 7, window 1 rows 8 to 15.
+        // Row i has the value i: window 0 has rows 0 to 7, window 1 rows 8 to 15.
         let rows = float_tensor((0..16).map(|i| i as f32).collect(), [16, 1], &Default::default());
         let hidden = document_hidden(rows, &batch.tokens, &batch.documents);
         // Token t is row t of window 0; token 4 + i is row 9 + i of window 1.
@@ -126,16 +128,16 @@ mod tests {
     #[test]
     fn the_attention_of_a_mention_in_two_windows_is_added_and_normalised() {
         let batch = batch();
-        // One attention head; a row of window 0 pays 1/8 everywhere, a row of window 1 pays 1/4 to
-        // its first four.
+        // One attention head. Rows of window 0 have 1/8 everywhere; rows of window 1 have 1/4 at
+        // the first four positions.
         let mut attention = vec![0.125; 64];
         attention.extend((0..64).map(|i| if i % 8 < 4 { 0.25 } else { 0.0 }));
         let attention = float_tensor(attention, [2, 1, 8, 8], &Default::default());
         let merged = mention_attention(attention, 11, &batch.mentions);
         let values: Vec<f32> = merged.into_data().to_vec().unwrap();
-        // Mention 0 stands in window 0 alone: 1/8 at seven tokens, divided by 7/8.
+        // Mention 0 appears in window 0 only: 1/8 at seven tokens, divided by 7/8.
         let alone = (0..11).map(|t| if t < 7 { 1.0 / 7.0 } else { 0.0 });
-        // Mention 1 stands in both. Window 1 adds 1/4 at tokens 4, 5 and 6; the sum is 7/8 + 3/4.
+        // Mention 1 appears in both. Window 1 adds 1/4 at tokens 4, 5 and 6; the sum is 7/8 + 3/4.
         let both = (0..11).map(|t| match t {
             0..4 => 0.125 / 1.625,
             4..7 => 0.375 / 1.625,

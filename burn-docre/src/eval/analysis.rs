@@ -1,4 +1,4 @@
-//! Analyses of a score: subsets of the facts, related or not, and kinds of errors.
+//! The analyses of the papers: scores of subsets of the facts, binary scores, kinds of errors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,63 +9,64 @@ use super::precision_recall::{PrecisionRecall, ratio};
 use super::predictions::{FactKey, PredictionSet};
 use crate::data::document::EntityPair;
 
-/// Scores of the facts that take part in logical reasoning.
+/// Infer F1: the scores of the facts that take part in logical reasoning (GAIN, section 4.6).
 ///
-/// GAIN (section 4.6) counts the gold facts r1, r2, r3 with h –r1→ o –r2→ t and h –r3→ t; no code
-/// for it was published. Here an ordered pair of entities *takes part in reasoning* when the gold
-/// facts about two other pairs of the document, together with it, form such a closed triangle of
-/// three different entities, whichever of its three sides the pair is. The gold facts about these
-/// pairs are GAIN's; precision is over the predictions about these pairs, the wrong ones included.
-/// KD-DocRE's scorer divides by the number of all predictions instead, which is how its published
-/// precision came about: [`precision_all_predictions`](Self::precision_all_predictions).
+/// GAIN counts the gold facts r1, r2 and r3 with h –r1→ o –r2→ t and h –r3→ t, but its code for it
+/// is not published. Here three different entities form a *triangle* if the ordered pairs (h, o),
+/// (o, t) and (h, t) are related. A fact takes part in reasoning if its pair, related or not, forms
+/// a triangle with two pairs that gold facts relate. Recall counts the gold facts of such pairs,
+/// precision all predictions for such pairs.
+///
+/// KD-DocRE's scorer divides by the number of all predictions instead. Its published precision is
+/// [`precision_all_predictions`](Self::precision_all_predictions).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct InferenceScore {
-    /// Precision over the predictions about pairs that take part in reasoning, recall, and their
-    /// F1.
+    /// The scores of the facts that take part in reasoning.
     #[serde(flatten)]
     pub score: PrecisionRecall,
-    /// The same right predictions, as a share of all predictions of the submission.
+    /// The correct predictions that take part in reasoning, as a share of all predictions.
     pub precision_all_predictions: f64,
 }
 
-/// The union of gold and predicted facts, by what went wrong (KD-DocRE, table 7).
+/// The numbers of correct facts and of errors by kind (KD-DocRE, table 7).
 ///
-/// A gold fact that is missed although another relation was predicted for its pair is in no class,
-/// as in the paper: the wrong prediction stands for it.
+/// A missed gold fact counts only if nothing is predicted for its pair, as in the paper. Otherwise
+/// the prediction for the pair counts, as correct or wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ErrorCounts {
-    /// C: predicted facts that are gold.
+    /// C: predicted facts that are gold facts.
     pub correct: usize,
-    /// W: predicted facts about a related pair, with a relation that does not hold.
+    /// W: predicted facts with a wrong relation for a related pair.
     pub wrong: usize,
-    /// MS: gold facts about a pair for which nothing is predicted.
+    /// MS: gold facts of a pair without predictions.
     pub missed: usize,
-    /// MR: predicted facts about an unrelated pair or an unknown document.
+    /// MR: predicted facts of an unrelated pair or of an unknown document.
     pub spurious: usize,
 }
 
-/// Scores of the facts whose relation `is_member`.
+/// Scores of the facts whose relation satisfies `is_member`.
 pub(super) fn by_relation(
     gold: &GoldCorpus,
     predictions: &PredictionSet,
     is_member: impl Fn(usize) -> bool,
 ) -> PrecisionRecall {
     let known = by_key(gold, predictions, |key| is_member(key.relation));
-    let n_unknown = predictions.unknown.iter().filter(|fact| is_member(fact.2)).count();
+    let n_unknown = predictions.unknown.iter().filter(|fact| is_member(fact.relation)).count();
     known.with_more_predictions(n_unknown).score()
 }
 
-/// Scores of the facts whose entities are mentioned in one sentence.
+/// Scores of the facts whose entities are mentioned in a common sentence.
 pub(super) fn intra(gold: &GoldCorpus, predictions: &PredictionSet) -> PrecisionRecall {
     by_distance(gold, predictions, |n_sentences| n_sentences == 0)
 }
 
-/// Scores of the facts whose entities are never mentioned in one sentence.
+/// Scores of the facts whose entities are mentioned in no common sentence.
 pub(super) fn inter(gold: &GoldCorpus, predictions: &PredictionSet) -> PrecisionRecall {
     by_distance(gold, predictions, |n_sentences| n_sentences > 0)
 }
 
-/// Facts about unknown documents have no distance and belong to no subset.
+/// Scores of the facts whose distance in sentences satisfies `is_member`. Facts of unknown
+/// documents have no distance and are not counted.
 fn by_distance(
     gold: &GoldCorpus,
     predictions: &PredictionSet,
@@ -75,7 +76,7 @@ fn by_distance(
         .score()
 }
 
-/// Scores of the facts that take part in reasoning: see [`InferenceScore`].
+/// Scores of the facts that take part in reasoning, as [`InferenceScore`] defines them.
 pub(super) fn inference(gold: &GoldCorpus, predictions: &PredictionSet) -> InferenceScore {
     let graph = PairGraph::new(gold.facts.keys());
     let counts = by_key(gold, predictions, |key| graph.is_side_of_triangle(key.document, key.pair));
@@ -85,11 +86,12 @@ pub(super) fn inference(gold: &GoldCorpus, predictions: &PredictionSet) -> Infer
     }
 }
 
-/// Scores of the ordered pairs as related or not, whatever the relation.
+/// Scores of the ordered pairs, related or not, without regard to the relation.
 pub(super) fn binary(gold: &GoldCorpus, predictions: &PredictionSet) -> PrecisionRecall {
     let gold = related_pairs(gold.facts.keys());
     let predicted = related_pairs(predictions.facts.keys());
-    let unknown: BTreeSet<_> = predictions.unknown.iter().map(|fact| (&fact.0, fact.1)).collect();
+    let unknown: BTreeSet<_> =
+        predictions.unknown.iter().map(|fact| (&fact.title, fact.pair)).collect();
     PrecisionRecall::from_counts(
         predicted.intersection(&gold).count(),
         predicted.len() + unknown.len(),
@@ -97,7 +99,7 @@ pub(super) fn binary(gold: &GoldCorpus, predictions: &PredictionSet) -> Precisio
     )
 }
 
-/// The errors by kind.
+/// Counts the errors by kind.
 pub(super) fn errors(gold: &GoldCorpus, predictions: &PredictionSet) -> ErrorCounts {
     let related = related_pairs(gold.facts.keys());
     let predicted = related_pairs(predictions.facts.keys());
@@ -116,7 +118,7 @@ pub(super) fn errors(gold: &GoldCorpus, predictions: &PredictionSet) -> ErrorCou
     errors
 }
 
-/// Numbers of facts of one subset.
+/// The numbers of facts of a subset.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) correct: usize,
@@ -134,7 +136,7 @@ impl Counts {
     }
 }
 
-/// Counts the facts that are members, on the gold side and on the predicted side alike.
+/// Counts the gold and predicted facts that satisfy `is_member`.
 fn by_key(
     gold: &GoldCorpus,
     predictions: &PredictionSet,
@@ -149,7 +151,7 @@ fn by_key(
     counts
 }
 
-/// The numbers of every relation that is gold or predicted.
+/// The numbers of facts of each relation with a gold or predicted fact.
 pub(super) fn counts_per_relation(
     gold: &GoldCorpus,
     predictions: &PredictionSet,
@@ -163,8 +165,8 @@ pub(super) fn counts_per_relation(
         counts.predicted += 1;
         counts.correct += usize::from(gold.facts.contains_key(key));
     }
-    for (_, _, relation) in &predictions.unknown {
-        relations.entry(*relation).or_default().predicted += 1;
+    for fact in &predictions.unknown {
+        relations.entry(fact.relation).or_default().predicted += 1;
     }
     relations
 }
@@ -173,9 +175,11 @@ fn related_pairs<'a>(keys: impl Iterator<Item = &'a FactKey>) -> BTreeSet<(usize
     keys.map(|key| (key.document, key.pair)).collect()
 }
 
-/// The entities that gold relates to an entity, in both directions, by document and entity.
+/// The related pairs of the gold documents, indexed by document and entity.
 struct PairGraph {
+    /// The tails of the pairs with this head.
     tails: BTreeMap<(usize, usize), BTreeSet<usize>>,
+    /// The heads of the pairs with this tail.
     heads: BTreeMap<(usize, usize), BTreeSet<usize>>,
 }
 
@@ -189,8 +193,7 @@ impl PairGraph {
         graph
     }
 
-    /// Whether gold relates both ends of the pair to some third entity so that a → b → c, a → c is
-    /// closed.
+    /// Returns `true` if the pair forms a triangle a → b, b → c, a → c with two related pairs.
     fn is_side_of_triangle(&self, document: usize, pair: EntityPair) -> bool {
         let EntityPair { head, tail } = pair;
         let tails = |entity| self.tails.get(&(document, entity));
@@ -199,9 +202,12 @@ impl PairGraph {
             let (Some(left), Some(right)) = (left, right) else { return false };
             left.intersection(right).any(|&other| other != head && other != tail)
         };
-        let is_conclusion = || share_another(tails(head), heads(tail)); // head → other → tail
-        let is_first_step = || share_another(tails(head), tails(tail)); // head, tail → other
-        let is_second_step = || share_another(heads(head), heads(tail)); // other → head, tail
+        // The pair is a → c: head → other → tail.
+        let is_conclusion = || share_another(tails(head), heads(tail));
+        // The pair is a → b: head → other and tail → other.
+        let is_first_step = || share_another(tails(head), tails(tail));
+        // The pair is b → c: other → head and other → tail.
+        let is_second_step = || share_another(heads(head), heads(tail));
         head != tail && (is_conclusion() || is_first_step() || is_second_step())
     }
 }
@@ -221,8 +227,8 @@ mod tests {
     }
 
     #[test]
-    fn relations_split_the_facts() {
-        // P17 and P131: 3 gold facts; all but the P50 of the 7 predictions.
+    fn scores_of_a_set_of_relations_count_its_facts_only() {
+        // P17 and P131 have 3 gold facts and 6 of the 7 predictions.
         let frequent = by_relation(&gold(), &small_predictions(), |relation| relation != P50);
         assert_eq!(frequent, score(3, 6, 3));
         let long_tail = by_relation(&gold(), &small_predictions(), |relation| relation == P50);
@@ -230,15 +236,15 @@ mod tests {
     }
 
     #[test]
-    fn sentence_distance_splits_the_facts_of_known_documents() {
-        // In one sentence: gold A 0 1; predicted twice A 0 1, A 3 0, A 1 3.
+    fn intra_and_inter_scores_divide_the_facts_of_known_documents_by_distance() {
+        // Intra: gold A 0 1; predicted A 0 1 with two relations, A 3 0, A 1 3.
         assert_eq!(intra(&gold(), &small_predictions()), score(1, 4, 1));
-        // Across: gold A 1 2, A 0 2, A 2 3, B 0 1; predicted A 1 2, A 0 2.
+        // Inter: gold A 1 2, A 0 2, A 2 3, B 0 1; predicted A 1 2, A 0 2.
         assert_eq!(inter(&gold(), &small_predictions()), score(2, 2, 4));
     }
 
     #[test]
-    fn the_closest_mentions_decide_the_distance() {
+    fn the_distance_of_a_pair_is_that_of_its_closest_mentions() {
         let pair = |head, tail| EntityPair { head, tail };
         let corpus = GoldCorpus::new(&[document("A", &[&[0, 9], &[3, 7], &[]], &[])]);
         assert_eq!(corpus.distance(0, pair(0, 1)), Some(2));
@@ -247,9 +253,9 @@ mod tests {
     }
 
     #[test]
-    fn reasoning_counts_the_three_sides_of_closed_triangles() {
-        // Gold: the three sides of 0 → 1 → 2. Predicted about such pairs: these, A 0 1 P50 and A 1
-        // 3 P17.
+    fn infer_scores_count_the_facts_of_all_three_sides_of_a_triangle() {
+        // Gold: the three sides of 0 → 1 → 2. Predicted: the same three facts, the wrong relation
+        // A 0 1 P50, and A 1 3 P17, which forms the triangle 1 → 2 → 3.
         let InferenceScore { score: actual, precision_all_predictions } =
             inference(&gold(), &small_predictions());
         assert_eq!(actual, score(3, 5, 3));
@@ -257,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_triangle_needs_three_entities_and_the_right_directions() {
+    fn a_triangle_has_three_different_entities_and_is_not_a_cycle() {
         let n_inferred = |facts: &[(usize, usize, usize)]| {
             let document = named("A", &["a", "b", "c"], facts);
             let corpus = GoldCorpus::new(std::slice::from_ref(&document));
@@ -271,28 +277,28 @@ mod tests {
     }
 
     #[test]
-    fn binary_scores_forget_the_relation() {
-        // Gold pairs 5; predicted A 0 1, A 1 2, A 0 2, A 3 0, A 1 3 and one of an unknown document.
+    fn binary_scores_ignore_the_relation() {
+        // 5 gold pairs; predicted A 0 1, A 1 2, A 0 2, A 3 0, A 1 3 and one of an unknown document.
         assert_eq!(binary(&gold(), &small_predictions()), score(3, 6, 5));
     }
 
     #[test]
-    fn errors_fall_into_four_kinds() {
+    fn errors_are_counted_by_kind() {
         let expected = ErrorCounts { correct: 3, wrong: 1, missed: 2, spurious: 3 };
         assert_eq!(errors(&gold(), &small_predictions()), expected);
     }
 
     #[test]
-    fn a_missed_label_of_a_predicted_pair_is_in_no_class() {
+    fn a_missed_fact_of_a_pair_with_predictions_is_not_counted() {
         let gold = [document("A", &[&[0], &[0]], &[(0, 1, P17, &[]), (0, 1, P50, &[])])];
-        let scorer = Scorer::new(&gold, &[]);
+        let scorer = Scorer::new(&gold, &[]).unwrap();
         let predictions = PredictionSet::new([(0, &gold[0].facts[0])]);
         let expected = ErrorCounts { correct: 1, ..ErrorCounts::default() };
         assert_eq!(errors(&scorer.gold, &predictions), expected);
     }
 
     #[test]
-    fn every_relation_has_its_counts() {
+    fn facts_are_counted_by_relation() {
         let counts = counts_per_relation(&gold(), &small_predictions());
         let row = |relation: usize| {
             let Counts { correct, predicted, gold } = counts[&relation];

@@ -1,4 +1,4 @@
-//! Gold facts, and which of them training has already shown.
+//! The gold facts, with marks for those that also occur in training documents.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,20 +9,21 @@ use crate::data::document::{Document, Entity, EntityPair, RelationFact};
 #[derive(Clone, Debug, Default)]
 pub(super) struct GoldFact {
     pub(super) evidence: BTreeSet<usize>,
-    /// Some training fact relates mentions of the same two names by the same relation.
+    /// An annotated training document has a fact with the same relation and equal names of
+    /// mentions.
     pub(super) in_training: bool,
-    /// The same, in the distant corpus.
+    /// A distant document has such a fact.
     pub(super) in_distant: bool,
 }
 
-/// The gold corpus, reduced to what scores need.
+/// The gold corpus, reduced to the data that the metrics read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GoldCorpus {
     pub(super) facts: BTreeMap<FactKey, GoldFact>,
-    /// Sentences of evidence over all labels, repeated ones counted again as the official scorer
-    /// does.
+    /// Number of evidence sentences of all facts. Repeated sentences of a fact count repeatedly, as
+    /// in the official scorer.
     pub(super) n_evidence: usize,
-    /// By document and entity: the sentences that mention it.
+    /// The sentences that mention each entity, by document and entity.
     sentences: Vec<Vec<BTreeSet<usize>>>,
     names: NameIndex,
 }
@@ -43,7 +44,7 @@ impl GoldCorpus {
         corpus
     }
 
-    /// The gold facts that a fact of another document repeats by name.
+    /// Calls `mark` on every gold fact whose relation and names occur in a fact of `document`.
     pub(super) fn mark_repeated(&mut self, document: &Document, mark: fn(&mut GoldFact)) {
         for fact in &document.facts {
             for key in self.names.same_names(document, fact) {
@@ -54,8 +55,8 @@ impl GoldCorpus {
         }
     }
 
-    /// Fewest sentences between a mention of the one entity and a mention of the other; `None`
-    /// without mentions.
+    /// The smallest distance in sentences between a mention of the head and one of the tail; 0 in
+    /// the same sentence. `None` if the document or the mentions do not exist.
     pub(super) fn distance(&self, document: usize, pair: EntityPair) -> Option<usize> {
         let entities = self.sentences.get(document)?;
         let (head, tail) = (entities.get(pair.head)?, entities.get(pair.tail)?);
@@ -67,22 +68,35 @@ fn sentences_of(entity: &Entity) -> BTreeSet<usize> {
     entity.mentions.iter().map(|mention| mention.sentence).collect()
 }
 
-/// Finds gold facts by the names of their mentions. It holds the gold corpus's names alone, so that
-/// a training corpus of any size can pass by document after document.
+/// Finds gold facts by the names of their mentions.
+///
+/// The index contains only the names of the gold corpus. Training documents are looked up one at a
+/// time, so their number is not limited by memory.
 #[derive(Clone, Debug, Default)]
 struct NameIndex {
+    /// The id of each name.
     ids: HashMap<String, usize>,
-    facts: HashMap<(usize, usize, usize), Vec<FactKey>>,
+    facts: HashMap<NamedFact, Vec<FactKey>>,
+}
+
+/// A fact between two names, by their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct NamedFact {
+    head: usize,
+    tail: usize,
+    relation: usize,
 }
 
 impl NameIndex {
     fn add(&mut self, document: &Document, fact: &RelationFact, key: FactKey) {
         for (head, tail) in name_pairs(document, fact.pair) {
-            let names = (self.intern(head), self.intern(tail), fact.relation);
-            self.facts.entry(names).or_default().push(key);
+            let (head, tail) = (self.intern(head), self.intern(tail));
+            let named = NamedFact { head, tail, relation: fact.relation };
+            self.facts.entry(named).or_default().push(key);
         }
     }
 
+    /// The id of `name`, a new one if there is none yet.
     fn intern(&mut self, name: &str) -> usize {
         if let Some(&id) = self.ids.get(name) {
             return id;
@@ -92,6 +106,7 @@ impl NameIndex {
         id
     }
 
+    /// The gold facts with the relation of `fact` and the names of a pair of its mentions.
     fn same_names<'a>(
         &'a self,
         document: &'a Document,
@@ -99,14 +114,14 @@ impl NameIndex {
     ) -> impl Iterator<Item = &'a FactKey> {
         name_pairs(document, fact.pair)
             .filter_map(|(head, tail)| {
-                let names = (*self.ids.get(head)?, *self.ids.get(tail)?, fact.relation);
-                self.facts.get(&names)
+                let (head, tail) = (*self.ids.get(head)?, *self.ids.get(tail)?);
+                self.facts.get(&NamedFact { head, tail, relation: fact.relation })
             })
             .flatten()
     }
 }
 
-/// Every name of the head beside every name of the tail.
+/// All combinations of a name of the head and a name of the tail.
 fn name_pairs(document: &Document, pair: EntityPair) -> impl Iterator<Item = (&str, &str)> {
     let names = |entity: usize| document.entities.get(entity).into_iter().flat_map(|e| &e.mentions);
     names(pair.head).flat_map(move |head| {

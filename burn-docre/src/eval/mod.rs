@@ -1,9 +1,8 @@
-//! Scores of predicted facts: the official DocRED metrics and the papers' analyses. Integers and
-//! sets, no tensors.
+//! Metrics of predicted facts: the official DocRED scores and the analyses of the papers.
 //!
-//! A [`Scorer`] holds the gold facts; a [`PredictionSet`] the predicted ones, without duplicates.
-//! The cheap [`Scorer::score`] serves every epoch of a training run, and [`Report::new`] adds the
-//! analyses to that very result.
+//! A [`Scorer`] holds the gold facts, a [`PredictionSet`] the predicted facts without duplicates.
+//! [`Scorer::score`] computes the official scores and is fast enough for every epoch of a training
+//! run. [`Report::new`] computes the same scores and all analyses.
 
 mod analysis;
 mod gold;

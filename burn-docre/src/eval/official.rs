@@ -7,17 +7,20 @@ use serde::Serialize;
 use super::gold::GoldCorpus;
 use super::precision_recall::{PrecisionRecall, ratio};
 use super::predictions::PredictionSet;
+use crate::Result;
 use crate::data::document::Document;
 
-/// The output of the official DocRED scorer, as fractions.
+/// The scores of the official DocRED scorer, as fractions from 0 to 1.
 ///
-/// With c correct facts of p predicted and g gold ones, and i of the correct ones already known
-/// from training by name and relation:
+/// Let p be the number of predicted facts, g of gold facts and c of correct facts. Let i be the
+/// number of correct facts that also occur in training, with equal names of mentions and the same
+/// relation.
 ///
-/// * precision = c / p, recall = c / g;
-/// * Ign F1 is the harmonic mean of (c − i) / (p − i) and the *unchanged* recall c / g;
-/// * evidence precision counts the sentences given with all predictions for known documents,
-///   evidence recall those of all gold facts; a sentence is right when it supports a correct fact.
+/// * Precision is c / p and recall is c / g.
+/// * Ign F1 is the harmonic mean of (c − i) / (p − i) and the *unchanged* recall c / g.
+/// * An evidence sentence is correct if it is gold evidence of a correct fact. Evidence precision
+///   divides by the evidence sentences of all predictions about gold documents, evidence recall by
+///   those of all gold facts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Scores {
     /// F1 of the facts.
@@ -26,9 +29,9 @@ pub struct Scores {
     pub precision: f64,
     /// Recall of the facts.
     pub recall: f64,
-    /// F1 without credit for facts of the annotated training documents: the leaderboard's Ign F1.
+    /// Ign F1 with respect to the annotated training documents, as on the leaderboard.
     pub ign_f1: f64,
-    /// F1 without credit for facts of the distant documents; `None` where these are not given.
+    /// Ign F1 with respect to the distant documents; `None` if the scorer has none.
     pub ign_f1_distant: Option<f64>,
     /// F1 of the evidence sentences.
     pub evidence_f1: f64,
@@ -38,43 +41,67 @@ pub struct Scores {
     pub evidence_recall: f64,
 }
 
-/// Scores predictions against a gold corpus; made once, used at every epoch.
+/// Scores predictions against a gold corpus. One scorer can score many sets of predictions.
 #[derive(Clone, Debug)]
 pub struct Scorer {
     pub(super) gold: GoldCorpus,
-    /// By relation: its facts in the annotated training documents.
+    /// The number of facts of each relation in the annotated training documents.
     pub(super) training_counts: BTreeMap<usize, usize>,
     has_distant: bool,
 }
 
 impl Scorer {
-    /// A scorer for `gold`. `training` are the human-annotated training documents that Ign F1
-    /// discounts.
-    pub fn new<'a>(gold: &[Document], training: impl IntoIterator<Item = &'a Document>) -> Self {
+    /// A scorer for the `gold` documents. `training` are the annotated training documents, whose
+    /// facts Ign F1 ignores.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Document`](crate::Error::Document) when a document is not
+    /// [valid](Document::validate).
+    pub fn new<'a>(
+        gold: &[Document],
+        training: impl IntoIterator<Item = &'a Document>,
+    ) -> Result<Self> {
+        for (index, document) in gold.iter().enumerate() {
+            document.validate().map_err(|error| error.at_index(index))?;
+        }
         let mut scorer = Self {
             gold: GoldCorpus::new(gold),
             training_counts: BTreeMap::new(),
             has_distant: false,
         };
-        for document in training {
-            scorer.add_training_document(document);
+        for (index, document) in training.into_iter().enumerate() {
+            scorer.add_training_document(document).map_err(|error| error.at_index(index))?;
         }
-        scorer
+        Ok(scorer)
     }
 
-    /// Adds one human-annotated training document, for corpora that are streamed.
-    pub fn add_training_document(&mut self, document: &Document) {
+    /// Adds one annotated training document, for corpora that are read one document at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Document`](crate::Error::Document) when the document is not
+    /// [valid](Document::validate).
+    pub fn add_training_document(&mut self, document: &Document) -> Result<()> {
+        document.validate()?;
         for fact in &document.facts {
             *self.training_counts.entry(fact.relation).or_default() += 1;
         }
         self.gold.mark_repeated(document, |fact| fact.in_training = true);
+        Ok(())
     }
 
-    /// Adds one distantly labelled training document; with the first, [`Scores::ign_f1_distant`] is
-    /// computed.
-    pub fn add_distant_document(&mut self, document: &Document) {
+    /// Adds one distant document. [`Scores::ign_f1_distant`] is `Some` from the first one on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Document`](crate::Error::Document) when the document is not
+    /// [valid](Document::validate).
+    pub fn add_distant_document(&mut self, document: &Document) -> Result<()> {
+        document.validate()?;
         self.has_distant = true;
         self.gold.mark_repeated(document, |fact| fact.in_distant = true);
+        Ok(())
     }
 
     /// Number of gold facts.
@@ -87,8 +114,8 @@ impl Scorer {
         let counts = self.count(predictions);
         let n_gold = self.gold.facts.len();
         let facts = PrecisionRecall::from_counts(counts.correct, predictions.len(), n_gold);
-        let ign_f1 = |n_seen: usize| {
-            let precision = ratio(counts.correct - n_seen, predictions.len() - n_seen);
+        let ign_f1 = |n_ignored: usize| {
+            let precision = ratio(counts.correct - n_ignored, predictions.len() - n_ignored);
             PrecisionRecall::from_ratios(precision, facts.recall).f1
         };
         let evidence = PrecisionRecall::from_counts(
@@ -142,18 +169,18 @@ mod tests {
     }
 
     #[test]
-    fn the_small_world_scores_as_worked_by_hand() {
+    fn the_scores_of_the_small_corpus_equal_those_computed_by_hand() {
         let scores = small_scorer().score(&small_predictions());
         // 3 correct of 7 different predictions (one for an unknown document) and 5 gold facts.
         near(scores.precision, 3.0 / 7.0);
         near(scores.recall, 3.0 / 5.0);
         near(scores.f1, 0.5);
-        // Training shows 1 of the 3: precision (3 - 1) / (7 - 1), recall stays 3/5.
+        // Training has 1 of the 3: precision (3 - 1) / (7 - 1), recall stays 3/5.
         near(scores.ign_f1, 2.0 * (1.0 / 3.0) * 0.6 / (1.0 / 3.0 + 0.6));
-        // The distant corpus shows 2 of the 3: precision (3 - 2) / (7 - 2).
+        // The distant corpus has 2 of the 3: precision (3 - 2) / (7 - 2).
         near(scores.ign_f1_distant.unwrap(), 2.0 * 0.2 * 0.6 / (0.2 + 0.6));
-        // 2 right sentences; given: 2 + 1 + 0 with correct facts, 1 with wrong ones;
-        // gold: 2 + 1 + 0 + 1 + 0.
+        // 2 correct sentences. Predicted: 2 + 1 + 0 with correct facts, 1 with wrong facts.
+        // Gold: 2 + 1 + 0 + 1 + 0.
         near(scores.evidence_precision, 2.0 / 4.0);
         near(scores.evidence_recall, 2.0 / 4.0);
         near(scores.evidence_f1, 0.5);
@@ -167,13 +194,26 @@ mod tests {
 
     #[test]
     fn no_gold_facts_score_zero() {
-        let scores = Scorer::new(&[], &[]).score(&small_predictions());
+        let scores = Scorer::new(&[], &[]).unwrap().score(&small_predictions());
         assert_eq!(scores, Scores::default());
     }
 
     #[test]
+    fn an_invalid_document_is_refused_with_its_index() {
+        let mut gold = small_gold();
+        gold[1].entities[0].mentions.clear();
+        for scorer in [Scorer::new(&gold, &[]), Scorer::new(&[], &gold)] {
+            let error = scorer.unwrap_err().to_string();
+            assert!(error.contains("document 1 (\"B\"): entity 0 has no mentions"), "{error}");
+        }
+        let mut scorer = Scorer::new(&[], &[]).unwrap();
+        assert!(scorer.add_distant_document(&gold[1]).is_err());
+        assert_eq!(scorer.score(&PredictionSet::default()).ign_f1_distant, None);
+    }
+
+    #[test]
     fn without_distant_documents_there_is_no_distant_score() {
-        let scorer = Scorer::new(&small_gold(), &small_training());
+        let scorer = Scorer::new(&small_gold(), &small_training()).unwrap();
         assert_eq!(scorer.score(&small_predictions()).ign_f1_distant, None);
     }
 
@@ -200,7 +240,7 @@ mod tests {
             (named("T", &["Ana", "Tolm"], &[(0, 1, P131)]), false),
             (named("T", &["ana", "Tolm"], &[(0, 1, P17)]), false),
         ] {
-            let scorer = Scorer::new(&gold, [&training]);
+            let scorer = Scorer::new(&gold, [&training]).unwrap();
             let predictions = PredictionSet::new([(0, &gold[0].facts[0])]);
             let expected = if is_ignored { 0.0 } else { 1.0 };
             assert_eq!(scorer.score(&predictions).ign_f1, expected, "{training:?}");

@@ -2,19 +2,20 @@
 
 use serde::Serialize;
 
-/// Precision, recall and their harmonic mean, as fractions; a ratio over nothing is 0.
+/// Precision, recall and F1, as fractions from 0 to 1. A ratio with denominator 0 is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PrecisionRecall {
-    /// Share of the predictions that are right.
+    /// Share of the predictions that are correct.
     pub precision: f64,
-    /// Share of the gold facts that are predicted.
+    /// Share of the gold items that are predicted.
     pub recall: f64,
     /// Harmonic mean of the two.
     pub f1: f64,
 }
 
 impl PrecisionRecall {
-    /// The scores of `n_correct` hits among `n_predicted` predictions and `n_gold` gold items.
+    /// The scores of `n_predicted` predictions, `n_correct` of them correct, and `n_gold` gold
+    /// items.
     pub fn from_counts(n_correct: usize, n_predicted: usize, n_gold: usize) -> Self {
         Self::from_ratios(ratio(n_correct, n_predicted), ratio(n_correct, n_gold))
     }
@@ -27,7 +28,7 @@ impl PrecisionRecall {
     }
 }
 
-/// `part / whole`, and 0 where there is no whole.
+/// `part / whole`; 0 if `whole` is 0.
 pub(super) fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_predicted_or_nothing_gold_scores_zero() {
+    fn no_predictions_or_no_gold_items_score_zero() {
         assert_eq!(PrecisionRecall::from_counts(0, 0, 5), PrecisionRecall::default());
         assert_eq!(PrecisionRecall::from_counts(0, 5, 0), PrecisionRecall::default());
     }

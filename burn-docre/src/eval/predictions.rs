@@ -1,4 +1,4 @@
-//! Predicted facts, duplicates dropped, tied to the documents of the gold corpus.
+//! Sets of predicted facts, matched to the documents of the gold corpus.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -8,35 +8,44 @@ use crate::data::relation::RelationVocab;
 use crate::data::submission::SubmittedFact;
 use crate::{Error, Result};
 
-/// Identifies a fact by its document, its entities in order, and its relation.
+/// Identifies a fact by its document, its pair of entities and its relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FactKey {
-    /// Position of the document in the gold corpus.
+    /// Index of the document in the gold corpus.
     pub document: usize,
-    /// The entities.
+    /// The head and the tail.
     pub pair: EntityPair,
     /// Class index of the relation.
     pub relation: usize,
 }
 
 impl FactKey {
-    /// The key of `fact` about the document at this position in the gold corpus.
+    /// The key of a `fact` of the gold document with index `document`.
     pub fn new(document: usize, fact: &RelationFact) -> Self {
         Self { document, pair: fact.pair, relation: fact.relation }
     }
 }
 
-/// A set of predicted facts. Of equal facts the first counts, and so does its evidence, as in the
+/// A set of predicted facts. Of equal facts only the first counts, with its evidence, as in the
 /// official scorer.
 #[derive(Clone, Debug, Default)]
 pub struct PredictionSet {
+    /// The facts of gold documents with their evidence.
     pub(super) facts: BTreeMap<FactKey, BTreeSet<usize>>,
-    /// Facts about documents that the gold corpus does not have: never right, but still predicted.
-    pub(super) unknown: BTreeSet<(String, EntityPair, usize)>,
+    /// The facts of documents that are not in the gold corpus. They count as wrong predictions.
+    pub(super) unknown: BTreeSet<UnknownFact>,
+}
+
+/// A predicted fact of a document that is not in the gold corpus.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct UnknownFact {
+    pub(super) title: String,
+    pub(super) pair: EntityPair,
+    pub(super) relation: usize,
 }
 
 impl PredictionSet {
-    /// The set of `(document, fact)`, documents by their position in the gold corpus.
+    /// The set of pairs `(document, fact)`; `document` is an index into the gold corpus.
     pub fn new<'a>(facts: impl IntoIterator<Item = (usize, &'a RelationFact)>) -> Self {
         let mut set = Self::default();
         for (document, fact) in facts {
@@ -45,13 +54,15 @@ impl PredictionSet {
         set
     }
 
-    /// The set that a submission stands for. `path` is the submission's, for the messages.
+    /// The set of the facts in a submission. Error messages name its `path`.
+    ///
+    /// A fact of a title that is not in `gold` counts as a wrong prediction, as in the official
+    /// scorer.
     ///
     /// # Errors
     ///
-    /// A record is refused when its relation is not in `vocab`, when it names an entity that its
-    /// document does not have, and when several gold documents bear its title. A title that no gold
-    /// document bears is no error: the official scorer counts such a fact as a wrong prediction.
+    /// [`Error::Format`] when a record's relation is not in `vocab`, when its document does not
+    /// have one of its entities, or when several gold documents have its title.
     pub fn from_submission(
         path: &Path,
         submission: &[SubmittedFact],
@@ -72,24 +83,25 @@ impl PredictionSet {
                     set.insert(FactKey { document, pair, relation }, &fact.evidence);
                 }
                 None => {
-                    set.unknown.insert((fact.title.clone(), pair, relation));
+                    let title = fact.title.clone();
+                    set.unknown.insert(UnknownFact { title, pair, relation });
                 }
             }
         }
         Ok(set)
     }
 
-    /// Number of different predicted facts, those about unknown documents included.
+    /// Number of different predicted facts, those of unknown documents included.
     pub fn len(&self) -> usize {
         self.facts.len() + self.unknown.len()
     }
 
-    /// True if the set is empty.
+    /// Returns `true` if the set has no facts.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Number of facts about documents that the gold corpus does not have.
+    /// Number of facts of documents that are not in the gold corpus.
     pub fn n_unknown_documents(&self) -> usize {
         self.unknown.len()
     }
@@ -111,11 +123,13 @@ impl<'a> Titles<'a> {
         Self(titles)
     }
 
+    /// The index of the document with this title; `None` if there is none. An ambiguous title is an
+    /// error.
     fn find(&self, title: &str) -> Result<Option<usize>, String> {
         match self.0.get(title).map(Vec::as_slice) {
             None => Ok(None),
             Some([document]) => Ok(Some(*document)),
-            Some(several) => Err(format!("{} gold documents bear this title", several.len())),
+            Some(several) => Err(format!("{} gold documents have this title", several.len())),
         }
     }
 }
@@ -140,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_facts_the_first_keeps_its_evidence() {
+    fn the_first_of_equal_facts_gives_the_evidence() {
         let facts = [submitted("A", 0, 1, "P17", &[2, 2]), submitted("A", 0, 1, "P17", &[0, 1])];
         let gold = [document("A", &[&[0], &[0]], &[])];
         let set = PredictionSet::from_submission(Path::new("p"), &facts, &gold, &vocab()).unwrap();
@@ -158,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn unusable_records_are_named_with_their_cause() {
+    fn the_error_of_an_invalid_record_gives_its_position_title_and_cause() {
         let gold = [document("A", &[&[0], &[0]], &[])];
         let good = submitted("A", 0, 1, "P17", &[]);
         let with = |bad| refused(&[good.clone(), bad], &gold);
         for (bad, cause) in [
             (submitted("A", 0, 1, "P0", &[]), "\"P0\""),
-            (submitted("A", 0, 1, "Na", &[]), "no relation"),
+            (submitted("A", 0, 1, "Na", &[]), "not a relation"),
             (submitted("A", 2, 1, "P17", &[]), "h_idx is 2, but the document has 2 entities"),
             (submitted("A", 0, usize::MAX, "P17", &[]), "t_idx is"),
         ] {

@@ -1,4 +1,4 @@
-//! All scores of one set of predictions, as one serialisable value.
+//! A report of all metrics of a set of predictions.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,58 +14,65 @@ use crate::data::relation::RelationVocab;
 /// The number of relation types that count as frequent.
 const N_FREQUENT: usize = 10;
 
-/// The ten most frequent relation types of Re-DocRED, the fixed list of its own scorer.
+/// The ten most frequent relation types of Re-DocRED, a constant list in its scorer.
 const RE_DOCRED_FREQUENT: [&str; N_FREQUENT] =
     ["P17", "P131", "P27", "P150", "P175", "P577", "P463", "P527", "P495", "P361"];
 
-/// The frequent relation types; all others are the long tail.
+/// The choice of the frequent relation types. All other types are the long tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FrequentRelations {
-    /// The ten with the most facts in the annotated training documents, as in KD-DocRE; of equals,
-    /// the first class.
+    /// The ten relation types with the most facts in the annotated training documents, as in
+    /// KD-DocRE. Of equally frequent types the lower class comes first.
     #[default]
     Train,
-    /// The fixed list of the Re-DocRED scorer.
+    /// The constant list of the Re-DocRED scorer.
     ReDocRed,
 }
 
 /// The scores of one relation type.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RelationScore {
-    /// Its precision, recall and F1.
+    /// Precision, recall and F1 of the facts of the relation type.
     #[serde(flatten)]
     pub score: PrecisionRecall,
-    /// Its gold facts.
+    /// Number of gold facts.
     pub support: usize,
 }
 
-/// All metrics that the papers report; each field serialises under its name.
+/// All metrics of the papers.
+///
+/// Serialises to one object with the field names as keys. The fields of `official` stand at the top
+/// level.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The official scores.
     #[serde(flatten)]
     pub official: Scores,
-    /// Facts with one of the ten frequent relation types.
+    /// Scores of the facts with a frequent relation type.
     pub frequent: PrecisionRecall,
-    /// Facts with one of the other relation types.
+    /// Scores of the facts with another relation type.
     pub long_tail: PrecisionRecall,
-    /// Facts whose entities are mentioned together in some sentence.
+    /// Scores of the facts whose entities are mentioned in a common sentence.
     pub intra: PrecisionRecall,
-    /// Facts whose entities are never mentioned in one sentence.
+    /// Scores of the facts whose entities are mentioned in no common sentence.
     pub inter: PrecisionRecall,
-    /// Facts that take part in logical reasoning.
+    /// Scores of the facts that take part in logical reasoning.
     pub infer: InferenceScore,
-    /// Pairs as related or not.
+    /// Scores of the ordered pairs, related or not, without regard to the relation.
     pub binary: PrecisionRecall,
     /// The errors by kind.
     pub errors: ErrorCounts,
-    /// By relation id: every relation type that is gold or predicted.
+    /// Scores of each relation type with a gold or predicted fact, by relation id.
     pub per_relation: BTreeMap<String, RelationScore>,
 }
 
 impl Report {
-    /// Scores `predictions` in every way. `vocab` must be the one that documents and predictions
-    /// were read with.
+    /// Computes all metrics of `predictions`.
+    ///
+    /// # Panics
+    ///
+    /// When a gold or predicted relation is not a class of `vocab`. Documents and predictions must
+    /// have been read with the same vocabulary.
     pub fn new(
         scorer: &Scorer,
         predictions: &PredictionSet,
@@ -91,7 +98,8 @@ impl Report {
 }
 
 impl FrequentRelations {
-    /// The classes of the frequent relation types; those that `vocab` lacks are left out.
+    /// The classes of the frequent relation types. Types of the constant list that `vocab` lacks
+    /// are omitted.
     fn classes(self, scorer: &Scorer, vocab: &RelationVocab) -> BTreeSet<usize> {
         match self {
             Self::Train => most_frequent(&scorer.training_counts),
@@ -133,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_holds_the_figures_of_the_scorer() {
+    fn the_report_contains_the_official_scores_and_those_of_subsets() {
         let report = report(FrequentRelations::ReDocRed);
         assert_eq!(report.official, small_scorer().score(&small_predictions()));
         assert_eq!(report.frequent, PrecisionRecall::from_counts(3, 6, 3));
@@ -143,15 +151,15 @@ mod tests {
     }
 
     #[test]
-    fn the_training_documents_decide_what_is_frequent() {
-        // They hold P17 and P50, not P131.
+    fn frequent_relations_can_be_those_of_the_training_documents() {
+        // The training documents have facts of P17 and P50, none of P131.
         let report = report(FrequentRelations::Train);
         assert_eq!(report.frequent, PrecisionRecall::from_counts(2, 6, 4));
         assert_eq!(report.long_tail, PrecisionRecall::from_counts(1, 1, 1));
     }
 
     #[test]
-    fn of_equally_frequent_relations_the_first_classes_are_taken() {
+    fn of_equally_frequent_relations_the_lower_classes_are_chosen() {
         let counts =
             BTreeMap::from_iter((1..=12).map(|class| (class, if class == 12 { 9 } else { 5 })));
         assert_eq!(most_frequent(&counts), (1..=9).chain([12]).collect());

@@ -1,9 +1,9 @@
-//! An invented corpus, small enough to score by hand. The tests of this folder share it.
+//! A corpus for the tests of this folder, small enough to score by hand.
 //!
-//! Document A mentions entity 0 in sentence 0, entity 1 in sentence 0, entity 2 in sentence 2,
-//! entity 3 in sentences 0 and 4. Its facts are 0 –P17→ 1, 1 –P17→ 2, 0 –P131→ 2 (these three close
-//! a triangle) and 2 –P50→ 3. Document B mentions its two entities in sentences 0 and 1; its fact
-//! is 0 –P50→ 1.
+//! | document | entity: sentences | facts |
+//! |---|---|---|
+//! | A | 0: 0, 1: 0, 2: 2, 3: 0 and 4 | 0 –P17→ 1, 1 –P17→ 2, 0 –P131→ 2 (a triangle), 2 –P50→ 3 |
+//! | B | 0: 0, 1: 1 | 0 –P50→ 1 |
 
 use super::{PredictionSet, Scorer};
 use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact};
@@ -12,7 +12,7 @@ use crate::data::submission::SubmittedFact;
 
 pub(super) const P17: usize = 1;
 pub(super) const P131: usize = 2;
-/// The one relation of the three that Re-DocRED does not count as frequent.
+/// The only one of the three relations that is not frequent in Re-DocRED.
 pub(super) const P50: usize = 3;
 
 pub(super) fn vocab() -> RelationVocab {
@@ -20,7 +20,7 @@ pub(super) fn vocab() -> RelationVocab {
     RelationVocab::new(["Na", "P17", "P131", "P50"].map(relation).to_vec()).unwrap()
 }
 
-/// A document whose entity i is mentioned as `<title><i>` in the sentences `mentions[i]`.
+/// A document in which the sentences `mentions[i]` mention entity `i` by the name `<title><i>`.
 pub(super) fn document(title: &str, mentions: &[&[usize]], facts: &[Fact]) -> Document {
     let entity = |(index, sentences): (usize, &&[usize])| {
         let name = format!("{title}{index}");
@@ -44,7 +44,7 @@ fn fact(&(head, tail, relation, evidence): &Fact) -> RelationFact {
     RelationFact { pair: EntityPair { head, tail }, relation, evidence: evidence.to_vec() }
 }
 
-/// A document of one sentence whose entities bear these names.
+/// A document in which sentence 0 mentions one entity of each name.
 pub(super) fn named(title: &str, names: &[&str], facts: &[(usize, usize, usize)]) -> Document {
     let facts: Vec<Fact> = facts.iter().map(|&(h, t, r)| (h, t, r, &[][..])).collect();
     let mut document = document(title, &vec![&[0][..]; names.len()], &facts);
@@ -63,12 +63,12 @@ pub(super) fn small_gold() -> Vec<Document> {
     ]
 }
 
-/// Human annotation that shows the fact A 0 –P17→ 1 by name, elsewhere.
+/// An annotated training document with a fact that equals A 0 –P17→ 1 by names and relation.
 pub(super) fn small_training() -> Vec<Document> {
     vec![named("T", &["x", "A1", "A0"], &[(2, 1, P17), (0, 1, P50)])]
 }
 
-/// Distant annotation that shows that fact and A 1 –P17→ 2.
+/// Distant documents with facts that equal A 0 –P17→ 1 and A 1 –P17→ 2.
 pub(super) fn small_distant() -> Vec<Document> {
     vec![
         named("D", &["A0", "A1"], &[(0, 1, P17)]),
@@ -77,22 +77,30 @@ pub(super) fn small_distant() -> Vec<Document> {
 }
 
 pub(super) fn small_scorer() -> Scorer {
-    let mut scorer = Scorer::new(&small_gold(), &small_training());
-    small_distant().iter().for_each(|document| scorer.add_distant_document(document));
+    let mut scorer = Scorer::new(&small_gold(), &small_training()).unwrap();
+    small_distant().iter().for_each(|document| scorer.add_distant_document(document).unwrap());
     scorer
 }
 
-/// Three right facts, one of them twice, and four wrong ones.
+/// Three correct facts, one of them twice, and four wrong ones.
 pub(super) fn small_predictions() -> PredictionSet {
     let submission = [
-        submitted("A", 0, 1, "P17", &[0, 2]), // right, with one right sentence of two
-        submitted("A", 0, 1, "P17", &[1]),    // the same again: dropped
-        submitted("A", 1, 2, "P17", &[1]),    // right, with its sentence
-        submitted("A", 0, 2, "P131", &[]),    // right
-        submitted("A", 0, 1, "P50", &[0]),    // wrong relation for a related pair
-        submitted("A", 3, 0, "P17", &[]),     // unrelated pair
-        submitted("A", 1, 3, "P17", &[]), // unrelated pair, which 1 → 2 → 3 would close to a triangle
-        submitted("Nowhere", 0, 1, "P17", &[]), // a document that gold does not have
+        // Correct, with one correct and one wrong sentence.
+        submitted("A", 0, 1, "P17", &[0, 2]),
+        // A duplicate, which is dropped.
+        submitted("A", 0, 1, "P17", &[1]),
+        // Correct, with the correct sentence.
+        submitted("A", 1, 2, "P17", &[1]),
+        // Correct.
+        submitted("A", 0, 2, "P131", &[]),
+        // A wrong relation of a related pair.
+        submitted("A", 0, 1, "P50", &[0]),
+        // An unrelated pair.
+        submitted("A", 3, 0, "P17", &[]),
+        // An unrelated pair that forms a triangle with 1 → 2 and 2 → 3.
+        submitted("A", 1, 3, "P17", &[]),
+        // A document that is not in the gold corpus.
+        submitted("Nowhere", 0, 1, "P17", &[]),
     ];
     let path = std::path::Path::new("predictions.json");
     PredictionSet::from_submission(path, &submission, &small_gold(), &vocab()).unwrap()
@@ -109,7 +117,7 @@ pub(super) fn submitted(
     SubmittedFact { title: title.into(), h_idx, t_idx, r: r.into(), evidence, score: None }
 }
 
-/// The facts of a document as predictions by position.
+/// The facts of a document as predictions by index of the document.
 pub(super) fn by_position(
     (index, document): (usize, &Document),
 ) -> impl Iterator<Item = (usize, &RelationFact)> {

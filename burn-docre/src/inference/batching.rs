@@ -1,21 +1,21 @@
-//! Documents checked and grouped into batches of limited size.
+//! Validation of documents and their division into batches of limited size.
 
 use std::{iter::Peekable, sync::Arc};
 
 use crate::{Error, Result, text::encoded::EncodedDocument};
 
-/// The limits of a batch on a processor. They do not depend on the number of threads: the documents that share a batch
-/// decide the last bits of their logits.
+/// The limits of a batch on a CPU. They are independent of the number of threads, because the
+/// division into batches affects the last bits of the logits.
 pub(super) const BATCH: Limits = Limits { documents: 4, tokens: 2048, cells: 8192 };
-/// The limits of a batch on a GPU, where large products pay more.
+/// The limits of a batch on a GPU, which is more efficient on large matrix products.
 pub(super) const LARGE_BATCH: Limits = Limits { documents: 16, tokens: 8192, cells: 32_768 };
 
-/// The documents of an iterator, each checked as it enters.
+/// The documents of an iterator. An invalid document becomes an error with its index.
 pub(super) struct Checked<I> {
     documents: I,
     /// The number of token embeddings of the model.
     vocab_size: usize,
-    /// The number of documents that have passed.
+    /// The number of documents taken from the iterator.
     n_read: usize,
 }
 
@@ -26,10 +26,10 @@ impl<I> Checked<I> {
 
     fn check(&self, document: &EncodedDocument) -> Result<()> {
         document.validate()?;
-        match document.token_ids.iter().find(|&&id| id as usize >= self.vocab_size) {
+        let vocab_size = self.vocab_size;
+        match document.token_ids.iter().find(|&&id| id as usize >= vocab_size) {
             Some(id) => {
-                let reason =
-                    format!("token id {id}, but the model has {} embeddings", self.vocab_size);
+                let reason = format!("token id {id}, but the model has {vocab_size} embeddings");
                 Err(Error::document(document.title.clone(), reason))
             }
             None => Ok(()),
@@ -55,7 +55,7 @@ where
     }
 }
 
-/// Consecutive documents that go through the model together.
+/// Groups consecutive documents into batches. The first error is the last item.
 pub(super) struct Batches<I: Iterator> {
     documents: Peekable<I>,
     limits: Limits,
@@ -87,7 +87,7 @@ where
         };
         let mut size = Size::of(&batch);
         while let Some(Ok(document)) = self.documents.next_if(|next| {
-            next.as_ref().is_ok_and(|document| self.limits.hold(size.with(document)))
+            next.as_ref().is_ok_and(|document| self.limits.allow(size.with(document)))
         }) {
             size = size.with(&document);
             batch.push(document);
@@ -96,22 +96,26 @@ where
     }
 }
 
-/// The largest batch, unless one document alone is larger.
+/// The maximum size of a batch. A batch of one document may exceed it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
+    /// Number of documents.
     pub(super) documents: usize,
-    /// Tokens, padding included.
+    /// Number of tokens, padding included.
     pub(super) tokens: usize,
-    /// Cells of the pair grids, padding included.
+    /// Number of cells of the `[b, e, e]` pair grid, padding included.
     pub(super) cells: usize,
 }
 
 /// The size of a batch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Size {
+    /// Number of documents.
     documents: usize,
-    longest: usize,
-    most_entities: usize,
+    /// Number of tokens of the longest document.
+    max_tokens: usize,
+    /// Number of entities of the document with the most entities.
+    max_entities: usize,
 }
 
 impl Size {
@@ -122,17 +126,18 @@ impl Size {
     fn with(self, document: &EncodedDocument) -> Self {
         Self {
             documents: self.documents + 1,
-            longest: self.longest.max(document.token_ids.len()),
-            most_entities: self.most_entities.max(document.n_entities()),
+            max_tokens: self.max_tokens.max(document.token_ids.len()),
+            max_entities: self.max_entities.max(document.n_entities()),
         }
     }
 }
 
 impl Limits {
-    pub(super) fn hold(&self, size: Size) -> bool {
-        let Size { documents, longest, most_entities } = size;
-        let n_tokens = documents.saturating_mul(longest);
-        let n_cells = documents.saturating_mul(most_entities).saturating_mul(most_entities);
+    /// Returns `true` if a batch of this size is within the limits.
+    pub(super) fn allow(&self, size: Size) -> bool {
+        let Size { documents, max_tokens, max_entities } = size;
+        let n_tokens = documents.saturating_mul(max_tokens);
+        let n_cells = documents.saturating_mul(max_entities).saturating_mul(max_entities);
         documents <= self.documents && n_tokens <= self.tokens && n_cells <= self.cells
     }
 }
@@ -159,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_hold_every_document_once_and_keep_the_limits() {
+    fn batches_contain_every_document_once_and_keep_the_limits() {
         let sizes = [(100, 5), (600, 9), (700, 3), (5000, 2), (10, 200), (10, 3), (10, 3)];
         assert_eq!(batch_sizes(sizes.map(Ok)), [2, 1, 1, 1, 2]);
         assert_eq!(batch_sizes([(10, 2); BATCH.documents + 1].map(Ok)), [BATCH.documents, 1]);
@@ -167,12 +172,12 @@ mod tests {
     }
 
     #[test]
-    fn an_error_comes_after_the_documents_before_it_and_ends_the_batches() {
+    fn an_error_follows_the_documents_before_it_and_is_the_last_item() {
         assert_eq!(batch_sizes([Ok((10, 2)), Ok((10, 2)), Err(()), Ok((10, 2))]), [2, 0]);
     }
 
     #[test]
-    fn a_document_that_contradicts_itself_is_an_error_with_its_position() {
+    fn an_inconsistent_document_is_an_error_with_its_index() {
         let good = || document((10, 2));
         let without_mentions =
             EncodedDocument { mentions: vec![vec![0], vec![]], ..good().as_ref().clone() };

@@ -1,4 +1,4 @@
-//! From logits to relations.
+//! Decoding of logits to relations.
 
 use crate::{
     Error, Result,
@@ -14,32 +14,34 @@ use crate::{
 /// A predicted relation with its margin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// The prediction; its evidence is empty.
+    /// The predicted fact, without evidence.
     pub fact: RelationFact,
-    /// The margin of its logit over the threshold class's logit, above 0.
+    /// The margin of the relation's logit over `threshold`, greater than 0.
     pub score: f32,
-    /// The pair's logit of the threshold class.
+    /// The logit of the threshold class for this pair.
     pub threshold: f32,
 }
 
 impl Prediction {
-    /// The prediction as it stands in a submission about the document `title`, with its score.
+    /// The submission's record of this prediction for the document `title`, with its score.
     ///
     /// # Panics
-    /// If the relation is no class of `vocab`.
+    /// If the relation is not a class of `vocab`.
     pub fn submitted(&self, title: &str, vocab: &RelationVocab) -> SubmittedFact {
         SubmittedFact { score: Some(self.score), ..SubmittedFact::new(title, &self.fact, vocab) }
     }
 }
 
-/// The way from logits to relations: for each pair the relations above TH, at most `max_relations_per_pair`, best first.
+/// Decodes logits to relations by ATLOP's adaptive thresholding.
 ///
-/// A relation must be strictly above TH.
+/// The relations of a pair are the classes whose logits are strictly greater than the logit of the
+/// threshold class. Only the best `max_relations_per_pair` are kept, best first; of equal logits
+/// the lower class comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoder {
     /// Number of classes, the threshold class included.
     pub n_classes: usize,
-    /// The most relations of one pair.
+    /// Maximum number of relations per pair.
     pub max_relations_per_pair: usize,
 }
 
@@ -50,14 +52,14 @@ impl Decoder {
         Self { n_classes: config.n_classes, max_relations_per_pair }
     }
 
-    /// Decodes the logits of one document; pairs in row order.
+    /// Decodes the logits of one document. Predictions are ordered by the rows of their pairs.
     ///
     /// # Shapes
-    /// - `logits`: `[p, r]`, row-major, the off-diagonal pairs of the document's entities
+    /// - `logits`: `[p, r]`, row-major; rows as in [`EntityPair::off_diagonal_row`]
     ///
     /// # Errors
-    /// [`Error::NotANumber`] on a logit that is NaN. It is neither above nor below another, so that a broken model
-    /// would seem to find no relation.
+    /// [`Error::NotANumber`] if a logit is NaN. Comparisons with NaN are false, so a damaged model
+    /// would silently predict no relation.
     ///
     /// # Panics
     /// If the number of logits is not the document's number of pairs times `n_classes`.
@@ -82,7 +84,7 @@ impl Decoder {
         let mut above: Vec<usize> = (0..self.n_classes)
             .filter(|class| *class != THRESHOLD_CLASS && logits[*class] > threshold)
             .collect();
-        // Stable, so equal logits keep the order of their classes.
+        // The sort is stable, so equal logits keep the order of their classes.
         above.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
         above.truncate(self.max_relations_per_pair);
         above.into_iter().map(move |relation| Prediction {
@@ -97,7 +99,7 @@ impl Decoder {
 mod tests {
     use super::*;
 
-    /// The predictions for a document of `n_entities`, at most two relations for a pair.
+    /// The predictions for a document of `n_entities`, at most two relations per pair.
     fn predictions(logits: &[f32], n_entities: usize, n_classes: usize) -> Result<Vec<Prediction>> {
         let document = EncodedDocument {
             title: "Anna".into(),
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_of_no_or_one_entity_has_no_relation() {
+    fn a_document_with_fewer_than_two_entities_has_no_relations() {
         assert!(predictions(&[], 0, 5).unwrap().is_empty());
         assert!(predictions(&[], 1, 5).unwrap().is_empty());
     }
@@ -139,17 +141,6 @@ mod tests {
             let error = predictions(&logits, 2, 3).unwrap_err().to_string();
             let expected = format!("\"Anna\": the logit of class {class} for head 1 and tail 0");
             assert!(error.contains(&expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn rows_and_pairs_correspond() {
-        for n in 2..6 {
-            for row in 0..n * (n - 1) {
-                let pair = EntityPair::from_off_diagonal_row(row, n);
-                assert_ne!(pair.head, pair.tail);
-                assert_eq!(pair.off_diagonal_row(n), row);
-            }
         }
     }
 }

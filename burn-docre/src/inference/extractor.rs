@@ -1,4 +1,4 @@
-//! The relations of documents by a model directory, on a backend and device chosen at run time.
+//! Extraction of relations with a model directory, on a backend and device chosen at run time.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -19,12 +19,13 @@ use crate::{
 
 /// A device of a backend.
 ///
-/// The default is device 0 of the first backend that the build contains, flex unless it is switched off.
+/// The default is device 0 of the first backend of the build, which is flex unless its cargo
+/// feature is disabled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Device {
-    /// The backend; `None` for the first one that the build contains.
+    /// The backend; `None` for the first backend of the build.
     pub backend: Option<BackendKind>,
-    /// The number of the device, from 0, in the order of [`BackendKind::devices`].
+    /// The index of the device in [`BackendKind::devices`].
     pub number: usize,
 }
 
@@ -39,9 +40,9 @@ impl From<BackendKind> for Device {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ExtractedRelation {
-    /// The head: the index in [`Document::entities`] of the entity that the relation starts from.
+    /// Index of the head, the subject of the relation, in [`Document::entities`].
     pub head: usize,
-    /// The tail: the index of the entity that the relation points at.
+    /// Index of the tail, the object of the relation, in [`Document::entities`].
     pub tail: usize,
     /// The class index of the relation in [`Extractor::relations`].
     pub relation: usize,
@@ -49,7 +50,8 @@ pub struct ExtractedRelation {
     pub id: String,
     /// The relation's name, such as `country`.
     pub name: String,
-    /// The margin of the relation's logit over `threshold`, above 0. It orders relations and is no probability.
+    /// The margin of the relation's logit over `threshold`, greater than 0. It ranks relations and
+    /// is not a probability.
     pub score: f32,
     /// The logit of the threshold class for this pair.
     pub threshold: f32,
@@ -57,9 +59,10 @@ pub struct ExtractedRelation {
 
 /// Extracts the relations between the entities of documents.
 ///
-/// It holds a model on a device and the threads that compute on it; they end when it is dropped. Several threads can
-/// call [`extract`](Self::extract) at the same time. Neither they nor the number of threads change the results, and an
-/// error or a panic in one call leaves the others as they are.
+/// An extractor owns a model on a device and its inference workers, which end when it is dropped.
+/// Several threads can call [`extract`](Self::extract) at the same time. The results depend neither
+/// on concurrent calls nor on the number of threads. An error or panic in one call does not affect
+/// the others.
 ///
 /// ```no_run
 /// use std::path::Path;
@@ -81,7 +84,7 @@ pub struct Extractor {
     engine: Box<dyn Engine>,
 }
 
-/// The choices in opening an [`Extractor`].
+/// The device and the precision of an [`Extractor`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExtractorBuilder {
     device: Device,
@@ -89,13 +92,13 @@ pub struct ExtractorBuilder {
 }
 
 impl ExtractorBuilder {
-    /// Sets the backend and device; by default [`Device::default`].
+    /// Sets the backend and device. The default is [`Device::default`].
     pub fn device(mut self, device: impl Into<Device>) -> Self {
         self.device = device.into();
         self
     }
 
-    /// Sets the precision of the large matrix products; by default [`Precision::F32`].
+    /// Sets the precision of the large matrix products. The default is [`Precision::F32`].
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
@@ -104,8 +107,9 @@ impl ExtractorBuilder {
     /// Opens a model directory.
     ///
     /// # Errors
-    /// If a file is missing or malformed or the files contradict each other, and [`Error::Backend`] if the backend is
-    /// not compiled in, or lacks the device or the precision.
+    /// The errors of [`ModelDirectory::open`] and [`ModelDirectory::model`], if a file is missing
+    /// or malformed or the files contradict each other. [`Error::Backend`] if the backend is not
+    /// compiled in, or lacks the device or the precision.
     pub fn open(self, directory: &Path) -> Result<Extractor> {
         self.start(ModelDirectory::open(directory)?)
     }
@@ -144,20 +148,23 @@ impl Extractor {
         Self::builder().device(device).from_bytes(files)
     }
 
-    /// The default choices: device 0 of the first backend in the build, single precision.
+    /// A builder with the default device and single precision.
     pub fn builder() -> ExtractorBuilder {
         ExtractorBuilder::default()
     }
 
     /// Extracts the relations of each document, in the order of the documents.
     ///
-    /// Pairs of a document come in the order of their heads, then of their tails, and the relations of a pair best
-    /// first. The facts of the documents are ignored. A document with fewer than two entities has no relation. The
-    /// documents that share a call are computed in batches, which changes the last bits of a score.
+    /// The relations of a document are sorted by head, then tail, then descending score. The facts
+    /// of the documents are ignored. A document with fewer than two entities has no relations.
+    ///
+    /// The documents of a call are computed in batches. The last bits of a score depend on the
+    /// other documents of its batch.
     ///
     /// # Errors
-    /// [`Error::Document`] with the index of the first document that is not [valid](Document::validate), before
-    /// anything is computed, or that the tokenizer fails on. [`Error::NotANumber`] if the model computes a NaN.
+    /// - [`Error::Document`] with the index of the first document that is not
+    ///   [valid](Document::validate), before any computation, or that cannot be tokenized.
+    /// - [`Error::NotANumber`] if a logit is NaN.
     pub fn extract(&self, documents: &[Document]) -> Result<Vec<Vec<ExtractedRelation>>> {
         for (index, document) in documents.iter().enumerate() {
             document.validate().map_err(|error| error.at_index(index))?;
@@ -169,7 +176,7 @@ impl Extractor {
         Ok(predictions.into_iter().map(named).collect())
     }
 
-    /// The relations that the model knows, in the order of its classes.
+    /// The relations of the model, in the order of its classes.
     pub fn relations(&self) -> &RelationVocab {
         &self.spec.vocab
     }
@@ -204,9 +211,9 @@ impl fmt::Debug for Extractor {
     }
 }
 
-/// [`Inference`] without its type parameter.
+/// [`Inference`] on any backend, without the type parameter.
 trait Engine: Send + Sync {
-    /// The relations of each document, up to the first error.
+    /// The predictions of each document, or the first error.
     fn predict(
         &self,
         documents: &mut dyn Iterator<Item = Result<Arc<EncodedDocument>>>,

@@ -1,8 +1,8 @@
-//! Encoded documents through a model, to their logits.
+//! The logits of encoded documents.
 //!
-//! Batches have a limited size, and on a processor several are computed side by side by inference workers. Threads that
-//! share one matrix product wait for each other at its end and at the end of every later operation. Workers that compute
-//! a batch each, on a part of the threads, hardly ever wait.
+//! Batches have a limited size. On a CPU, inference workers compute several batches in parallel,
+//! each on a part of the threads. Threads that share one batch would have to wait for each other at
+//! the end of every operation; workers with separate batches rarely wait.
 
 use std::{
     collections::VecDeque,
@@ -19,27 +19,29 @@ use crate::{
     inference::{
         batching::{BATCH, Batches, Checked, LARGE_BATCH, Limits, Size},
         decode::{Decoder, Prediction},
-        workers::{Answer, Call, Workers},
+        workers::{Call, JobResult, Workers},
     },
     model::{DocReModel, ModelConfig},
     text::encoded::EncodedDocument,
 };
 
-/// The largest number of inference workers; memory has to hold a batch for each.
+/// The maximum number of inference workers. Each needs memory for one batch.
 const MAX_WORKERS: usize = 4;
-/// Batches in the queue for each worker, so that none is idle while the caller waits for the oldest batch.
+/// The number of queued batches per worker. The queue keeps workers busy while the caller waits for
+/// the oldest batch.
 const QUEUED_PER_WORKER: usize = 3;
 
-/// A model that computes the logits of documents.
+/// Computes the logits of documents with a model.
 ///
-/// Its inference workers start with the first [`run`](Self::run) and end with the last clone of this value. All clones
-/// share them, and several threads may call `run` at the same time.
+/// The first call of [`run`](Self::run) starts the inference workers. All clones of a value share
+/// its workers, which end when the last clone is dropped. Several threads may call `run` at the
+/// same time.
 #[derive(Clone)]
 pub struct Inference<B: DocReBackend> {
     forward: Forward<B>,
     limits: Limits,
     max_workers: usize,
-    /// Empty before the first run; `None` where one thread at a time is best.
+    /// Empty before the first run. `None` if one worker would do: the caller then computes.
     workers: Arc<OnceLock<Option<BatchWorkers>>>,
 }
 
@@ -50,23 +52,25 @@ type BatchWorkers = Workers<Vec<Arc<EncodedDocument>>, Vec<DocumentLogits>>;
 pub struct DocumentLogits {
     /// The document.
     pub document: Arc<EncodedDocument>,
-    /// The logits of the off-diagonal pairs, `[p, r]`, row-major; empty where the document has no pairs.
+    /// The logits `[p, r]`, row-major; rows as in
+    /// [`EntityPair::off_diagonal_row`](crate::EntityPair::off_diagonal_row). Empty if the document
+    /// has no pairs.
     pub logits: Vec<f32>,
     decoder: Decoder,
 }
 
 impl DocumentLogits {
-    /// Decodes the logits by the configuration of the model that computed them.
+    /// Decodes the logits with the configuration of their model.
     ///
     /// # Errors
-    /// [`Error::NotANumber`] on a logit that is NaN.
+    /// [`Error::NotANumber`] if a logit is NaN.
     pub fn predictions(&self) -> Result<Vec<Prediction>> {
         self.decoder.decode(&self.document, &self.logits)
     }
 }
 
 impl<B: DocReBackend> Inference<B> {
-    /// Wraps a model and its configuration.
+    /// Wraps a model, its configuration and the device of its weights.
     pub fn new(
         model: DocReModel<B>,
         config: impl Into<Arc<ModelConfig>>,
@@ -82,10 +86,10 @@ impl<B: DocReBackend> Inference<B> {
         &self.forward.config
     }
 
-    /// Limits the documents in work at a time to `n`, whatever their size.
+    /// Limits the number of documents computed at a time to `n`, divided among the workers.
     ///
-    /// They are divided among the workers. Here the number of threads decides which documents share a batch, and so the
-    /// last bits of their logits.
+    /// The limits on tokens and pairs no longer apply. The division into batches, and with it the
+    /// last bits of the logits, then depends on the number of threads.
     pub fn with_documents_at_once(mut self, n: usize) -> Self {
         self.max_workers = n.clamp(1, B::n_threads(&self.forward.device));
         let documents = (n / self.max_workers).max(1);
@@ -96,12 +100,13 @@ impl<B: DocReBackend> Inference<B> {
 
     /// Computes the logits of each document, in the order of the documents.
     ///
-    /// A panic of the computation is raised again by the iterator and leaves other runs as they are.
-    ///
     /// # Errors
-    /// An error of `documents` is an item of the iterator, after the documents before it, and the last one. So is
-    /// [`Error::Document`] for a document that is not [valid](EncodedDocument::validate) or has a token id that the
-    /// model has no embedding for.
+    /// The first error is the last item of the iterator, after the logits of all earlier documents.
+    /// It is an error of `documents`, or [`Error::Document`] for a document that is not
+    /// [valid](EncodedDocument::validate) or has a token id without an embedding.
+    ///
+    /// # Panics
+    /// The iterator resumes a panic of the forward pass. Other runs are not affected.
     pub fn run<E, I>(&self, documents: I) -> Logits<B, I::IntoIter, E>
     where
         I: IntoIterator<Item = Result<Arc<EncodedDocument>, E>>,
@@ -114,7 +119,7 @@ impl<B: DocReBackend> Inference<B> {
             inference: self.clone(),
             batches: Batches::new(documents, self.limits).peekable(),
             call: Call::default(),
-            in_work: VecDeque::new(),
+            queued: VecDeque::new(),
             ready: Vec::new().into_iter(),
         }
     }
@@ -126,12 +131,12 @@ impl<B: DocReBackend> Inference<B> {
             return None;
         }
         let forward = self.forward.clone();
-        let surround = move |worker: usize, work: Box<dyn FnOnce() + Send>| {
-            // The first workers share the threads that are left over.
+        let run_worker = move |worker: usize, body: Box<dyn FnOnce() + Send>| {
+            // The first workers get one thread more if the division has a remainder.
             let n = n_threads / n_workers + usize::from(worker < n_threads % n_workers);
-            B::on_threads(n, work);
+            B::on_threads(n, body);
         };
-        Workers::start(n_workers, move |batch| forward.compute(batch), surround)
+        Workers::start(n_workers, move |batch| forward.compute(batch), run_worker)
     }
 }
 
@@ -145,7 +150,7 @@ impl<B: DocReBackend> fmt::Debug for Inference<B> {
     }
 }
 
-/// A model with all that a forward pass needs.
+/// A model with its configuration and device.
 #[derive(Clone)]
 struct Forward<B: DocReBackend> {
     model: DocReModel<B>,
@@ -174,7 +179,7 @@ impl<B: DocReBackend> Forward<B> {
     }
 }
 
-/// The iterator of [`Inference::run`].
+/// An iterator over the logits of documents, returned by [`Inference::run`].
 pub struct Logits<B: DocReBackend, I, E>
 where
     I: Iterator<Item = Result<Arc<EncodedDocument>, E>>,
@@ -183,8 +188,9 @@ where
     inference: Inference<B>,
     batches: Peekable<Batches<Checked<I>>>,
     call: Call,
-    /// The answers to the batches given to the workers, oldest first.
-    in_work: VecDeque<Receiver<Answer<Vec<DocumentLogits>>>>,
+    /// The receivers of the results of queued batches, oldest first.
+    queued: VecDeque<Receiver<JobResult<Vec<DocumentLogits>>>>,
+    /// The rest of the oldest computed batch.
     ready: vec::IntoIter<DocumentLogits>,
 }
 
@@ -200,11 +206,11 @@ where
             if let Some(document) = self.ready.next() {
                 return Some(Ok(document));
             }
-            self.feed_the_workers();
-            let documents = match self.in_work.pop_front() {
-                Some(answer) => {
-                    let answer = answer.recv().expect("a worker answers every batch");
-                    answer.unwrap_or_else(|panic| resume_unwind(panic))
+            self.queue_batches();
+            let documents = match self.queued.pop_front() {
+                Some(result) => {
+                    let result = result.recv().expect("a worker sends the result of every batch");
+                    result.unwrap_or_else(|panic| resume_unwind(panic))
                 }
                 None => match self.batches.next()? {
                     Ok(batch) => self.inference.forward.compute(batch),
@@ -221,16 +227,17 @@ where
     I: Iterator<Item = Result<Arc<EncodedDocument>, E>>,
     E: From<Error>,
 {
-    /// Gives batches to the workers, up to the next one that is to be computed alone, with all threads.
-    fn feed_the_workers(&mut self) {
+    /// Fills the queue of the workers. It stops at an error and at a document that exceeds the
+    /// limits alone, which the caller computes with all threads after the queued batches.
+    fn queue_batches(&mut self) {
         let Some(Some(workers)) = self.inference.workers.get() else { return };
         let limits = self.inference.limits;
-        while self.in_work.len() < workers.len() * (1 + QUEUED_PER_WORKER) {
+        while self.queued.len() < workers.len() * (1 + QUEUED_PER_WORKER) {
             let fits = |batch: &Result<Vec<_>, E>| {
-                batch.as_ref().is_ok_and(|batch| limits.hold(Size::of(batch)))
+                batch.as_ref().is_ok_and(|batch| limits.allow(Size::of(batch)))
             };
             match self.batches.next_if(fits) {
-                Some(Ok(batch)) => self.in_work.push_back(workers.give(&self.call, batch)),
+                Some(Ok(batch)) => self.queued.push_back(workers.submit(&self.call, batch)),
                 _ => return,
             }
         }

@@ -1,4 +1,7 @@
-//! Documents through a model: [`Extractor`] from documents to relations, [`Inference`] from encoded documents to logits.
+//! Inference with a trained model.
+//!
+//! [`Extractor`] computes the relations of documents, [`Inference`] the logits of encoded
+//! documents.
 
 mod batching;
 pub mod decode;

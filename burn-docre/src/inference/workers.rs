@@ -1,4 +1,4 @@
-//! Threads that compute one job after another for all calls that share them.
+//! Worker threads with one queue of jobs, shared by concurrent calls.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -10,26 +10,26 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// Threads that compute `T` → `R`. They end, and are joined, when this is dropped.
+/// Threads that compute `R` from `T`. Dropping the value ends and joins them.
 ///
-/// A job that panics sends the panic to its caller; its thread goes on with the next job.
+/// The panic of a job is its result. The thread continues with the next job.
 pub(super) struct Workers<T, R> {
-    /// `None` once the threads are told to end.
+    /// The queue; `None` only during `drop`, where closing the queue ends the threads.
     jobs: Option<Sender<Job<T, R>>>,
     handles: Vec<JoinHandle<()>>,
 }
 
 /// The result of a job, or the panic that ended it.
-pub(super) type Answer<R> = thread::Result<R>;
+pub(super) type JobResult<R> = thread::Result<R>;
 
-/// Withdraws the waiting jobs of one call when it is dropped.
+/// The owner of jobs. Dropping it cancels those that have not started.
 #[derive(Default)]
 pub(super) struct Call(Arc<AtomicBool>);
 
 struct Job<T, R> {
     input: T,
-    answer: SyncSender<Answer<R>>,
-    is_withdrawn: Arc<AtomicBool>,
+    result: SyncSender<JobResult<R>>,
+    is_cancelled: Arc<AtomicBool>,
 }
 
 impl Drop for Call {
@@ -39,21 +39,24 @@ impl Drop for Call {
 }
 
 impl<T: Send + 'static, R: Send + 'static> Workers<T, R> {
-    /// Starts `n` threads, each of which calls `surround` with its index and its whole work.
+    /// Starts up to `n` threads that compute jobs with `work`.
     ///
-    /// There are fewer where the system gives no more threads, and `None` where it gives none.
+    /// Each thread calls `run_worker` with its index and its body, a closure that `run_worker` must
+    /// call, for example inside a thread pool.
+    ///
+    /// If the system refuses a thread, there are fewer. Returns `None` if it refuses all.
     pub(super) fn start(
         n: usize,
         work: impl Fn(T) -> R + Clone + Send + 'static,
-        surround: impl Fn(usize, Box<dyn FnOnce() + Send>) + Clone + Send + 'static,
+        run_worker: impl Fn(usize, Box<dyn FnOnce() + Send>) + Clone + Send + 'static,
     ) -> Option<Self> {
-        let (jobs, waiting) = channel();
-        let waiting = Arc::new(Mutex::new(waiting));
+        let (jobs, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
         let start = |index| {
-            let (work, surround, waiting) = (work.clone(), surround.clone(), waiting.clone());
+            let (work, run_worker, queue) = (work.clone(), run_worker.clone(), queue.clone());
             let name = format!("inference worker {index}");
-            let all_jobs = Box::new(move || work_through(&work, &waiting));
-            thread::Builder::new().name(name).spawn(move || surround(index, all_jobs)).ok()
+            let body = Box::new(move || compute_jobs(&work, &queue));
+            thread::Builder::new().name(name).spawn(move || run_worker(index, body)).ok()
         };
         let handles: Vec<_> = (0..n).map_while(start).collect();
         (!handles.is_empty()).then_some(Self { jobs: Some(jobs), handles })
@@ -64,13 +67,14 @@ impl<T: Send + 'static, R: Send + 'static> Workers<T, R> {
         self.handles.len()
     }
 
-    /// Appends a job of `call` to the queue; the receiver gets one answer.
-    pub(super) fn give(&self, call: &Call, input: T) -> Receiver<Answer<R>> {
-        let (answer, answers) = sync_channel(1);
-        let job = Job { input, answer, is_withdrawn: call.0.clone() };
-        let jobs = self.jobs.as_ref().expect("the threads are told to end by `drop` only");
-        jobs.send(job).expect("the threads receive until they are told to end");
-        answers
+    /// Appends a job of `call` to the queue. The receiver gets its result, unless the job is
+    /// cancelled.
+    pub(super) fn submit(&self, call: &Call, input: T) -> Receiver<JobResult<R>> {
+        let (result, receiver) = sync_channel(1);
+        let job = Job { input, result, is_cancelled: call.0.clone() };
+        let jobs = self.jobs.as_ref().expect("only `drop` closes the queue");
+        jobs.send(job).expect("the threads receive until the queue is closed");
+        receiver
     }
 }
 
@@ -78,26 +82,27 @@ impl<T, R> Drop for Workers<T, R> {
     fn drop(&mut self) {
         self.jobs = None;
         for handle in self.handles.drain(..) {
-            // A panic of a job went into its answer.
+            // The panic of a job is its result, so there is nothing to report.
             let _ = handle.join();
         }
     }
 }
 
-fn work_through<T, R>(work: &impl Fn(T) -> R, waiting: &Mutex<Receiver<Job<T, R>>>) {
-    while let Some(Job { input, answer, is_withdrawn }) = next_job(waiting) {
-        if is_withdrawn.load(Ordering::Relaxed) {
+/// Computes jobs until the queue is closed.
+fn compute_jobs<T, R>(work: &impl Fn(T) -> R, queue: &Mutex<Receiver<Job<T, R>>>) {
+    while let Some(Job { input, result, is_cancelled }) = next_job(queue) {
+        if is_cancelled.load(Ordering::Relaxed) {
             continue;
         }
-        let result = catch_unwind(AssertUnwindSafe(|| work(input)));
-        // The call may have ended meanwhile.
-        let _ = answer.send(result);
+        let computed = catch_unwind(AssertUnwindSafe(|| work(input)));
+        // Sending fails if the call has ended in the meantime.
+        let _ = result.send(computed);
     }
 }
 
-/// Waits for a job; `None` when there will be no more.
-fn next_job<T, R>(waiting: &Mutex<Receiver<Job<T, R>>>) -> Option<Job<T, R>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+/// Waits for a job. Returns `None` when the queue is closed.
+fn next_job<T, R>(queue: &Mutex<Receiver<Job<T, R>>>) -> Option<Job<T, R>> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 #[cfg(test)]
@@ -106,21 +111,21 @@ mod tests {
 
     /// Two threads that divide 100 by their input; `ended` counts the threads that have ended.
     fn workers(ended: Arc<Mutex<usize>>) -> Workers<u32, u32> {
-        let surround = move |_, work: Box<dyn FnOnce() + Send>| {
-            work();
+        let run_worker = move |_, body: Box<dyn FnOnce() + Send>| {
+            body();
             *ended.lock().unwrap() += 1;
         };
-        Workers::start(2, |divisor| 100 / divisor, surround).unwrap()
+        Workers::start(2, |divisor| 100 / divisor, run_worker).unwrap()
     }
 
     #[test]
-    fn a_panic_reaches_the_call_that_gave_the_job_and_no_other() {
+    fn a_panic_reaches_the_call_of_its_job_and_no_other() {
         let workers = workers(Arc::default());
         let (first, second) = (Call::default(), Call::default());
-        let answers: Vec<_> = [5, 0, 0, 0, 4].map(|n| workers.give(&first, n)).into();
-        let other = workers.give(&second, 10).recv().unwrap();
-        let answers: Vec<_> = answers.iter().map(|answer| answer.recv().unwrap().ok()).collect();
-        assert_eq!(answers, [Some(20), None, None, None, Some(25)]);
+        let results: Vec<_> = [5, 0, 0, 0, 4].map(|n| workers.submit(&first, n)).into();
+        let other = workers.submit(&second, 10).recv().unwrap();
+        let results: Vec<_> = results.iter().map(|result| result.recv().unwrap().ok()).collect();
+        assert_eq!(results, [Some(20), None, None, None, Some(25)]);
         assert_eq!(other.ok(), Some(10));
     }
 
@@ -128,17 +133,17 @@ mod tests {
     fn dropping_the_workers_joins_their_threads() {
         let ended = Arc::default();
         let workers = workers(Arc::clone(&ended));
-        let answers: Vec<_> = (1..50).map(|n| workers.give(&Call::default(), n)).collect();
+        let results: Vec<_> = (1..50).map(|n| workers.submit(&Call::default(), n)).collect();
         drop(workers);
         assert_eq!(*ended.lock().unwrap(), 2);
-        drop(answers);
+        drop(results);
     }
 
     #[test]
-    fn the_waiting_jobs_of_a_call_that_has_ended_are_withdrawn() {
+    fn the_queued_jobs_of_a_call_that_has_ended_are_cancelled() {
         let workers = workers(Arc::default());
         let call = Call::default();
         call.0.store(true, Ordering::Relaxed);
-        assert!(workers.give(&call, 5).recv().is_err());
+        assert!(workers.submit(&call, 5).recv().is_err());
     }
 }

@@ -116,6 +116,18 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_is_held_until_its_file_is_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = partial_path(&directory.path().join("held"));
+        assert_eq!(path, directory.path().join(".partial-held"));
+        let first = lock(&path).unwrap();
+        assert!(first.is_some());
+        assert!(lock(&path).unwrap().is_none());
+        drop(first);
+        assert!(lock(&path).unwrap().is_some());
+    }
+
+    #[test]
     fn a_failed_write_keeps_the_old_file_and_leaves_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kept.txt");

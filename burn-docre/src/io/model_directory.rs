@@ -270,6 +270,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::backend::TestBackend;
 
     const WORD_PIECE: &[u8] = include_bytes!("../../tests/fixtures/tiny_wordpiece.json");
 
@@ -351,5 +352,51 @@ mod tests {
         let written = std::fs::read_to_string(directory.path().join(CONFIG)).unwrap();
         assert!(written.contains("\"n_classes\": 5"));
         assert!(!is_complete(directory.path()));
+    }
+
+    /// The weights of a model directory, and a name for each of them.
+    fn saved() -> (tempfile::TempDir, Vec<(String, weights::Weight)>) {
+        let directory = tempfile::tempdir().unwrap();
+        let spec = spec(97);
+        let model = spec.config.init::<TestBackend>(&Default::default());
+        spec.save(directory.path(), &model).unwrap();
+        (directory, weights::collect(&model, |path| spec.config.weight_name(path)))
+    }
+
+    #[test]
+    fn a_model_is_the_same_from_a_directory_and_from_bytes() {
+        let (directory, expected) = saved();
+        let read = |name: &str| std::fs::read(directory.path().join(name)).unwrap();
+        let [config, tokenizer, relations, bytes] =
+            [CONFIG, TOKENIZER, RELATIONS, WEIGHTS].map(read);
+        let files = ModelBytes {
+            config: &config,
+            tokenizer: &tokenizer,
+            relations: &relations,
+            weights: &bytes,
+        };
+        let on_disk = ModelDirectory::open(directory.path()).unwrap();
+        let in_memory = ModelDirectory::from_bytes(files).unwrap();
+        assert_eq!(on_disk.id().unwrap(), in_memory.id().unwrap());
+        assert_eq!(on_disk.id().unwrap(), id_of(directory.path()).unwrap());
+        for open in [on_disk, in_memory] {
+            let model = open.model::<TestBackend>(&Default::default()).unwrap();
+            let config = &open.spec().config;
+            assert!(weights::collect(&model, |path| config.weight_name(path)) == expected);
+        }
+    }
+
+    #[test]
+    fn a_model_directory_with_a_weight_too_many_or_too_few_is_refused() {
+        let (directory, mut all) = saved();
+        let refusal = |weights: &[(String, weights::Weight)]| {
+            weights::write_safetensors(&weights_path(directory.path()), weights).unwrap();
+            let open = ModelDirectory::open(directory.path()).unwrap();
+            open.model::<TestBackend>(&Default::default()).map(|_| ()).unwrap_err().to_string()
+        };
+        let error = refusal(&all[1..]);
+        assert!(error.contains(&format!("`{}` is missing", all[0].0)), "{error}");
+        all.push(("further.bias".into(), all[0].1.clone()));
+        assert!(refusal(&all).ends_with("not used by the model: `further.bias`"));
     }
 }

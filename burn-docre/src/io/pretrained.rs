@@ -42,7 +42,19 @@ impl PretrainedEncoder {
     /// If a file is missing or malformed, or the tokenizer does not fit the encoder.
     pub fn open(directory: &Path) -> Result<Self> {
         let config = EncoderConfig::from_file(&directory.join("config.json"))?;
-        let tokenizer = DocumentTokenizer::from_file(&directory.join(TOKENIZER))?;
+        Self::checked(config, DocumentTokenizer::from_file(&directory.join(TOKENIZER))?)
+    }
+
+    /// Reads the bytes of `config.json` and `tokenizer.json`; [`load_pretrained_from_bytes`] reads the weights.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_bytes(config: &[u8], tokenizer: &[u8]) -> Result<Self> {
+        let config = EncoderConfig::from_bytes(config)?;
+        Self::checked(config, DocumentTokenizer::from_bytes(tokenizer)?)
+    }
+
+    fn checked(config: EncoderConfig, tokenizer: DocumentTokenizer) -> Result<Self> {
         check_tokenizer(&tokenizer, &config)?;
         Ok(Self { config, tokenizer })
     }

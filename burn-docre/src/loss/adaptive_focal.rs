@@ -8,13 +8,15 @@ use super::targets::{Targets, against_threshold, mean_over_pairs};
 ///
 /// `L = - sum_{r in P} (1 - P(r))^gamma log P(r) - log P(TH)`
 ///
-/// with `P(r) = sigmoid(l_r - l_TH)` (eq. 9) and `P(TH)` the softmax of TH among TH and the
-/// relations that do not hold (eq. 10); the mean over pairs. `(1 - P)^gamma` is computed as
-/// `exp(gamma log(1 - P))`, whose gradient stays finite where `P` is 1 and `gamma` below 1.
+/// with `P` the relations that hold, `P(r) = sigmoid(l_r - l_TH)` (eq. 9), and `P(TH)` the softmax
+/// of TH among TH and the relations that do not hold (eq. 10). The result is the mean over pairs.
+///
+/// `(1 - P(r))^gamma` is computed as `exp(gamma log(1 - P(r)))`, whose gradient is finite even if
+/// `P(r)` is 1 and `gamma` below 1.
 ///
 /// # Shapes
-/// - `logits`: `[p, r]`; `labels`: `[p, r]`, 1 at relations that hold (TH's column is not looked
-///   at) → `[1]`
+/// - `logits`: `[p, r]`; `labels`: `[p, r]`, 1 at relations that hold; the column of TH is ignored
+/// - output: `[1]`
 ///
 /// # References
 /// Tan et al., *Document-Level Relation Extraction with Adaptive Focal Loss and Knowledge
@@ -27,9 +29,10 @@ pub fn adaptive_focal_loss<B: Backend>(
     focal(logits, labels, gamma, 0.0)
 }
 
-/// Adaptive focal loss as in the authors' code, whose focusing factor is `1 + (1 - P(r))^gamma`: a
-/// positive that is already well classified keeps the weight 1, where the printed loss lets go of
-/// it.
+/// Adaptive focal loss as in the authors' code, with the factor `1 + (1 - P(r))^gamma`.
+///
+/// A well classified positive therefore keeps the weight 1, while its weight in the printed loss
+/// tends to 0.
 ///
 /// # Shapes
 /// As [`adaptive_focal_loss`].
@@ -41,7 +44,7 @@ pub fn reference_adaptive_focal_loss<B: Backend>(
     focal(logits, labels, gamma, 1.0)
 }
 
-/// `- sum_P (floor + (1 - P)^gamma) log P - log P(TH)`.
+/// Computes `- sum_{r in P} (floor + (1 - P(r))^gamma) log P(r) - log P(TH)`.
 fn focal<B: Backend>(
     logits: Tensor<B, 2>,
     labels: Tensor<B, 2>,
@@ -49,9 +52,9 @@ fn focal<B: Backend>(
     floor: f64,
 ) -> Tensor<B, 1> {
     let targets = Targets::new(labels);
-    let (log_p, log_not_p) = against_threshold(&logits, &targets);
-    let factor = (log_not_p * gamma).exp() + floor;
-    let positive = factor * log_p * targets.positive.clone();
+    let pairwise = against_threshold(&logits, &targets);
+    let factor = (pairwise.log_not_p * gamma).exp() + floor;
+    let positive = factor * pairwise.log_p * targets.positive.clone();
     let threshold = targets.threshold_log_probability(logits);
     -(mean_over_pairs(positive) + mean_over_pairs(threshold))
 }
@@ -68,7 +71,7 @@ mod tests {
     const LOGITS: [[f32; 4]; 2] = [[0.3, -0.5, 1.2, 0.1], [0.0, 0.7, -1.0, 0.4]];
 
     #[test]
-    fn equal_logits_halve_the_probability_of_a_positive() {
+    fn equal_logits_give_the_loss_of_probability_one_half() {
         // P = 1/2: (1/2)^2 log 2, and TH against the one negative: log 2.
         let (logits, labels) = ([[0.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]);
         let printed = value(adaptive_focal_loss(tensor(&logits), tensor(&labels), 2.0));

@@ -5,15 +5,19 @@ use burn::tensor::{Tensor, backend::Backend};
 use super::targets::{Targets, log_softmax, mean_over_pairs};
 use crate::batch::packing::MASKED;
 
-/// Pushes the relations that hold above the threshold class TH and all others below it:
+/// Adaptive threshold loss. Its minimum has the logits of relations that hold above the logit of
+/// the threshold class TH, and all other logits below it.
 ///
-/// `L = - sum_{r in P} log(exp(l_r) / sum_{r' in P + TH} exp(l_r')) - log(exp(l_TH) / sum_{r' in N + TH} exp(l_r'))`
+/// ```text
+/// L = - sum_{r in P} log(exp(l_r) / sum_{r' in P + TH} exp(l_r'))
+///     - log(exp(l_TH) / sum_{r' in N + TH} exp(l_r'))
+/// ```
 ///
-/// with `P` the relations that hold and `N` those that do not; the mean over pairs.
+/// with `P` the relations that hold and `N` those that do not. The result is the mean over pairs.
 ///
 /// # Shapes
-/// - `logits`: `[p, r]`; `labels`: `[p, r]`, 1 at relations that hold (TH's column is not looked
-///   at) → `[1]`
+/// - `logits`: `[p, r]`; `labels`: `[p, r]`, 1 at relations that hold; the column of TH is ignored
+/// - output: `[1]`
 ///
 /// # References
 /// Zhou et al., *Document-Level Relation Extraction with Adaptive Thresholding and Localized

@@ -1,5 +1,4 @@
-//! Knowledge distillation from stored logits: the choice of a loss, and its weight beside the
-//! relation loss.
+//! Knowledge distillation from stored logits: the choice of a loss and the weights of both losses.
 
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
@@ -13,14 +12,14 @@ use crate::{Error, Result};
 pub enum DistillationLoss {
     /// Mean squared error of logits: [`mse_distillation_loss`].
     Mse {},
-    /// Divergence of softened distributions: [`kl_distillation_loss`].
+    /// KL divergence of softened distributions: [`kl_distillation_loss`].
     Kl {
-        /// Divides both logits; finite and above 0.
+        /// The divisor of the student's and the teacher's logits, finite and above 0.
         temperature: f64,
     },
 }
 
-/// A distillation loss beside the relation loss:
+/// A distillation loss, added to the relation loss:
 /// `{ kind = "mse", weight = 1.0, relation_weight = 1.0 }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Distillation {
@@ -28,22 +27,22 @@ pub struct Distillation {
     #[serde(flatten)]
     pub loss: DistillationLoss,
     /// Weight of the distillation loss, finite and above 0; by default 1.
-    #[serde(default = "unit")]
+    #[serde(default = "default_weight")]
     pub weight: f64,
     /// Weight of the relation loss, finite and at least 0; by default 1.
-    #[serde(default = "unit")]
+    #[serde(default = "default_weight")]
     pub relation_weight: f64,
 }
 
-fn unit() -> f64 {
+fn default_weight() -> f64 {
     1.0
 }
 
 impl DistillationLoss {
-    /// Computes the loss, `[1]`; the teacher receives no gradient.
+    /// Computes the loss; the teacher receives no gradient.
     ///
     /// # Shapes
-    /// - `student`, `teacher`: `[p, r]`
+    /// - `student`, `teacher`: `[p, r]` → `[1]`
     pub fn forward<B: Backend>(
         &self,
         student: Tensor<B, 2>,
@@ -66,13 +65,21 @@ impl Distillation {
         if let DistillationLoss::Kl { temperature } = self.loss
             && !is_positive(temperature)
         {
-            return Err(Error::config("`distillation.temperature` must be positive"));
+            return Err(Error::config(format!(
+                "`distillation.temperature` must be positive and finite, but is {temperature}"
+            )));
         }
         if !is_positive(self.weight) {
-            return Err(Error::config("`distillation.weight` must be positive"));
+            return Err(Error::config(format!(
+                "`distillation.weight` must be positive and finite, but is {}",
+                self.weight
+            )));
         }
         if !(self.relation_weight.is_finite() && self.relation_weight >= 0.0) {
-            return Err(Error::config("`distillation.relation_weight` must not be negative"));
+            return Err(Error::config(format!(
+                "`distillation.relation_weight` must not be negative or infinite, but is {}",
+                self.relation_weight
+            )));
         }
         Ok(())
     }
@@ -101,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_it_was_written() {
+    fn a_distillation_is_read_as_it_was_written() {
         let value = json!({ "kind": "mse", "weight": 0.5, "relation_weight": 0.0 });
         assert_eq!(serde_json::to_value(parse(value.clone()).unwrap()).unwrap(), value);
     }

@@ -1,14 +1,15 @@
-//! Divergence of softened class distributions (the KL alternative of KD-DocRE's table 6).
+//! KL divergence of softened class distributions (the alternative of KD-DocRE's table 6).
 
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::targets::log_softmax;
 
-/// `T^2 KL(softmax(teacher / T) || softmax(student / T))`, summed over classes, the mean over
+/// KL divergence of the student from the teacher at the temperature `T`:
+/// `T^2 KL(softmax(teacher / T) || softmax(student / T))`, summed over classes and averaged over
 /// pairs.
 ///
-/// `T^2` keeps the size of the gradient when the temperature changes (Hinton et al., 2015); the
-/// paper names neither the formula nor the temperature.
+/// The factor `T^2` keeps the size of the gradient independent of the temperature (Hinton et al.,
+/// 2015). KD-DocRE's paper gives neither the formula nor the temperature.
 ///
 /// # Shapes
 /// - `student`, `teacher`: `[p, r]` → `[1]`; the teacher receives no gradient
@@ -39,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn the_divergence_of_two_classes_is_worked_by_hand() {
+    fn the_divergence_of_two_classes_equals_a_calculation_by_hand() {
         // teacher (1/2, 1/2), student (3/4, 1/4): 1/2 log(2/3) + 1/2 log 2.
         let loss = kl_distillation_loss(tensor(&[[3f32.ln(), 0.0]]), tensor(&[[0.0, 0.0]]), 1.0);
         assert!((value(loss) - 0.5 * (4f64 / 3.0).ln()).abs() < 1e-6);

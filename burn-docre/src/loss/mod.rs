@@ -1,6 +1,6 @@
-//! Losses: pure functions of logits, labels and hyper-parameters; each the mean over pairs.
+//! Losses: pure functions of logits, labels and hyper-parameters. Each is a mean over pairs.
 //!
-//! The enums [`RelationLoss`] and [`DistillationLoss`] are the losses as a configuration names them.
+//! The enums [`RelationLoss`] and [`DistillationLoss`] choose a loss in a configuration.
 
 mod adaptive_focal;
 mod adaptive_threshold;

@@ -1,4 +1,4 @@
-//! The loss of logits against labels, as a configuration names it.
+//! The choice of a relation loss in a configuration.
 
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{adaptive_focal_loss, adaptive_threshold_loss, reference_adaptive_focal_loss};
 use crate::{Error, Result};
 
-/// The loss of logits against labels, tagged by `kind`.
+/// The loss of logits against labels: `{ kind = "afl-authors", gamma = 1.0 }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RelationLoss {
@@ -36,15 +36,17 @@ impl RelationLoss {
                 if gamma.is_finite() && gamma >= 0.0 {
                     return Ok(());
                 }
-                Err(Error::config("`loss.gamma` must not be negative"))
+                Err(Error::config(format!(
+                    "`loss.gamma` must not be negative or infinite, but is {gamma}"
+                )))
             }
         }
     }
 
-    /// Computes the loss, `[1]`.
+    /// Computes the loss.
     ///
     /// # Shapes
-    /// - `logits`, `labels`: `[p, r]`
+    /// - `logits`, `labels`: `[p, r]` → `[1]`
     pub fn forward<B: Backend>(&self, logits: Tensor<B, 2>, labels: Tensor<B, 2>) -> Tensor<B, 1> {
         match *self {
             Self::Atl {} => adaptive_threshold_loss(logits, labels),

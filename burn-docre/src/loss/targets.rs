@@ -1,4 +1,4 @@
-//! Labels against the threshold class: the terms that the losses share.
+//! Labels and the threshold class TH: the terms that several losses use.
 
 use burn::tensor::{Tensor, activation::log_sigmoid, backend::Backend};
 
@@ -7,7 +7,7 @@ use crate::{
     data::relation::THRESHOLD_CLASS,
 };
 
-/// The labels, split for the losses.
+/// The labels, split into relations and TH.
 pub(super) struct Targets<B: Backend> {
     /// 1 at relations that hold, 0 elsewhere and at TH, `[p, r]`.
     pub(super) positive: Tensor<B, 2>,
@@ -36,21 +36,28 @@ impl<B: Backend> Targets<B> {
     }
 }
 
-/// `log softmax` over classes; the maximum is a constant, its gradient cancels.
+/// Computes `log softmax` over classes. The maximum is detached, because its gradient cancels.
 pub(super) fn log_softmax<B: Backend>(logits: Tensor<B, 2>) -> Tensor<B, 2> {
     let shifted = logits.clone() - logits.detach().max_dim(1);
     let log_sum = shifted.clone().exp().sum_dim(1).log();
     shifted - log_sum
 }
 
-/// `log P(r)` and `log (1 - P(r))` of each relation against TH alone, `[p, r]` each (eq. 9 of
-/// KD-DocRE): `P(r) = exp(l_r) / (exp(l_r) + exp(l_TH)) = sigmoid(l_r - l_TH)`.
+/// The probability `P(r)` of each relation against TH alone, as logarithms.
+pub(super) struct AgainstThreshold<B: Backend> {
+    /// `log P(r)`, `[p, r]`.
+    pub(super) log_p: Tensor<B, 2>,
+    /// `log (1 - P(r))`, `[p, r]`.
+    pub(super) log_not_p: Tensor<B, 2>,
+}
+
+/// Computes `P(r) = exp(l_r) / (exp(l_r) + exp(l_TH)) = sigmoid(l_r - l_TH)` (eq. 9 of KD-DocRE).
 pub(super) fn against_threshold<B: Backend>(
     logits: &Tensor<B, 2>,
     targets: &Targets<B>,
-) -> (Tensor<B, 2>, Tensor<B, 2>) {
+) -> AgainstThreshold<B> {
     let margin = logits.clone() - targets.at_threshold(logits.clone());
-    (log_sigmoid(margin.clone()), log_sigmoid(-margin))
+    AgainstThreshold { log_p: log_sigmoid(margin.clone()), log_not_p: log_sigmoid(-margin) }
 }
 
 /// The mean over pairs of the sum over classes.

@@ -1,4 +1,4 @@
-//! ATLOP: the grouped bilinear form straight to the classes.
+//! ATLOP: a grouped bilinear classifier of pairs.
 //!
 //! Zhou et al., *Document-Level Relation Extraction with Adaptive Thresholding and Localized
 //! Context Pooling*, AAAI 2021.
@@ -10,12 +10,12 @@ use super::{DocReOutput, DocumentSize, Observer, observer::observe_encoding, sys
 use crate::{
     DocReBackend, Result,
     batch::DocReBatch,
-    encoder::{EncoderConfig, EncoderOutput},
+    encoder::{EncoderConfig, EncoderOutput, names::NameTable},
     entity::{DocumentEncoding, context_flops, localized_context},
     pair::{GroupBilinear, GroupBilinearConfig, PairExtractor, PairExtractorConfig},
 };
 
-/// Added to the mean over attention heads before dividing by its sum (authors' code).
+/// Epsilon of the localized context, for weights averaged over attention heads (authors' code).
 const CONTEXT_EPSILON: f64 = 1e-5;
 
 /// The configuration of ATLOP.
@@ -82,21 +82,26 @@ impl System for AtlopConfig {
             + self.bilinear(n_classes).flops(n * n)
     }
 
-    fn weight_names(&self) -> &'static [(&'static str, &'static str)] {
-        &[
+    fn weight_names(&self) -> NameTable {
+        NameTable::new(&[
             ("extractor.head", "head_extractor"),
             ("extractor.tail", "tail_extractor"),
             ("bilinear.linear", "bilinear"),
-        ]
+        ])
     }
 }
 
 impl<B: DocReBackend> Atlop<B> {
     /// Computes the logits.
     ///
-    /// The observer sees, by rows unless said otherwise: `hidden [b, l, d]`, `entities`,
-    /// `entity_attention [b, e, n_heads, l]`, `pair_attention [b, e * e, l]`, `context [pairs, d]`,
-    /// and the two sides `head` and `tail`, `[pairs, emb]`.
+    /// | intermediate | shape |
+    /// |---|---|
+    /// | `hidden` | `[b, l, d]` |
+    /// | `entities` | `[entities, d]` |
+    /// | `entity_attention` | `[b, e, n_heads, l]` |
+    /// | `pair_attention` | `[b, e * e, l]` |
+    /// | `context` | `[pairs, d]` |
+    /// | `head`, `tail`: the two sides | `[pairs, emb]` |
     pub(super) fn forward(
         &self,
         encoded: EncoderOutput<B>,
@@ -105,8 +110,8 @@ impl<B: DocReBackend> Atlop<B> {
     ) -> DocReOutput<B> {
         let encoding = DocumentEncoding::new(encoded, batch);
         observe_encoding(&encoding, observer);
-        // ATLOP divides the mean over attention heads; the sum needs `n_heads` times its epsilon
-        // for the same quotient.
+        // `localized_context` sums over attention heads instead of averaging, so its epsilon is
+        // `n_heads` times as large.
         let n_heads = encoding.entity_attention.dims()[2] as f64;
         let context = localized_context(&encoding, n_heads * CONTEXT_EPSILON);
         observer.observe("pair_attention", || context.distribution());
@@ -130,7 +135,7 @@ mod tests {
     use crate::model::config::testing::with_system;
 
     #[test]
-    fn operations_are_counted_by_hand_for_a_tiny_model() {
+    fn the_flops_of_a_tiny_model_equal_a_count_by_hand() {
         let config = with_system(json!({ "kind": "atlop", "emb_size": 4, "group_size": 2 }));
         let size = DocumentSize { n_tokens: 5, n_entities: 3 };
         // Context 9·5·8, extractor 2·12·8·4, bilinear 9·4·2·5.

@@ -16,19 +16,19 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// The encoder; here an unknown key is an error, unlike in a `config.json` of Hugging Face.
+    /// The encoder. Unlike in Hugging Face's `config.json`, an unknown key is an error.
     #[serde(deserialize_with = "strict_encoder")]
     pub encoder: EncoderConfig,
-    /// The system on the encoder.
+    /// The system, whose relation module reads the encoder's output.
     pub system: SystemConfig,
     /// The number of classes, the threshold class included; at least 2.
     pub n_classes: usize,
-    /// The way from logits to relations.
+    /// The decoding of logits to relations.
     #[serde(default)]
     pub decoding: DecodingConfig,
 }
 
-/// The way from logits to relations.
+/// The decoding of logits to relations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecodingConfig {
@@ -73,20 +73,22 @@ impl ModelConfig {
         Ok(())
     }
 
-    /// Initialises a model, with all its weights drawn from the backend's generator.
+    /// Initialises a model with random weights from the backend's random number generator.
     ///
     /// # Panics
     /// If the configuration is not [valid](Self::validate).
     pub fn init<B: Backend>(&self, device: &B::Device) -> DocReModel<B> {
         let model = self.init_lazy(device);
-        // Burn draws a parameter when it is first read, and each clone for itself.
+        // Burn initialises a parameter when it is first read, and does so in each clone. Reading
+        // all parameters now makes later clones equal.
         model.visit(&mut Draw);
         model
     }
 
-    /// A model whose weights are drawn when they are first read, for loading all of them from a file.
+    /// Initialises a model whose random weights are drawn only when they are first read. Use it to
+    /// load all weights from a file.
     ///
-    /// Clones of it draw each for itself; [`init`](Self::init) is for a model to train.
+    /// Each clone draws weights of its own, so a model to train comes from [`init`](Self::init).
     ///
     /// # Panics
     /// If the configuration is not [valid](Self::validate).
@@ -111,28 +113,18 @@ impl ModelConfig {
     /// The name in `model.safetensors` of the parameter at the module path `path` of a
     /// [`DocReModel`].
     ///
-    /// The encoder stands under Hugging Face's names behind `encoder.`; the relation module stands
-    /// under the names of its paper's modules.
+    /// Parameters of the encoder have Hugging Face's names with the prefix `encoder.`. Parameters
+    /// of the relation module have the names in the table of their system.
     pub fn weight_name(&self, path: &str) -> String {
         if let Some(path) = path.strip_prefix("encoder.") {
             return format!("encoder.{}", HUGGING_FACE.rename(path));
         }
         let path = path.strip_prefix("relation.").unwrap_or(path);
-        rename_prefix(path, self.system.system().weight_names())
+        self.system.system().weight_names().rename(path)
     }
 }
 
-/// Replaces the first of the table's prefixes that `path` begins with; whole parts of the path are
-/// compared.
-fn rename_prefix(path: &str, table: &[(&str, &str)]) -> String {
-    let renamed = table.iter().find_map(|(prefix, replacement)| {
-        let rest = path.strip_prefix(prefix)?.strip_prefix('.')?;
-        Some(format!("{replacement}.{rest}"))
-    });
-    renamed.unwrap_or_else(|| path.to_string())
-}
-
-/// Reads an encoder's configuration and refuses keys that it does not have.
+/// Deserialises an encoder's configuration; an unknown key is an error.
 fn strict_encoder<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EncoderConfig, D::Error> {
     use serde::de::Error;
 
@@ -146,7 +138,7 @@ fn strict_encoder<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EncoderC
     }
 }
 
-/// Reads every parameter, so that its value is drawn.
+/// Initialises every parameter by reading it.
 struct Draw;
 
 impl<B: Backend> ModuleVisitor<B> for Draw {
@@ -178,7 +170,7 @@ pub(super) mod testing {
         .expect("a configuration")
     }
 
-    /// Every system, KD-DocRE with every mixer.
+    /// A model of each system; KD-DocRE with each mixer.
     pub(crate) fn every_system() -> Vec<ModelConfig> {
         let mixers = [
             json!({ "kind": "axial-stack", "layers": 2, "heads": 2 }),
@@ -246,14 +238,5 @@ mod tests {
         let config =
             testing::with_system(json!({ "kind": "atlop", "emb_size": 4, "group_size": 2 }));
         assert_eq!(config.decoding, DecodingConfig { max_relations_per_pair: 4 });
-    }
-
-    #[test]
-    fn a_prefix_is_renamed_only_where_whole_parts_agree() {
-        let table = [("extractor.head", "head_extractor"), ("mixer", "axial")];
-        assert_eq!(rename_prefix("extractor.head.weight", &table), "head_extractor.weight");
-        assert_eq!(rename_prefix("extractor.header.weight", &table), "extractor.header.weight");
-        assert_eq!(rename_prefix("mixer.ffn.0.weight", &table), "axial.ffn.0.weight");
-        assert_eq!(rename_prefix("other.mixer.weight", &table), "other.mixer.weight");
     }
 }

@@ -1,4 +1,4 @@
-//! KD-DocRE: bilinear pair vectors, a pair mixer, a linear classifier.
+//! KD-DocRE: pair vectors from a grouped bilinear form, a pair mixer, a linear classifier.
 //!
 //! Tan et al., *Document-Level Relation Extraction with Adaptive Focal Loss and Knowledge
 //! Distillation*, Findings of ACL 2022.
@@ -14,7 +14,7 @@ use super::{DocReOutput, DocumentSize, Observer, observer::observe_encoding, sys
 use crate::{
     DocReBackend, Result,
     batch::DocReBatch,
-    encoder::{EncoderConfig, EncoderOutput},
+    encoder::{EncoderConfig, EncoderOutput, names::NameTable},
     entity::{DocumentEncoding, context_flops, localized_context},
     nn::linear::linear,
     pair::{
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Added to the sum of a pair's attention before dividing by it (authors' code).
+/// Epsilon of the localized context (authors' code).
 const CONTEXT_EPSILON: f64 = 1e-10;
 
 /// The configuration of KD-DocRE.
@@ -101,23 +101,28 @@ impl System for KdDocreConfig {
             + 2 * n * n * (d * n_classes) as u64
     }
 
-    fn weight_names(&self) -> &'static [(&'static str, &'static str)] {
-        &[
+    fn weight_names(&self) -> NameTable {
+        NameTable::new(&[
             ("extractor.head", "head_extractor"),
             ("extractor.tail", "tail_extractor"),
             ("projection.linear", "projection"),
             ("mixer", "axial"),
-        ]
+        ])
     }
 }
 
 impl<B: DocReBackend> KdDocre<B> {
     /// Computes the logits.
     ///
-    /// The observer sees, by rows unless said otherwise: `hidden [b, l, d]`, `entities`,
-    /// `entity_attention [b, e, n_heads, l]`, `pair_attention [b, e * e, l]`, `context [pairs, d]`,
-    /// the two sides `head` and `tail`, `[pairs, emb]`, and the pair vectors before and after the
-    /// mixer, `pair` and `mixed`, `[pairs, d]`.
+    /// | intermediate | shape |
+    /// |---|---|
+    /// | `hidden` | `[b, l, d]` |
+    /// | `entities` | `[entities, d]` |
+    /// | `entity_attention` | `[b, e, n_heads, l]` |
+    /// | `pair_attention` | `[b, e * e, l]` |
+    /// | `context` | `[pairs, d]` |
+    /// | `head`, `tail`: the two sides | `[pairs, emb]` |
+    /// | `pair`, `mixed`: pair vectors before and after the mixer | `[pairs, d]` |
     pub(super) fn forward(
         &self,
         encoded: EncoderOutput<B>,
@@ -155,7 +160,7 @@ mod tests {
     use crate::model::config::testing::with_system;
 
     #[test]
-    fn operations_are_counted_by_hand_for_a_tiny_model() {
+    fn the_flops_of_a_tiny_model_equal_a_count_by_hand() {
         let mixer = json!({ "kind": "axial-stack", "layers": 1, "heads": 1 });
         let system = json!({ "kind": "kd-docre", "emb_size": 4, "group_size": 2, "mixer": mixer });
         let config = with_system(system);

@@ -1,7 +1,7 @@
-//! Models: an encoder and a system's relation module on it.
+//! Models: an encoder and a system's relation module.
 //!
-//! A system is a paper's way from encoded documents to logits. Its file holds its configuration,
-//! initialisation, forward pass, FLOP count and weight names; [`SystemConfig`] and
+//! A system is a paper's method of computing logits from encoded documents. Its file holds its
+//! configuration, initialisation, forward pass, FLOP count and weight names. [`SystemConfig`] and
 //! [`RelationModule`] are the table of all systems.
 
 mod atlop;
@@ -41,7 +41,7 @@ impl<B: Backend> DocReModel<B> {
         Ok(Self { encoder: change(self.encoder)?, relation: self.relation })
     }
 
-    /// The text encoder. All parameters that it does not visit belong to the relation module.
+    /// The text encoder. All parameters outside it belong to the relation module.
     pub fn encoder(&self) -> &Encoder<B> {
         &self.encoder
     }
@@ -50,13 +50,16 @@ impl<B: Backend> DocReModel<B> {
 impl<B: DocReBackend> DocReModel<B> {
     /// Computes the logits of every pair of different entities.
     ///
+    /// # Shapes
+    /// - output: logits `[p, r]`
+    ///
     /// # Panics
     /// If the batch has no pair.
     pub fn forward(&self, batch: &DocReBatch<B>) -> DocReOutput<B> {
         self.forward_observed(batch, &mut ())
     }
 
-    /// Computes [`forward`](Self::forward) and shows the intermediate tensors to `observer`.
+    /// Computes [`forward`](Self::forward) and passes intermediate tensors to `observer`.
     ///
     /// # Panics
     /// If the batch has no pair.
@@ -108,7 +111,7 @@ mod tests {
             let all = ids(&model);
             assert_eq!(all.len(), encoder.len() + relation.len(), "{config:?}");
 
-            // By name, the encoder's weights are those behind `encoder.`.
+            // The names in weight files agree: only those of the encoder begin with `encoder.`.
             let names = crate::io::weights::collect(&model, |path| config.weight_name(path));
             for (id, (name, _)) in all.iter().zip(names) {
                 assert_eq!(encoder.contains(id), name.starts_with("encoder."), "{name}");

@@ -8,10 +8,12 @@ use crate::entity::DocumentEncoding;
 
 /// Receives the intermediate tensors of a forward pass.
 ///
-/// Every system runs one forward pass, with or without a reader of its intermediates. `()` ignores
-/// them: it drops the closures uncalled, so that inference holds no tensor longer than it needs it.
+/// A system has one forward pass for training, inference and analysis. The observer `()` ignores
+/// all intermediates: it never calls the closures, so that tensors are freed as early as possible.
 pub trait Observer<B: Backend> {
-    /// Receives a tensor under the name that the system documents; `tensor` makes it when called.
+    /// Receives the tensor `name`, which `tensor` computes when it is called.
+    ///
+    /// The forward pass of each system documents its names and shapes.
     fn observe<const D: usize>(
         &mut self,
         name: &'static str,
@@ -30,7 +32,7 @@ pub struct Intermediates {
 }
 
 impl Intermediates {
-    /// The tensor of this name, if the system has it.
+    /// The tensor `name`; `None` if the system has none of this name.
     pub fn get(&self, name: &str) -> Option<&TensorData> {
         self.tensors.get(name)
     }
@@ -51,7 +53,7 @@ impl<B: Backend> Observer<B> for Intermediates {
     }
 }
 
-/// Shows `hidden`, `entities` and `entity_attention`.
+/// Passes `hidden`, `entities` and `entity_attention` to the observer.
 pub(super) fn observe_encoding<B: Backend>(
     encoding: &DocumentEncoding<B>,
     observer: &mut impl Observer<B>,

@@ -1,14 +1,17 @@
 //! The interface of a system.
 //!
-//! A system's configuration implements [`System`]. Its module has a method `forward`, which takes the
-//! encoder's output and the batch, shows its intermediate tensors to an
+//! A system's configuration implements [`System`]. Its module has a method `forward`, which takes
+//! the encoder's output and the batch, passes its intermediate tensors to an
 //! [`Observer`](super::Observer), and returns a [`DocReOutput`].
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::{Result, encoder::EncoderConfig};
+use crate::{
+    Result,
+    encoder::{EncoderConfig, names::NameTable},
+};
 
-/// The questions that the configuration of every system answers without a backend.
+/// The checks and tables of a system's configuration that need no backend.
 pub(super) trait System {
     /// Checks the system's own sizes.
     fn validate(&self) -> Result<()>;
@@ -16,15 +19,15 @@ pub(super) trait System {
     /// Checks that the system fits the encoder.
     fn validate_on(&self, encoder: &EncoderConfig) -> Result<()>;
 
-    /// The floating-point operations of the matrix products of a forward pass behind the encoder.
+    /// The floating-point operations of the matrix products in the relation module's forward pass
+    /// over one document.
     fn flops(&self, encoder: &EncoderConfig, n_classes: usize, size: DocumentSize) -> u64;
 
-    /// The names in weight files: prefixes of module paths below the relation module, and their
-    /// replacements.
-    fn weight_names(&self) -> &'static [(&'static str, &'static str)];
+    /// The names in weight files of parameter paths below the relation module.
+    fn weight_names(&self) -> NameTable;
 }
 
-/// The sizes of a document that the cost of a forward pass depends on.
+/// The sizes of a document that determine the cost of a forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DocumentSize {
     /// Number of tokens.
@@ -37,6 +40,6 @@ pub struct DocumentSize {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DocReOutput<B: Backend> {
-    /// The logits of each classified pair, documents one after the other, `[p, r]`.
+    /// The logits of each classified pair, in the order of documents, `[p, r]`.
     pub logits: Tensor<B, 2>,
 }

@@ -13,7 +13,7 @@ use crate::{
     encoder::{EncoderConfig, EncoderOutput},
 };
 
-/// The choice of a system with its sizes, tagged by `kind`.
+/// The choice of a system with its sizes: `{ kind = "atlop", emb_size = 768, group_size = 64 }`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum SystemConfig {
@@ -23,7 +23,7 @@ pub enum SystemConfig {
     Atlop(AtlopConfig),
 }
 
-/// The relation module of a system: everything that stands on the encoder.
+/// The relation module of a system: the whole model but its encoder.
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a model has one system, and is seldom moved")]
 pub enum RelationModule<B: Backend> {
@@ -34,6 +34,7 @@ pub enum RelationModule<B: Backend> {
 }
 
 impl SystemConfig {
+    /// The configuration of the system as a trait object.
     pub(super) fn system(&self) -> &dyn System {
         match self {
             Self::KdDocre(config) => config,
@@ -71,8 +72,8 @@ impl SystemConfig {
 }
 
 impl<B: DocReBackend> RelationModule<B> {
-    /// Computes the output of the model from the encoder's output, and shows its intermediate
-    /// tensors to `observer`.
+    /// Computes the output of the model from the encoder's output, and passes intermediate tensors
+    /// to `observer`.
     ///
     /// # Panics
     /// If the batch has no pair.

@@ -18,15 +18,15 @@ pub struct GroupBilinearConfig {
     pub group_size: usize,
     /// Size of the output.
     pub d_output: usize,
-    /// Whether a bias is added: ATLOP's classifier has one, KD-DocRE's projection has none.
+    /// True for a layer with a bias: ATLOP's classifier has one, KD-DocRE's projection has none.
     pub has_bias: bool,
 }
 
-/// `out_i = sum_j z_head_j^T W_ij z_tail_j + b_i` over groups `j`.
+/// A grouped bilinear layer: `out_i = sum_j z_head_j^T W_ij z_tail_j + b_i`, over groups `j`.
 #[derive(Module, Debug)]
 pub struct GroupBilinear<B: Backend> {
-    /// `[n_groups * group_size^2, d_output]`, group slowest, then the head's index, then the
-    /// tail's.
+    /// Weight `[n_groups * group_size^2, d_output]`. Its rows are ordered by group, then by the
+    /// head's index, then by the tail's.
     linear: Linear<B>,
     group_size: usize,
 }
@@ -39,16 +39,17 @@ impl GroupBilinearConfig {
     pub fn validate_groups(emb_size: usize, group_size: usize) -> Result<()> {
         if group_size == 0 || emb_size == 0 || !emb_size.is_multiple_of(group_size) {
             return Err(Error::config(format!(
-                "model: `emb_size` {emb_size} must be a positive multiple of `group_size` {group_size}"
+                "model: `emb_size` {emb_size} must be a positive multiple of `group_size` \
+                 {group_size}"
             )));
         }
         Ok(())
     }
 
-    /// Initialises the layer as a linear layer on the outer products.
+    /// Initialises the layer like a linear layer on the outer products of both sides.
     ///
     /// # Panics
-    /// If `group_size` does not divide `emb_size`.
+    /// If `group_size` is 0 or does not divide `emb_size`.
     pub fn init<B: Backend>(&self, device: &B::Device) -> GroupBilinear<B> {
         assert_eq!(self.emb_size % self.group_size, 0, "group_size must divide emb_size");
         let linear = LinearConfig::new(self.emb_size * self.group_size, self.d_output)
@@ -88,7 +89,7 @@ mod tests {
     use crate::{backend::TestBackend, batch::packing::float_tensor};
 
     #[test]
-    fn two_groups_of_two_are_worked_by_hand() {
+    fn the_form_of_two_groups_equals_a_calculation_by_hand() {
         let device = Default::default();
         let config =
             GroupBilinearConfig { emb_size: 4, group_size: 2, d_output: 1, has_bias: false };

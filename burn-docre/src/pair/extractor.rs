@@ -21,7 +21,8 @@ pub struct PairExtractorConfig {
     pub emb_size: usize,
 }
 
-/// `z_head = tanh(W_h [entity; context] + b_h)`, and `z_tail` with weights of its own.
+/// Two linear layers with tanh, one per side:
+/// `z_head = tanh(W_head [entity; context] + b_head)`, and `z_tail` likewise.
 #[derive(Module, Debug)]
 pub struct PairExtractor<B: Backend> {
     head: Linear<B>,
@@ -71,8 +72,8 @@ impl<B: DocReBackend> PairExtractor<B> {
     }
 }
 
-/// `tanh(W [entity; context] + b)`; the product with an entity is computed once per entity, not
-/// once per pair.
+/// Computes `tanh(W [entity; context] + b)`. The product with an entity is computed once per entity
+/// instead of once per pair.
 fn one_side<B: DocReBackend>(
     linear: &Linear<B>,
     entities: &Tensor<B, 2>,

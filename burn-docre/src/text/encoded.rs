@@ -1,25 +1,27 @@
-//! Documents as a model reads them: token ids, mention positions, sentence spans, facts.
+//! Encoded documents, the input of models: token ids, mention positions, sentence spans, facts.
 
 use std::fmt;
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use crate::data::document::{Document, EntityPair, RelationFact, check_relations};
-use crate::data::relation::THRESHOLD_CLASS;
+use crate::data::document::{
+    Document, RelationFact, check_pair_and_relation, check_relations, fault_of,
+};
 use crate::text::hex::write_hex;
 use crate::text::tokenizer::{DocumentTokenizer, WordCache};
 use crate::{Error, Result};
 
 /// A tokenized document with its facts.
 ///
-/// [`encode`](Self::encode) makes valid ones. A document that is put together by hand is checked by
-/// [`validate`](Self::validate) where it enters [`Inference`](crate::inference::Inference).
+/// [`encode`](Self::encode) returns valid documents. [`Inference`](crate::inference::Inference)
+/// calls [`validate`](Self::validate) on every document, so that documents can also be built by
+/// hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedDocument {
     /// The title of the document.
     pub title: String,
-    /// The tokens of the whole document, special tokens in place.
+    /// The token ids of the whole document, special tokens and mention markers included.
     pub token_ids: Vec<u32>,
     /// The position in `token_ids` of the opening marker of each mention, entity by entity.
     pub mentions: Vec<Vec<usize>>,
@@ -29,7 +31,10 @@ pub struct EncodedDocument {
     pub facts: Vec<RelationFact>,
 }
 
-/// Identifies a document by its tokens and mention positions. Title, sentences and facts are no part of it.
+/// A SHA-256 hash of the token ids and mention positions of a document.
+///
+/// Title, sentence spans and facts do not contribute. Soft labels on disk are stored under this
+/// key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DocumentKey(pub [u8; 32]);
 
@@ -44,8 +49,8 @@ impl EncodedDocument {
     ///
     /// # Errors
     ///
-    /// [`Error::Document`] with the title, when `document` is not [valid](Document::validate) or the tokenizer fails on
-    /// one of its words.
+    /// [`Error::Document`] with the title, when `document` is not [valid](Document::validate) or
+    /// the tokenizer fails on one of its words.
     pub fn encode(document: &Document, tokenizer: &DocumentTokenizer) -> Result<Self> {
         Self::encode_with(document, tokenizer, &mut WordCache::default())
     }
@@ -55,11 +60,11 @@ impl EncodedDocument {
     /// # Errors
     ///
     /// [`Error::Document`] with the title, when
-    /// - there is no token, or more than 2³¹ − 1;
-    /// - an entity has no mention, or there are more than [`Document::MAX_ENTITIES`];
+    /// - there is no token, or there are more than 2³¹ − 1;
+    /// - an entity has no mention, or there are more than [`Document::MAX_ENTITIES`] entities;
     /// - a mention or a sentence lies outside the tokens;
-    /// - a fact names an entity that does not exist, relates an entity to itself, or has the threshold class as its
-    ///   relation.
+    /// - a fact names an entity that does not exist, relates an entity to itself, or has the
+    ///   threshold class as its relation.
     pub fn validate(&self) -> Result<()> {
         let checked = self.check_tokens().and_then(|()| self.check_facts());
         checked.map_err(|reason| Error::document(self.title.clone(), reason))
@@ -70,7 +75,8 @@ impl EncodedDocument {
     ///
     /// # Errors
     ///
-    /// [`Error::Document`] with the title, when a fact's relation is the threshold class or not below `n_classes`.
+    /// [`Error::Document`] with the title, when a fact's relation is the threshold class or not
+    /// below `n_classes`.
     pub fn validate_relations(&self, n_classes: usize) -> Result<()> {
         check_relations(&self.facts, n_classes)
             .map_err(|reason| Error::document(self.title.clone(), reason))
@@ -86,9 +92,9 @@ impl EncodedDocument {
         self.n_entities() * self.n_entities().saturating_sub(1)
     }
 
-    /// The key of the document's content.
+    /// The key of the document.
     pub fn key(&self) -> DocumentKey {
-        // Every list goes with its length, so that different documents are different bytes.
+        // Each list is preceded by its length, so that different documents hash different bytes.
         let mut hash = Sha256::new();
         let number = |hash: &mut Sha256, number: usize| hash.update((number as u64).to_le_bytes());
         number(&mut hash, self.token_ids.len());
@@ -112,7 +118,7 @@ impl EncodedDocument {
     ) -> Result<Self> {
         document.validate()?;
         let tokenized = tokenizer.tokenize_with(document, cache).map_err(|error| {
-            Error::document(document.title.clone(), "not tokenized").with_source(error)
+            Error::document(document.title.clone(), "cannot be tokenized").with_source(error)
         })?;
         let encoded = Self {
             title: document.title.clone(),
@@ -121,7 +127,7 @@ impl EncodedDocument {
             sentences: tokenized.sentences,
             facts: document.facts.clone(),
         };
-        // A tokenizer without special tokens makes a document without words empty.
+        // A document without words is empty if the tokenizer has no special tokens.
         encoded.validate()?;
         Ok(encoded)
     }
@@ -131,10 +137,7 @@ impl EncodedDocument {
         if n_tokens == 0 || i32::try_from(n_tokens).is_err() {
             return Err(format!("{n_tokens} tokens; 1 to {} are possible", i32::MAX));
         }
-        if self.n_entities() > Document::MAX_ENTITIES {
-            let (n, max) = (self.n_entities(), Document::MAX_ENTITIES);
-            return Err(format!("{n} entities; at most {max} are possible"));
-        }
+        Document::check_entity_count(self.n_entities())?;
         for (entity, positions) in self.mentions.iter().enumerate() {
             if positions.is_empty() {
                 return Err(format!("entity {entity} has no mentions"));
@@ -151,25 +154,21 @@ impl EncodedDocument {
 
     fn check_facts(&self) -> Result<(), String> {
         let n_entities = self.n_entities();
-        for RelationFact { pair: EntityPair { head, tail }, relation, .. } in &self.facts {
-            if *head >= n_entities || *tail >= n_entities || head == tail {
-                return Err(format!(
-                    "fact with head {head} and tail {tail} of {n_entities} entities"
-                ));
-            }
-            if *relation == THRESHOLD_CLASS {
-                return Err(format!("fact with head {head} and tail {tail}: no relation holds"));
-            }
-        }
-        Ok(())
+        self.facts.iter().try_for_each(|fact| {
+            check_pair_and_relation(fact, n_entities).map_err(|reason| fault_of(fact, &reason))
+        })
     }
 }
 
-/// Tokenizes `documents` one after the other; faster than each by itself, because most words come again.
+/// Tokenizes `documents` in order.
+///
+/// The documents share a cache of tokenized words, which makes this faster than separate calls of
+/// [`EncodedDocument::encode`].
 ///
 /// # Errors
 ///
-/// An item is an error under the conditions of [`EncodedDocument::encode`]; it also has the document's index.
+/// An item is an error under the conditions of [`EncodedDocument::encode`]. The error also has the
+/// document's index.
 pub fn encode_all(
     documents: &[Document],
     tokenizer: &DocumentTokenizer,
@@ -184,7 +183,7 @@ pub fn encode_all(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::document::{Entity, Mention};
+    use crate::data::document::{Entity, EntityPair, Mention};
     use crate::error::chain_of;
 
     fn tokenizer() -> DocumentTokenizer {
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_depends_on_content_only() {
+    fn the_key_depends_on_tokens_and_mentions_only() {
         let encoded = EncodedDocument::encode(&anna(), &tokenizer()).unwrap();
         let other_labels =
             EncodedDocument { title: "Other".to_owned(), facts: Vec::new(), ..encoded.clone() };
@@ -245,9 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn the_key_never_changes_between_versions() {
-        // Soft labels on disk are found by it. sha256 of little-endian
-        // 1u64 (tokens), 7u32, 1u64 (entities), 1u64 (its mentions), 0u64 (the position).
+    fn the_key_is_equal_in_all_versions() {
+        // Soft labels on disk are stored under the key. It is the SHA-256 hash of these
+        // little-endian integers: 1u64 (the number of tokens), 7u32 (the token id),
+        // 1u64 (the number of entities), 1u64 (the number of mentions), 0u64 (the position).
         let document = EncodedDocument {
             title: String::new(),
             token_ids: vec![7],
@@ -273,7 +273,7 @@ mod tests {
         let encoded: Vec<_> = encode_all(&documents, &tokenizer).collect();
         assert!(encoded[0].is_ok());
         let error = chain_of(encoded[1].as_ref().unwrap_err());
-        let cause = "not tokenized: tokenizer.json: the tokenizer fails on \"lives\"";
+        let cause = "cannot be tokenized: tokenizer.json: the tokenizer fails on \"lives\"";
         assert!(error.starts_with(&format!("document 1 (\"Anna\"): {cause}")), "{error}");
         let error = chain_of(&EncodedDocument::encode(&anna(), &tokenizer).unwrap_err());
         assert!(error.starts_with(&format!("document \"Anna\": {cause}")), "{error}");

@@ -1,4 +1,4 @@
-//! Bytes in hexadecimal.
+//! Hexadecimal output of hashes.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Text as token ids: the tokenizer and encoded documents.
+//! The tokenizer, and documents encoded as token ids.
 
 pub mod encoded;
 pub(crate) mod hex;

@@ -1,8 +1,10 @@
-//! Words to word pieces, with a marker around every mention, as ATLOP and KD-DocRE do it.
+//! The tokenizer of documents: word pieces, with markers around mentions as in the code of ATLOP
+//! and KD-DocRE.
 //!
-//! Every word is tokenized on its own. A `*` stands before each word that starts a mention and
-//! after each word that ends one; mentions that share a boundary share its marker. The document is
-//! then wrapped in the tokenizer's special tokens, and a mention is found at its opening marker:
+//! Every word is tokenized separately. A marker `*` precedes each word that starts a mention and
+//! follows each word that ends one. Mentions that share a boundary share the marker. The
+//! tokenizer's special tokens surround the document. The position of a mention is that of its
+//! opening marker:
 //!
 //! ```text
 //! [CLS] * Anna * lives in * Os ##lo * . [SEP]
@@ -25,25 +27,26 @@ use crate::{Error, Result};
 const MARKER: &str = "*";
 /// The first ids of a [word-level](DocumentTokenizer::word_level) vocabulary.
 const WORD_LEVEL_SPECIALS: [&str; 4] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];
-/// Words whose pieces are remembered; most text has fewer different ones.
+/// The maximum number of words in a [`WordCache`]. Most corpora have fewer different words.
 const MAX_CACHED_WORDS: usize = 1 << 18;
 
-/// A Hugging Face tokenizer, used on documents that are split into words already.
+/// A Hugging Face tokenizer for documents that are already split into words.
 ///
-/// Its own truncation and padding are switched off: documents keep their length.
+/// The truncation and padding of the tokenizer's file are disabled.
 #[derive(Clone, Debug)]
 pub struct DocumentTokenizer {
     tokenizer: Tokenizer,
     path: PathBuf,
+    /// The token ids of the mention marker.
     marker: Vec<u32>,
     opening: Vec<u32>,
     closing: Vec<u32>,
 }
 
-/// A document in word pieces.
+/// The tokens of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizedDocument {
-    /// The pieces of the whole document between the special tokens.
+    /// The token ids of the whole document, special tokens and mention markers included.
     pub token_ids: Vec<u32>,
     /// The position in `token_ids` of the opening marker of each mention, entity by entity.
     pub mentions: Vec<Vec<usize>>,
@@ -51,7 +54,7 @@ pub struct TokenizedDocument {
     pub sentences: Vec<Range<usize>>,
 }
 
-/// The pieces of words that were met before.
+/// The token ids of words that were tokenized before, for one tokenizer.
 #[derive(Debug, Default)]
 pub(crate) struct WordCache(HashMap<String, Vec<u32>>);
 
@@ -60,14 +63,14 @@ impl DocumentTokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] when the file cannot be read, [`Error::Format`] when it is no tokenizer or
+    /// [`Error::Io`] when the file cannot be read. [`Error::Format`] when it is not a tokenizer, or
     /// has no token for the marker `*`.
     pub fn from_file(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
         Self::parse(&bytes, path)
     }
 
-    /// Reads a `tokenizer.json` that is in memory already.
+    /// Reads a `tokenizer.json` from memory.
     ///
     /// # Errors
     ///
@@ -76,8 +79,10 @@ impl DocumentTokenizer {
         Self::parse(bytes, Path::new("tokenizer.json"))
     }
 
-    /// A tokenizer that knows whole words only: `vocab` after `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and
-    /// `*`, in the order given; repeated words count once.
+    /// A tokenizer in which every word is one token.
+    ///
+    /// The ids 0 to 4 are `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and `*`. The words of `vocab` follow
+    /// in order, each once.
     ///
     /// # Errors
     ///
@@ -90,7 +95,7 @@ impl DocumentTokenizer {
         let [_, unknown, opening, closing] = WORD_LEVEL_SPECIALS;
         let model = WordLevel::builder().vocab(ids).unk_token(unknown.to_owned()).build();
         let mut tokenizer = Tokenizer::new(model.map_err(|error| {
-            Error::format(path, "the vocabulary makes no tokenizer").with_source(error)
+            Error::format(path, "cannot be built from the vocabulary").with_source(error)
         })?);
         tokenizer.with_pre_tokenizer(Some(WhitespaceSplit));
         tokenizer.with_post_processor(Some(BertProcessing::new(
@@ -101,14 +106,16 @@ impl DocumentTokenizer {
         Self::prepare(tokenizer, path)
     }
 
-    /// The tokenizer as a `tokenizer.json`.
+    /// The tokenizer as the text of a `tokenizer.json`.
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] when it has a part that cannot be written.
+    /// [`Error::Format`] when a part of the tokenizer cannot be serialised.
     pub fn to_json(&self) -> Result<String> {
         let json = self.tokenizer.to_string(true);
-        json.map_err(|error| Error::format(&self.path, "cannot be written").with_source(error))
+        json.map_err(|error| {
+            Error::format(&self.path, "the tokenizer cannot be written as json").with_source(error)
+        })
     }
 
     /// The special tokens before a document: `[CLS]` or `<s>`.
@@ -121,36 +128,38 @@ impl DocumentTokenizer {
         &self.closing
     }
 
-    /// One more than the largest token id, added and special tokens included: how many rows a word embedding needs.
-    /// That is more than the number of tokens where the ids have gaps.
+    /// The number of rows that a word embedding needs: the largest token id plus one.
+    ///
+    /// Added and special tokens count. If the ids have gaps, the result exceeds the number of
+    /// tokens.
     pub fn vocab_size(&self) -> usize {
         let special = self.opening.iter().chain(&self.closing).copied();
         let ids = self.tokenizer.get_vocab(true).into_values().chain(special);
         ids.max().map_or(0, |id| id as usize + 1)
     }
 
-    /// The text of the token `id`, if there is one.
+    /// The text of the token `id`; `None` if there is no such token.
     pub fn token(&self, id: u32) -> Option<String> {
         self.tokenizer.id_to_token(id)
     }
 
-    /// The file that the tokenizer came from.
+    /// The file that the tokenizer was read from, or a description where there is none.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Tokenizes `document`, whole, with markers and special tokens.
+    /// Tokenizes `document` with mention markers and special tokens, at its full length.
     ///
     /// # Errors
     ///
-    /// [`Error::Document`] when `document` is not [valid](Document::validate), [`Error::Format`] when the tokenizer
-    /// fails on a word.
+    /// [`Error::Document`] when `document` is not [valid](Document::validate). [`Error::Format`]
+    /// when the tokenizer fails on a word.
     pub fn tokenize(&self, document: &Document) -> Result<TokenizedDocument> {
         document.validate()?;
         self.tokenize_with(document, &mut WordCache::default())
     }
 
-    /// [`tokenize`](Self::tokenize) a valid document with a cache, which must not be shared between tokenizers.
+    /// As [`tokenize`](Self::tokenize), for a valid document, with a cache of this tokenizer.
     pub(crate) fn tokenize_with(
         &self,
         document: &Document,
@@ -204,13 +213,13 @@ impl DocumentTokenizer {
 
     fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
         let tokenizer = Tokenizer::from_bytes(bytes)
-            .map_err(|error| Error::format(path, "not a tokenizer").with_source(error))?;
+            .map_err(|error| Error::format(path, "not a tokenizer.json").with_source(error))?;
         Self::prepare(tokenizer, path)
     }
 
     fn prepare(mut tokenizer: Tokenizer, path: &Path) -> Result<Self> {
         tokenizer.with_truncation(None).map_err(|error| {
-            Error::format(path, "truncation cannot be switched off").with_source(error)
+            Error::format(path, "truncation cannot be disabled").with_source(error)
         })?;
         tokenizer.with_padding(None);
         let marker = marker_pieces(&tokenizer, path)?;
@@ -219,7 +228,7 @@ impl DocumentTokenizer {
     }
 }
 
-/// The words at which mentions start and the words that they end with.
+/// The first and the last words of all mentions, as indices of sentence and word.
 struct MentionBoundaries {
     starts: HashSet<(usize, usize)>,
     last_words: HashSet<(usize, usize)>,
@@ -235,19 +244,21 @@ impl MentionBoundaries {
     }
 }
 
-/// The token `*` itself where the vocabulary has it, as in the authors' code; else its pieces.
+/// The token ids of the marker: the token `*` if the vocabulary has it, as in the authors' code,
+/// and otherwise its word pieces.
 fn marker_pieces(tokenizer: &Tokenizer, path: &Path) -> Result<Vec<u32>> {
     let pieces = match tokenizer.token_to_id(MARKER) {
         Some(id) => vec![id],
         None => encode(tokenizer, MARKER, false, path)?,
     };
     if pieces.is_empty() {
-        return Err(Error::format(path, format!("no token for the mention marker {MARKER:?}")));
+        let reason = format!("the vocabulary has no token for the mention marker {MARKER:?}");
+        return Err(Error::format(path, reason));
     }
     Ok(pieces)
 }
 
-/// The special tokens before and after a text, found around the text `*`.
+/// The special tokens before and after a text, read off the encoding of the text `*`.
 fn special_tokens(tokenizer: &Tokenizer, path: &Path) -> Result<(Vec<u32>, Vec<u32>)> {
     let bare = encode(tokenizer, MARKER, false, path)?;
     let wrapped = encode(tokenizer, MARKER, true, path)?;
@@ -257,7 +268,7 @@ fn special_tokens(tokenizer: &Tokenizer, path: &Path) -> Result<(Vec<u32>, Vec<u
         n_bare => wrapped.windows(n_bare).position(|window| window == bare),
     };
     let n_opening = n_opening
-        .ok_or_else(|| Error::format(path, "its special tokens do not surround the text"))?;
+        .ok_or_else(|| Error::format(path, "the special tokens do not surround the text"))?;
     Ok((wrapped[..n_opening].to_vec(), wrapped[n_opening + bare.len()..].to_vec()))
 }
 
@@ -273,9 +284,9 @@ mod tests {
     use super::*;
     use crate::data::document::{Entity, Mention};
 
-    /// A WordPiece tokenizer with lower-casing, truncation to 4 and padding to 4, which must not
-    /// matter. Ids: [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, * 4, anna 5, lives 6, in 7, os 8, ##lo 9,
-    /// . 10, new 11.
+    /// A WordPiece tokenizer with lower-casing, and with truncation and padding to 4 tokens, which
+    /// must have no effect. Ids: [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, * 4, anna 5, lives 6, in 7, os
+    /// 8, ##lo 9, . 10, new 11.
     const WORD_PIECE: &[u8] = include_bytes!("../../tests/fixtures/tiny_wordpiece.json");
 
     /// A document of the given sentences; a mention is (sentence, start, end).
@@ -310,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn mentions_are_marked_and_found_at_their_opening_marker() {
+    fn mentions_are_marked_and_positioned_at_their_opening_marker() {
         assert_tokens(
             &document(&[&["Anna", "lives", "in", "Oslo", "."]], &[&[(0, 3, 4)], &[(0, 0, 1)]]),
             // [CLS] * anna * lives in * os ##lo * . [SEP]
@@ -335,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbouring_mentions_have_a_marker_each_even_across_sentences() {
+    fn adjacent_mentions_have_separate_markers_even_across_sentences() {
         assert_tokens(
             &document(&[&["Anna", "Oslo"], &["Anna"]], &[&[(0, 0, 1), (1, 0, 1)], &[(0, 1, 2)]]),
             // [CLS] * anna * * os ##lo * * anna * [SEP]
@@ -354,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_contradicts_itself_is_refused() {
+    fn an_inconsistent_document_is_refused() {
         let tokenizer = DocumentTokenizer::from_bytes(WORD_PIECE).unwrap();
         for entity in [&[(0, 1, 2)][..], &[(0, 1, 0)], &[(1, 0, 1)], &[(0, 0, usize::MAX)], &[]] {
             let error = tokenizer.tokenize(&document(&[&["Anna"]], &[entity]));
@@ -363,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_without_pieces_still_has_its_markers() {
+    fn a_word_without_pieces_keeps_its_markers() {
         for word in ["", " ", "\u{200b}"] {
             assert_tokens(
                 &document(&[&["in", word, "."]], &[&[(0, 1, 2)], &[(0, 1, 3)]]),
@@ -381,13 +392,13 @@ mod tests {
     }
 
     #[test]
-    fn a_document_without_words_is_its_special_tokens() {
+    fn a_document_without_words_consists_of_the_special_tokens() {
         assert_tokens(&document(&[], &[]), &[2, 3], &[]);
         assert_tokens(&document(&[&[], &[]], &[]), &[2, 3], &[]);
     }
 
     #[test]
-    fn the_files_own_truncation_and_padding_do_not_apply() {
+    fn truncation_and_padding_of_the_file_are_disabled() {
         let words = ["Anna"; 40];
         let ids: Vec<u32> = [2].into_iter().chain([5; 40]).chain([3]).collect();
         assert_tokens(&document(&[&words], &[]), &ids, &[]);
@@ -395,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn special_tokens_are_those_around_a_text() {
+    fn special_tokens_are_read_off_the_encoding_of_a_text() {
         let tokenizer = DocumentTokenizer::from_bytes(WORD_PIECE).unwrap();
         assert_eq!((tokenizer.opening(), tokenizer.closing()), (&[2][..], &[3][..]));
         assert_eq!(tokenizer.vocab_size(), 12);
@@ -436,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tokenizer_is_a_format_error() {
+    fn bytes_that_are_not_a_tokenizer_are_a_format_error() {
         for bytes in [&b""[..], b"{}", b"[]", b"\xFF", b"{\"model\":7}"] {
             assert!(matches!(DocumentTokenizer::from_bytes(bytes), Err(Error::Format { .. })));
         }

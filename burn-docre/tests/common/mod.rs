@@ -24,7 +24,7 @@ fn kd_docre(mixer: PairMixerConfig) -> SystemConfig {
     SystemConfig::KdDocre(KdDocreConfig { emb_size: 16, group_size: 4, mixer })
 }
 
-/// A model of hidden size 16 that reads 24 tokens at a time.
+/// A model configuration of hidden size 16, with windows of 24 tokens.
 pub(crate) fn config(system: SystemConfig) -> ModelConfig {
     let encoder = r#"{"model_type": "bert", "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2,
         "num_attention_heads": 4, "intermediate_size": 32, "hidden_dropout_prob": 0.0,
@@ -38,8 +38,9 @@ pub(crate) fn config(system: SystemConfig) -> ModelConfig {
     }
 }
 
-/// A document of `n_tokens` with mentions at these positions, entity by entity, and one fact if it
-/// has a pair.
+/// A document of `n_tokens` tokens with the mention positions of each entity.
+///
+/// It has one fact if it has a pair.
 pub(crate) fn document(n_tokens: u32, mentions: &[&[usize]]) -> EncodedDocument {
     let fact =
         RelationFact { pair: EntityPair { head: 0, tail: 1 }, relation: 2, evidence: Vec::new() };
@@ -52,7 +53,7 @@ pub(crate) fn document(n_tokens: u32, mentions: &[&[usize]]) -> EncodedDocument 
     }
 }
 
-/// A short one, one of two windows, one of five, and some with fewer than two entities.
+/// Documents of one, two and five windows, and two with fewer than two entities.
 pub(crate) fn documents() -> Vec<EncodedDocument> {
     vec![
         document(12, &[&[1], &[4, 8], &[9]]),

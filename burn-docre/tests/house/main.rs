@@ -1,4 +1,4 @@
-//! Rules of this repository that the compiler does not check. They read the sources of both crates.
+//! Rules of this repository that the compiler does not check, tested on the sources of both crates.
 
 mod modules;
 mod tokens;
@@ -33,12 +33,13 @@ fn trainer_source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../burn-docre-train/src")
 }
 
-/// Lines of code below a directory that contain one of `words`, outside the files named in `but`. Comments, and with
-/// them the examples in the documentation, do not count.
-fn lines_with(words: &[&str], below: &Path, but: &[&str]) -> Vec<String> {
+/// Lines of code in `folder` that contain one of `words`, outside the files named in `except`.
+///
+/// Comments do not count, nor do the examples in doc comments.
+fn lines_with(words: &[&str], folder: &Path, except: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    for file in rust_files(below) {
-        if but.iter().any(|name| file.ends_with(name)) {
+    for file in rust_files(folder) {
+        if except.iter().any(|name| file.ends_with(name)) {
             continue;
         }
         let text = fs::read_to_string(&file).expect("a readable file");
@@ -63,17 +64,17 @@ fn trainer() -> Crate {
 }
 
 #[test]
-fn only_the_backend_file_asks_which_backend_is_compiled_in() {
-    for below in [source(), trainer_source()] {
-        // `cfg` itself may stand lines above, in front of `any(`.
+fn only_backend_and_ops_contain_feature_conditions() {
+    for folder in [source(), trainer_source()] {
+        // The search is for the condition: `cfg` can be on an earlier line.
         let words = [" feature =", "(feature =", " feature=", "(feature="];
-        let found = lines_with(&words, &below, &["src/backend/mod.rs", "src/ops/mod.rs"]);
+        let found = lines_with(&words, &folder, &["src/backend/mod.rs", "src/ops/mod.rs"]);
         assert!(found.is_empty(), "{found:#?}");
     }
 }
 
 #[test]
-fn evaluation_and_documents_know_no_tensors() {
+fn eval_and_data_use_no_tensors() {
     for part in ["eval", "data"] {
         let found = lines_with(&["use burn", "burn::"], &source().join(part), &[]);
         assert!(found.is_empty(), "{found:#?}");
@@ -96,18 +97,19 @@ fn assert_imports_none(modules: &Crate, from: &str, to: &[&str]) {
 }
 
 #[test]
-fn no_modules_of_the_library_import_each_other() {
+fn the_library_has_no_import_cycle() {
     let cycles = library().cycles();
     assert!(cycles.is_empty(), "{} cycles\n{}", cycles.len(), cycles.join("\n"));
 }
 
 #[test]
-fn no_modules_of_the_trainer_import_each_other() {
+fn the_trainer_has_no_import_cycle() {
     let cycles = trainer().cycles();
     assert!(cycles.is_empty(), "{} cycles\n{}", cycles.len(), cycles.join("\n"));
 }
 
-/// The modules that ARCHITECTURE.md lists under a heading, from bottom to top, each with the number of its row.
+/// The modules that ARCHITECTURE.md lists under `heading`, from bottom to top, with their row
+/// numbers.
 fn listed_modules(heading: &str) -> Vec<(usize, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let page = fs::read_to_string(root.join("ARCHITECTURE.md")).expect("the page");
@@ -144,40 +146,40 @@ fn the_architecture_page_lists_every_module_above_those_that_it_imports() {
 }
 
 #[test]
-fn models_and_losses_never_see_a_document() {
+fn models_and_losses_import_no_documents() {
     for part in ["nn", "ops", "encoder", "entity", "pair", "model", "loss"] {
         assert_imports_none(&library(), part, &["data::document", "data::docred"]);
     }
 }
 
 #[test]
-fn backends_know_no_operation_and_no_model() {
+fn backend_imports_no_operation_and_no_model() {
     let above = ["nn", "batch", "encoder", "entity", "pair", "mention_pair", "loss", "model"];
     assert_imports_none(&library(), "backend", &above);
     assert_imports_none(&library(), "backend", &["ops", "inference", "io", "eval", "data", "text"]);
 }
 
 #[test]
-fn operations_know_no_backend_and_no_model() {
+fn ops_imports_no_backend_and_no_model() {
     let above = ["backend", "nn", "batch", "encoder", "entity", "pair", "mention_pair", "loss"];
     assert_imports_none(&library(), "ops", &above);
     assert_imports_none(&library(), "ops", &["model", "inference", "io", "eval", "data", "text"]);
 }
 
 #[test]
-fn evaluation_sees_data_only() {
+fn eval_imports_only_data_and_error() {
     let imported = library().imported_by("eval");
     assert!(imported.contains("data"), "{imported:?}");
     assert!(imported.iter().all(|name| name == "data" || name == "error"), "{imported:?}");
 }
 
 #[test]
-fn the_command_line_knows_no_command() {
+fn cli_imports_no_command() {
     let commands = ["commands", "stages", "bench", "train", "run", "session", "plot"];
     assert_imports_none(&trainer(), "cli", &commands);
 }
 
-/// The names in backticks within a cell of a Markdown table that look like a test's.
+/// The names in backticks within a cell of a Markdown table that have the form of a test name.
 fn test_names(cell: &str) -> impl Iterator<Item = &str> {
     let quoted = cell.split('`').skip(1).step_by(2);
     quoted.filter(|name| {
@@ -196,7 +198,7 @@ fn every_row_of_the_parity_page_names_a_test() {
     let sources: Vec<String> =
         files.map(|file| fs::read_to_string(file).expect("readable")).collect();
     let is_test = |name: &str| {
-        // The second form is an entry of the parity cases' macro.
+        // The second form is an entry of the macro `cases!` in `tests/parity`.
         let forms = [format!("fn {name}()"), format!(" {name}: \"")];
         sources.iter().any(|source| forms.iter().any(|form| source.contains(form)))
     };
@@ -224,7 +226,7 @@ fn each_crate_has_the_licence_of_the_repository() {
 }
 
 #[test]
-fn the_architecture_page_gives_the_reason_for_exactly_the_dependencies() {
+fn the_architecture_page_explains_every_dependency_and_no_other() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |file: &str| fs::read_to_string(root.join(file)).expect(file);
     let (manifest, page) = (read("Cargo.toml"), read("ARCHITECTURE.md"));
@@ -258,7 +260,7 @@ fn pages(root: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_link_within_the_repository_leads_to_a_file() {
+fn every_relative_link_points_to_a_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut broken = Vec::new();
     for page in pages(&root) {

@@ -1,8 +1,10 @@
 //! The graph of a crate's modules, read from its sources.
 //!
-//! A file is a module. Imports are its `use` lines and the paths in its code; tests and comments count for
-//! nothing. A name that a module imports or re-exports is followed to the file that defines it.
-//! A folder counts as one module to its outside. Its files, `mod.rs` among them, are a graph of their own.
+//! A file is a module. Its imports are its `use` lines and the paths in its code, without tests and
+//! comments. An imported or re-exported name is followed to the file that defines it.
+//!
+//! From outside, a folder counts as one module. Its files, including `mod.rs`, form a graph of
+//! their own.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -13,7 +15,7 @@ use std::{
 
 use crate::tokens::{Token, tokens, without_tests};
 
-/// A module by the names on its path from the crate's root. The root's path is empty.
+/// The path of a module from the crate's root. The root's path is empty.
 type Module = Vec<String>;
 
 /// A line that makes one module depend on another.
@@ -32,7 +34,7 @@ impl fmt::Display for Import {
     }
 }
 
-/// A path that a source file names, made absolute.
+/// A path in a source file, made absolute.
 struct NamedPath {
     path: Vec<String>,
     line: usize,
@@ -41,7 +43,7 @@ struct NamedPath {
     is_reexport: bool,
 }
 
-/// A source file: its module and what it names.
+/// A source file: its module, tokens and paths.
 struct Source {
     module: Module,
     file: String,
@@ -94,17 +96,17 @@ impl Crate {
         Self { modules, imports }
     }
 
-    /// Whether a module of this path exists.
+    /// Returns true if a module with this path exists.
     pub(crate) fn has(&self, module: &str) -> bool {
         self.modules.iter().any(|path| path.join("::") == module)
     }
 
-    /// The modules at the top, without the crate's root.
+    /// The top-level modules.
     pub(crate) fn top(&self) -> BTreeSet<String> {
         self.modules.iter().filter_map(|module| module.first().cloned()).collect()
     }
 
-    /// The imports from `from` or below it into `to` or below it.
+    /// The imports of `from` and its submodules from `to` and its submodules.
     pub(crate) fn between(&self, from: &str, to: &str) -> Vec<String> {
         let path = |name: &str| name.split("::").map(str::to_owned).collect::<Module>();
         let (from, to) = (path(from), path(to));
@@ -113,7 +115,7 @@ impl Crate {
         self.imports.iter().filter(is_between).map(Import::to_string).collect()
     }
 
-    /// The modules at the top that `from` imports.
+    /// The top-level modules that the top-level module `from` imports.
     pub(crate) fn imported_by(&self, from: &str) -> BTreeSet<String> {
         let is_outside = |import: &&Import| {
             import.from.first().is_some_and(|name| name == from)
@@ -126,7 +128,8 @@ impl Crate {
             .collect()
     }
 
-    /// One report for each group of modules that import each other: the shortest cycle and its lines.
+    /// One report for each group of modules that import each other: its shortest cycle and the
+    /// lines that import.
     pub(crate) fn cycles(&self) -> Vec<String> {
         let mut folders: BTreeMap<&[String], Graph<'_>> = BTreeMap::new();
         for import in &self.imports {
@@ -181,7 +184,7 @@ fn join(module: &[String], name: &str) -> Module {
 fn paths(tokens: &[Token], module: &Module, modules: &BTreeSet<Module>) -> Vec<NamedPath> {
     let text = |at: usize| tokens.get(at).map_or("", |token| &*token.text);
     let mut found = Vec::new();
-    // The modules written out within this file, each with the depth of its braces.
+    // The inline modules around the current token, with the depth of their braces.
     let mut inline: Vec<(String, usize)> = Vec::new();
     let (mut at, mut depth) = (0, 0);
     while at < tokens.len() {
@@ -238,7 +241,7 @@ struct Leaf {
     line: usize,
 }
 
-/// Reads the tree of a `use` line at `at` behind `prefix`; returns the position after it.
+/// Reads the tree of a `use` line at `at`, below `prefix`; returns the position after it.
 fn use_tree(tokens: &[Token], mut at: usize, prefix: &[String], leaves: &mut Vec<Leaf>) -> usize {
     let mut path = prefix.to_vec();
     let mut alias = None;
@@ -271,12 +274,12 @@ fn use_tree(tokens: &[Token], mut at: usize, prefix: &[String], leaves: &mut Vec
     at
 }
 
-/// A path from the crate's root, or none for a path into another crate.
+/// Makes a path absolute; returns `None` for a path into another crate.
 fn absolute(path: &[String], scope: &Module, modules: &BTreeSet<Module>) -> Option<Vec<String>> {
     let mut absolute = scope.clone();
     let mut rest = path;
     match &*path[0] {
-        // The binary beside a library names it so.
+        // The trainer's binary refers to the trainer's library by this name.
         "crate" | "burn_docre_train" => {
             absolute.clear();
             rest = &rest[1..];
@@ -294,11 +297,14 @@ fn absolute(path: &[String], scope: &Module, modules: &BTreeSet<Module>) -> Opti
     Some(absolute)
 }
 
-/// The names that modules import, by module and name, with the path that each stands for.
+/// The imported and the declared names of all modules.
 struct Names<'a> {
     modules: &'a BTreeSet<Module>,
+    /// The path of each imported name, by module and name.
     imported: HashMap<(&'a Module, &'a str), &'a [String]>,
+    /// The paths that a module imports with `*`.
     globs: HashMap<&'a Module, Vec<&'a [String]>>,
+    /// The names of the items that a module defines.
     declared: HashMap<&'a Module, BTreeSet<&'a str>>,
 }
 
@@ -331,7 +337,7 @@ impl<'a> Names<'a> {
         names
     }
 
-    /// The file that defines what a path names.
+    /// The module that defines the item at `path`, after at most `n_steps_left` imported names.
     fn resolve(&self, path: &[String], n_steps_left: usize) -> Module {
         let mut module = Module::new();
         for (at, name) in path.iter().enumerate() {
@@ -349,7 +355,7 @@ impl<'a> Names<'a> {
         module
     }
 
-    /// The path that a name stands for within a module, unless the module defines it.
+    /// The path of a name that a module imports; `None` if the module defines the name.
     fn target(&self, module: &Module, name: &str) -> Option<Vec<String>> {
         let is_declared =
             |module: &Module| self.declared.get(module).is_some_and(|items| items.contains(name));
@@ -364,7 +370,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The lines of a file that make its module depend on others. A mere re-export does not.
+/// The imports of a file. A re-export counts only if the file also uses the name.
 fn imports<'a>(source: &'a Source, names: &'a Names<'_>) -> impl Iterator<Item = Import> {
     let is_used = |named: &NamedPath| {
         let name = named.alias.as_deref().unwrap_or_default();
@@ -395,42 +401,42 @@ fn cycles(folder: &[String], graph: &Graph<'_>) -> Vec<String> {
 }
 
 fn are_mutual(graph: &Graph<'_>, a: &str, b: &str) -> bool {
-    way(graph, a, b).is_some() && way(graph, b, a).is_some()
+    shortest_path(graph, a, b).is_some() && shortest_path(graph, b, a).is_some()
 }
 
 /// The shortest cycle through a module, from the module to itself.
 fn shortest_cycle<'a>(graph: &'a Graph<'_>, start: &'a str) -> Option<Vec<&'a str>> {
-    way(graph, start, start)
+    shortest_path(graph, start, start)
 }
 
-/// The shortest way of at least one step between two modules.
-fn way<'a>(graph: &'a Graph<'_>, start: &'a str, end: &str) -> Option<Vec<&'a str>> {
-    let mut ways = VecDeque::from([vec![start]]);
+/// The shortest path of at least one step from one module to another.
+fn shortest_path<'a>(graph: &'a Graph<'_>, start: &'a str, end: &str) -> Option<Vec<&'a str>> {
+    let mut candidates = VecDeque::from([vec![start]]);
     let mut seen = BTreeSet::new();
-    while let Some(way) = ways.pop_front() {
-        for next in graph.get(way[way.len() - 1]).into_iter().flat_map(BTreeMap::keys) {
-            let longer: Vec<&str> = way.iter().copied().chain([&**next]).collect();
+    while let Some(chain) = candidates.pop_front() {
+        for next in graph.get(chain[chain.len() - 1]).into_iter().flat_map(BTreeMap::keys) {
+            let longer: Vec<&str> = chain.iter().copied().chain([&**next]).collect();
             if next == end {
                 return Some(longer);
             }
             if seen.insert(next) {
-                ways.push_back(longer);
+                candidates.push_back(longer);
             }
         }
     }
     None
 }
 
-/// A cycle and, for each of its steps, up to three lines that make it.
+/// A cycle with up to three importing lines for each of its steps.
 fn report(folder: &[String], graph: &Graph<'_>, cycle: &[&str]) -> String {
     let name =
         |node: &str| if node.is_empty() { "(its own file)".to_owned() } else { node.to_owned() };
-    let way: Vec<String> = cycle.iter().map(|node| name(node)).collect();
+    let chain: Vec<String> = cycle.iter().map(|node| name(node)).collect();
     let folder = if folder.is_empty() { "the crate".to_owned() } else { folder.join("::") };
-    let mut report = format!("in {folder}: {}", way.join(" -> "));
+    let mut report = format!("in {folder}: {}", chain.join(" -> "));
     for step in cycle.windows(2) {
         for import in graph[step[0]][step[1]].iter().take(3) {
-            write!(report, "\n    {import}").expect("a string takes every text");
+            write!(report, "\n    {import}").expect("writing to a string cannot fail");
         }
     }
     report
@@ -441,7 +447,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cycle_is_found_with_its_lines() {
+    fn a_cycle_is_reported_with_its_lines() {
         let found = Crate::of(&[
             ("lib.rs", "pub mod a; pub mod b; pub mod c;"),
             ("a.rs", "use crate::b::{B,\n C};"),
@@ -457,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_within_a_folder_is_found_and_invisible_outside() {
+    fn a_cycle_within_a_folder_is_reported_for_that_folder_only() {
         let found = Crate::of(&[
             ("lib.rs", "mod a;"),
             ("a/mod.rs", "mod b; mod c; struct A(b::B);"),
@@ -470,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_comments_and_other_crates_make_no_cycle() {
+    fn tests_comments_and_other_crates_are_ignored() {
         let found = Crate::of(&[
             ("lib.rs", "mod a; mod b; pub use a::A;"),
             ("a.rs", "use crate::b::B; use std::b::A;"),
@@ -500,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binary_sees_its_library_and_not_the_reverse() {
+    fn a_binary_imports_its_library_and_not_the_reverse() {
         let found = Crate::of(&[
             ("lib.rs", "pub mod a; pub struct Run;"),
             ("main.rs", "use burn_docre_train::{Run, a::A};"),

@@ -1,13 +1,13 @@
-//! Rust source as tokens: enough of the language to find paths, without comments, strings and tests.
+//! A tokenizer of Rust sources that suffices to find paths, and the removal of tests.
 
-/// A word or a sign of a source file. A string or character literal is one token, a quotation mark.
+/// A word or a punctuation mark. A string or character literal is one token, a quotation mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
     pub(crate) text: String,
     pub(crate) line: usize,
 }
 
-/// The tokens of a source text, in order. Lifetimes and comments are left out.
+/// The tokens of a source text, in order, without lifetimes and comments.
 pub(crate) fn tokens(source: &str) -> Vec<Token> {
     let chars: Vec<char> = source.chars().collect();
     let (mut tokens, mut at, mut line) = (Vec::new(), 0, 1);
@@ -22,7 +22,9 @@ pub(crate) fn tokens(source: &str) -> Vec<Token> {
     tokens
 }
 
-/// The token that starts at `at`, if one does, and the position after it.
+/// The token at `at` and the position after it.
+///
+/// Returns no token for white space, a comment or a lifetime.
 fn next_token(chars: &[char], at: usize) -> (Option<String>, usize) {
     let rest = &chars[at..];
     let literal = |end: usize| (Some("\"".to_owned()), (at + end).min(chars.len()));
@@ -104,14 +106,14 @@ fn raw_string(chars: &[char]) -> Option<usize> {
     Some(n_signs + 1 + length + end.len())
 }
 
-/// Code that ships: tokens without the items under `#[cfg(test)]` and `#[test]`.
+/// The tokens of a file without the items under `#[cfg(test)]` and `#[test]`.
 pub(crate) struct Shipped {
     pub(crate) tokens: Vec<Token>,
-    /// The modules that are declared for tests only, by `#[cfg(test)] mod NAME;`.
+    /// The modules that are declared by `#[cfg(test)] mod NAME;`.
     pub(crate) test_modules: Vec<String>,
 }
 
-/// Leaves out the items that are compiled for tests only.
+/// Removes the items that are compiled for tests only.
 pub(crate) fn without_tests(tokens: &[Token]) -> Shipped {
     let mut shipped = Shipped { tokens: Vec::new(), test_modules: Vec::new() };
     let mut at = 0;
@@ -156,14 +158,14 @@ fn attribute(tokens: &[Token]) -> Option<&[Token]> {
     Some(&tokens[..=end])
 }
 
-/// Whether this is `#[test]`, `#[cfg(test)]` or a condition that needs `test`.
+/// Returns true for `#[test]`, `#[cfg(test)]` and other conditions that require `test`.
 fn is_for_tests(attribute: &[Token]) -> bool {
     let has = |text: &str| attribute.iter().any(|token| token.text == text);
     let needs = attribute[2].text == "cfg" && !has("not") && !has("any");
     has("test") && (needs || attribute[2].text == "test")
 }
 
-/// The item at the start, further attributes included: up to its `;` or the end of its braces.
+/// The item at the start with its other attributes, up to its `;` or the end of its braces.
 fn item(tokens: &[Token]) -> &[Token] {
     let mut start = 0;
     while let Some(attribute) = attribute(&tokens[start..]) {
@@ -192,7 +194,7 @@ fn item(tokens: &[Token]) -> &[Token] {
 }
 
 #[test]
-fn comments_strings_and_lifetimes_are_no_words() {
+fn comments_and_lifetimes_are_dropped_and_literals_become_quotation_marks() {
     let source =
         "a // b\n/* c /* d */ e */ f \"g \\\" h\" r#\"i \" j\"# 'k' '\\'' &'l m::n '\\u{1F600}' o";
     let found = tokens(source);
@@ -202,7 +204,7 @@ fn comments_strings_and_lifetimes_are_no_words() {
 }
 
 #[test]
-fn tests_are_left_out() {
+fn items_for_tests_are_removed() {
     let source = "use a; #[cfg(test)] use b::{c}; #[cfg(test)] mod d; #[inline] fn e() {} \
         #[cfg(test)] #[allow(x)] mod f { use g; } #[cfg(not(test))] fn h() {} #[test] fn i() {} j";
     let shipped = without_tests(&tokens(source));

@@ -1,4 +1,4 @@
-//! A parity case as it lies on disk.
+//! The files of a parity case.
 
 use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
@@ -15,27 +15,27 @@ use burn_docre::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// A case with everything but the weights read.
+/// A parity case. Tensors and weights are read when they are needed.
 pub(crate) struct Case {
     /// The directory, for messages.
     pub(crate) name: String,
     /// The model to build.
     pub(crate) config: ModelConfig,
-    /// Its documents, labelled.
+    /// The labelled documents.
     pub(crate) documents: Vec<EncodedDocument>,
-    /// Losses and predictions by document.
+    /// The expected losses and predictions of each document.
     pub(crate) expected: Vec<Expected>,
     /// The expected tensors.
     pub(crate) tensors: WeightFile<'static>,
     /// Encoder weights.
     pub(crate) encoder: WeightFile<'static>,
     /// Weights of the relation module.
-    pub(crate) head: WeightFile<'static>,
-    /// The largest differences so far.
+    pub(crate) relation_module: WeightFile<'static>,
+    /// The largest differences so far, for the report of the test.
     pub(crate) worst: RefCell<Worst>,
 }
 
-/// The largest differences from the reference, in the measures of the tolerances.
+/// The largest difference from the reference of each kind, measured as its tolerance.
 #[derive(Debug, Default)]
 pub(crate) struct Worst {
     pub(crate) tensor: f64,
@@ -46,9 +46,9 @@ pub(crate) struct Worst {
 /// The expected results of one document, besides tensors.
 #[derive(Deserialize)]
 pub(crate) struct Expected {
-    /// By name.
+    /// The value of each loss, by name.
     pub(crate) losses: BTreeMap<String, f64>,
-    /// `[head, tail, class]`
+    /// Each prediction as `[head, tail, class]`.
     pub(crate) predictions: Vec<[usize; 3]>,
 }
 
@@ -104,13 +104,17 @@ impl Case {
     pub(crate) fn load(directory: &Path) -> Self {
         let file: CaseFile = read(&directory.join("case.json"));
         let encoder = EncoderConfig::from_file(&directory.join("config.json")).expect("an encoder");
-        // The reference ran in evaluation mode; its gradients know no dropout either.
+        // The reference runs in evaluation mode, so its gradients have no dropout either.
         let encoder = EncoderConfig {
             hidden_dropout_prob: 0.0,
             attention_probs_dropout_prob: 0.0,
             ..encoder
         };
-        assert_eq!(encoder.max_tokens(), file.max_tokens, "the window follows from the encoder");
+        assert_eq!(
+            encoder.max_tokens(),
+            file.max_tokens,
+            "the encoder determines the window length"
+        );
         let open = |name: &str| WeightFile::open(&directory.join(name)).expect("weights");
         let tensors = open("expected.safetensors");
         let inputs: Vec<Input> = read(&directory.join("inputs.json"));
@@ -142,7 +146,7 @@ impl Case {
             expected: read(&directory.join("expected.json")),
             tensors,
             encoder: open("encoder.safetensors"),
-            head: open("head.safetensors"),
+            relation_module: open("head.safetensors"),
             worst: RefCell::default(),
         }
     }
@@ -154,7 +158,7 @@ impl Case {
     }
 }
 
-/// Facts from labels `[e, e, r]`.
+/// The facts of labels `[e, e, r]`.
 fn facts(labels: &Weight) -> Vec<RelationFact> {
     let [e, _, r] = labels.shape[..] else { panic!("labels are [e, e, r]") };
     let mut facts = Vec::new();

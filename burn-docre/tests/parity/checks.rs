@@ -1,4 +1,4 @@
-//! What is compared, and how closely.
+//! The comparisons of a parity case and their tolerances.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,10 +31,10 @@ const LOSS_TOLERANCE: f64 = 1e-5;
 /// Gradients: `‖a - b‖ <= GRADIENT_TOLERANCE * ‖b‖`.
 const GRADIENT_TOLERANCE: f64 = 1e-3;
 
-/// Keeps the difference if it is the largest of its measure.
-fn saw(case: &Case, measure: impl FnOnce(&mut Worst) -> &mut f64, difference: f64) {
+/// Records a difference if it is the largest of its kind.
+fn record(case: &Case, kind: impl FnOnce(&mut Worst) -> &mut f64, difference: f64) {
     let mut worst = case.worst.borrow_mut();
-    let worst = measure(&mut worst);
+    let worst = kind(&mut worst);
     *worst = worst.max(difference);
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn run<B: DocReBackend>(case: &Case, device: &B::Device) {
     let inner = model.valid();
     for document in 0..case.documents.len() {
         check_intermediates(case, document, &inner, device);
-        check_losses(case, document, &inner, device);
+        check_outputs(case, document, &inner, device);
     }
     check_batch(case, &inner, device);
     check_gradients(case, &model, device);
@@ -52,7 +52,8 @@ pub(crate) fn run<B: DocReBackend>(case: &Case, device: &B::Device) {
 
 fn load<B: DocReBackend>(case: &Case, device: &B::Device) -> DocReModel<B> {
     let model = case.config.init::<B>(device);
-    // Encoder and head lie in two files: each loads its own names and the other's from itself.
+    // The weights are in two files. The encoder is loaded first. Its weights are then merged with
+    // those of the relation module, because loading a model needs all weights.
     let model = model
         .try_map_encoder(|encoder| {
             weights::load(encoder, &case.encoder, |path| HUGGING_FACE.rename(path))
@@ -63,9 +64,9 @@ fn load<B: DocReBackend>(case: &Case, device: &B::Device) -> DocReModel<B> {
     let path = merged.path().join("merged.safetensors");
     let weights = weights::collect(&model, |path| case.config.weight_name(path)).into_iter().map(
         |(name, weight)| {
-            let from_head = (!name.starts_with("encoder."))
-                .then(|| case.head.read(&name).expect("a head weight"));
-            (name, from_head.unwrap_or(weight))
+            let from_case = (!name.starts_with("encoder."))
+                .then(|| case.relation_module.read(&name).expect("a weight"));
+            (name, from_case.unwrap_or(weight))
         },
     );
     weights::write_safetensors(&path, &weights.collect::<Vec<_>>()).expect("written");
@@ -106,7 +107,7 @@ impl<B: Backend> Observer<B> for Comparison<'_> {
     }
 }
 
-/// Every intermediate tensor of one document that comes alone.
+/// Checks every intermediate tensor of a batch with one document.
 fn check_intermediates<B: DocReBackend>(
     case: &Case,
     document: usize,
@@ -118,7 +119,7 @@ fn check_intermediates<B: DocReBackend>(
     model.forward_observed(&batch(case, &[encoded], device), &mut comparison);
     assert_eq!(comparison.compared, intermediates(case, document), "{}", case.name);
 
-    // With every token an entity of its own, the entities' attention is the whole attention.
+    // If every token is an entity, the entity attention is the whole attention matrix.
     let every_token = EncodedDocument {
         mentions: (0..encoded.token_ids.len()).map(|token| vec![token]).collect(),
         facts: Vec::new(),
@@ -141,18 +142,19 @@ fn intermediates(case: &Case, document: usize) -> BTreeSet<String> {
         .collect()
 }
 
-/// The logits of one document of the case, off the diagonal, `[p, r]`.
+/// The expected logits `[p, r]` of one document, without the diagonal.
 fn expected_logits(case: &Case, document: usize) -> Vec<f32> {
     off_diagonal(case, document, &case.tensor(document, "logits").expect("logits").values)
 }
 
+/// The rows `[p, r]` of a grid `[e, e, r]`, without its diagonal.
 fn off_diagonal(case: &Case, document: usize, grid: &[f32]) -> Vec<f32> {
     let (e, r) = (case.documents[document].n_entities(), case.config.n_classes);
     let cells = (0..e * e).filter(|cell| cell / e != cell % e);
     cells.flat_map(|cell| grid[cell * r..(cell + 1) * r].to_vec()).collect()
 }
 
-/// A document's logits equal the reference's whether it comes alone or with the others.
+/// Checks the logits of every document in one batch of all documents.
 fn check_batch<B: DocReBackend>(case: &Case, model: &DocReModel<B>, device: &B::Device) {
     let all: Vec<&EncodedDocument> = case.documents.iter().collect();
     let together = batch(case, &all, device);
@@ -169,7 +171,8 @@ fn check_batch<B: DocReBackend>(case: &Case, model: &DocReModel<B>, device: &B::
     }
 }
 
-fn check_losses<B: DocReBackend>(
+/// Checks the logits, predictions and losses of a batch with one document.
+fn check_outputs<B: DocReBackend>(
     case: &Case,
     document: usize,
     model: &DocReModel<B>,
@@ -178,7 +181,6 @@ fn check_losses<B: DocReBackend>(
     let encoded = &case.documents[document];
     let batch = batch(case, &[encoded], device);
     let logits = model.forward(&batch).logits;
-    let expected = &case.expected[document];
 
     let values = floats(logits.clone());
     assert_values(
@@ -187,25 +189,39 @@ fn check_losses<B: DocReBackend>(
         &values,
         &expected_logits(case, document),
     );
-    let predictions = Decoder::of(&case.config).decode(encoded, &values).expect("numbers");
+    let predictions =
+        Decoder::of(&case.config).decode(encoded, &values).expect("logits without NaN");
     let mut predicted: Vec<_> =
         predictions.iter().map(|p| [p.fact.pair.head, p.fact.pair.tail, p.fact.relation]).collect();
     predicted.sort();
-    assert_eq!(predicted, expected.predictions, "{}: doc{document} predictions", case.name);
+    assert_eq!(
+        predicted, case.expected[document].predictions,
+        "{}: doc{document} predictions",
+        case.name
+    );
 
-    let labels = batch.labels(case.config.n_classes);
-    for (name, value) in &expected.losses {
+    check_losses(case, document, &logits, &batch.labels(case.config.n_classes));
+}
+
+/// Checks every loss of one document, given its logits and labels `[p, r]`.
+fn check_losses<B: DocReBackend>(
+    case: &Case,
+    document: usize,
+    logits: &Tensor<B, 2>,
+    labels: &Tensor<B, 2>,
+) {
+    for (name, value) in &case.expected[document].losses {
         let loss = match distillation(name) {
             Some(loss) => {
                 let teacher = case.tensor(document, "teacher_logits").expect("teacher logits");
                 let teacher = TensorData::new(teacher.values, teacher.shape);
-                loss.forward(logits.clone(), Tensor::from_data(teacher, device))
+                loss.forward(logits.clone(), Tensor::from_data(teacher, &logits.device()))
             }
             None => relation_loss(name).forward(logits.clone(), labels.clone()),
         };
         let loss = f64::from(floats(loss)[0]);
         let difference = (loss - value).abs();
-        saw(case, |worst| &mut worst.loss, difference / value.abs());
+        record(case, |worst| &mut worst.loss, difference / value.abs());
         assert!(
             difference <= LOSS_TOLERANCE * value.abs(),
             "{}: doc{document} {name}: {loss} instead of {value}",
@@ -213,6 +229,10 @@ fn check_losses<B: DocReBackend>(
         );
     }
 }
+
+/// The relation losses of the cases.
+const RELATION_LOSSES: [&str; 4] =
+    ["atl", "afl_paper_gamma_0.5", "afl_paper_gamma_2", "afl_reference_gamma_1"];
 
 fn relation_loss(name: &str) -> RelationLoss {
     match name {
@@ -233,6 +253,7 @@ fn distillation(name: &str) -> Option<DistillationLoss> {
     }
 }
 
+/// Checks the gradients of the first document that the case has.
 fn check_gradients<B: DocReBackend>(
     case: &Case,
     model: &DocReModel<Autodiff<B>>,
@@ -241,7 +262,7 @@ fn check_gradients<B: DocReBackend>(
     let mut expected: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     for tensor in case.tensors.names() {
         let Some(rest) = tensor.strip_prefix("doc0.grad.") else { continue };
-        let loss = ["atl", "afl_paper_gamma_0.5", "afl_paper_gamma_2", "afl_reference_gamma_1"]
+        let loss = RELATION_LOSSES
             .into_iter()
             .find(|loss| rest.starts_with(&format!("{loss}.")))
             .unwrap_or_else(|| panic!("{tensor}: unknown loss"));
@@ -261,16 +282,16 @@ fn check_gradients<B: DocReBackend>(
             .map(|(name, _)| name);
         let found: BTreeMap<String, Vec<f32>> = names.zip(collector.found).collect();
         for (tensor, weight) in weights {
-            // The fixtures name encoder weights as the encoder's own file does.
-            let own = format!("encoder.{weight}");
-            let gradient = found.get(&own).or_else(|| found.get(&weight));
+            // The case names encoder weights without the prefix `encoder.`.
+            let prefixed = format!("encoder.{weight}");
+            let gradient = found.get(&prefixed).or_else(|| found.get(&weight));
             let gradient = gradient.unwrap_or_else(|| panic!("no gradient of {weight}"));
             assert_gradient(case, &tensor, gradient);
         }
     }
 }
 
-/// Every parameter's gradient in the module's order, PyTorch's layout.
+/// A visitor that collects every gradient, in the module's order and PyTorch's layout.
 struct Gradients<B: AutodiffBackend> {
     gradients: B::Gradients,
     found: Vec<Vec<f32>>,
@@ -279,7 +300,8 @@ struct Gradients<B: AutodiffBackend> {
 impl<B: AutodiffBackend> ModuleVisitor<B> for Gradients<B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         let gradient = param.val().grad(&self.gradients).map(|gradient| {
-            // Only linear weights are compared among matrices, and those are transposed.
+            // The only matrices that are compared are linear weights, which PyTorch stores
+            // transposed.
             if D == 2 { floats(gradient.swap_dims(0, 1)) } else { floats(gradient) }
         });
         self.found.push(gradient.unwrap_or_default());
@@ -295,7 +317,7 @@ fn assert_gradient(case: &Case, name: &str, gradient: &[f32]) {
     let difference = norm(&mut gradient.iter().zip(&expected).map(|(a, b)| a - b));
     let size = norm(&mut expected.iter().copied());
     if size > 0.0 {
-        saw(case, |worst| &mut worst.gradient, difference / size);
+        record(case, |worst| &mut worst.gradient, difference / size);
     }
     assert!(
         difference <= GRADIENT_TOLERANCE * size,
@@ -319,7 +341,7 @@ fn assert_values(case: &Case, name: &str, values: &[f32], expected: &[f32]) {
     let scale = expected.iter().fold(1f32, |max, value| max.max(value.abs()));
     let worst = values.iter().zip(expected).map(|(a, b)| (a - b).abs());
     let worst = worst.fold(0f32, |max, d| if d.is_nan() { f32::INFINITY } else { max.max(d) });
-    saw(case, |worst| &mut worst.tensor, f64::from(worst / scale));
+    record(case, |worst| &mut worst.tensor, f64::from(worst / scale));
     assert!(
         worst <= TENSOR_TOLERANCE * scale,
         "{}: {name} differs by {worst} at a scale of {scale}",

@@ -1,4 +1,4 @@
-//! Numbers agree with an independent PyTorch implementation of the papers, case by case.
+//! Comparison with an independent PyTorch implementation of the papers.
 //!
 //! Each case is a test, which runs on the first backend compiled in:
 //! `cargo test --release -p burn-docre --no-default-features --features tch --test parity`. Cases
@@ -16,11 +16,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn_docre::DocReBackend;
-use burn_docre::{BackendTask, dispatch};
+use burn_docre::{BackendTask, DocReBackend, dispatch};
 use case::Case;
 
-/// Defines a test for each case, and the list of all cases.
+/// Defines a test for each case and the list of all cases.
 macro_rules! cases {
     ($($test:ident: $name:literal,)+) => {
         /// The names of the cases that have a test.
@@ -45,7 +44,7 @@ cases! {
 
 #[test]
 fn every_case_of_the_repository_has_a_test() {
-    let directory = own_directory();
+    let directory = committed_cases();
     let entries =
         std::fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
     let found: BTreeSet<String> = entries
@@ -60,11 +59,11 @@ fn every_case_of_the_repository_has_a_test() {
 fn directory() -> PathBuf {
     match std::env::var_os("PARITY_DIR") {
         Some(path) => PathBuf::from(path),
-        None => own_directory(),
+        None => committed_cases(),
     }
 }
 
-fn own_directory() -> PathBuf {
+fn committed_cases() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/cases")
 }
 

@@ -1,4 +1,4 @@
-//! `docre evaluate`: every score of a file of predictions.
+//! `docre evaluate`: scores a file of predictions.
 
 mod table;
 
@@ -33,11 +33,11 @@ impl From<FrequentSet> for FrequentRelations {
     }
 }
 
-/// `docre evaluate`.
+/// Prints all scores of the predictions.
 pub(super) fn run(session: &Session, args: &EvaluateArgs) -> Result<()> {
     let text = evaluate(session, args, |message| session.ui.note(message))?;
     match session.ui.results(&text) {
-        // The reader of the pipe has closed it.
+        // The program that reads standard output, such as `head`, has ended.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         result => result,
     }
@@ -48,41 +48,41 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// The text that `docre evaluate` prints; `note` receives remarks.
+/// The text that `docre evaluate` prints; `note` receives messages for standard error.
 fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) -> Result<String> {
     let vocab = read_vocab(args.relations.as_deref())?;
     let gold = documents(session, &args.gold, &vocab)?.collect::<Result<Vec<_>>>()?;
-    let mut scorer = Scorer::new(&gold, []);
+    let mut scorer = Scorer::new(&gold, [])?;
     if scorer.n_gold_facts() == 0 {
-        bail!(
-            "{}: no document has a label, there is nothing to score against",
-            args.gold.display()
-        );
+        bail!("{}: no document has a label; give documents with gold labels", args.gold.display());
     }
     for document in documents(session, &args.train, &vocab)? {
-        scorer.add_training_document(&document?);
+        scorer.add_training_document(&document?)?;
     }
     if let Some(distant) = &args.distant {
         for document in documents(session, distant, &vocab)? {
-            scorer.add_distant_document(&document?);
+            scorer.add_distant_document(&document?)?;
         }
     }
     let predictions = read_predictions(&args.predictions, &gold, &vocab, &mut note)?;
     let report = Report::new(&scorer, &predictions, &vocab, args.frequent_relations.into());
     if args.json {
-        let json = serde_json::to_string_pretty(&report).context("writing the scores as JSON")?;
+        let json = serde_json::to_string_pretty(&report)
+            .context("the scores cannot be written as JSON")?;
         return Ok(json + "\n");
     }
     Ok(table::render(&report, &vocab))
 }
 
-/// The built-in relations, or those of a file in either of the two formats.
+/// The built-in relations, or those of a `relations.json` or `rel2id.json` file. Only the former
+/// starts with `[`.
 fn read_vocab(path: Option<&Path>) -> Result<RelationVocab> {
     let Some(path) = path else { return Ok(RelationVocab::docred()) };
-    let vocab = match first_byte(path).with_context(|| format!("{}: reading", path.display()))? {
-        Some(b'[') => RelationVocab::load(path)?,
-        _ => RelationVocab::from_rel2id(path, None)?,
-    };
+    let vocab =
+        match first_byte(path).with_context(|| format!("{}: reading failed", path.display()))? {
+            Some(b'[') => RelationVocab::load(path)?,
+            _ => RelationVocab::from_rel2id(path, None)?,
+        };
     Ok(vocab)
 }
 
@@ -102,7 +102,7 @@ fn first_byte(path: &Path) -> io::Result<Option<u8>> {
     }
 }
 
-/// The documents of a corpus one by one: the distant corpus need not fit into memory.
+/// Reads the documents of a corpus one by one, so that the distant corpus need not fit into memory.
 fn documents<'a>(
     session: &'a Session,
     path: &Path,
@@ -127,7 +127,7 @@ fn read_predictions(
     let predictions = PredictionSet::from_submission(path, &submission, gold, vocab)?;
     let path = path.display();
     if submission.is_empty() {
-        note(&format!("{path}: there are no predictions, every score is 0"));
+        note(&format!("{path}: there are no predictions; every score is 0"));
     }
     let n_repeated = submission.len() - predictions.len();
     if n_repeated > 0 {

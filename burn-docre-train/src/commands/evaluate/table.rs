@@ -9,7 +9,7 @@ use burn_docre::{
 
 use crate::ui::table::Table;
 
-/// All tables of a report.
+/// Formats all tables of a report.
 pub(super) fn render(report: &Report, vocab: &RelationVocab) -> String {
     let rows = scores(report).into_iter().chain([blank()]).chain(relations(report, vocab));
     let mut table = Table::new();
@@ -78,7 +78,7 @@ fn scores(report: &Report) -> Vec<Row> {
     rows
 }
 
-/// The relation types, those with the most gold facts first.
+/// One row per relation type, in descending order of gold facts.
 fn relations(report: &Report, vocab: &RelationVocab) -> Vec<Row> {
     let mut relations: Vec<(&String, &RelationScore)> = report.per_relation.iter().collect();
     relations.sort_by_key(|(_, relation)| Reverse(relation.support));

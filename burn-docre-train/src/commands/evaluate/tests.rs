@@ -1,4 +1,4 @@
-//! The command on invented files.
+//! Tests of the command on small files.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ struct Command {
     args: EvaluateArgs,
 }
 
-/// Runs the command; the result and the notes.
+/// Runs the command; returns its text and its notes.
 fn evaluated(args: &EvaluateArgs) -> Result<(String, Vec<String>)> {
     let (ui, stop) = (Ui::new(LogFormat::Human), StopFlag::default());
     let mut notes = Vec::new();
@@ -47,7 +47,7 @@ fn evaluated(args: &EvaluateArgs) -> Result<(String, Vec<String>)> {
     Ok((text, notes))
 }
 
-/// Runs the command on these predictions; the result and the notes.
+/// Runs the command on `predictions` with `more` arguments; returns its text and its notes.
 fn run_on(predictions: &str, more: &[&str]) -> Result<(String, Vec<String>)> {
     let dir = tempfile::tempdir()?;
     let file = |name: &str, text: &str| {
@@ -68,15 +68,17 @@ fn run_on(predictions: &str, more: &[&str]) -> Result<(String, Vec<String>)> {
     evaluated(&Command::parse_from(args).args)
 }
 
+/// The error of the command on `predictions`, with its causes.
 fn failure(predictions: &str, more: &[&str]) -> String {
     format!("{:#}", run_on(predictions, more).unwrap_err())
 }
 
 #[test]
-fn json_holds_the_scores_worked_by_hand() {
+fn json_contains_the_scores_calculated_by_hand() {
     let (text, notes) = run_on(PREDICTIONS, &["--json"]).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    // 2 correct of 4 different predictions and 3 gold facts; training shows 1 of the 2.
+    // 2 of 4 distinct predictions are correct. There are 3 gold facts. The training documents
+    // contain 1 of the 2.
     assert_eq!(json["precision"], 0.5);
     assert_eq!(json["recall"], 2.0 / 3.0);
     assert!((json["ign_f1"].as_f64().unwrap() - 2.0 * (2.0 / 9.0)).abs() < 1e-12);
@@ -121,7 +123,7 @@ fn no_predictions_score_zero_with_a_note() {
 }
 
 #[test]
-fn relations_come_from_either_kind_of_file() {
+fn relations_are_read_from_both_file_formats() {
     let run = |flag: &[&str]| run_on(PREDICTIONS, flag).unwrap().0;
     let built_in = run(&["--json"]);
     assert_eq!(run(&["--json", "--relations", "DIR/rel2id.json"]), built_in);
@@ -132,7 +134,7 @@ fn relations_come_from_either_kind_of_file() {
 }
 
 #[test]
-fn bad_predictions_are_named_by_file_and_record() {
+fn an_invalid_prediction_is_an_error_that_names_file_and_record() {
     let of = |record: &str| failure(&format!("[{record}]"), &[]);
     for (record, cause) in [
         (r#"{"title":"Anna","h_idx":0,"t_idx":1,"r":"P9999"}"#, "P9999"),

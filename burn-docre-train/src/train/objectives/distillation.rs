@@ -24,7 +24,7 @@ pub struct DistillationObjective {
     pub relation: RelationObjective,
     /// The distillation loss and the weights of both losses.
     pub distillation: Distillation,
-    /// The teacher's logits; every document has some.
+    /// The teacher's logits of every training document.
     pub teacher: Arc<SoftLabelStore>,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Debug for DistillationObjective {
     }
 }
 
-/// Labelled documents with soft labels.
+/// Labelled documents with the teacher's logits.
 pub struct DistillationBatch<B: Backend> {
     /// The documents and their labels.
     pub relation: RelationBatch<B>,

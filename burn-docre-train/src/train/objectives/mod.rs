@@ -1,4 +1,4 @@
-//! The objectives of the plans.
+//! The objectives of the built-in plans.
 
 mod distillation;
 mod relation;

@@ -32,7 +32,7 @@ pub struct RelationObjective {
     pub loss: RelationLoss,
     /// The precision of the large matrix products.
     pub precision: Precision,
-    /// The files beside the weights in a model directory.
+    /// The model directory without its weights: configuration, tokenizer and relations.
     pub parts: Arc<ModelSpec>,
     /// The dev documents.
     pub dev: Arc<DevSet>,
@@ -53,7 +53,7 @@ pub struct RelationBatch<B: Backend> {
 }
 
 impl RelationObjective {
-    /// The name of the loss.
+    /// The name of the loss in metrics.
     pub(super) const LOSS: &str = "Relation Loss";
 
     /// The configuration of the model.
@@ -61,7 +61,7 @@ impl RelationObjective {
         &self.parts.config
     }
 
-    /// The documents and their labels on `device`.
+    /// Builds the batch of labelled `documents` on `device`.
     pub fn labelled<B: DocReBackend>(
         &self,
         documents: &[&EncodedDocument],

@@ -1,4 +1,4 @@
-//! AdamW of one parameter.
+//! AdamW (Loshchilov and Hutter, 2019) for one parameter.
 
 use burn::{
     optim::{LearningRate, SimpleOptimizer},
@@ -10,16 +10,16 @@ use burn_docre::{
     ops::{self, AdamWStep, AdamWTensors},
 };
 
-/// AdamW of one parameter group.
+/// The AdamW settings of one parameter group.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamW {
     pub(super) epsilon: f64,
     pub(super) weight_decay: f64,
-    /// The factor that clips the gradient.
+    /// The factor of the gradient, below 1 if gradients are clipped.
     pub(super) grad_scale: f64,
 }
 
-/// AdamW's state of a parameter.
+/// AdamW's state for one parameter: the number of its steps and its two moments.
 #[derive(Record, Clone)]
 pub struct AdamWState<B: Backend, const D: usize> {
     time: usize,

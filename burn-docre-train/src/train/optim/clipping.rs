@@ -1,4 +1,4 @@
-//! Clipping of all gradients by their joint norm.
+//! Gradient clipping by the global norm.
 
 use burn::{
     module::{AutodiffModule, ModuleVisitor, Param},
@@ -10,7 +10,9 @@ use burn::{
 };
 use burn_docre::{DocReBackend, ops};
 
-/// The factor that brings the joint norm of all gradients to at most `max_norm`; `None` if the norm is not finite.
+/// The factor that limits the global norm of the gradients to `max_norm`, at most 1.
+///
+/// Returns `None` if the norm is not finite.
 pub(super) fn clipping_factor<M, B>(
     module: &M,
     grads: &GradientsParams,
@@ -26,13 +28,14 @@ where
     norm.is_finite().then(|| (max_norm / (norm + 1e-6)).min(1.0))
 }
 
-/// Collects the sum of squares of each gradient.
+/// A visitor that collects the sum of squares of each gradient, `[1]`.
 pub(super) struct SquaredNorm<'a, B: Backend> {
     pub(super) grads: &'a GradientsParams,
     pub(super) squares: Vec<Tensor<B, 1>>,
 }
 
 impl<B: Backend> SquaredNorm<'_, B> {
+    /// The squared global norm.
     pub(super) fn total(self) -> f64 {
         if self.squares.is_empty() {
             return 0.0;

@@ -18,15 +18,15 @@ pub enum Group {
     Relation,
 }
 
-/// A module that tells its encoders from its other parameters.
+/// A module whose encoders form a parameter group of their own.
 pub trait ParameterGroups<B: AutodiffBackend>: AutodiffModule<B> {
     /// The parameters of the encoders.
     ///
-    /// Ids change when a checkpoint is loaded; do not keep the result.
+    /// Loading a checkpoint changes the ids, so callers must not keep the result.
     fn encoder_parameters(&self) -> HashSet<ParamId>;
 }
 
-/// Collects the ids of the visited float parameters.
+/// A visitor that collects the ids of float parameters.
 #[derive(Debug, Default)]
 pub struct ParameterIds(pub HashSet<ParamId>);
 
@@ -36,7 +36,7 @@ impl<B: Backend> ModuleVisitor<B> for ParameterIds {
     }
 }
 
-/// The group of the parameter `id`, where `encoder` are the parameters of the encoders.
+/// The group of the parameter `id`; `encoder` holds the ids of all encoder parameters.
 pub(super) fn group(encoder: &HashSet<ParamId>, id: ParamId) -> Group {
     if encoder.contains(&id) { Group::Encoder } else { Group::Relation }
 }
@@ -44,9 +44,9 @@ pub(super) fn group(encoder: &HashSet<ParamId>, id: ParamId) -> Group {
 /// Numbers of parameters by group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ParameterCount {
-    /// In the encoders.
+    /// Parameters of the encoders.
     pub encoder: usize,
-    /// In all other modules.
+    /// Parameters of all other modules.
     pub relation: usize,
 }
 

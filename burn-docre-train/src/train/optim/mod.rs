@@ -1,5 +1,8 @@
-//! The optimizer of every stage: AdamW with one learning rate and weight decay for the encoders and another for the other
-//! parameters, gradients clipped by their global norm, and linear warm-up and decay per optimizer step.
+//! The optimizer of every stage.
+//!
+//! AdamW has one learning rate and weight decay for the encoders and another for all other
+//! parameters. Gradients are clipped by their global norm. The learning rates warm up and decay
+//! linearly, once per optimizer step.
 
 mod adamw;
 mod clipping;
@@ -44,12 +47,12 @@ where
     module: PhantomData<M>,
 }
 
-/// Counts the steps in a row that were skipped because the gradients were not finite.
+/// A shared count of successive skipped steps, whose gradients were not finite.
 #[derive(Clone, Debug, Default)]
 pub struct SkippedSteps(Arc<AtomicUsize>);
 
 impl SkippedSteps {
-    /// The number of skipped steps since the last one that was taken.
+    /// The number of skipped steps since the last step that was not skipped.
     pub fn in_a_row(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
@@ -65,16 +68,16 @@ pub struct OptimizerConfig {
     pub encoder: GroupConfig,
     /// The rates of all other parameters.
     pub relation: GroupConfig,
-    /// Added to the root of AdamW's second moment.
+    /// AdamW's epsilon, added to the root of the second moment.
     pub epsilon: f64,
-    /// The largest joint norm of all gradients; larger ones are scaled down to it.
+    /// The largest global norm of the gradients; larger gradients are scaled down.
     pub max_grad_norm: f64,
 }
 
 /// Rates of one parameter group.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupConfig {
-    /// The learning rate at the schedule's factor 1.
+    /// The peak learning rate, at the schedule's factor 1.
     pub learning_rate: f64,
     /// AdamW's weight decay.
     pub weight_decay: f64,
@@ -120,9 +123,9 @@ where
 {
     type Record = States<B>;
 
-    /// One step of every parameter that has a gradient; `factor` is the schedule's factor of both learning rates.
+    /// Updates every parameter that has a gradient; `factor` scales the learning rates.
     ///
-    /// A step whose gradients are not finite is skipped.
+    /// A step whose gradients are not finite is skipped and counted.
     fn step(&mut self, factor: f64, module: M, grads: GradientsParams) -> M {
         let Some(grad_scale) = clipping_factor(&module, &grads, self.config.max_grad_norm) else {
             self.skipped.0.fetch_add(1, Ordering::Relaxed);
@@ -130,17 +133,21 @@ where
         };
         self.skipped.0.store(0, Ordering::Relaxed);
         let Self { config, states, .. } = self;
-        let adamw = |group: GroupConfig| {
-            let GroupConfig { learning_rate, weight_decay } = group;
-            let adamw = AdamW { epsilon: config.epsilon, weight_decay, grad_scale };
-            (factor * learning_rate, adamw)
+        let group_step = |group: GroupConfig| GroupStep {
+            learning_rate: factor * group.learning_rate,
+            adamw: AdamW { epsilon: config.epsilon, weight_decay: group.weight_decay, grad_scale },
         };
-        let (encoder, relation) = (adamw(config.encoder), adamw(config.relation));
-        let encoder_parameters = module.encoder_parameters();
-        module.map(&mut Step { encoder_parameters, encoder, relation, grads, states })
+        let mut update = Update {
+            encoder_parameters: module.encoder_parameters(),
+            encoder: group_step(config.encoder),
+            relation: group_step(config.relation),
+            grads,
+            states,
+        };
+        module.map(&mut update)
     }
 
-    /// Gradients of several devices are added up on the first of them.
+    /// Sums the gradients of several devices on the first device and takes one step.
     fn step_multi(&mut self, factor: f64, module: M, grads: MultiGradientsParams) -> M {
         let mut merged = GradientsParams::new();
         module.visit(&mut Merge { from: grads, into: &mut merged });
@@ -171,6 +178,7 @@ where
     kept
 }
 
+/// A visitor that moves the gradients of the parameters in `updated`.
 struct Keep<'a> {
     updated: &'a HashSet<ParamId>,
     from: GradientsParams,
@@ -188,6 +196,7 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Keep<'_> {
     }
 }
 
+/// A visitor that sums the gradients of all devices.
 struct Merge<'a> {
     from: MultiGradientsParams,
     into: &'a mut GradientsParams,
@@ -201,19 +210,26 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Merge<'_> {
     }
 }
 
-/// One step of every parameter that has a gradient.
-struct Step<'a, B: AutodiffBackend<InnerBackend: DocReBackend>> {
+/// The learning rate and AdamW of one parameter group in one step.
+#[derive(Clone, Copy)]
+struct GroupStep {
+    learning_rate: f64,
+    adamw: AdamW,
+}
+
+/// A mapper that updates every parameter that has a gradient.
+struct Update<'a, B: AutodiffBackend<InnerBackend: DocReBackend>> {
     encoder_parameters: HashSet<ParamId>,
-    encoder: (f64, AdamW),
-    relation: (f64, AdamW),
+    encoder: GroupStep,
+    relation: GroupStep,
     grads: GradientsParams,
     states: &'a mut States<B>,
 }
 
-impl<B: AutodiffBackend<InnerBackend: DocReBackend>> ModuleMapper<B> for Step<'_, B> {
+impl<B: AutodiffBackend<InnerBackend: DocReBackend>> ModuleMapper<B> for Update<'_, B> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let Some(grad) = self.grads.remove::<B::InnerBackend, D>(param.id) else { return param };
-        let (learning_rate, adamw) = match group(&self.encoder_parameters, param.id) {
+        let GroupStep { learning_rate, adamw } = match group(&self.encoder_parameters, param.id) {
             Group::Encoder => self.encoder,
             Group::Relation => self.relation,
         };
@@ -262,9 +278,17 @@ mod tests {
     }
 
     impl<B: Backend> Toy<B> {
+        /// The weights are the same each time. A seed would not do: all threads share the generator.
         fn new(device: &B::Device) -> Self {
-            B::seed(device, 1);
-            let linear = |n_in, n_out| LinearConfig::new(n_in, n_out).init(device);
+            let weights =
+                |n: usize| -> Vec<f32> { (0..n).map(|i| (1.7 * i as f32).sin()).collect() };
+            let linear = |n_in, n_out| Linear {
+                weight: Param::from_data(
+                    TensorData::new(weights(n_in * n_out), [n_in, n_out]),
+                    device,
+                ),
+                bias: Some(Param::from_data(TensorData::new(weights(n_out), [n_out]), device)),
+            };
             Self { encoder: linear(3, 4), relation: vec![linear(4, 5), linear(5, 1)] }
         }
 
@@ -296,20 +320,23 @@ mod tests {
     /// The values that the tests check.
     struct Checks {
         count: ParameterCount,
-        /// Of the gradients, for two limits.
+        /// The global norm of the gradients.
         norm: f64,
+        /// The clipping factors for a limit below the norm and for one above it.
         clipped: Option<f64>,
         unclipped: Option<f64>,
-        /// After two steps with a gradient that is no number.
+        /// The first weight of the encoder after two steps with NaN gradients.
         encoder_after_nan: f64,
-        /// After these two steps, and after one more with good gradients.
+        /// The skipped steps after these two steps and after another one with finite gradients.
         skipped: [usize; 2],
-        /// The first weight of the encoder and of the last layer, before and after a step with factor 1.
+        /// The first weight of the encoder and of the last layer, before and after a step with
+        /// factor 1.
         encoder: (f64, f64),
         relation: (f64, f64),
         encoder_grad_sign: f64,
         relation_grad_sign: f64,
-        /// The largest change of a weight by a step whose epsilon is large and whose gradients are clipped to nearly nothing.
+        /// The largest change of these weights by a step with a large epsilon and strongly clipped
+        /// gradients.
         clipped_change: f64,
     }
 
@@ -340,13 +367,13 @@ mod tests {
                 weights(&GroupedAdamW::new(config).step(1.0, toy.clone(), grads()))
             };
             let after = stepped(CONFIG);
-            let still = OptimizerConfig {
+            let strongly_clipped = OptimizerConfig {
                 relation: GroupConfig { weight_decay: 0.0, ..CONFIG.relation },
                 epsilon: 1.0,
                 max_grad_norm: 1e-6,
                 ..CONFIG
             };
-            let clipped = stepped(still);
+            let clipped = stepped(strongly_clipped);
             let with_nan = || {
                 let mut with_nan = grads();
                 let id = toy.relation[0].weight.id;
@@ -358,7 +385,7 @@ mod tests {
             let mut optimizer = GroupedAdamW::new(CONFIG).counting(skipped.clone());
             let after_nan = optimizer.step(1.0, toy.clone(), with_nan());
             let after_nan = optimizer.step(1.0, after_nan, with_nan());
-            let of_bad = skipped.in_a_row();
+            let skipped_after_nan = skipped.in_a_row();
             optimizer.step(1.0, toy.clone(), grads());
             Self {
                 count: ParameterCount::of(&toy),
@@ -366,7 +393,7 @@ mod tests {
                 clipped: clipping_factor(&toy, &grads(), 1e-3),
                 unclipped: clipping_factor(&toy, &grads(), 1e9),
                 encoder_after_nan: weights(&after_nan).0,
-                skipped: [of_bad, skipped.in_a_row()],
+                skipped: [skipped_after_nan, skipped.in_a_row()],
                 encoder: (before.0, after.0),
                 relation: (before.1, after.1),
                 encoder_grad_sign: grad(&toy.encoder.weight),
@@ -402,8 +429,8 @@ mod tests {
     }
 
     #[test]
-    fn the_groups_have_their_own_rates_and_decays() {
-        // The first step of Adam moves by the learning rate against the gradient's sign.
+    fn each_group_has_its_own_learning_rate_and_weight_decay() {
+        // The first step of Adam moves a weight by the learning rate, against the gradient's sign.
         on_a_backend(|checks| {
             let (before, after) = checks.encoder;
             assert!((after - (before - 0.1 * checks.encoder_grad_sign)).abs() < 1e-3);
@@ -414,10 +441,11 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_a_step_does_not_update_stay_as_if_the_step_had_not_been() {
-        /// Updates the encoder or the last layer in turn, or the last layer alone; its weights after that.
+    fn a_step_leaves_other_parameters_and_their_moments_unchanged() {
+        /// Takes three steps on the last layer, each after a step on the encoder if `with_encoder`.
+        /// Returns the weights of the last layer.
         struct Steps {
-            encoder_too: bool,
+            with_encoder: bool,
         }
         impl BackendTask for Steps {
             type Output = Vec<f32>;
@@ -431,12 +459,12 @@ mod tests {
                 };
                 for _ in 0..3 {
                     let mut turns = vec![ids_of(&toy.relation[1])];
-                    if self.encoder_too {
+                    if self.with_encoder {
                         turns.insert(0, ids_of(&toy.encoder));
                     }
                     for updated in turns {
-                        // Ones for all: the gradients do not depend on the weights.
-                        let loss = Ones::sum(&toy);
+                        // Every gradient is 1, so gradients do not depend on the weights.
+                        let loss = SumOfParameters::sum(&toy);
                         let grads = GradientsParams::from_grads(loss.backward(), &toy);
                         let grads = gradients_of(&updated, &toy, grads);
                         toy = optimizer.step(1.0, toy, grads);
@@ -445,16 +473,16 @@ mod tests {
                 toy.relation[1].weight.val().into_data().to_vec().unwrap()
             }
         }
-        /// Sums all parameters.
-        struct Ones<B: Backend>(Option<Tensor<B, 1>>);
-        impl<B: Backend> Ones<B> {
+        /// A visitor that sums all parameters.
+        struct SumOfParameters<B: Backend>(Option<Tensor<B, 1>>);
+        impl<B: Backend> SumOfParameters<B> {
             fn sum(module: &impl Module<B>) -> Tensor<B, 1> {
-                let mut ones = Self(None);
-                module.visit(&mut ones);
-                ones.0.unwrap()
+                let mut visitor = Self(None);
+                module.visit(&mut visitor);
+                visitor.0.unwrap()
             }
         }
-        impl<B: Backend> ModuleVisitor<B> for Ones<B> {
+        impl<B: Backend> ModuleVisitor<B> for SumOfParameters<B> {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
                 let sum = param.val().sum();
                 self.0 = Some(match self.0.take() {
@@ -463,14 +491,15 @@ mod tests {
                 });
             }
         }
-        let alternating = dispatch(None, 0, Steps { encoder_too: true }).unwrap();
-        let alone = dispatch(None, 0, Steps { encoder_too: false }).unwrap();
+        let alternating = dispatch(None, 0, Steps { with_encoder: true }).unwrap();
+        let alone = dispatch(None, 0, Steps { with_encoder: false }).unwrap();
         assert_eq!(alternating, alone);
     }
 
     #[test]
     fn adamw_matches_torch_over_three_steps() {
-        // torch.optim.AdamW([tensor([1.0, -2.0])], lr=0.1, eps=1e-6, weight_decay=0.01), gradient [0.5, -1.5] each step.
+        // torch.optim.AdamW([tensor([1.0, -2.0])], lr=0.1, eps=1e-6, weight_decay=0.01), gradient
+        // [0.5, -1.5] each step.
         struct Steps;
         impl BackendTask for Steps {
             type Output = Vec<f64>;
@@ -480,7 +509,8 @@ mod tests {
                 let values = TensorData::from([[1.0f32, -2.0]]);
                 linear.weight =
                     linear.weight.map(|_| Tensor::from_data(values, &device).require_grad());
-                // A module of its own is no encoder, and gradients of norm 1.6 are below the limit.
+                // `Linear` has no encoder parameters here. The gradients' norm of 1.6 is below the
+                // limit.
                 let relation = GroupConfig { learning_rate: 0.1, weight_decay: 0.01 };
                 let config = OptimizerConfig { relation, max_grad_norm: 2.0, ..CONFIG };
                 let mut optimizer = GroupedAdamW::<Linear<_>, Autodiff<B>>::new(config);

@@ -2,9 +2,10 @@
 
 use burn::{lr_scheduler::LrScheduler, tensor::backend::Backend};
 
-/// Linear warm-up from 0 to 1 and linear decay to 0: a factor for the learning rates, one step per optimizer step.
+/// A factor of the learning rates: linear warm-up from 0 to 1, then linear decay to 0.
 ///
-/// The factor of step k (from 0) is k / w for k < w and (n − k) / (n − w) after it, as in the authors' scheduler.
+/// The factor of step `k` (from 0) of `n` is `k / w` in the `w` warm-up steps and
+/// `(n − k) / (n − w)` after them. This is the authors' scheduler.
 #[derive(Clone, Debug)]
 pub struct WarmupLinear {
     step: usize,
@@ -13,7 +14,7 @@ pub struct WarmupLinear {
 }
 
 impl WarmupLinear {
-    /// A schedule of `n_steps` steps, the share `warmup_ratio` of which is warm-up.
+    /// A schedule of `n_steps` optimizer steps, with the fraction `warmup_ratio` as warm-up.
     pub fn new(n_steps: usize, warmup_ratio: f64) -> Self {
         Self { step: 0, n_warmup: (n_steps as f64 * warmup_ratio) as usize, n_steps }
     }
@@ -22,8 +23,8 @@ impl WarmupLinear {
         if self.step < self.n_warmup {
             return self.step as f64 / self.n_warmup as f64;
         }
-        let left = self.n_steps.saturating_sub(self.step);
-        left as f64 / self.n_steps.saturating_sub(self.n_warmup).max(1) as f64
+        let remaining = self.n_steps.saturating_sub(self.step);
+        remaining as f64 / self.n_steps.saturating_sub(self.n_warmup).max(1) as f64
     }
 }
 
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_schedule_goes_on_where_it_was() {
+    fn a_restored_schedule_continues_from_its_step() {
         struct Restore;
         impl BackendTask for Restore {
             type Output = ();

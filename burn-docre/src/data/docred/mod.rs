@@ -1,8 +1,8 @@
-//! Documents in the JSON of DocRED and Re-DocRED: the only place that knows `vertexSet`, `h`, `t`, `r`.
+//! The JSON format of DocRED and Re-DocRED.
 //!
-//! A file is one array of documents. It is read one document at a time, so that memory does not
-//! grow with the file, and whatever is wrong with a document is an
-//! [`Error::Document`](crate::Error::Document) that names it.
+//! A file is one array of documents. Documents are read one at a time, so memory does not grow with
+//! the size of the file. Every fault of a document is an
+//! [`Error::Document`](crate::Error::Document) with its file, index and title.
 
 mod reader;
 mod record;

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 ///
-/// As [`DocRedReader`].
+/// The errors of [`DocRedReader::open`], or the first error of its items.
 pub fn read_documents(path: &Path, labels: Labels) -> Result<Vec<Document>> {
     DocRedReader::open(path, labels)?.collect()
 }
@@ -23,10 +23,11 @@ pub fn read_documents(path: &Path, labels: Labels) -> Result<Vec<Document>> {
 ///
 /// # Errors
 ///
-/// An item is [`Error::Document`] when the document is not valid JSON, lacks `title`, `vertexSet`
-/// or `sents`, or points outside its own text; [`Error::Format`] when the file is not an array at
-/// all; [`Error::Io`] when it cannot be read. Where the array itself is broken, the error is the
-/// last item; after a document that is merely wrong the iteration goes on.
+/// - [`Error::Document`] when a document is not valid JSON, lacks `title`, `vertexSet` or `sents`,
+///   or is not [valid](Document::validate). The next item is the next document.
+/// - [`Error::Document`] when the array is malformed at a document. This is the last item.
+/// - [`Error::Format`] when the file is not an array, and [`Error::Io`] when it cannot be read.
+///   Each is the last item.
 pub struct DocRedReader<'a> {
     path: PathBuf,
     labels: Labels<'a>,
@@ -82,7 +83,7 @@ impl<'a> DocRedReader<'a> {
         }
     }
 
-    /// Adds the place of the document in `self.element`, which may hold only its beginning.
+    /// Adds file, index and, if it can be read, title of the document in `self.element`.
     fn placed(&self, mut error: Error) -> Error {
         if let Error::Document { title: title @ None, .. } = &mut error {
             *title = title_of(&self.element);
@@ -130,7 +131,7 @@ mod tests {
         items(json, Labels::Resolve(&vocab())).into_iter().collect()
     }
 
-    /// Index, title and messages of the error that reading `json` must give.
+    /// Index, title and messages of the error that reading `json` returns.
     fn document_error(json: impl AsRef<[u8]>) -> (usize, Option<String>, String) {
         match read(json) {
             Err(error) => {
@@ -158,20 +159,20 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_is_no_documents() {
+    fn an_empty_array_has_no_documents() {
         assert!(read("[]").unwrap().is_empty());
         assert!(read("\u{feff} [ ]\n").unwrap().is_empty());
     }
 
     #[test]
-    fn an_element_that_is_no_document_is_refused() {
+    fn an_element_that_is_not_a_document_is_refused() {
         for element in ["7", "null", "\"x\"", "[[]]"] {
             assert_eq!(document_error(format!("[{element}]")).0, 0);
         }
     }
 
     #[test]
-    fn a_file_cut_off_anywhere_is_refused() {
+    fn a_truncated_file_is_refused() {
         let json = format!("[{ANNA},{ANNA}]");
         for length in 1..json.len() {
             let (index, _, reason) = document_error(&json[..length]);
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_utf_8_are_refused_wherever_they_stand() {
+    fn bytes_that_are_not_utf_8_are_refused_even_in_unused_fields() {
         for place in ["lives", "deep"] {
             let mut json = second_document_with(place, "?????").into_bytes();
             let at = json.iter().rposition(|&byte| byte == b'?').unwrap();
@@ -225,14 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn a_top_level_that_is_no_array_is_a_format_error() {
+    fn a_file_that_is_not_an_array_is_a_format_error() {
         for json in ["", "{}", ANNA, "7", "\"[]\"", "null", "\u{feff}"] {
             assert!(matches!(read(json), Err(Error::Format { .. })), "{json}");
         }
     }
 
     #[test]
-    fn reading_goes_on_after_a_wrong_document_and_stops_at_a_broken_array() {
+    fn reading_continues_after_an_invalid_document_and_ends_at_a_malformed_array() {
         let wrong = ANNA.replace("\"pos\":[3,4]", "\"pos\":[4,3]");
         let read = items(format!("[{ANNA},{wrong},{ANNA}] x"), Labels::Ignore);
         let outcomes: Vec<_> = read.iter().map(Result::is_ok).collect();

@@ -10,13 +10,13 @@ use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact}
 use crate::data::relation::RelationVocab;
 use crate::{Error, Result};
 
-/// The treatment of the labels of a file.
+/// The treatment of the labels in a file.
 #[derive(Clone, Copy, Debug)]
 pub enum Labels<'a> {
-    /// Skip them, whatever they are. Documents come without facts.
+    /// Skips the labels unchecked. Documents have no facts.
     Ignore,
-    /// Convert them to facts by this vocabulary. A document without labels has no facts; a relation
-    /// outside the vocabulary is an error.
+    /// Converts the labels to facts of this vocabulary. A relation outside the vocabulary is an
+    /// error. A document without labels has no facts.
     Resolve(&'a RelationVocab),
 }
 
@@ -48,10 +48,10 @@ struct RawLabel {
     evidence: Vec<i64>,
 }
 
-/// Parses the bytes of one record. An error does not yet know the file, the position or, often, the title.
+/// Parses the bytes of one record. The caller adds file, position and title to an error.
 pub(super) fn parse_document(json: &[u8], labels: Labels) -> Result<Document> {
     let json = std::str::from_utf8(json).map_err(|error| {
-        refused(format!("not UTF-8 at its byte {}", error.valid_up_to())).with_source(error)
+        refused(format!("byte {} is not UTF-8", error.valid_up_to())).with_source(error)
     })?;
     let document = match labels {
         Labels::Ignore => {
@@ -100,17 +100,17 @@ fn document_without_facts(
     Ok(Document { title, sentences, entities, facts: Vec::new() })
 }
 
-/// Converts the numbers of a mention; [`Document::validate`] checks that they lie within the text.
+/// Converts the indices of a mention. [`Document::validate`] checks their upper bounds.
 fn resolve_mention(raw: RawMention) -> Result<Mention, String> {
     let Some(sentence) = index(raw.sent_id) else {
         return Err(format!("sent_id {} is negative", raw.sent_id));
     };
     let &[start, end] = raw.pos.as_slice() else {
-        return Err(format!("pos must be two numbers, not {:?}", raw.pos));
+        return Err(format!("pos must be two integers, not {:?}", raw.pos));
     };
     match (index(start), index(end)) {
         (Some(start), Some(end)) => Ok(Mention { name: raw.name, sentence, start, end }),
-        _ => Err(format!("[{start}, {end}] is no span of words in sentence {sentence}")),
+        _ => Err(format!("[{start}, {end}] is not a span of sentence {sentence}")),
     }
 }
 
@@ -120,7 +120,7 @@ fn resolve_labels(labels: Vec<RawLabel>, vocab: &RelationVocab) -> Result<Vec<Re
     for (label_idx, label) in labels.into_iter().enumerate() {
         let fact = resolve_label(label, vocab)
             .map_err(|reason| refused(format!("label {label_idx}: {reason}")))?;
-        // A corpus that repeats a label means it once; the first one's evidence counts.
+        // Corpora repeat some labels. The first occurrence gives the evidence.
         if seen.insert((fact.pair, fact.relation)) {
             facts.push(fact);
         }
@@ -128,11 +128,12 @@ fn resolve_labels(labels: Vec<RawLabel>, vocab: &RelationVocab) -> Result<Vec<Re
     Ok(facts)
 }
 
-/// Converts the numbers and the relation of a label; [`Document::validate`] checks them against the document.
+/// Converts the indices and the relation of a label. [`Document::validate`] checks their upper
+/// bounds.
 fn resolve_label(label: RawLabel, vocab: &RelationVocab) -> Result<RelationFact, String> {
     let relation = vocab.relation_index(&label.r)?;
     let (Some(head), Some(tail)) = (index(label.h), index(label.t)) else {
-        return Err(format!("h {} and t {} must not be negative", label.h, label.t));
+        return Err(format!("h is {} and t is {}; neither may be negative", label.h, label.t));
     };
     let evidence = label
         .evidence
@@ -142,12 +143,12 @@ fn resolve_label(label: RawLabel, vocab: &RelationVocab) -> Result<RelationFact,
     Ok(RelationFact { pair: EntityPair { head, tail }, relation, evidence })
 }
 
-/// `number` as an index; `None` where it is negative.
+/// `number` as an index; `None` if it is negative.
 fn index(number: i64) -> Option<usize> {
     usize::try_from(number).ok()
 }
 
-/// The title in `json`, which may be wrong or cut off anywhere behind it.
+/// The title in `json`, which may be malformed or truncated after the title.
 pub(super) fn title_of(json: &[u8]) -> Option<String> {
     struct TitleSeed<'a>(&'a mut Option<String>);
 
@@ -180,7 +181,7 @@ pub(super) fn title_of(json: &[u8]) -> Option<String> {
 
     let mut title = None;
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    // The document is known to be unusable; only what came before the fault is of interest.
+    // The caller reports the fault of the document already.
     let _ = TitleSeed(&mut title).deserialize(&mut deserializer);
     title
 }
@@ -195,7 +196,7 @@ mod tests {
         parse_document(json.as_bytes(), Labels::Resolve(&vocab())).map_err(|e| chain_of(&e))
     }
 
-    /// [`ANNA`] with one text replaced is refused for this reason, and its title is found nevertheless.
+    /// Asserts that [`ANNA`] with `from` replaced by `to` is refused and its title is found.
     #[track_caller]
     fn assert_refused(from: &str, to: &str, expected_reason: &str) {
         assert!(ANNA.contains(from), "{from}");
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_with_little_in_it_is_valid() {
+    fn empty_texts_and_empty_lists_are_valid() {
         let bare = r#"{"title":"","sents":[],"vertexSet":[]}"#;
         assert!(parse(bare).unwrap().entities.is_empty());
         let one = r#"{"title":"t","sents":[[],[""]],"vertexSet":[[{"name":"","sent_id":1,"pos":[0,1]}]],"labels":[]}"#;
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_or_null_labels_are_no_facts() {
+    fn a_document_with_missing_or_null_labels_has_no_facts() {
         let without = ANNA.replace("\"labels\":", "\"other\":");
         assert!(parse(&without).unwrap().facts.is_empty());
         let null = ANNA.replace(r#"[{"r":"P551","h":0,"t":1,"evidence":[0]}]"#, "null");
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn ignored_labels_may_be_anything() {
+    fn ignored_labels_may_be_any_json() {
         for labels in ["7", "\"x\"", "{\"r\":[]}", "[{\"r\":\"P0\",\"h\":-9}]", "[[[]]]"] {
             let json = ANNA.replace(r#"[{"r":"P551","h":0,"t":1,"evidence":[0]}]"#, labels);
             let document = parse_document(json.as_bytes(), Labels::Ignore).unwrap();
@@ -267,10 +268,10 @@ mod tests {
     fn a_mention_outside_its_text_is_refused() {
         let oslo = r#""pos":[3,4]"#;
         for pos in ["[3,6]", "[-1,4]", "[4,3]", "[3,3]", "[5,6]", "[9223372036854775807,4]"] {
-            assert_refused(oslo, &format!("\"pos\":{pos}"), "is no span of words in sentence 0");
+            assert_refused(oslo, &format!("\"pos\":{pos}"), "is not a span of sentence 0");
         }
         for pos in ["[]", "[3]", "[3,4,5]"] {
-            assert_refused(oslo, &format!("\"pos\":{pos}"), "pos must be two numbers");
+            assert_refused(oslo, &format!("\"pos\":{pos}"), "pos must be two integers");
         }
         assert_refused(
             r#""sent_id":1"#,
@@ -294,13 +295,13 @@ mod tests {
     #[test]
     fn a_wrong_label_is_refused() {
         assert_refused("P551", "P0", "relation \"P0\" is not in the vocabulary");
-        assert_refused("P551", "Na", "\"Na\" is no relation");
+        assert_refused("P551", "Na", "\"Na\" is the threshold class");
         assert_refused(
             r#""h":0"#,
             r#""h":2"#,
             "head 2, tail 1 and class 1: the document has 2 entities",
         );
-        assert_refused(r#""t":1"#, r#""t":-1"#, "h 0 and t -1");
+        assert_refused(r#""t":1"#, r#""t":-1"#, "h is 0 and t is -1");
         assert_refused(r#""t":1"#, r#""t":0"#, "an entity is related to itself");
         assert_refused(r#""evidence":[0]"#, r#""evidence":[2]"#, "evidence 2");
         assert_refused(r#""evidence":[0]"#, r#""evidence":[-1]"#, "evidence -1");
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_that_is_missing_or_no_text_is_refused() {
+    fn a_missing_title_and_a_title_that_is_not_a_string_are_refused() {
         for title in ["\"t\":\"Anna\"", "\"title\":7"] {
             let json = ANNA.replace("\"title\":\"Anna\"", title);
             assert!(parse(&json).is_err());

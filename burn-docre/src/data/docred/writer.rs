@@ -7,12 +7,14 @@ use serde::Serialize;
 use crate::data::document::{Document, Entity, Mention, RelationFact};
 use crate::data::relation::RelationVocab;
 
-/// Writes `documents` as a DocRED file, one document a line.
+/// Writes `documents` as a DocRED file, one document per line.
 ///
 /// # Errors
 ///
-/// With the library's [`Error::Document`](crate::Error::Document) inside, before anything is written, when a document is not
-/// [valid](Document::validate) or has a fact of a class outside `vocab`. Otherwise an error of `out`.
+/// - [`Error::Document`](crate::Error::Document) as the inner error of [`io::Error`], when a
+///   document is not [valid](Document::validate) or has a fact whose relation is not in `vocab`.
+///   Nothing is written.
+/// - The errors of `out`.
 pub fn write_documents(
     out: &mut impl Write,
     documents: &[Document],
@@ -91,7 +93,7 @@ mod tests {
     use crate::data::docred::{Labels, read_documents};
     use crate::data::relation::THRESHOLD_CLASS;
 
-    /// [`ANNA`] and the same at a place whose name has to be escaped.
+    /// [`ANNA`], and a copy in which the name `Oslo` is replaced by one that JSON must escape.
     fn documents() -> Vec<Document> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("documents.json");

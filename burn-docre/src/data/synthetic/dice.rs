@@ -1,39 +1,42 @@
-//! Random choices that are the same on every platform and for every version of `rand`.
+//! Random choices that are equal on all platforms and for all versions of `rand`.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
+/// A seeded random number generator.
 pub(super) struct Dice(ChaCha8Rng);
 
 impl Dice {
-    /// Dice for item `index` of the split `split`: independent of how many other items are made.
+    /// The generator of document `index` of a split. Each document has a random stream of its own,
+    /// so it does not depend on the number of documents.
     pub(super) fn new(seed: u64, split: u32, index: usize) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream((u64::from(split) << 48) | index as u64);
         Self(rng)
     }
 
-    /// A number below `n`, which must be positive.
+    /// A uniform number in `0..n`; `n` must be positive.
     pub(super) fn below(&mut self, n: usize) -> usize {
         ((u64::from(self.0.next_u32()) * n as u64) >> 32) as usize
     }
 
-    /// A number from `low` to `high`, both included.
+    /// A uniform number in `low..=high`.
     pub(super) fn between(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
     }
 
-    /// `true` with this probability.
+    /// `true` with probability `probability`.
     pub(super) fn chance(&mut self, probability: f64) -> bool {
         f64::from(self.0.next_u32()) < probability * f64::from(u32::MAX)
     }
 
+    /// A uniformly chosen item; `items` must not be empty.
     pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.below(items.len())]
     }
 
-    /// Picks item i with a probability proportional to 1 / (i + 1): some ways to say a thing are
-    /// common, most are rare.
+    /// Picks item i with a probability proportional to 1 / (i + 1), so that the first items are
+    /// common and the others rare. There must be 1 to 12 items.
     pub(super) fn pick_early<T: Copy>(&mut self, items: &[T]) -> T {
         const UNIT: usize = 27_720; // divisible by 1 to 12
         let weight = |index: usize| UNIT / (index + 1);
@@ -59,14 +62,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn throws_are_fixed_forever() {
+    fn a_seed_always_gives_the_same_numbers() {
         let mut dice = Dice::new(7, 1, 2);
-        let throws: Vec<_> = (0..8).map(|_| dice.below(100)).collect();
-        assert_eq!(throws, [14, 87, 10, 62, 19, 16, 57, 90]);
+        let numbers: Vec<_> = (0..8).map(|_| dice.below(100)).collect();
+        assert_eq!(numbers, [14, 87, 10, 62, 19, 16, 57, 90]);
     }
 
     #[test]
-    fn early_items_come_more_often_and_all_come() {
+    fn items_are_picked_in_proportion_to_their_weights() {
         let (mut dice, mut counts) = (Dice::new(1, 0, 0), [0; 4]);
         for _ in 0..10_000 {
             counts[dice.pick_early(&[0, 1, 2, 3])] += 1;
@@ -78,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certain_chance_is_certain() {
+    fn probability_one_is_always_true_and_probability_zero_never() {
         let mut dice = Dice::new(1, 0, 0);
         assert!((0..1000).all(|_| dice.chance(1.0) && !dice.chance(0.0)));
     }

@@ -1,6 +1,6 @@
-//! The kinds of entities in the invented world.
+//! The kinds of entities in the synthetic corpus.
 
-/// The kinds of entities.
+/// A kind of entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Country,
@@ -14,7 +14,7 @@ impl Kind {
     pub(super) const ALL: [Self; 5] =
         [Self::Country, Self::Town, Self::Firm, Self::Person, Self::Book];
 
-    /// The label in DocRED's terms.
+    /// The entity type in DocRED's labels.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Country | Self::Town => "LOC",

@@ -1,10 +1,11 @@
-//! Ways to say things. `{h}` and `{t}` stand for head and tail; common ways come first.
+//! Sentence templates. `{h}` stands for the head, `{t}` for the tail and `{y}` for a year. The
+//! first templates of a list are the most frequent.
 
 use super::kind::Kind;
 use super::world::{ANAPHORS, Rel};
 
-/// Sentences that state a fact. One that starts with `{h}` can take up the subject of the sentence
-/// before it (“she”, “the firm”).
+/// Sentences that state a fact. In sentences that start with `{h}`, an anaphor (“she”, “the firm”)
+/// can replace a head that was the subject of the previous sentence.
 pub(super) fn statements(rel: Rel) -> &'static [&'static str] {
     match rel {
         Rel::Country => &[
@@ -42,7 +43,7 @@ pub(super) fn statements(rel: Rel) -> &'static [&'static str] {
     }
 }
 
-/// Insertions behind the head that state a fact: “Alda Merrow , *born in Torvale* , …”.
+/// Insertions after the head that state a fact: “Alda Marl , *born in Torvale* , …”.
 pub(super) fn insertions(rel: Rel) -> &'static [&'static str] {
     match rel {
         Rel::Country => &["a town in {t}"],
@@ -58,7 +59,8 @@ pub(super) fn insertions(rel: Rel) -> &'static [&'static str] {
     }
 }
 
-/// Sentences that name both and state none of our relations, though some sound like it.
+/// Sentences that mention head and tail without a relation of the vocabulary, some of them with
+/// similar words.
 pub(super) fn distractions(head: Kind, tail: Kind) -> &'static [&'static str] {
     match (head, tail) {
         (Kind::Person, Kind::Town) => &["{h} visited {t}", "{h} spent a winter in {t}"],
@@ -79,16 +81,16 @@ pub(super) fn distractions(head: Kind, tail: Kind) -> &'static [&'static str] {
     }
 }
 
-/// The openings of a sentence.
+/// Phrases before a sentence.
 pub(super) const OPENINGS: [&str; 4] = ["in {y} ,", "at first ,", "later ,", "as is well known ,"];
 
-/// The ends of a sentence.
+/// Phrases after a sentence.
 pub(super) const CLOSINGS: [&str; 3] = ["in {y}", "at that time", "before the war"];
 
 /// The values of `{y}`.
 pub(super) const YEARS: [&str; 4] = ["1897", "1902", "1909", "1913"];
 
-/// Every word that a sentence can contain beside names.
+/// The words of all sentences, without names.
 pub(super) fn plain_words() -> impl Iterator<Item = &'static str> {
     let facts = Rel::TABLE.into_iter().flat_map(|(rel, ..)| [statements(rel), insertions(rel)]);
     let others =

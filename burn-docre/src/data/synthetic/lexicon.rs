@@ -1,7 +1,7 @@
-//! The words that names are made of.
+//! The names of entities.
 //!
-//! The lists are short on purpose: every name returns in many documents, each time in another role,
-//! so that knowing a name says what kind of thing it is and nothing else.
+//! The lists are short, so that every name occurs in many documents with different relations. A
+//! model can learn the kind of an entity from its name, but not its relations.
 
 use super::dice::Dice;
 use super::kind::Kind;
@@ -34,14 +34,14 @@ const TITLE_NOUNS: [&str; 12] = [
     "Shadow", "Clock", "Island",
 ];
 
-/// The name of an entity.
+/// The name of an entity: two words, one of which is also its short name.
 #[derive(Clone, Debug)]
 pub(super) struct Name {
     pub(super) full: [String; 2],
     pub(super) short: String,
 }
 
-/// Hands out names; within a document no two entities share a short name.
+/// Draws the names of a document. All short names of a document are different.
 #[derive(Default)]
 pub(super) struct NameSource {
     taken: Vec<String>,
@@ -60,27 +60,31 @@ impl NameSource {
 }
 
 fn random_name(kind: Kind, dice: &mut Dice) -> Name {
-    let (first, second, short_idx) = word_lists(kind);
+    let NameWords { words: [first, second], short } = name_words_of(kind);
     let full = [dice.pick(first).to_owned(), dice.pick(second).to_owned()];
-    let short = full[short_idx].clone();
+    let short = full[short].clone();
     Name { full, short }
 }
 
-/// The first and second words of the names of a kind, and which of the two is the short name.
-fn word_lists(kind: Kind) -> (&'static [&'static str], &'static [&'static str], usize) {
+/// The words of the names of a kind.
+struct NameWords {
+    /// The choices for the first and the second word.
+    words: [&'static [&'static str]; 2],
+    /// The index of the word that is the short name.
+    short: usize,
+}
+
+fn name_words_of(kind: Kind) -> NameWords {
     match kind {
-        Kind::Person => (&FIRST_NAMES, &SURNAMES, 1),
-        Kind::Town => (&TOWNS, &TOWN_WORDS, 0),
-        Kind::Firm => (&FIRMS, &FIRM_WORDS, 0),
-        Kind::Country => (&COUNTRY_WORDS, &COUNTRIES, 1),
-        Kind::Book => (&TITLE_ADJECTIVES, &TITLE_NOUNS, 1),
+        Kind::Person => NameWords { words: [&FIRST_NAMES, &SURNAMES], short: 1 },
+        Kind::Town => NameWords { words: [&TOWNS, &TOWN_WORDS], short: 0 },
+        Kind::Firm => NameWords { words: [&FIRMS, &FIRM_WORDS], short: 0 },
+        Kind::Country => NameWords { words: [&COUNTRY_WORDS, &COUNTRIES], short: 1 },
+        Kind::Book => NameWords { words: [&TITLE_ADJECTIVES, &TITLE_NOUNS], short: 1 },
     }
 }
 
-/// Every word that a name can contain.
+/// The words of all names.
 pub(super) fn name_words() -> impl Iterator<Item = &'static str> {
-    Kind::ALL.into_iter().flat_map(|kind| {
-        let (first, second, _) = word_lists(kind);
-        first.iter().chain(second).copied()
-    })
+    Kind::ALL.into_iter().flat_map(|kind| name_words_of(kind).words).flatten().copied()
 }

@@ -1,12 +1,12 @@
-//! A corpus that needs no download: an invented world, told in short documents.
+//! A synthetic corpus of short documents, which needs no download.
 //!
-//! Every document draws its own few people, towns, firms, books and countries and what is true of
-//! them, so there is nothing about the world to memorize: relations have to be read from the
-//! text. Some follow only from two or three sentences together, many sentences take up their
-//! subject as “she” or “the firm”, and some state nothing at all.
+//! Each document has its own random people, towns, firms, books and countries and its own facts
+//! about them. Facts cannot be memorized across documents; a model has to read the text. Some facts
+//! follow only from two or three sentences together. Many sentences refer to their subject by an
+//! anaphor (“she”, “the firm”), and some state no fact.
 //!
-//! The distant documents are labelled the way distant supervision labels: a knowledge base that
-//! knows only a part of what the text says, but also things that the text does not say.
+//! The labels of the distant documents have the noise of distant supervision. Some facts of the
+//! text have no label, and some labels are true facts that the text does not state.
 
 mod dice;
 mod kind;
@@ -27,77 +27,97 @@ use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact}
 use crate::data::relation::{Relation, RelationVocab};
 use crate::{Error, Result};
 
-/// No sentence is begun once a document has this many words.
+/// The number of words at which a document gets no further facts.
 const ENOUGH_WORDS: usize = 60;
-/// The share of its stateable facts that a document tells.
-const TOLD: f64 = 0.65;
+/// The largest share of the facts in [`Cast::facts`] that a document states.
+const STATED: f64 = 0.65;
+
+/// A part of the corpus. The number selects its random streams.
+#[derive(Clone, Copy)]
+enum Split {
+    Train = 0,
+    Dev = 1,
+    Distant = 2,
+}
+
+impl Split {
+    /// The title of a document of the split.
+    fn title(self, index: usize) -> String {
+        let name = match self {
+            Self::Train => "train",
+            Self::Dev => "dev",
+            Self::Distant => "distant",
+        };
+        format!("{name} {}", index + 1)
+    }
+}
 
 /// The sizes of the corpus and the noise of its distant labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SyntheticConfig {
-    /// The corpus is a function of the configuration: same seed, same documents, everywhere.
+    /// The seed of the random numbers. Equal configurations give equal corpora on all platforms.
     pub seed: u64,
-    /// Number of annotated documents to train on, at least 1.
+    /// Number of annotated training documents, at least 1.
     pub n_train: usize,
-    /// Number of annotated documents to evaluate on, at least 1.
+    /// Number of annotated dev documents, at least 1.
     pub n_dev: usize,
     /// Number of distantly labelled documents.
     pub n_distant: usize,
-    /// Share of the true facts whose label is missing from the distant documents, in \[0, 1\];
-    /// some relations lose more than others.
+    /// Share of the facts of the distant documents that have no label, in \[0, 1\]. The share
+    /// differs between relations.
     pub dropped: f64,
     /// Share of the labels of the distant documents that the text does not support, in \[0, 1).
     pub spurious: f64,
 }
 
 impl SyntheticConfig {
-    /// Checks the range of every value.
+    /// Checks the range of each value.
     ///
     /// # Errors
-    /// If a value is out of its range; the error names the key.
+    /// [`Error::Config`] with the key of a value that is out of range.
     pub fn validate(&self) -> Result<()> {
         if self.n_train == 0 || self.n_dev == 0 {
             return Err(Error::config("synthetic: `n_train` and `n_dev` must be at least 1"));
         }
         if !(0.0..=1.0).contains(&self.dropped) {
-            return Err(Error::config("synthetic: `dropped` must lie in 0..=1"));
+            return Err(Error::config("synthetic: `dropped` must be from 0 to 1"));
         }
         if !(0.0..1.0).contains(&self.spurious) {
-            return Err(Error::config("synthetic: `spurious` must lie in 0..1"));
+            return Err(Error::config("synthetic: `spurious` must be at least 0 and below 1"));
         }
         Ok(())
     }
 }
 
-/// The invented documents.
+/// The synthetic documents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SyntheticCorpus {
-    /// Annotated documents to train on.
+    /// Annotated training documents.
     pub train: Vec<Document>,
-    /// Annotated documents to evaluate on.
+    /// Annotated dev documents.
     pub dev: Vec<Document>,
-    /// Documents with noisy labels.
+    /// Distantly labelled documents.
     pub distant: Vec<Document>,
     /// The relations, by their Wikidata ids.
     pub vocab: RelationVocab,
 }
 
 impl SyntheticCorpus {
-    /// Invents a corpus. Document i of a split does not depend on how many documents there are.
+    /// Generates a corpus. Document `i` of a split does not depend on the number of documents.
     pub fn generate(config: &SyntheticConfig) -> Self {
         let annotated =
-            |split, name, n| (0..n).map(move |i| annotated_document(config, split, name, i));
+            |split, n| (0..n).map(move |index| annotated_document(config, split, index));
         Self {
-            train: annotated(0, "train", config.n_train).collect(),
-            dev: annotated(1, "dev", config.n_dev).collect(),
+            train: annotated(Split::Train, config.n_train).collect(),
+            dev: annotated(Split::Dev, config.n_dev).collect(),
             distant: (0..config.n_distant).map(|index| distant_document(config, index)).collect(),
             vocab: vocab(),
         }
     }
 }
 
-/// Every word that a document can contain, in alphabetical order.
+/// All words that documents can contain, in alphabetical order.
 pub fn vocabulary() -> Vec<String> {
     let plain = language::plain_words();
     let plain = plain.flat_map(|word| [word.to_owned(), capitalized(word)]);
@@ -113,68 +133,72 @@ fn vocab() -> RelationVocab {
     RelationVocab::new(relations.collect()).expect("the table has no repeated ids")
 }
 
-fn annotated_document(config: &SyntheticConfig, split: u32, name: &str, index: usize) -> Document {
-    let story = Story::invent(&mut Dice::new(config.seed, split, index));
-    story.document(format!("{name} {}", index + 1), story.told.clone())
+fn annotated_document(config: &SyntheticConfig, split: Split, index: usize) -> Document {
+    let story = Story::generate(&mut Dice::new(config.seed, split as u32, index));
+    story.document(split.title(index), story.facts.clone())
 }
 
 fn distant_document(config: &SyntheticConfig, index: usize) -> Document {
-    let mut dice = Dice::new(config.seed, 2, index);
-    let story = Story::invent(&mut dice);
+    let mut dice = Dice::new(config.seed, Split::Distant as u32, index);
+    let story = Story::generate(&mut dice);
     let labels = story.distant_labels(config, &mut dice);
-    story.document(format!("distant {}", index + 1), labels)
+    story.document(Split::Distant.title(index), labels)
 }
 
-/// A document before it is put into the corpus's form.
+/// The text of a document and the facts in it, by members of its cast.
 struct Story {
     cast: Cast,
     sentences: Vec<Vec<String>>,
+    /// The mentions of each member of the cast; empty for members that the text does not mention.
     mentions: Vec<Vec<Mention>>,
-    /// The facts that the text states, and those that follow from them.
-    told: Vec<Supported>,
+    /// The facts that the text states and those that follow from them.
+    facts: Vec<Supported>,
 }
 
 impl Story {
-    fn invent(dice: &mut Dice) -> Self {
+    fn generate(dice: &mut Dice) -> Self {
         let cast = Cast::random(dice);
-        let mut facts = cast.facts.clone();
-        dice.shuffle(&mut facts);
-        let n_told = (facts.len() as f64 * TOLD).round() as usize;
-        let untold = facts.split_off(n_told);
+        let mut pending = cast.facts.clone();
+        dice.shuffle(&mut pending);
+        let n_pending = (pending.len() as f64 * STATED).round() as usize;
+        let unstated = pending.split_off(n_pending);
         let mut writer = Writer::new(&cast);
-        while !facts.is_empty() && writer.n_words() < ENOUGH_WORDS {
+        while !pending.is_empty() && writer.n_words() < ENOUGH_WORDS {
             if dice.chance(0.25) {
-                distract(&mut writer, &cast, &untold, dice);
+                write_distraction(&mut writer, &cast, &unstated, dice);
             }
-            let fact = next_fact(&mut facts, writer.subject(), dice);
-            writer.state(fact, &mut facts, dice);
+            let fact = next_fact(&mut pending, writer.subject(), dice);
+            writer.state(fact, &mut pending, dice);
         }
         let stated: Vec<_> =
             writer.stated.iter().map(|&(fact, sentence)| (fact, vec![sentence])).collect();
         let (sentences, mentions) = (writer.sentences, writer.mentions);
-        Self { told: closure(&stated), sentences, mentions, cast }
+        Self { facts: closure(&stated), sentences, mentions, cast }
     }
 
-    /// The labels of a knowledge base: a part of the stated facts, and some true facts that are not stated.
+    /// The labels of distant supervision: a part of the facts in the text, and some true facts
+    /// about mentioned entities that are not in the text. Labels have no evidence.
     fn distant_labels(&self, config: &SyntheticConfig, dice: &mut Dice) -> Vec<Supported> {
-        let told = self.told.iter().map(|(fact, _)| *fact);
+        let in_text = self.facts.iter().map(|(fact, _)| *fact);
         let mut labels: Vec<Fact> =
-            told.filter(|fact| !dice.chance(drop_rate(fact.rel, config.dropped))).collect();
-        let everything: Vec<Supported> =
+            in_text.filter(|fact| !dice.chance(drop_rate(fact.rel, config.dropped))).collect();
+        let true_facts: Vec<Supported> =
             self.cast.facts.iter().map(|&fact| (fact, Vec::new())).collect();
-        let mut untold: Vec<Fact> =
-            closure(&everything).into_iter().map(|(fact, _)| fact).collect();
-        untold.retain(|fact| self.told.iter().all(|(told, _)| told != fact));
-        untold.retain(|fact| [fact.head, fact.tail].iter().all(|&m| !self.mentions[m].is_empty()));
-        dice.shuffle(&mut untold);
+        let mut spurious: Vec<Fact> =
+            closure(&true_facts).into_iter().map(|(fact, _)| fact).collect();
+        spurious.retain(|fact| self.facts.iter().all(|(in_text, _)| in_text != fact));
+        let is_mentioned = |member: usize| !self.mentions[member].is_empty();
+        spurious.retain(|fact| is_mentioned(fact.head) && is_mentioned(fact.tail));
+        dice.shuffle(&mut spurious);
         let wanted = labels.len() as f64 * config.spurious / (1.0 - config.spurious);
         let n_spurious = wanted as usize + usize::from(dice.chance(wanted.fract()));
-        untold.truncate(n_spurious);
-        labels.extend(untold);
+        spurious.truncate(n_spurious);
+        labels.extend(spurious);
         labels.into_iter().map(|fact| (fact, Vec::new())).collect()
     }
 
-    /// Leaves out who is never mentioned and numbers the others in the order of the text.
+    /// The document with these labels. Its entities are the mentioned members of the cast, in the
+    /// order of their first mentions.
     fn document(&self, title: String, mut labels: Vec<Supported>) -> Document {
         labels.sort();
         let first_mention =
@@ -197,7 +221,7 @@ impl Story {
     }
 }
 
-/// Takes out the next fact to tell: rather one about `subject`.
+/// Removes and returns the next fact to state, preferably one whose head is `subject`.
 fn next_fact(facts: &mut Vec<Fact>, subject: Option<usize>, dice: &mut Dice) -> Fact {
     let same_subject = facts.iter().position(|fact| Some(fact.head) == subject);
     match same_subject {
@@ -206,11 +230,13 @@ fn next_fact(facts: &mut Vec<Fact>, subject: Option<usize>, dice: &mut Dice) -> 
     }
 }
 
-/// Writes a sentence about two members that states nothing. Rather often they are two between
-/// whom something untold is true: there a knowledge base misleads.
-fn distract(writer: &mut Writer, cast: &Cast, untold: &[Fact], dice: &mut Dice) {
-    let (head, tail) = if !untold.is_empty() && dice.chance(0.7) {
-        let fact = dice.pick(untold);
+/// Writes a sentence about two members that states no fact.
+///
+/// They are often a pair with an unstated fact, so that distant labels get pairs that share a
+/// sentence but not the labelled relation.
+fn write_distraction(writer: &mut Writer, cast: &Cast, unstated: &[Fact], dice: &mut Dice) {
+    let (head, tail) = if !unstated.is_empty() && dice.chance(0.7) {
+        let fact = dice.pick(unstated);
         (fact.head, fact.tail)
     } else {
         (dice.below(cast.members.len()), dice.below(cast.members.len()))
@@ -222,8 +248,11 @@ fn distract(writer: &mut Writer, cast: &Cast, untold: &[Fact], dice: &mut Dice) 
     }
 }
 
-/// The probability that the label of a `rel` is missing. It differs by relation, as in a knowledge base.
-/// Around `dropped` on average, half as much more or less for every other relation.
+/// The probability that a fact with the relation `rel` has no distant label.
+///
+/// Relations differ, as in a knowledge base: `dropped` plus a spread for even classes, minus the
+/// spread for odd ones. The spread is half the distance from `dropped` to 0 or 1, whichever is
+/// nearer.
 fn drop_rate(rel: Rel, dropped: f64) -> f64 {
     let spread = 0.5 * dropped.min(1.0 - dropped);
     if (rel as usize).is_multiple_of(2) { dropped + spread } else { dropped - spread }
@@ -262,7 +291,7 @@ mod tests {
         document.facts.iter().map(|fact| (fact.pair, fact.relation)).collect()
     }
 
-    /// The distant documents of `config` and, with perfect labels, the same documents again.
+    /// The distant documents of `config`, and the same documents with correct labels.
     fn noisy_and_clean(config: &SyntheticConfig) -> (Vec<Document>, Vec<Document>) {
         let clean = SyntheticConfig { dropped: 0.0, spurious: 0.0, ..config.clone() };
         (SyntheticCorpus::generate(config).distant, SyntheticCorpus::generate(&clean).distant)
@@ -278,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_does_not_depend_on_how_many_there_are() {
+    fn a_document_does_not_depend_on_the_number_of_documents() {
         let fewer = SyntheticConfig { n_train: 3, n_dev: 2, n_distant: 1, ..config() };
         let (fewer, more) = (SyntheticCorpus::generate(&fewer), corpus());
         assert_eq!(fewer.train, more.train[..3]);
@@ -287,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_short_and_name_several_entities_several_times() {
+    fn documents_are_short_and_mention_several_entities_several_times() {
         let corpus = corpus();
         let (mut n_entities, mut n_mentions) = (0, 0);
         for document in all(&corpus) {
@@ -311,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_are_distinct_join_different_entities_and_never_mean_no_relation() {
+    fn facts_are_distinct_and_relate_different_entities_by_a_relation_of_the_vocabulary() {
         let corpus = corpus();
         for document in all(&corpus) {
             assert_eq!(facts(document).len(), document.facts.len());
@@ -325,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn every_relation_occurs_and_many_facts_cross_sentences() {
+    fn every_relation_occurs_and_many_facts_are_inter_sentence() {
         let corpus = corpus();
         let occurring: HashSet<usize> =
             corpus.train.iter().flat_map(|d| &d.facts).map(|fact| fact.relation).collect();
@@ -364,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_level_tokenizer_knows_every_word() {
+    fn a_word_level_tokenizer_of_the_vocabulary_has_no_unknown_words() {
         let words = vocabulary();
         let tokenizer = DocumentTokenizer::word_level(words.iter().map(String::as_str)).unwrap();
         let unknown = 1;
@@ -374,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn distant_labels_miss_and_invent_about_as_many_facts_as_asked() {
+    fn distant_labels_have_about_the_configured_noise() {
         let (noisy, clean) = noisy_and_clean(&config());
         let (mut n_true, mut n_missing, mut n_labels, mut n_wrong) = (0, 0, 0, 0);
         for (noisy, clean) in noisy.iter().zip(&clean) {
@@ -391,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_can_be_dropped() {
+    fn a_dropped_share_of_one_leaves_no_labels() {
         let config = SyntheticConfig { dropped: 1.0, ..config() };
         assert!(SyntheticCorpus::generate(&config).distant.iter().all(|d| d.facts.is_empty()));
     }

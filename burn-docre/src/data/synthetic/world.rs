@@ -1,10 +1,10 @@
-//! The entities of a document, the facts between them, and the facts that follow from others.
+//! The entities of a document, the facts about them, and the rules that derive facts from others.
 
 use super::dice::Dice;
 use super::kind::Kind;
 use super::lexicon::{Name, NameSource};
 
-/// The relations of the world; the number is the class index.
+/// The relations. The number is the class index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Rel {
     Country = 1,
@@ -22,7 +22,7 @@ pub(super) enum Rel {
 }
 
 impl Rel {
-    /// Id and name of every relation, in class order: those of Wikidata.
+    /// Wikidata id and name of each relation, in class order.
     pub(super) const TABLE: [(Rel, &'static str, &'static str); 12] = [
         (Rel::Country, "P17", "country"),
         (Rel::Born, "P19", "place of birth"),
@@ -38,7 +38,8 @@ impl Rel {
         (Rel::Origin, "P495", "country of origin"),
     ];
 
-    /// `(r1, r2, r3)`: a –r1→ b and b –r2→ c imply a –r3→ c.
+    /// Rules `(r1, r2, r3)`: a –r1→ b and b –r2→ c imply a –r3→ c. In this order one pass over the
+    /// rules finds all conclusions.
     const RULES: [(Rel, Rel, Rel); 4] = [
         (Rel::Born, Rel::Country, Rel::Citizen),
         (Rel::Employer, Rel::Seat, Rel::WorksIn),
@@ -55,16 +56,16 @@ pub(super) struct Fact {
     pub(super) tail: usize,
 }
 
-/// An entity.
+/// An entity of a document.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) kind: Kind,
     pub(super) name: Name,
-    /// The pronoun or noun for it right after a sentence about it.
+    /// The pronoun or noun that refers to the entity in the sentence after one about it.
     pub(super) anaphor: &'static str,
 }
 
-/// The anaphors of each kind; a member has one of them.
+/// The anaphors of each kind. A member uses one of them throughout.
 pub(super) const ANAPHORS: [(Kind, &[&str]); 4] = [
     (Kind::Town, &["the town", "the city", "the place"]),
     (Kind::Firm, &["the company", "the firm", "the house"]),
@@ -72,11 +73,11 @@ pub(super) const ANAPHORS: [(Kind, &[&str]); 4] = [
     (Kind::Book, &["the book", "the novel", "it"]),
 ];
 
-/// The members of one small world, drawn afresh for each document, and what is true of them.
+/// The entities that a document can mention, and the true facts about them.
 #[derive(Debug, Default)]
 pub(super) struct Cast {
     pub(super) members: Vec<Member>,
-    /// The facts that a text can state; [`closure`] derives the others.
+    /// The facts that sentences can state. [`closure`] derives the others.
     pub(super) facts: Vec<Fact>,
 }
 
@@ -128,10 +129,11 @@ impl Cast {
     }
 }
 
-/// A fact and the sentences that it rests on.
+/// A fact and its evidence: the indices of the sentences that support it.
 pub(super) type Supported = (Fact, Vec<usize>);
 
-/// `stated` and all that follows from it, without repetition, each with the union of the evidence.
+/// The stated and the derived facts, each once. The evidence of a derived fact is the union of the
+/// evidence of its premises.
 pub(super) fn closure(stated: &[Supported]) -> Vec<Supported> {
     let mut known: Vec<Supported> = Vec::new();
     for (fact, evidence) in stated {
@@ -140,7 +142,6 @@ pub(super) fn closure(stated: &[Supported]) -> Vec<Supported> {
             add(&mut known, Fact { head: fact.tail, tail: fact.head, ..*fact }, evidence.clone());
         }
     }
-    // In this order each rule finds all that the earlier ones conclude.
     for (first, second, conclusion) in Rel::RULES {
         for (a, evidence_a) in known.clone() {
             for (b, evidence_b) in known.clone() {
@@ -154,6 +155,7 @@ pub(super) fn closure(stated: &[Supported]) -> Vec<Supported> {
     known
 }
 
+/// Appends a fact unless it is known.
 fn add(known: &mut Vec<Supported>, fact: Fact, mut evidence: Vec<usize>) {
     if known.iter().all(|(other, _)| *other != fact) {
         evidence.sort_unstable();
@@ -171,8 +173,8 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_is_concluded_with_its_evidence() {
-        // Book 0 by person 1, born in town 2, which lies in country 3.
+    fn derived_facts_have_the_evidence_of_their_premises() {
+        // Book 0 was written by person 1, who was born in town 2 in country 3.
         let stated = [
             (fact(Rel::Country, 2, 3), vec![4]),
             (fact(Rel::Author, 0, 1), vec![2]),
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_firm_gives_its_people_a_place_of_work_and_gets_a_country() {
+    fn the_seat_of_a_firm_implies_its_country_and_the_work_location_of_its_employees() {
         let stated = [
             (fact(Rel::Employer, 0, 1), vec![0]),
             (fact(Rel::Seat, 1, 2), vec![1]),
@@ -200,13 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn marriage_goes_both_ways_and_nothing_is_repeated() {
+    fn spouse_is_symmetric_and_no_fact_is_repeated() {
         let stated = [(fact(Rel::Spouse, 0, 1), vec![0]), (fact(Rel::Spouse, 1, 0), vec![1])];
         assert_eq!(closure(&stated).len(), 2);
     }
 
     #[test]
-    fn every_town_is_in_one_country_and_every_fact_joins_the_right_kinds() {
+    fn every_town_is_in_one_country_and_every_fact_relates_the_right_kinds() {
         for index in 0..200 {
             let cast = Cast::random(&mut Dice::new(3, 0, index));
             let kind = |member: usize| cast.members[member].kind;

@@ -1,11 +1,11 @@
-//! Puts facts into sentences and keeps account of who is mentioned where.
+//! Writes facts as sentences and records the mentions of entities.
 
 use super::dice::Dice;
 use super::language::{CLOSINGS, OPENINGS, YEARS, insertions, statements};
 use super::world::{Cast, Fact};
 use crate::data::document::Mention;
 
-/// A document in the making.
+/// The sentences written so far, with their mentions and facts.
 pub(super) struct Writer<'a> {
     cast: &'a Cast,
     pub(super) sentences: Vec<Vec<String>>,
@@ -13,10 +13,11 @@ pub(super) struct Writer<'a> {
     pub(super) mentions: Vec<Vec<Mention>>,
     /// The facts stated so far and the sentence of each.
     pub(super) stated: Vec<(Fact, usize)>,
+    /// The subject of the last sentence.
     subject: Option<usize>,
 }
 
-/// One sentence in the making.
+/// The current sentence.
 #[derive(Default)]
 struct Draft {
     words: Vec<String>,
@@ -42,20 +43,21 @@ impl<'a> Writer<'a> {
         !self.mentions[member].is_empty()
     }
 
-    /// The subject of the sentence before.
+    /// The subject of the last sentence; `None` before the first one.
     pub(super) fn subject(&self) -> Option<usize> {
         self.subject
     }
 
-    /// Writes a sentence that states `fact` and perhaps, in an insertion, one of `pending`, which
-    /// it then removes from there.
+    /// Writes a sentence that states `fact`. An insertion may state one of the `pending` facts,
+    /// which is then removed from them.
     pub(super) fn state(&mut self, fact: Fact, pending: &mut Vec<Fact>, dice: &mut Dice) {
         self.stated.push((fact, self.sentences.len()));
         let template = dice.pick_early(statements(fact.rel));
         self.write(template, fact.head, fact.tail, pending, dice);
     }
 
-    /// Writes a sentence after `template` about two members.
+    /// Writes the sentence `template` about two members, perhaps with an insertion that states one
+    /// of the `pending` facts.
     pub(super) fn write(
         &mut self,
         template: &str,
@@ -86,7 +88,8 @@ impl<'a> Writer<'a> {
         self.subject = Some(if template.starts_with("{t}") { tail } else { head });
     }
 
-    /// Writes the name of `member`, and behind it perhaps an insertion about it.
+    /// Writes the name of `member` and perhaps an insertion about it, whose tail is none of the
+    /// sentence's `main` members.
     fn mention(
         &mut self,
         draft: &mut Draft,
@@ -114,7 +117,7 @@ impl<'a> Writer<'a> {
         self.stated.push((fact, self.sentences.len()));
     }
 
-    /// The first mention is by full name, most later ones by the short one.
+    /// Writes the full name of `member` at its first mention, and mostly the short name later.
     fn push_name(&mut self, draft: &mut Draft, member: usize, dice: &mut Dice) {
         let name = &self.cast.members[member].name;
         let start = draft.words.len();
@@ -131,6 +134,7 @@ impl<'a> Writer<'a> {
         });
     }
 
+    /// Capitalizes and ends the sentence.
     fn finish(&mut self, mut draft: Draft) {
         if draft.words.last().is_some_and(|word| word == ",") {
             draft.words.pop();
@@ -147,7 +151,7 @@ fn push_text(words: &mut Vec<String>, text: &str, dice: &mut Dice) {
     }
 }
 
-/// `word` as it starts a sentence.
+/// `word` with its first letter in upper case.
 pub(super) fn capitalized(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

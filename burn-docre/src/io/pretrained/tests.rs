@@ -55,9 +55,11 @@ fn an_encoder_is_the_same_in_every_form() {
 #[test]
 fn normalisations_may_be_named_as_in_tensorflow() {
     let plain = WeightFile::open(&fixtures().join("plain.safetensors")).unwrap();
-    let renamed = |name: &str| match name.contains("LayerNorm") {
-        true => name.replace(".weight", ".gamma").replace(".bias", ".beta"),
-        false => name.to_owned(),
+    let renamed = |name: &str| {
+        if !name.contains("LayerNorm") {
+            return name.to_owned();
+        }
+        name.replace(".weight", ".gamma").replace(".bias", ".beta")
     };
     let all: Vec<_> =
         plain.names().map(|name| (renamed(name), plain.read(name).unwrap())).collect();

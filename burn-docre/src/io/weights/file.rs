@@ -7,7 +7,12 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{TensorTable, Weight, layout::Layout, pytorch, safetensors, source::Source};
+use super::{
+    layout::{Layout, TensorTable},
+    pytorch, safetensors,
+    source::Source,
+    weight::Weight,
+};
 use crate::{Error, Result};
 
 /// The ending of the file that lists the shards of a model.

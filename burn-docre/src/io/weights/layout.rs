@@ -1,6 +1,6 @@
 //! The place of a tensor's values in a file, and their reading in row-major order.
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use super::source::Source;
 
@@ -49,6 +49,9 @@ impl Element {
         }
     }
 }
+
+/// The tensors of a file by name.
+pub(super) type TensorTable = BTreeMap<String, Layout>;
 
 /// The place and arrangement of a tensor's values.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use burn::{
     tensor::{Tensor, TensorData, backend::Backend},
 };
 
-use super::{Weight, WeightFile};
+use super::{file::WeightFile, weight::Weight};
 use crate::{Error, Result};
 
 /// A module with the weights of a file.
@@ -156,9 +156,10 @@ impl<F: Fn(&str) -> String> Loader<'_, F> {
             }
             Some(_) if self.failure.is_some() || !self.faults.is_empty() => None,
             Some(_) => {
-                let read = match is_transposed {
-                    true => self.file.read_transposed(&name),
-                    false => self.file.read(&name),
+                let read = if is_transposed {
+                    self.file.read_transposed(&name)
+                } else {
+                    self.file.read(&name)
                 };
                 read.map_err(|error| self.failure = Some(error)).ok()
             }

@@ -3,8 +3,7 @@
 use safetensors::{Dtype, tensor::Metadata};
 
 use super::{
-    TensorTable,
-    layout::{Element, Layout, row_major},
+    layout::{Element, Layout, TensorTable, row_major},
     source::Source,
 };
 use crate::error::Cause;

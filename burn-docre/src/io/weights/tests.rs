@@ -6,7 +6,7 @@ use burn::{
 };
 
 use super::*;
-use crate::{backend::TestBackend, error::chain_of, nn::layer_norm::LayerNorm};
+use crate::{Error, backend::TestBackend, error::chain_of, nn::layer_norm::LayerNorm};
 
 /// A module of two layers with biases and a normalisation.
 #[derive(Module, Debug)]

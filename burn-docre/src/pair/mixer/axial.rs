@@ -5,7 +5,6 @@ use burn::{
     nn::{Linear, LinearConfig},
     tensor::{Tensor, backend::Backend},
 };
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,19 +14,19 @@ use crate::{
     ops::{self, AttentionLayout, SegmentAttention},
 };
 
-/// PyTorch's default, which the authors leave in place.
+/// Epsilon of layer normalisation: PyTorch's default, which the authors' code keeps.
 const NORM_EPSILON: f64 = 1e-5;
 
-/// The direction in which a pair attends.
+/// The direction in which the pair `(head, tail)` attends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Axis {
-    /// To the pairs of the same tail, `(p, tail)`.
+    /// To all pairs of the same tail, `(*, tail)`.
     Column,
-    /// To the pairs of the same head, `(head, p)`.
+    /// To all pairs of the same head, `(head, *)`.
     Row,
 }
 
-/// Query, key and value rows.
+/// Queries, keys and values of attention along an axis.
 pub struct AxisInput<B: Backend> {
     /// The queries, `[pairs, d]`.
     pub query: Tensor<B, 2>,
@@ -35,9 +34,9 @@ pub struct AxisInput<B: Backend> {
     pub key_value: Tensor<B, 2>,
 }
 
-/// Attention along one axis of the pair grid: `softmax(scale * q k^T) v`, missing entities masked.
+/// Computes attention along one axis of the pair grid: `softmax(scale * q k^T) v`.
 ///
-/// The diagonal takes part as key and value, as in the authors' code.
+/// Padding is masked. The diagonal is among keys and values, as in the authors' code.
 ///
 /// # Shapes
 /// - rows `[pairs, d]` → `[pairs, d]`
@@ -70,7 +69,7 @@ fn attend_in_segments<B: DocReBackend>(
     ops::segment_attention(input.query, input.key_value, &attention)
 }
 
-/// [`attend_along`] in few large products, on the padded grid.
+/// [`attend_along`] on the padded grid, in few large products.
 fn attend_on_the_grid<B: DocReBackend>(
     axis: Axis,
     input: AxisInput<B>,
@@ -81,8 +80,8 @@ fn attend_on_the_grid<B: DocReBackend>(
     let [n, d] = input.query.dims();
     let [b, e] = pairs.shape;
     let head_dim = d / n_heads;
-    // [b, head entity, tail entity, n_heads, head_dim] → segments of the axis [b * e, n_heads, e,
-    // head_dim], and back.
+    // `to` permutes [b, head entity, tail entity, n_heads, head_dim] to segments along the axis,
+    // [b, e, n_heads, e, head_dim]; `back` is its inverse.
     let (to, back) = match axis {
         Axis::Row => ([0, 1, 3, 2, 4], [0, 1, 3, 2, 4]),
         Axis::Column => ([0, 2, 3, 1, 4], [0, 3, 1, 2, 4]),
@@ -104,7 +103,7 @@ fn attend_on_the_grid<B: DocReBackend>(
     pairs.packing.to_rows(grid.reshape([b * e * e, d]))
 }
 
-/// Multi-head attention along one axis, with its own weights.
+/// Multi-head attention along one axis of the pair grid.
 #[derive(Module, Debug)]
 pub struct AxialAttention<B: Backend> {
     to_q: Linear<B>,
@@ -152,11 +151,11 @@ pub struct AxialStackConfig {
     pub heads: usize,
 }
 
-/// The authors' stack: `x ← LayerNorm(W (x + column(x) + row(x)) + b)` in each layer, then the
-/// stack's input is added.
+/// The axial stack of the authors' code. Each layer computes
+/// `x ← LayerNorm(W (x + column(x) + row(x)) + b)`; at the end, the stack's input is added.
 ///
-/// The two axes are summed in parallel, and the linear layer has neither activation nor residual:
-/// so in the authors' code, see `docs/parity.md`.
+/// As in the authors' code, both axes read the same input, and the linear layer has neither
+/// activation nor residual (`docs/parity.md`).
 #[derive(Module, Debug)]
 pub struct AxialStack<B: Backend> {
     col: Vec<AxialAttention<B>>,
@@ -180,10 +179,10 @@ impl AxialStackConfig {
         Ok(())
     }
 
-    /// Checks that the attention heads divide pair vectors of size `d`.
+    /// Checks that the number of attention heads divides `d`, the size of the pair vectors.
     ///
     /// # Errors
-    /// If they do not.
+    /// If it does not.
     pub fn validate_for(&self, d: usize) -> Result<()> {
         if self.heads == 0 || !d.is_multiple_of(self.heads) {
             return Err(Error::config(format!(
@@ -199,7 +198,11 @@ impl AxialStackConfig {
     /// # Panics
     /// If `heads` does not divide `d`.
     pub fn init<B: Backend>(&self, d: usize, device: &B::Device) -> AxialStack<B> {
-        assert_eq!(d % self.heads, 0, "the mixer's heads must divide the hidden size {d}");
+        assert_eq!(
+            d % self.heads,
+            0,
+            "the number of attention heads must divide the size {d} of pair vectors"
+        );
         let attention = || (0..self.layers).map(|_| AxialAttention::new(d, device)).collect();
         AxialStack {
             col: attention(),
@@ -213,6 +216,7 @@ impl AxialStackConfig {
     /// The floating-point operations of the matrix products on the pair grid of `n_entities`
     /// entities.
     pub fn flops(&self, d: usize, n_entities: u64) -> u64 {
+        // Query, key, value and output of two axes, and the linear layer.
         let projections = 9 * n_entities * n_entities * (d * d) as u64;
         self.layers as u64 * (2 * projections + axes_flops(d, n_entities))
     }
@@ -221,11 +225,12 @@ impl AxialStackConfig {
 /// The floating-point operations of attention along both axes: scores and weighted sums.
 pub(super) fn axes_flops(d: usize, n_entities: u64) -> u64 {
     let n_pairs = n_entities * n_entities;
+    // Two axes, two products each, and two operations per multiply-add.
     2 * 2 * 2 * n_pairs * n_entities * d as u64
 }
 
 impl<B: DocReBackend> AxialStack<B> {
-    /// Runs all layers and adds the input.
+    /// Applies all layers and adds the input.
     ///
     /// # Shapes
     /// - `[pairs, d]` → `[pairs, d]`

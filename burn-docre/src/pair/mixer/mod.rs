@@ -25,7 +25,7 @@ pub enum PairMixerConfig {
     None {},
     /// The stack of axial attention layers of the authors' code.
     AxialStack(AxialStackConfig),
-    /// The two-hop attention that the paper prints, eq. (7).
+    /// Two-hop attention as in eq. (7) of the paper.
     TwoHop(TwoHopConfig),
 }
 
@@ -62,8 +62,7 @@ impl PairMixerConfig {
         }
     }
 
-    /// Initialises the mixer for pair vectors of size `d`; `None` where the configuration says
-    /// none.
+    /// Initialises the mixer for pair vectors of size `d`; `None` for [`PairMixerConfig::None`].
     ///
     /// # Panics
     /// If the configuration is not valid [for `d`](Self::validate_for).
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_are_counted_by_hand_for_a_tiny_grid() {
+    fn the_flops_on_a_tiny_grid_equal_a_count_by_hand() {
         // Two entities, four pairs, d = 3: a projection is 4·3·3 = 36, attention along both axes is
         // 2·2·4·2·3 = 96.
         let stack = PairMixerConfig::AxialStack(AxialStackConfig { layers: 5, heads: 1 });

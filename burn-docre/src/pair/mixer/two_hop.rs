@@ -1,4 +1,4 @@
-//! Two-hop attention as the paper prints it (eq. 7 of KD-DocRE).
+//! Two-hop attention as in the paper (eq. 7 of KD-DocRE).
 
 use burn::{
     module::Module,
@@ -15,8 +15,14 @@ use crate::{DocReBackend, batch::PairIndex, nn::linear::linear};
 #[serde(deny_unknown_fields)]
 pub struct TwoHopConfig {}
 
-/// `r = g + sum_p softmax_p(q_(s,o)^T k_(p,o)) v_(p,o) + sum_p softmax_p(q_(s,o)^T k_(s,p)) v_(s,p)`:
-/// one layer, one attention head, no scale, both axes from `g`.
+/// Two-hop attention: the pair `(h, t)` attends to `(p, t)` and to `(h, p)` for all entities `p`.
+///
+/// ```text
+/// r_(h,t) = g_(h,t) + sum_p softmax_p(q_(h,t)^T k_(p,t)) v_(p,t)
+///                   + sum_p softmax_p(q_(h,t)^T k_(h,p)) v_(h,p)
+/// ```
+///
+/// It has one layer and one attention head, and does not scale the scores.
 #[derive(Module, Debug)]
 pub struct TwoHopAttention<B: Backend> {
     q: Linear<B>,
@@ -34,13 +40,14 @@ impl TwoHopConfig {
     /// The floating-point operations of the matrix products on the pair grid of `n_entities`
     /// entities.
     pub fn flops(&self, d: usize, n_entities: u64) -> u64 {
+        // Query, key and value for each of the two axes.
         let projections = 6 * n_entities * n_entities * (d * d) as u64;
         2 * projections + axes_flops(d, n_entities)
     }
 }
 
 impl<B: DocReBackend> TwoHopAttention<B> {
-    /// Adds what each pair reads along its row and its column.
+    /// Adds attention along the columns and along the rows to the pair vectors.
     ///
     /// # Shapes
     /// - `[pairs, d]` → `[pairs, d]`

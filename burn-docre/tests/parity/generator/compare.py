@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 
 def differences(generated, committed):
-    """The largest relative difference of a tensor, by norm, and how many tensors are equal bit by bit."""
+    """Describes the largest relative difference of a tensor, by norm, and counts bit-equal tensors."""
     ours, theirs = load_file(generated), load_file(committed)
     if set(ours) != set(theirs):
         return f"other names: {sorted(set(ours) ^ set(theirs))}"

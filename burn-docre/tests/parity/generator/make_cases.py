@@ -1,4 +1,4 @@
-"""Writes the parity cases: random weights and documents, and what the reference implementation makes of them.
+"""Writes the parity cases: random weights, random documents, and the results of the reference.
 
 usage: python make_cases.py OUTPUT [SEED]      (the committed cases have seed 7)
 """
@@ -13,15 +13,15 @@ from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
 import reference
 
-CLASSES, WIDTH, VOCABULARY, WINDOW = 7, 48, 211, 64
+CLASSES, HIDDEN_SIZE, VOCABULARY, WINDOW = 7, 48, 211, 64
 EMB_SIZE, GROUP_SIZE, LAYERS, HEADS = 64, 16, 2, 4
 SIZES = dict(
-    vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=3, num_attention_heads=4, intermediate_size=96
+    vocab_size=VOCABULARY, hidden_size=HIDDEN_SIZE, num_hidden_layers=3, num_attention_heads=4, intermediate_size=96
 )
 
 
 def make_encoder(kind):
-    """An encoder of three layers with weights large enough that every part of it shows in the output."""
+    """Makes an encoder of three layers. Large weights let every part influence the output."""
     if kind == "bert":
         config = BertConfig(**SIZES, max_position_embeddings=WINDOW, type_vocab_size=2, pad_token_id=0)
         model = BertModel(config, add_pooling_layer=False)
@@ -46,7 +46,10 @@ def make_encoder(kind):
 
 
 def make_documents(kind, seed):
-    """Three documents: token ids, mention positions of each entity, labels. The third needs two windows."""
+    """Makes three documents: token ids, mention positions of each entity, labels [e, e, r].
+
+    The third document needs two windows.
+    """
     generator = torch.Generator().manual_seed(seed)
     start, end = (101, [102]) if kind == "bert" else (0, [2])
 
@@ -80,11 +83,12 @@ def make_documents(kind, seed):
 
 
 def off_diagonal(grid):
-    """The pairs of two different entities, in row order."""
+    """The pairs of two different entities in row order: [e, e, r] to [p, r]."""
     return grid[~torch.eye(grid.shape[0]).bool()]
 
 
 def losses_of(logits, labels, teacher):
+    """All losses by name."""
     return {
         "atl": reference.atl(logits, labels),
         "afl_paper_gamma_0.5": reference.afl(logits, labels, 0.5),
@@ -97,7 +101,10 @@ def losses_of(logits, labels, teacher):
 
 
 def gradients_of(model, losses, mixer, last):
-    """Gradients of three losses; of the largest weight, to keep files small, that of one loss."""
+    """Gradients of the first document by tensor name.
+
+    The largest weight has the gradient of one loss only, to keep the files small.
+    """
     parameters = dict(model.named_parameters())
     names = [f"{last}.weight", "head_extractor.weight", "encoder.encoder.layer.0.attention.self.query.weight"]
     if last == "classifier":
@@ -117,11 +124,12 @@ def gradients_of(model, losses, mixer, last):
 
 
 def make_model(system, mixer, encoder):
+    """A model with random weights, and the name of its last layer."""
     if system == "atlop":
-        model = reference.Atlop(encoder, WIDTH, EMB_SIZE, GROUP_SIZE, CLASSES, WINDOW)
+        model = reference.Atlop(encoder, HIDDEN_SIZE, EMB_SIZE, GROUP_SIZE, CLASSES, WINDOW)
     else:
         model = reference.PairModel(
-            encoder, WIDTH, EMB_SIZE, GROUP_SIZE, CLASSES, mixer, layers=LAYERS, heads=HEADS, max_len=WINDOW
+            encoder, HIDDEN_SIZE, EMB_SIZE, GROUP_SIZE, CLASSES, mixer, layers=LAYERS, heads=HEADS, max_len=WINDOW
         )
     last = "bilinear" if system == "atlop" else "classifier"
     torch.nn.init.normal_(getattr(model, last).weight, std=0.06 if system == "atlop" else 0.3)
@@ -133,6 +141,7 @@ def write_json(path, value, **format):
 
 
 def make_case(directory, system, kind, mixer, seed):
+    """Writes one case to `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     config, encoder = make_encoder(kind)
     model, last = make_model(system, mixer, encoder)
@@ -205,7 +214,7 @@ def make_case(directory, system, kind, mixer, seed):
 def main():
     output = Path(sys.argv[1])
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 7
-    # The cases draw from one generator of random numbers, so their order matters.
+    # All cases use one random number generator, so their order must not change.
     torch.manual_seed(seed)
     make_case(output / "kd-docre-bert", "kd-docre", "bert", "axial-stack", seed)
     make_case(output / "kd-docre-roberta", "kd-docre", "roberta", "axial-stack", seed)

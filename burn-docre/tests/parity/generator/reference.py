@@ -12,10 +12,11 @@ from torch import nn
 
 
 def encode(model, ids, max_len, end_tokens):
-    """Hidden states [l, d] and the last layer's attention [heads, l, l].
+    """Returns hidden states [l, d] and the last layer's attention [heads, l, l].
 
     A document longer than `max_len` is read in two windows. The first ends with `end_tokens` (BERT: [SEP];
-    RoBERTa: </s></s>), the second starts with `ids[0]`. Where both cover a token, its hidden state is the mean.
+    RoBERTa: </s></s>), the second starts with `ids[0]`. A token in both windows has the mean of its two hidden
+    states; its attention is summed and normalised.
     """
     ids = torch.tensor(ids)
     n_tokens = len(ids)
@@ -96,7 +97,7 @@ class AxialStack(nn.Module):
 
 
 class TwoHop(nn.Module):
-    """KD-DocRE, eq. (7), as printed: one layer, one head, unscaled, both axes from the same input."""
+    """KD-DocRE, eq. (7), as printed: one unscaled attention head for both axes of the same input."""
 
     def __init__(self, d):
         super().__init__()
@@ -112,7 +113,7 @@ class TwoHop(nn.Module):
 
 
 class RelationModel(nn.Module):
-    """What both systems share: encoder, pooling, localized context and the two sides of a pair."""
+    """The parts of both systems: encoder, pooling, localized context and the two sides of a pair."""
 
     def __init__(self, encoder, d, emb, group, max_len):
         super().__init__()
@@ -178,10 +179,11 @@ class Atlop(RelationModel):
         return logits
 
 
-# Losses: logits and labels [p, r], class 0 is TH; means over pairs
+# Losses: means over pairs of logits and labels [p, r], where class 0 is TH
 
 
 def atl(logits, labels):
+    """Adaptive thresholding loss (ATLOP)."""
     threshold = torch.zeros_like(labels)
     threshold[:, 0] = 1
     positive = labels.clone()
@@ -203,10 +205,12 @@ def afl(logits, labels, gamma, plus_one=False):
 
 
 def kd_mse(student, teacher):
+    """Mean squared error of the logits."""
     return F.mse_loss(student, teacher)
 
 
 def kd_kl(student, teacher, temperature=1.0):
+    """KL divergence of the softened distributions, times the squared temperature."""
     student, target = F.log_softmax(student / temperature, -1), F.softmax(teacher / temperature, -1)
     return F.kl_div(student, target, reduction="batchmean") * temperature * temperature
 

@@ -12,7 +12,10 @@ use std::{
 use zip::{CompressionMethod, ZipArchive};
 
 use self::pickle::{Id, Pickle, Storage, Tensor, Value};
-use super::{TensorTable, layout::Layout, source::Source};
+use super::{
+    layout::{Layout, TensorTable},
+    source::Source,
+};
 use crate::error::Cause;
 
 /// Keys under which training programs keep the weights in a larger dictionary.
