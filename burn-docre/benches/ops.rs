@@ -8,7 +8,7 @@
 //! ```
 
 use burn::tensor::{
-    DType, Distribution, Shape, Tensor, TensorMetadata, TensorPrimitive, ops::FloatTensorOps,
+    Distribution, Shape, Tensor, TensorMetadata, TensorPrimitive, ops::FloatTensorOps,
 };
 use burn_docre::ops::{
     AdamWStep, AdamWTensors, DocReOps, DropoutMask, Segment, SegmentAttention, Segments,
@@ -28,7 +28,6 @@ const N_HEADS: usize = 12;
 const VOCAB_SIZE: usize = 30_522;
 const EMB_SIZE: usize = 768;
 const GROUP_SIZE: usize = 64;
-const N_GROUPS: usize = EMB_SIZE / GROUP_SIZE;
 const EPSILON: f64 = 1e-12;
 
 const MASK: DropoutMask = DropoutMask { probability: 0.1, seed: 1 };
@@ -200,32 +199,6 @@ macro_rules! benchmarks_of {
                 ] =>
                 |[grad, head, tail]| reference_bodies::outer_products_backward::<B>(grad, head, tail),
                 |[grad, head, tail]| B::outer_products_backward(grad, head, tail);
-            grouped_bilinear:
-                [
-                    values([n_pairs(), EMB_SIZE]),
-                    values([n_pairs(), EMB_SIZE]),
-                    values([EMB_SIZE * GROUP_SIZE, D]),
-                ] =>
-                |[head, tail, weight]| {
-                    reference_bodies::grouped_bilinear::<B>(
-                        head, tail, weight, N_GROUPS, B::outer_products,
-                    )
-                },
-                |[head, tail, weight]| B::grouped_bilinear(head, tail, weight, N_GROUPS);
-            grouped_bilinear_weight_gradient:
-                [
-                    values([n_pairs(), EMB_SIZE]),
-                    values([n_pairs(), EMB_SIZE]),
-                    values([n_pairs(), D]),
-                ] =>
-                |[head, tail, grad]| {
-                    reference_bodies::weight_gradient::<B>(
-                        [head, tail], grad, N_GROUPS, DType::F32, B::outer_products,
-                    )
-                },
-                |[head, tail, grad]| {
-                    B::grouped_bilinear_weight_gradient(head, tail, grad, N_GROUPS, DType::F32)
-                };
             dropout: [values([n_tokens(), D])] =>
                 |[input]| reference_bodies::dropout::<B>(input, &MASK),
                 |[input]| B::dropout(input, &MASK);

@@ -1,6 +1,4 @@
-//! The reference body of the grouped bilinear form, computed in parts to bound its memory.
-//!
-//! A side is `head` or `tail`, `[p, n_groups * g]`.
+//! The reference body of the grouped bilinear form, and its parts of bounded size.
 
 use std::ops::Range;
 
@@ -11,55 +9,47 @@ use super::{
     primitive::{FloatTensor, concatenate, unwrap, wrap},
 };
 
-/// The number of rows of a chunk. With groups of 64 values, its outer products take 64 MiB in f32.
+/// The most rows of an outer product in memory. With groups of 64 they take 64 MiB of f32.
 pub(crate) const OUTER_PRODUCT_ROWS: usize = 4096;
 
-/// A function for the outer products of rows: `[n, g]`, `[n, g]` → `[n, g * g]`.
+/// A function that computes the outer products of rows: `[n, g]`, `[n, g]` → `[n, g * g]`.
 pub(super) type OuterProducts<B> = fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>;
-
-/// A function for the gradients of both factors of outer products.
-///
-/// The arguments are the gradient of the products, `[n, g * g]`, and both factors, `[n, g]`.
-pub(super) type OuterProductsBackward<B> =
-    fn(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) -> [FloatTensor<B>; 2];
 
 /// The sizes of a grouped bilinear form.
 #[derive(Clone, Copy)]
-pub(super) struct Groups {
-    /// The number of pairs.
-    pub(super) p: usize,
+struct Groups {
+    /// The number of rows.
+    p: usize,
     /// The number of groups.
-    pub(super) n_groups: usize,
-    /// The number of values in a group.
-    pub(super) g: usize,
+    n_groups: usize,
+    /// The size of a group.
+    g: usize,
 }
 
 /// One chunk of rows of one group.
-pub(super) struct Part {
-    /// The index of the chunk.
-    pub(super) chunk: usize,
+struct Part {
+    /// The position of the chunk.
+    chunk: usize,
     /// The rows of the chunk.
-    pub(super) rows: Range<usize>,
-    /// The index of the group.
-    pub(super) group: usize,
-    /// The number of values in the group.
+    rows: Range<usize>,
+    /// The position of the group.
+    group: usize,
     g: usize,
 }
 
 impl Groups {
-    /// Derives the sizes from the shape of a side.
-    pub(super) fn new(side: &impl TensorMetadata, n_groups: usize) -> Self {
+    /// Reads the sizes from the shape of one side, `[p, n_groups * g]`.
+    fn new(side: &impl TensorMetadata, n_groups: usize) -> Self {
         let [p, emb] = side.shape().dims();
         Self { p, n_groups, g: emb / n_groups }
     }
 
-    /// The number of chunks of rows.
-    pub(super) fn n_chunks(&self) -> usize {
+    fn n_chunks(&self) -> usize {
         self.p.div_ceil(OUTER_PRODUCT_ROWS)
     }
 
-    /// Iterates over the chunks, and over the groups within each chunk.
-    pub(super) fn parts(self) -> impl Iterator<Item = Part> {
+    /// Iterates over the groups of each chunk of rows.
+    fn parts(self) -> impl Iterator<Item = Part> {
         (0..self.n_chunks()).flat_map(move |chunk| {
             let first = chunk * OUTER_PRODUCT_ROWS;
             let rows = first..(first + OUTER_PRODUCT_ROWS).min(self.p);
@@ -74,30 +64,30 @@ impl Groups {
 }
 
 impl Part {
-    /// The columns of the group in a side.
-    pub(super) fn columns(&self) -> Range<usize> {
+    /// The columns of the group in either side.
+    fn columns(&self) -> Range<usize> {
         self.group * self.g..(self.group + 1) * self.g
     }
 
     /// The rows of the group in the weight.
-    pub(super) fn weight_rows(&self) -> Range<usize> {
+    fn weight_rows(&self) -> Range<usize> {
         let n = self.g * self.g;
         self.group * n..(self.group + 1) * n
     }
 
-    /// Slices a side, `[n, g]`.
-    pub(super) fn of_side<B: Backend>(&self, side: &Tensor<B, 2>) -> FloatTensor<B> {
+    /// The part of one side, `[n, g]`.
+    fn of_side<B: Backend>(&self, side: &Tensor<B, 2>) -> FloatTensor<B> {
         unwrap(side.clone().slice([self.rows.clone(), self.columns()]))
     }
 
-    /// Slices the output's gradient, `[n, d]`.
-    pub(super) fn of_grad<B: Backend>(&self, grad: &Tensor<B, 2>) -> Tensor<B, 2> {
+    /// The part of the output's gradient, `[n, d]`.
+    fn of_grad<B: Backend>(&self, grad: &Tensor<B, 2>) -> Tensor<B, 2> {
         let d = grad.dims()[1];
         grad.clone().slice([self.rows.clone(), 0..d])
     }
 
-    /// Slices the weight, `[g * g, d]`.
-    pub(super) fn of_weight<B: Backend>(&self, weight: &Tensor<B, 2>) -> Tensor<B, 2> {
+    /// The group's weight, `[g * g, d]`.
+    fn of_weight<B: Backend>(&self, weight: &Tensor<B, 2>) -> Tensor<B, 2> {
         let d = weight.dims()[1];
         weight.clone().slice([self.weight_rows(), 0..d])
     }
@@ -111,8 +101,7 @@ fn add<B: Backend>(sum: &mut Option<Tensor<B, 2>>, term: Tensor<B, 2>) {
     });
 }
 
-/// Computes [`grouped_bilinear`](super::grouped_bilinear) with a backend's `outer_products`.
-pub fn grouped_bilinear<B: Backend>(
+pub(super) fn grouped_bilinear<B: Backend>(
     head: FloatTensor<B>,
     tail: FloatTensor<B>,
     weight: FloatTensor<B>,
@@ -129,8 +118,8 @@ pub fn grouped_bilinear<B: Backend>(
     unwrap(concatenate(sums.into_iter().flatten().collect()))
 }
 
-/// Computes the gradient of the weight, in the data type `dtype`.
-pub fn weight_gradient<B: Backend>(
+/// The gradient of the weight, in the data type `dtype`.
+pub(super) fn weight_gradient<B: Backend>(
     [head, tail]: [FloatTensor<B>; 2],
     grad: FloatTensor<B>,
     n_groups: usize,
@@ -148,12 +137,19 @@ pub fn weight_gradient<B: Backend>(
     unwrap(concatenate(sums.into_iter().flatten().collect()).cast(dtype))
 }
 
-/// Computes the gradients of both sides with a backend's `outer_products_backward`.
+/// The gradients of the two sides.
+///
+/// `outer_products_backward` returns them from the gradient of the outer products `[n, g * g]` and
+/// both sides.
 pub(super) fn side_gradients<B: Backend>(
     [head, tail, weight]: [&Tensor<B, 2>; 3],
     grad: &Tensor<B, 2>,
     n_groups: usize,
-    outer_products_backward: OuterProductsBackward<B>,
+    outer_products_backward: fn(
+        FloatTensor<B>,
+        FloatTensor<B>,
+        FloatTensor<B>,
+    ) -> [FloatTensor<B>; 2],
 ) -> [Tensor<B, 2>; 2] {
     let [p, emb] = head.dims();
     let groups = Groups { p, n_groups, g: emb / n_groups };

@@ -88,18 +88,15 @@ impl DocReOps for Flex {
         grad: FlexTensor,
         epsilon: f64,
     ) -> [FlexTensor; 3] {
-        let shape = shape_of(&input);
-        let mut d_input = vec![0f32; shape.iter().product()];
-        let [input, gamma, grad] = [input, gamma, grad].map(contiguous);
+        let [input, gamma, mut grad] = [input, gamma, grad].map(contiguous);
         let [d_gamma, d_beta] = cpu::layer_norm_backward(
             input.values(),
             gamma.values(),
-            grad.values(),
             epsilon as f32,
-            &mut d_input,
+            grad.values_mut(),
         );
         let d = d_gamma.len();
-        [tensor(d_input, shape), tensor(d_gamma, vec![d]), tensor(d_beta, vec![d])]
+        [grad, tensor(d_gamma, vec![d]), tensor(d_beta, vec![d])]
     }
 
     fn outer_products(lhs: FlexTensor, rhs: FlexTensor) -> FlexTensor {

@@ -13,7 +13,11 @@ mod adamw;
 mod autodiff;
 mod bilinear;
 #[cfg(any(feature = "flex", feature = "tch"))]
-pub(crate) mod cpu;
+#[cfg_attr(
+    not(feature = "flex"),
+    allow(dead_code, unused_imports, reason = "some kernels serve flex alone")
+)]
+mod cpu;
 mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
@@ -41,7 +45,6 @@ pub use segments::{AttentionLayout, Segment, SegmentAttention, Segments};
 /// The bodies that overrides are compared with.
 pub mod reference_bodies {
     pub use super::{
-        bilinear::{grouped_bilinear, weight_gradient},
         reference::{
             adamw_step, dropout, gelu_rows, gelu_rows_backward, masked_softmax, outer_products,
             outer_products_backward, row_layer_norm_backward, sum_of_squares,

@@ -3,14 +3,14 @@
 //! On the processor libtorch 2.9 draws dropout masks in one thread, and AdamW in ordinary operations
 //! reads the memory fifteen times. On a GPU, and for other data types than f32, the reference bodies run.
 
-use std::ops::Range;
-
-use burn::tensor::{DType, FloatDType, TensorMetadata, ops::FloatTensorOps};
+use burn::tensor::{
+    FloatDType, TensorMetadata,
+    ops::{ActivationOps, FloatTensorOps},
+};
 use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
 
 use super::{
     adamw::{AdamWStep, AdamWTensors},
-    bilinear::{self, Groups, Part},
     cpu::{self, AttentionRows, CpuTensor},
     dropout::DropoutMask,
     operations::DocReOps,
@@ -28,16 +28,6 @@ impl DocReOps for LibTorch {
 
     fn reproduces_dropout(device: &LibTorchDevice) -> bool {
         *device == LibTorchDevice::Cpu
-    }
-
-    fn masked_softmax(scores: TchTensor, key_bias: Option<TchTensor>) -> TchTensor {
-        if !is_cpu_f32(&scores) {
-            return reference::masked_softmax::<Self>(scores, key_bias);
-        }
-        let [_, n_heads, q, k] = scores.shape().dims();
-        let bias = key_bias.map(contiguous);
-        let bias = bias.as_ref().map(CpuTensor::values);
-        in_place(scores, |scores| cpu::masked_softmax(scores, bias, [n_heads * q, k]))
     }
 
     fn segment_attention(
@@ -78,18 +68,9 @@ impl DocReOps for LibTorch {
         [d_query, d_key_value]
     }
 
-    fn gelu_rows(input: TchTensor) -> TchTensor {
-        if !is_cpu_f32(&input) {
-            return reference::gelu_rows::<Self>(input);
-        }
-        in_place(input, cpu::gelu)
-    }
-
+    // libtorch's kernel is the exact derivative too.
     fn gelu_rows_backward(input: TchTensor, grad: TchTensor) -> TchTensor {
-        if !is_cpu_f32(&input) {
-            return reference::gelu_rows_backward::<Self>(input, grad);
-        }
-        in_place(grad, |grad| cpu::gelu_backward(contiguous(input).values(), grad))
+        Self::gelu_backward(input, grad)
     }
 
     fn tanh_rows(input: TchTensor) -> TchTensor {
@@ -108,29 +89,15 @@ impl DocReOps for LibTorch {
         if ![&input, &gamma, &grad].into_iter().all(is_cpu_f32) {
             return reference::row_layer_norm_backward::<Self>(input, gamma, grad, epsilon);
         }
-        let mut d_input = like(&input);
-        let [input, gamma, grad] = [input, gamma, grad].map(contiguous);
+        let [input, gamma, mut grad] = [input, gamma, grad].map(contiguous);
         let [d_gamma, d_beta] = cpu::layer_norm_backward(
             input.values(),
             gamma.values(),
-            grad.values(),
             epsilon as f32,
-            d_input.values_mut(),
+            grad.values_mut(),
         )
         .map(|values| TchTensor::new(tch::Tensor::from_slice(&values)));
-        [d_input, d_gamma, d_beta]
-    }
-
-    fn outer_products(lhs: TchTensor, rhs: TchTensor) -> TchTensor {
-        if ![&lhs, &rhs].into_iter().all(is_cpu_f32) {
-            return reference::outer_products::<Self>(lhs, rhs);
-        }
-        let [p, g] = lhs.shape().dims();
-        let mut product =
-            Self::float_empty([p, g * g].into(), &LibTorchDevice::Cpu, FloatDType::F32);
-        let [lhs, rhs] = [lhs, rhs].map(contiguous);
-        cpu::outer_products(lhs.values(), rhs.values(), g, product.values_mut());
-        product
+        [grad, d_gamma, d_beta]
     }
 
     // As batched products of a matrix and a vector, these spend most of their time in MKL's packing.
@@ -145,60 +112,6 @@ impl DocReOps for LibTorch {
         let gradients = [d_lhs.values_mut(), d_rhs.values_mut()];
         cpu::outer_products_backward(grad.values(), sides, g, gradients);
         [d_lhs, d_rhs]
-    }
-
-    // `addmm_` adds each group's product to the sum within MKL's product.
-    fn grouped_bilinear(
-        head: TchTensor,
-        tail: TchTensor,
-        weight: TchTensor,
-        n_groups: usize,
-    ) -> TchTensor {
-        if ![&head, &tail, &weight].into_iter().all(is_cpu_f32) {
-            return bilinear::grouped_bilinear::<Self>(
-                head,
-                tail,
-                weight,
-                n_groups,
-                Self::outer_products,
-            );
-        }
-        let groups = Groups::new(&head, n_groups);
-        let output = zeros([groups.p, weight.shape().dims::<2>()[1]]);
-        for part in groups.parts() {
-            let mut sum = narrow(&output.tensor, 0, part.rows.clone());
-            let weight = narrow(&weight.tensor, 0, part.weight_rows());
-            let _same = sum.addmm_(&outer_products(&head, &tail, &part), &weight);
-        }
-        output
-    }
-
-    // `addmm_` writes each group's product to its place.
-    fn grouped_bilinear_weight_gradient(
-        head: TchTensor,
-        tail: TchTensor,
-        grad: TchTensor,
-        n_groups: usize,
-        dtype: DType,
-    ) -> TchTensor {
-        if dtype != DType::F32 || ![&head, &tail, &grad].into_iter().all(is_cpu_f32) {
-            return bilinear::weight_gradient::<Self>(
-                [head, tail],
-                grad,
-                n_groups,
-                dtype,
-                Self::outer_products,
-            );
-        }
-        let groups = Groups::new(&head, n_groups);
-        let n_weights = n_groups * groups.g * groups.g;
-        let d_weight = zeros([n_weights, grad.shape().dims::<2>()[1]]);
-        for part in groups.parts() {
-            let grad = narrow(&grad.tensor, 0, part.rows.clone());
-            let mut sum = narrow(&d_weight.tensor, 0, part.weight_rows());
-            let _same = sum.addmm_(&outer_products(&head, &tail, &part).tr(), &grad);
-        }
-        d_weight
     }
 
     fn dropout(input: TchTensor, mask: &DropoutMask) -> TchTensor {
@@ -224,19 +137,6 @@ impl DocReOps for LibTorch {
     }
 }
 
-/// The outer products of a part, `[n, g * g]`.
-fn outer_products(head: &TchTensor, tail: &TchTensor, part: &Part) -> tch::Tensor {
-    let side = |side: &TchTensor| {
-        TchTensor::new(narrow(&narrow(&side.tensor, 0, part.rows.clone()), 1, part.columns()))
-    };
-    <LibTorch>::outer_products(side(head), side(tail)).tensor
-}
-
-/// A range of a dimension, as a view.
-fn narrow(tensor: &tch::Tensor, dim: i64, range: Range<usize>) -> tch::Tensor {
-    tensor.narrow(dim, range.start as i64, range.len() as i64)
-}
-
 fn is_cpu_f32(tensor: &TchTensor) -> bool {
     tensor.tensor.device() == tch::Device::Cpu && tensor.tensor.kind() == tch::Kind::Float
 }
@@ -244,10 +144,6 @@ fn is_cpu_f32(tensor: &TchTensor) -> bool {
 /// Allocates a tensor of the same shape on the processor, without values.
 fn like(tensor: &TchTensor) -> TchTensor {
     <LibTorch>::float_empty(tensor.shape(), &LibTorchDevice::Cpu, FloatDType::F32)
-}
-
-fn zeros(shape: [usize; 2]) -> TchTensor {
-    <LibTorch>::float_zeros(shape.into(), &LibTorchDevice::Cpu, FloatDType::F32)
 }
 
 /// Returns the values in row-major order.

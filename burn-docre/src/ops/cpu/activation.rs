@@ -9,33 +9,39 @@ use super::{
 
 /// Computes `x Φ(x)` in place, with the standard normal distribution Φ.
 pub(crate) fn gelu(values: &mut [f32]) {
-    in_parts(values, |x| x * Normal::at(x).distribution);
+    values.par_chunks_mut(PART).for_each(|part| vectorized(gelu_part, part));
+}
+
+#[inline(always)]
+fn gelu_part(part: &mut [f32]) {
+    part.iter_mut().for_each(|x| *x *= Normal::at(*x).distribution);
 }
 
 /// Multiplies a gradient by GELU's derivative at `x`: `Φ(x) + x φ(x)`.
 pub(crate) fn gelu_backward(x: &[f32], grad: &mut [f32]) {
-    grad.par_chunks_mut(PART).zip(x.par_chunks(PART)).for_each(|(grad, x)| {
-        vectorized(|| {
-            for (grad, x) in grad.iter_mut().zip(x) {
-                let normal = Normal::at(*x);
-                *grad *= normal.distribution + x * normal.density;
-            }
-        });
-    });
+    let parts = grad.par_chunks_mut(PART).zip(x.par_chunks(PART));
+    parts.for_each(|parts| vectorized(gelu_backward_part, parts));
+}
+
+#[inline(always)]
+fn gelu_backward_part((grad, x): (&mut [f32], &[f32])) {
+    for (grad, x) in grad.iter_mut().zip(x) {
+        let normal = Normal::at(*x);
+        *grad *= normal.distribution + x * normal.density;
+    }
 }
 
 /// Computes tanh in place, to 1e-7.
 pub(crate) fn tanh(values: &mut [f32]) {
-    in_parts(values, |x| {
-        let decay = exp(-2.0 * x.abs());
-        ((1.0 - decay) / (1.0 + decay)).copysign(x)
-    });
+    values.par_chunks_mut(PART).for_each(|part| vectorized(tanh_part, part));
 }
 
-fn in_parts(values: &mut [f32], function: impl Fn(f32) -> f32 + Sync) {
-    values.par_chunks_mut(PART).for_each(|part| {
-        vectorized(|| part.iter_mut().for_each(|x| *x = function(*x)));
-    });
+#[inline(always)]
+fn tanh_part(part: &mut [f32]) {
+    for x in part {
+        let decay = exp(-2.0 * x.abs());
+        *x = ((1.0 - decay) / (1.0 + decay)).copysign(*x);
+    }
 }
 
 /// The standard normal distribution at a point.

@@ -61,7 +61,7 @@ pub(crate) fn segment_attention_backward(
         attention_scores(scores, query, key, attention.scale);
         product_into(d_scores, grad, value.transposed(), 1.0);
         heads.drop(d_scores, &task);
-        scores_backward(scores, d_scores, n);
+        vectorized(scores_backward, (scores, d_scores, n));
         heads.drop(scores, &task);
         let [scores, d_scores] = [scores, d_scores].map(|s| Matrix::dense(s, [n, n]));
         d_query.write(&mut task, 0, d_scores, key, scale);
@@ -77,14 +77,14 @@ fn attention_scores(scores: &mut Vec<f32>, query: Matrix<'_>, key: Matrix<'_>, s
 }
 
 /// Turns the gradients of the probabilities into those of the scores, in rows of `n`.
-fn scores_backward(probabilities: &[f32], gradients: &mut [f32], n: usize) {
-    vectorized(|| {
-        let rows = probabilities.chunks_exact(n).zip(gradients.chunks_exact_mut(n));
-        for (probabilities, gradients) in rows {
-            let sum = dot(probabilities, gradients);
-            gradients.iter_mut().zip(probabilities).for_each(|(g, p)| *g = p * (*g - sum));
-        }
-    });
+#[inline(always)]
+fn scores_backward((probabilities, gradients, n): (&[f32], &mut [f32], usize)) {
+    for (probabilities, gradients) in
+        probabilities.chunks_exact(n).zip(gradients.chunks_exact_mut(n))
+    {
+        let sum = dot(probabilities, gradients);
+        gradients.iter_mut().zip(probabilities).for_each(|(g, p)| *g = p * (*g - sum));
+    }
 }
 
 /// One head of one segment.

@@ -28,10 +28,20 @@ pub(super) fn dropout_part(values: &mut [f32], mask: &DropoutMask, part: u64) {
     for block in values.chunks_mut(BLOCK) {
         let draws = &mut draws[..2 * block.len()];
         generator.fill_bytes(draws);
-        vectorized(|| {
-            for (value, draw) in block.iter_mut().zip(draws.as_chunks::<2>().0) {
-                *value *= if u16::from_le_bytes(*draw) < n_dropped { 0.0 } else { kept };
-            }
-        });
+        vectorized(apply, (block, &*draws, Threshold { n_dropped, kept }));
+    }
+}
+
+/// The draws that drop a value are those below `n_dropped`. Others multiply it by `kept`.
+struct Threshold {
+    n_dropped: u16,
+    kept: f32,
+}
+
+#[inline(always)]
+fn apply((values, draws, threshold): (&mut [f32], &[u8], Threshold)) {
+    for (value, draw) in values.iter_mut().zip(draws.as_chunks::<2>().0) {
+        let is_dropped = u16::from_le_bytes(*draw) < threshold.n_dropped;
+        *value *= if is_dropped { 0.0 } else { threshold.kept };
     }
 }

@@ -40,45 +40,78 @@ pub(crate) fn adamw_step<T: CpuTensor>(
     mut tensors: AdamWTensors<T>,
     step: &AdamWStep,
 ) -> AdamWTensors<T> {
-    let [correction_1, correction_2] = step.bias_corrections();
-    let kept = (1.0 - step.learning_rate * step.weight_decay) as f32;
-    let rate = (step.learning_rate / correction_1) as f32;
-    let scale_2 = (1.0 / correction_2) as f32;
-    let (beta_1, beta_2, epsilon) = (step.beta_1 as f32, step.beta_2 as f32, step.epsilon as f32);
-    let grad_scale = step.grad_scale as f32;
+    let factors = Factors::new(step);
     let param = tensors.param.values_mut().par_chunks_mut(PART);
     let grad = tensors.grad.values().par_chunks(PART);
     let moment_1 = tensors.moment_1.values_mut().par_chunks_mut(PART);
     let moment_2 = tensors.moment_2.values_mut().par_chunks_mut(PART);
-    param.zip(grad).zip(moment_1.zip(moment_2)).for_each(|((param, grad), (first, second))| {
-        vectorized(|| {
-            for (((p, g), m), v) in param.iter_mut().zip(grad).zip(first).zip(second) {
-                let g = grad_scale * g;
-                *m = beta_1 * *m + (1.0 - beta_1) * g;
-                *v = beta_2 * *v + (1.0 - beta_2) * g * g;
-                *p = kept * *p - rate * *m / ((*v * scale_2).sqrt() + epsilon);
-            }
-        });
+    let parts = param.zip(grad).zip(moment_1.zip(moment_2));
+    parts.for_each(|((param, grad), moments)| {
+        vectorized(step_part, (param, grad, moments, factors))
     });
     tensors
 }
 
+/// The factors of a step in single precision.
+#[derive(Clone, Copy)]
+struct Factors {
+    grad_scale: f32,
+    beta_1: f32,
+    beta_2: f32,
+    /// The share of the parameter that weight decay keeps.
+    kept: f32,
+    /// The learning rate, divided by the first moment's bias correction.
+    rate: f32,
+    /// The inverse of the second moment's bias correction.
+    scale_2: f32,
+    epsilon: f32,
+}
+
+impl Factors {
+    fn new(step: &AdamWStep) -> Self {
+        let [correction_1, correction_2] = step.bias_corrections();
+        Self {
+            grad_scale: step.grad_scale as f32,
+            beta_1: step.beta_1 as f32,
+            beta_2: step.beta_2 as f32,
+            kept: (1.0 - step.learning_rate * step.weight_decay) as f32,
+            rate: (step.learning_rate / correction_1) as f32,
+            scale_2: (1.0 / correction_2) as f32,
+            epsilon: step.epsilon as f32,
+        }
+    }
+}
+
+#[inline(always)]
+fn step_part(
+    (param, grad, (first, second), factors): (
+        &mut [f32],
+        &[f32],
+        (&mut [f32], &mut [f32]),
+        Factors,
+    ),
+) {
+    let Factors { grad_scale, beta_1, beta_2, kept, rate, scale_2, epsilon } = factors;
+    for (((p, g), m), v) in param.iter_mut().zip(grad).zip(first).zip(second) {
+        let g = grad_scale * g;
+        *m = beta_1 * *m + (1.0 - beta_1) * g;
+        *v = beta_2 * *v + (1.0 - beta_2) * g * g;
+        *p = kept * *p - rate * *m / ((*v * scale_2).sqrt() + epsilon);
+    }
+}
+
 /// Computes the sum of the squares: within a part in f32 over sixteen lanes, of the parts in f64.
 pub(crate) fn sum_of_squares(values: &[f32]) -> f32 {
-    let parts: Vec<f64> = values
-        .par_chunks(PART)
-        .map(|part| {
-            let (blocks, rest) = part.as_chunks::<16>();
-            let lanes = vectorized(|| {
-                let mut lanes = [0f32; 16];
-                for block in blocks {
-                    lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane += x * x);
-                }
-                lanes
-            });
-            let squares = lanes.into_iter().chain(rest.iter().map(|x| x * x));
-            squares.map(f64::from).sum()
-        })
-        .collect();
-    parts.iter().sum::<f64>() as f32
+    let parts = values.par_chunks(PART).map(|part| vectorized(sum_of_squares_part, part));
+    parts.collect::<Vec<f64>>().into_iter().sum::<f64>() as f32
+}
+
+#[inline(always)]
+fn sum_of_squares_part(part: &[f32]) -> f64 {
+    let mut lanes = [0f32; 16];
+    let (blocks, rest) = part.as_chunks::<16>();
+    for block in blocks {
+        lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane += x * x);
+    }
+    lanes.into_iter().chain(rest.iter().map(|x| x * x)).map(f64::from).sum()
 }

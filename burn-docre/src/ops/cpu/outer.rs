@@ -7,21 +7,25 @@ use super::{
     softmax::dot,
 };
 
+/// Rows of both sides, `[p, g]` each.
+type Sides<'a> = (&'a [f32], &'a [f32]);
+
 /// Computes the outer product of each pair of rows: `[p, g]`, `[p, g]` → `[p, g * g]`.
 pub(crate) fn outer_products(lhs: &[f32], rhs: &[f32], g: usize, product: &mut [f32]) {
     let rows_per_part = rows_per_part(g);
     let products = product.par_chunks_mut(rows_per_part * g * g);
     let sides = lhs.par_chunks(rows_per_part * g).zip(rhs.par_chunks(rows_per_part * g));
-    products.zip(sides).for_each(|(products, (lhs, rhs))| {
-        let sides = lhs.chunks_exact(g).zip(rhs.chunks_exact(g));
-        vectorized(|| {
-            for (product, (left, right)) in products.chunks_exact_mut(g * g).zip(sides) {
-                for (out, left) in product.chunks_exact_mut(g).zip(left) {
-                    out.iter_mut().zip(right).for_each(|(out, right)| *out = left * right);
-                }
-            }
-        });
-    });
+    products.zip(sides).for_each(|(product, sides)| vectorized(product_part, (product, sides, g)));
+}
+
+#[inline(always)]
+fn product_part((products, (lhs, rhs), g): (&mut [f32], Sides<'_>, usize)) {
+    let sides = lhs.chunks_exact(g).zip(rhs.chunks_exact(g));
+    for (product, (left, right)) in products.chunks_exact_mut(g * g).zip(sides) {
+        for (out, left) in product.chunks_exact_mut(g).zip(left) {
+            out.iter_mut().zip(right).for_each(|(out, right)| *out = left * right);
+        }
+    }
 }
 
 /// Computes the gradients of both sides from that of their product, `grad [p, g * g]`, in one pass over it.
@@ -36,19 +40,24 @@ pub(crate) fn outer_products_backward(
     let sides = lhs.par_chunks(part).zip(rhs.par_chunks(part));
     let gradients = d_lhs.par_chunks_mut(part).zip(d_rhs.par_chunks_mut(part));
     grad.par_chunks(part * g).zip(sides).zip(gradients).for_each(|((grad, sides), gradients)| {
-        let sides = sides.0.chunks_exact(g).zip(sides.1.chunks_exact(g));
-        let gradients = gradients.0.chunks_exact_mut(g).zip(gradients.1.chunks_exact_mut(g));
-        let rows = grad.chunks_exact(g * g).zip(sides).zip(gradients);
-        vectorized(|| {
-            for ((grad, (left, right)), (d_left, d_right)) in rows {
-                d_right.fill(0.0);
-                for ((grad, left), d_left) in grad.chunks_exact(g).zip(left).zip(d_left) {
-                    *d_left = dot(grad, right);
-                    d_right.iter_mut().zip(grad).for_each(|(d_right, g)| *d_right += left * g);
-                }
-            }
-        });
+        vectorized(backward_part, (grad, sides, gradients, g));
     });
+}
+
+#[inline(always)]
+fn backward_part(
+    (grad, (lhs, rhs), (d_lhs, d_rhs), g): (&[f32], Sides<'_>, (&mut [f32], &mut [f32]), usize),
+) {
+    let sides = lhs.chunks_exact(g).zip(rhs.chunks_exact(g));
+    let gradients = d_lhs.chunks_exact_mut(g).zip(d_rhs.chunks_exact_mut(g));
+    let rows = grad.chunks_exact(g * g).zip(sides).zip(gradients);
+    for ((grad, (left, right)), (d_left, d_right)) in rows {
+        d_right.fill(0.0);
+        for ((grad, left), d_left) in grad.chunks_exact(g).zip(left).zip(d_left) {
+            *d_left = dot(grad, right);
+            d_right.iter_mut().zip(grad).for_each(|(d_right, grad)| *d_right += left * grad);
+        }
+    }
 }
 
 fn rows_per_part(g: usize) -> usize {
