@@ -114,9 +114,9 @@ impl Document {
     /// [`Error::Document`] with the title, when
     /// - an entity has no mention, or there are more than [`MAX_ENTITIES`](Self::MAX_ENTITIES);
     /// - a mention is not a span of at least one word of a sentence;
-    /// - a fact names an entity or an evidence sentence that does not exist, relates an entity to
-    ///   itself, has the threshold class as its relation, or repeats the pair and relation of an
-    ///   earlier fact.
+    /// - a fact names an entity or an evidence sentence that does not exist;
+    /// - a fact relates an entity to itself, or its relation is the threshold class;
+    /// - a fact repeats the pair and relation of an earlier one.
     pub fn validate(&self) -> Result<()> {
         let checked = self.check_entities().and_then(|()| self.check_facts());
         checked.map_err(|reason| self.error(reason))

@@ -11,11 +11,11 @@ use crate::data::document::EntityPair;
 
 /// Infer F1: the scores of the facts that take part in logical reasoning (GAIN, section 4.6).
 ///
-/// GAIN counts the gold facts r1, r2 and r3 with h –r1→ o –r2→ t and h –r3→ t, but its code for it
-/// is not published. Here three different entities form a *triangle* if the ordered pairs (h, o),
-/// (o, t) and (h, t) are related. A fact takes part in reasoning if its pair, related or not, forms
-/// a triangle with two pairs that gold facts relate. Recall counts the gold facts of such pairs,
-/// precision all predictions for such pairs.
+/// GAIN counts the gold facts r1, r2 and r3 with h –r1→ o –r2→ t and h –r3→ t. The code of this
+/// metric is not published. Here three different entities form a *triangle* if the ordered pairs
+/// (h, o), (o, t) and (h, t) are related. A fact takes part in reasoning if its pair, related or
+/// not, forms a triangle with two pairs that gold facts relate. Recall counts the gold facts of
+/// such pairs, precision all predictions for such pairs.
 ///
 /// KD-DocRE's scorer divides by the number of all predictions instead. Its published precision is
 /// [`precision_all_predictions`](Self::precision_all_predictions).

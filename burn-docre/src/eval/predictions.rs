@@ -61,8 +61,10 @@ impl PredictionSet {
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] when a record's relation is not in `vocab`, when its document does not
-    /// have one of its entities, or when several gold documents have its title.
+    /// [`Error::Format`] with the position of a record, when
+    /// - its relation is not in `vocab`;
+    /// - its document does not have one of its entities;
+    /// - several gold documents have its title.
     pub fn from_submission(
         path: &Path,
         submission: &[SubmittedFact],

@@ -284,9 +284,11 @@ mod tests {
     use super::*;
     use crate::data::document::{Entity, Mention};
 
-    /// A WordPiece tokenizer with lower-casing, and with truncation and padding to 4 tokens, which
-    /// must have no effect. Ids: [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, * 4, anna 5, lives 6, in 7, os
-    /// 8, ##lo 9, . 10, new 11.
+    /// A WordPiece tokenizer with lower-casing. The file also has truncation and padding to 4
+    /// tokens, which must have no effect.
+    ///
+    /// Ids: [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, * 4, anna 5, lives 6, in 7, os 8, ##lo 9, . 10,
+    /// new 11.
     const WORD_PIECE: &[u8] = include_bytes!("../../tests/fixtures/tiny_wordpiece.json");
 
     /// A document of the given sentences; a mention is (sentence, start, end).
