@@ -1,6 +1,6 @@
 //! The trait of operations, with reference bodies as defaults.
 
-use burn::tensor::{DType, backend::Backend};
+use burn::tensor::backend::Backend;
 
 use super::{
     adamw::{AdamWStep, AdamWTensors},
@@ -125,18 +125,6 @@ pub trait DocReOps: Backend {
         n_groups: usize,
     ) -> FloatTensor<Self> {
         bilinear::grouped_bilinear::<Self>(head, tail, weight, n_groups, Self::outer_products)
-    }
-
-    /// Computes the gradient of the weight of [`grouped_bilinear`](super::grouped_bilinear), whose
-    /// data type is `dtype`, from that of the output.
-    fn grouped_bilinear_weight_gradient(
-        head: FloatTensor<Self>,
-        tail: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        n_groups: usize,
-        dtype: DType,
-    ) -> FloatTensor<Self> {
-        bilinear::weight_gradient::<Self>([head, tail], grad, n_groups, dtype, Self::outer_products)
     }
 
     /// Computes [`adamw_step`](super::adamw_step).
