@@ -9,7 +9,7 @@ use burn_autodiff::{
 };
 
 use super::{
-    bilinear::side_gradients,
+    bilinear::{side_gradients, weight_gradient},
     dropout::DropoutMask,
     operations::DocReOps,
     primitive::{FloatTensor, unwrap, wrap},
@@ -292,10 +292,10 @@ impl<B: DocReOps> Backward<B, 3> for GroupedBilinear {
 
         let [node_head, node_tail, node_weight] = ops.parents;
         if let Some(node) = node_weight {
-            let [head, tail, grad] = [&head, &tail, &grad].map(|rows| unwrap(rows.clone()));
+            let dtype = weight.dtype();
             let d_weight =
-                B::grouped_bilinear_weight_gradient(head, tail, grad, n_groups, weight.dtype());
-            grads.register::<B>(node.id, d_weight);
+                weight_gradient([&head, &tail], &grad, n_groups, dtype, B::outer_products);
+            grads.register::<B>(node.id, unwrap(d_weight));
         }
         if node_head.is_some() || node_tail.is_some() {
             let operands = [&head, &tail, &weight];

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn::tensor::{DType, Tensor, TensorMetadata, backend::Backend};
+use burn::tensor::{DType, Tensor, backend::Backend};
 
 use super::{
     matmul::matmul,
@@ -39,8 +39,8 @@ struct Part {
 
 impl Groups {
     /// Reads the sizes from the shape of one side, `[p, n_groups * g]`.
-    fn new(side: &impl TensorMetadata, n_groups: usize) -> Self {
-        let [p, emb] = side.shape().dims();
+    fn new<B: Backend>(side: &Tensor<B, 2>, n_groups: usize) -> Self {
+        let [p, emb] = side.dims();
         Self { p, n_groups, g: emb / n_groups }
     }
 
@@ -108,8 +108,8 @@ pub(super) fn grouped_bilinear<B: Backend>(
     n_groups: usize,
     outer_products: OuterProducts<B>,
 ) -> FloatTensor<B> {
-    let groups = Groups::new(&head, n_groups);
     let [head, tail, weight] = [head, tail, weight].map(wrap::<B, 2>);
+    let groups = Groups::new(&head, n_groups);
     let mut sums = vec![None; groups.n_chunks()];
     for part in groups.parts() {
         let outer = wrap(outer_products(part.of_side(&head), part.of_side(&tail)));
@@ -120,21 +120,20 @@ pub(super) fn grouped_bilinear<B: Backend>(
 
 /// The gradient of the weight, in the data type `dtype`.
 pub(super) fn weight_gradient<B: Backend>(
-    [head, tail]: [FloatTensor<B>; 2],
-    grad: FloatTensor<B>,
+    [head, tail]: [&Tensor<B, 2>; 2],
+    grad: &Tensor<B, 2>,
     n_groups: usize,
     dtype: DType,
     outer_products: OuterProducts<B>,
-) -> FloatTensor<B> {
-    let groups = Groups::new(&head, n_groups);
-    let [head, tail, grad] = [head, tail, grad].map(wrap::<B, 2>);
+) -> Tensor<B, 2> {
+    let groups = Groups::new(head, n_groups);
     let mut sums = vec![None; n_groups];
     for part in groups.parts() {
-        let outer = wrap::<B, 2>(outer_products(part.of_side(&head), part.of_side(&tail)));
-        let term = matmul(outer.transpose(), part.of_grad(&grad).cast(dtype));
+        let outer = wrap::<B, 2>(outer_products(part.of_side(head), part.of_side(tail)));
+        let term = matmul(outer.transpose(), part.of_grad(grad).cast(dtype));
         add(&mut sums[part.group], term);
     }
-    unwrap(concatenate(sums.into_iter().flatten().collect()).cast(dtype))
+    concatenate(sums.into_iter().flatten().collect()).cast(dtype)
 }
 
 /// The gradients of the two sides.
@@ -151,8 +150,7 @@ pub(super) fn side_gradients<B: Backend>(
         FloatTensor<B>,
     ) -> [FloatTensor<B>; 2],
 ) -> [Tensor<B, 2>; 2] {
-    let [p, emb] = head.dims();
-    let groups = Groups { p, n_groups, g: emb / n_groups };
+    let groups = Groups::new(head, n_groups);
     let mut sides = [(); 2].map(|()| vec![Vec::new(); groups.n_chunks()]);
     for part in groups.parts() {
         let d_outer = matmul(part.of_grad(grad), part.of_weight(weight).transpose());

@@ -1,8 +1,8 @@
-//! Operations on flex by CPU kernels.
+//! Operations on flex by CPU kernels, where these are faster than the reference bodies
+//! (`docs/operations.md`).
 //!
 //! Flex 0.21 reads a broadcast operand element by element, draws dropout masks value by value and
-//! computes exponentials in one thread. In a profile of the demo these took almost half of a training
-//! step.
+//! computes exponentials in one thread.
 
 use burn::tensor::TensorData;
 use burn_flex::{Flex, FlexDevice, FlexTensor};

@@ -1,6 +1,6 @@
 //! The trait of operations, whose default bodies are the reference bodies.
 
-use burn::tensor::{DType, backend::Backend};
+use burn::tensor::backend::Backend;
 
 use super::{
     adamw::{AdamWStep, AdamWTensors},
@@ -125,20 +125,6 @@ pub trait DocReOps: Backend {
         n_groups: usize,
     ) -> FloatTensor<Self> {
         bilinear::grouped_bilinear::<Self>(head, tail, weight, n_groups, Self::outer_products)
-    }
-
-    /// Computes the gradient of the weight of [`grouped_bilinear`](super::grouped_bilinear) from
-    /// `grad [p, d]`, the gradient of the output.
-    ///
-    /// `dtype` is the data type of the weight and of its gradient.
-    fn grouped_bilinear_weight_gradient(
-        head: FloatTensor<Self>,
-        tail: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        n_groups: usize,
-        dtype: DType,
-    ) -> FloatTensor<Self> {
-        bilinear::weight_gradient::<Self>([head, tail], grad, n_groups, dtype, Self::outer_products)
     }
 
     /// Computes [`adamw_step`](super::adamw_step).

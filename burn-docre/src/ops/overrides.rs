@@ -6,8 +6,7 @@
 use burn::tensor::{Distribution, Tensor, TensorMetadata, Tolerance, backend::Backend};
 
 use super::{
-    AdamWStep, AdamWTensors, DocReOps, DropoutMask, Segment, SegmentAttention, Segments, bilinear,
-    bilinear::OUTER_PRODUCT_ROWS,
+    AdamWStep, AdamWTensors, DocReOps, DropoutMask, Segment, SegmentAttention, Segments,
     primitive::{FloatTensor, unwrap, wrap},
     reference, segment_grid,
 };
@@ -22,7 +21,6 @@ macro_rules! override_tests {
             gelu_and_tanh_equal_their_reference_bodies
             layer_normalisation_equals_its_reference_body
             outer_products_equal_their_reference_bodies
-            the_grouped_bilinear_form_equals_its_reference_body
             dropout_has_the_rate_and_the_scale_of_its_reference_body_and_reproduces_its_values
             a_step_of_adamw_equals_its_reference_body
             the_sum_of_squares_equals_its_reference_body
@@ -150,30 +148,6 @@ pub(super) fn outer_products_equal_their_reference_bodies<B: DocReOps>() {
     let grad = primitive_rows::<B>([150, 13 * 13]);
     let ours = B::outer_products_backward(grad.clone(), lhs.clone(), rhs.clone());
     assert_all_close::<B, 2>(ours, reference::outer_products_backward::<B>(grad, lhs, rhs));
-}
-
-pub(super) fn the_grouped_bilinear_form_equals_its_reference_body<B: DocReOps>() {
-    let (p, g, n_groups, d) = (OUTER_PRODUCT_ROWS + 3, 3, 2, 5);
-    let [head, tail] = [(); 2].map(|()| primitive_rows::<B>([p, n_groups * g]));
-    let weight = rows::<B>([n_groups * g * g, d]);
-    let dtype = weight.dtype();
-    let ours = B::grouped_bilinear(head.clone(), tail.clone(), unwrap(weight.clone()), n_groups);
-    let outer_products = reference::outer_products::<B>;
-    let reference = bilinear::grouped_bilinear::<B>(
-        head.clone(),
-        tail.clone(),
-        unwrap(weight),
-        n_groups,
-        outer_products,
-    );
-    assert_close::<B>(ours, reference);
-
-    // The sums run over 4,099 rows. A small gradient keeps their rounding within the tolerance.
-    let grad = unwrap(rows::<B>([p, d]) / 100.0);
-    let sides = [head.clone(), tail.clone()];
-    let ours = B::grouped_bilinear_weight_gradient(head, tail, grad.clone(), n_groups, dtype);
-    let reference = bilinear::weight_gradient::<B>(sides, grad, n_groups, dtype, outer_products);
-    assert_close::<B>(ours, reference);
 }
 
 /// Compares rates and scales, since the reference body draws other values.

@@ -1,7 +1,7 @@
-//! Operations on libtorch by CPU kernels.
+//! Operations on libtorch by CPU kernels, where these are faster than libtorch's own
+//! (`docs/operations.md`).
 //!
-//! On the processor libtorch 2.9 draws dropout masks in one thread, and AdamW in ordinary operations
-//! reads the memory fifteen times. On a GPU, and for other data types than f32, the reference bodies run.
+//! On a GPU, and for other data types than f32, the reference bodies run.
 
 use burn::tensor::{
     FloatDType, TensorMetadata,
