@@ -59,8 +59,8 @@ fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, StartError> {
         .collect();
     if devices.is_empty() {
         return Err(StartError::new(format!(
-            "no {api:?} adapter on this machine; install a driver (on Debian, mesa-vulkan-drivers has \
-             a software adapter)"
+            "no {api:?} adapter on this machine; install a driver (on Debian, mesa-vulkan-drivers \
+             has a software adapter)"
         )));
     }
     Ok(devices)

@@ -1,8 +1,8 @@
 //! The precision of the large matrix products.
 //!
 //! A linear layer computes in the data type of its weight. For bf16 and f16, the input is rounded
-//! before the product, and the product is converted back to f32. Embeddings, normalisation, softmax,
-//! attention scores, context and loss stay in f32.
+//! before the product, and the product is converted back to f32. Embeddings, normalisation,
+//! softmax, attention scores, context and loss stay in f32.
 //!
 //! Training keeps f32 master weights and rounds them for each step. The gradients of the rounded
 //! weights reach the master weights.

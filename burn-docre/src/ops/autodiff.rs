@@ -377,8 +377,8 @@ mod tests {
 
     /// Computes attention with ordinary operations, one segment and attention head at a time.
     ///
-    /// `factors [rows, d]` has the factors of dropout: column `j` of a row and attention head is the
-    /// factor of the probability of key `j` of the row's segment.
+    /// `factors [rows, d]` has the factors of dropout. Column `j` of a row and attention head is
+    /// the factor of the probability of key `j` of the row's segment.
     fn plain_attention(
         [query, key, value]: [&Tensor<Diff, 2>; 3],
         attention: &SegmentAttention,

@@ -93,7 +93,7 @@ pub fn segment_attention<B: DocReOps>(
     wrap(B::segment_attention(unwrap(query), unwrap(key_value), attention))
 }
 
-/// Normalises each row: `gamma * (x - mean) / sqrt(var + epsilon) + beta`, with the biased variance.
+/// Normalises each row: `gamma * (x - mean) / sqrt(var + epsilon) + beta`, with biased variance.
 ///
 /// # Shapes
 /// - `input`: `[rows, d]`; `gamma`, `beta`: `[d]`

@@ -13,8 +13,8 @@ use super::{
 
 /// The operations of this crate on a backend.
 ///
-/// `impl DocReOps for MyBackend {}` keeps the reference bodies, which consist of ordinary operations
-/// of the backend. An override must agree with its reference body.
+/// `impl DocReOps for MyBackend {}` keeps the reference bodies, which consist of ordinary
+/// operations of the backend. An override must agree with its reference body.
 pub trait DocReOps: Backend {
     /// The layout in which `device` computes attention fastest.
     ///
