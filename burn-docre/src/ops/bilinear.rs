@@ -15,6 +15,12 @@ pub(crate) const OUTER_PRODUCT_ROWS: usize = 4096;
 /// A function that computes the outer products of rows: `[n, g]`, `[n, g]` → `[n, g * g]`.
 pub(super) type OuterProducts<B> = fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>;
 
+/// A function that computes the gradients of both factors of outer products.
+///
+/// The arguments are the gradient of the products, `[n, g * g]`, and both factors, `[n, g]`.
+pub(super) type OuterProductsBackward<B> =
+    fn(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) -> [FloatTensor<B>; 2];
+
 /// The sizes of a grouped bilinear form.
 #[derive(Clone, Copy)]
 struct Groups {
@@ -136,19 +142,12 @@ pub(super) fn weight_gradient<B: Backend>(
     concatenate(sums.into_iter().flatten().collect()).cast(dtype)
 }
 
-/// The gradients of the two sides.
-///
-/// `outer_products_backward` returns them from the gradient of the outer products `[n, g * g]` and
-/// both sides.
+/// Computes the gradients of the two sides.
 pub(super) fn side_gradients<B: Backend>(
     [head, tail, weight]: [&Tensor<B, 2>; 3],
     grad: &Tensor<B, 2>,
     n_groups: usize,
-    outer_products_backward: fn(
-        FloatTensor<B>,
-        FloatTensor<B>,
-        FloatTensor<B>,
-    ) -> [FloatTensor<B>; 2],
+    outer_products_backward: OuterProductsBackward<B>,
 ) -> [Tensor<B, 2>; 2] {
     let groups = Groups::new(head, n_groups);
     let mut sides = [(); 2].map(|()| vec![Vec::new(); groups.n_chunks()]);

@@ -47,9 +47,18 @@ pub(crate) fn adamw_step<T: CpuTensor>(
     let moment_2 = tensors.moment_2.values_mut().par_chunks_mut(PART);
     let parts = param.zip(grad).zip(moment_1.zip(moment_2));
     parts.for_each(|((param, grad), moments)| {
-        vectorized(step_part, (param, grad, moments, factors))
+        vectorized(step_part, StepPart { param, grad, moments, factors })
     });
     tensors
+}
+
+/// The values that one task of an AdamW step updates.
+struct StepPart<'a> {
+    param: &'a mut [f32],
+    grad: &'a [f32],
+    /// The first and the second moment.
+    moments: (&'a mut [f32], &'a mut [f32]),
+    factors: Factors,
 }
 
 /// The factors of a step in single precision.
@@ -83,14 +92,7 @@ impl Factors {
 }
 
 #[inline(always)]
-fn step_part(
-    (param, grad, (first, second), factors): (
-        &mut [f32],
-        &[f32],
-        (&mut [f32], &mut [f32]),
-        Factors,
-    ),
-) {
+fn step_part(StepPart { param, grad, moments: (first, second), factors }: StepPart<'_>) {
     let Factors { grad_scale, beta_1, beta_2, kept, rate, scale_2, epsilon } = factors;
     for (((p, g), m), v) in param.iter_mut().zip(grad).zip(first).zip(second) {
         let g = grad_scale * g;

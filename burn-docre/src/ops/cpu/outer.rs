@@ -10,6 +10,16 @@ use super::{
 /// Rows of both sides, `[p, g]` each.
 type Sides<'a> = (&'a [f32], &'a [f32]);
 
+/// The operands of the backward pass over some rows.
+struct Backward<'a> {
+    /// The gradient of the products, `[p, g * g]`.
+    grad: &'a [f32],
+    sides: Sides<'a>,
+    /// The gradients of the sides, `[p, g]` each.
+    d_sides: (&'a mut [f32], &'a mut [f32]),
+    g: usize,
+}
+
 /// Computes the outer product of each pair of rows: `[p, g]`, `[p, g]` → `[p, g * g]`.
 pub(crate) fn outer_products(lhs: &[f32], rhs: &[f32], g: usize, product: &mut [f32]) {
     let rows_per_part = rows_per_part(g);
@@ -39,15 +49,13 @@ pub(crate) fn outer_products_backward(
     let part = rows_per_part * g;
     let sides = lhs.par_chunks(part).zip(rhs.par_chunks(part));
     let gradients = d_lhs.par_chunks_mut(part).zip(d_rhs.par_chunks_mut(part));
-    grad.par_chunks(part * g).zip(sides).zip(gradients).for_each(|((grad, sides), gradients)| {
-        vectorized(backward_part, (grad, sides, gradients, g));
+    grad.par_chunks(part * g).zip(sides).zip(gradients).for_each(|((grad, sides), d_sides)| {
+        vectorized(backward_part, Backward { grad, sides, d_sides, g });
     });
 }
 
 #[inline(always)]
-fn backward_part(
-    (grad, (lhs, rhs), (d_lhs, d_rhs), g): (&[f32], Sides<'_>, (&mut [f32], &mut [f32]), usize),
-) {
+fn backward_part(Backward { grad, sides: (lhs, rhs), d_sides: (d_lhs, d_rhs), g }: Backward<'_>) {
     let sides = lhs.chunks_exact(g).zip(rhs.chunks_exact(g));
     let gradients = d_lhs.chunks_exact_mut(g).zip(d_rhs.chunks_exact_mut(g));
     let rows = grad.chunks_exact(g * g).zip(sides).zip(gradients);

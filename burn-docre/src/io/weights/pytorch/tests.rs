@@ -78,7 +78,7 @@ fn a_pickle_that_names_code_is_refused_and_nothing_runs() {
     for pickle in [
         &b"\x80\x02cos\nsystem\nX\x05\0\0\0false\x85R."[..],
         b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x05false\x85R.",
-        b"\x80\x02c__builtin__\neval\nX\x01\0\0\01\x85R.",
+        b"\x80\x02c__builtin__\neval\nX\x01\0\0\x001\x85R.",
         b"\x80\x02ctorch\nload\n.",
     ] {
         let error = refusal(pickle);
