@@ -231,14 +231,5 @@ mod flex {
 
 #[cfg(feature = "tch")]
 mod tch {
-    use burn::tensor::ops::ActivationOps;
-
     benchmarks_of!(burn_tch::LibTorch);
-
-    /// The derivative of GELU by libtorch's own kernel.
-    #[divan::bench(sample_count = 200, sample_size = 1, max_time = 1.5)]
-    fn gelu_backward_of_libtorch(bencher: Bencher<'_, '_>) {
-        let inputs = [(); 2].map(|()| values([n_tokens(), D_INNER]));
-        measure(bencher, inputs, |[input, grad]| B::gelu_backward(input, grad));
-    }
 }

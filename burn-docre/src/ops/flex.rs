@@ -106,19 +106,6 @@ impl DocReOps for Flex {
         tensor(product, vec![p, g * g])
     }
 
-    fn outer_products_backward(
-        grad: FlexTensor,
-        lhs: FlexTensor,
-        rhs: FlexTensor,
-    ) -> [FlexTensor; 2] {
-        let [p, g] = shape_of(&lhs)[..] else { panic!("rows are [p, g]") };
-        let (mut d_lhs, mut d_rhs) = (vec![0f32; p * g], vec![0f32; p * g]);
-        let [grad, lhs, rhs] = [grad, lhs, rhs].map(contiguous);
-        let sides = [lhs.values(), rhs.values()];
-        cpu::outer_products_backward(grad.values(), sides, g, [&mut d_lhs, &mut d_rhs]);
-        [d_lhs, d_rhs].map(|gradient| tensor(gradient, vec![p, g]))
-    }
-
     fn dropout(input: FlexTensor, mask: &DropoutMask) -> FlexTensor {
         in_place(input, |values| cpu::dropout(values, mask))
     }

@@ -14,8 +14,8 @@ mod autodiff;
 mod bilinear;
 #[cfg(any(feature = "flex", feature = "tch"))]
 #[cfg_attr(
-    not(feature = "flex"),
-    allow(dead_code, unused_imports, reason = "some kernels serve flex alone")
+    not(all(feature = "flex", feature = "tch")),
+    allow(dead_code, unused_imports, reason = "some kernels serve one backend")
 )]
 mod cpu;
 mod dropout;
@@ -147,7 +147,7 @@ pub fn dropout<B: DocReOps, const D: usize>(
 /// # Shapes
 /// - `head`, `tail`: `[p, n_groups * g]`
 /// - `weight`: `[n_groups * g * g, d]`, in the order of groups, then of values of `head`, then of
-///   values of `tail`; its data type is the precision of the products, as in [`matmul`]
+///   values of `tail`; its data type is the precision of the products, as in [`matmul`](fn@matmul)
 /// - output: `[p, d]`
 ///
 /// # Panics

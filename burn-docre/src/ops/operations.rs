@@ -112,7 +112,7 @@ pub trait DocReOps: Backend {
         reference::outer_products_backward::<Self>(grad, lhs, rhs)
     }
 
-    /// Computes [`dropout`](super::dropout).
+    /// Computes [`dropout`](fn@super::dropout).
     fn dropout(input: FloatTensor<Self>, mask: &DropoutMask) -> FloatTensor<Self> {
         reference::dropout::<Self>(input, mask)
     }

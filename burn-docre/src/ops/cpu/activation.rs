@@ -3,44 +3,75 @@
 use rayon::prelude::*;
 
 use super::{
-    parts::{PART, vectorized},
+    parts::{NullaryFnOnce, PART, vectorized},
     softmax::exp,
 };
 
 /// Computes `x Φ(x)` in place, with the standard normal distribution Φ.
 pub(crate) fn gelu(values: &mut [f32]) {
-    values.par_chunks_mut(PART).for_each(|part| vectorized(gelu_part, part));
+    values.par_chunks_mut(PART).for_each(|values| vectorized(Gelu { values }));
 }
 
-#[inline(always)]
-fn gelu_part(part: &mut [f32]) {
-    part.iter_mut().for_each(|x| *x *= Normal::at(*x).distribution);
+/// The loop of [`gelu`].
+struct Gelu<'a> {
+    values: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Gelu<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { values } = self;
+        values.iter_mut().for_each(|x| *x *= Normal::at(*x).distribution);
+    }
 }
 
 /// Multiplies a gradient by GELU's derivative at `x`: `Φ(x) + x φ(x)`.
 pub(crate) fn gelu_backward(x: &[f32], grad: &mut [f32]) {
     let parts = grad.par_chunks_mut(PART).zip(x.par_chunks(PART));
-    parts.for_each(|parts| vectorized(gelu_backward_part, parts));
+    parts.for_each(|(grad, x)| vectorized(GeluBackward { x, grad }));
 }
 
-#[inline(always)]
-fn gelu_backward_part((grad, x): (&mut [f32], &[f32])) {
-    for (grad, x) in grad.iter_mut().zip(x) {
-        let normal = Normal::at(*x);
-        *grad *= normal.distribution + x * normal.density;
+/// The loop of [`gelu_backward`].
+struct GeluBackward<'a> {
+    x: &'a [f32],
+    grad: &'a mut [f32],
+}
+
+impl NullaryFnOnce for GeluBackward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { x, grad } = self;
+        for (grad, x) in grad.iter_mut().zip(x) {
+            let normal = Normal::at(*x);
+            *grad *= normal.distribution + x * normal.density;
+        }
     }
 }
 
 /// Computes tanh in place, to 1e-7.
 pub(crate) fn tanh(values: &mut [f32]) {
-    values.par_chunks_mut(PART).for_each(|part| vectorized(tanh_part, part));
+    values.par_chunks_mut(PART).for_each(|values| vectorized(Tanh { values }));
 }
 
-#[inline(always)]
-fn tanh_part(part: &mut [f32]) {
-    for x in part {
-        let decay = exp(-2.0 * x.abs());
-        *x = ((1.0 - decay) / (1.0 + decay)).copysign(*x);
+/// The loop of [`tanh`].
+struct Tanh<'a> {
+    values: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Tanh<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { values } = self;
+        for x in values {
+            let decay = exp(-2.0 * x.abs());
+            *x = ((1.0 - decay) / (1.0 + decay)).copysign(*x);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{
     dropout::dropout_part,
-    parts::vectorized,
+    parts::{NullaryFnOnce, vectorized},
     softmax::{dot, softmax},
 };
 use crate::ops::segments::{Segment, SegmentAttention};
@@ -61,7 +61,7 @@ pub(crate) fn segment_attention_backward(
         attention_scores(scores, query, key, attention.scale);
         product_into(d_scores, grad, value.transposed(), 1.0);
         heads.drop(d_scores, &task);
-        vectorized(scores_backward, (scores, d_scores, n));
+        vectorized(ScoresBackward { probabilities: scores, gradients: d_scores, n });
         heads.drop(scores, &task);
         let [scores, d_scores] = [scores, d_scores].map(|s| Matrix::dense(s, [n, n]));
         d_query.write(&mut task, 0, d_scores, key, scale);
@@ -76,14 +76,25 @@ fn attention_scores(scores: &mut Vec<f32>, query: Matrix<'_>, key: Matrix<'_>, s
     softmax(scores, query.shape[0]);
 }
 
-/// Turns the gradients of the probabilities into those of the scores, in rows of `n`.
-#[inline(always)]
-fn scores_backward((probabilities, gradients, n): (&[f32], &mut [f32], usize)) {
-    for (probabilities, gradients) in
-        probabilities.chunks_exact(n).zip(gradients.chunks_exact_mut(n))
-    {
-        let sum = dot(probabilities, gradients);
-        gradients.iter_mut().zip(probabilities).for_each(|(g, p)| *g = p * (*g - sum));
+/// Probabilities in rows of `n`, and their gradients, which become those of the scores.
+struct ScoresBackward<'a> {
+    probabilities: &'a [f32],
+    gradients: &'a mut [f32],
+    n: usize,
+}
+
+impl NullaryFnOnce for ScoresBackward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { probabilities, gradients, n } = self;
+        for (probabilities, gradients) in
+            probabilities.chunks_exact(n).zip(gradients.chunks_exact_mut(n))
+        {
+            let sum = dot(probabilities, gradients);
+            gradients.iter_mut().zip(probabilities).for_each(|(g, p)| *g = p * (*g - sum));
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::parts::{PART, vectorized};
+use super::parts::{NullaryFnOnce, PART, vectorized};
 use crate::ops::dropout::DropoutMask;
 
 /// The number of values whose draws are in memory at a time.
@@ -25,23 +25,31 @@ pub(super) fn dropout_part(values: &mut [f32], mask: &DropoutMask, part: u64) {
     let mut generator = ChaCha8Rng::seed_from_u64(mask.seed);
     generator.set_stream(part);
     let mut draws = [0; 2 * BLOCK];
-    for block in values.chunks_mut(BLOCK) {
-        let draws = &mut draws[..2 * block.len()];
+    for values in values.chunks_mut(BLOCK) {
+        let draws = &mut draws[..2 * values.len()];
         generator.fill_bytes(draws);
-        vectorized(apply, (block, &*draws, Threshold { n_dropped, kept }));
+        vectorized(Block { values, draws, n_dropped, kept });
     }
 }
 
-/// The draws that drop a value are those below `n_dropped`. Others multiply it by `kept`.
-struct Threshold {
+/// A block of values and two bytes of draws for each.
+struct Block<'a> {
+    values: &'a mut [f32],
+    draws: &'a [u8],
+    /// The draws that drop a value are those below.
     n_dropped: u16,
+    /// The factor of the other values.
     kept: f32,
 }
 
-#[inline(always)]
-fn apply((values, draws, threshold): (&mut [f32], &[u8], Threshold)) {
-    for (value, draw) in values.iter_mut().zip(draws.as_chunks::<2>().0) {
-        let is_dropped = u16::from_le_bytes(*draw) < threshold.n_dropped;
-        *value *= if is_dropped { 0.0 } else { threshold.kept };
+impl NullaryFnOnce for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (value, draw) in self.values.iter_mut().zip(self.draws.as_chunks::<2>().0) {
+            let is_dropped = u16::from_le_bytes(*draw) < self.n_dropped;
+            *value *= if is_dropped { 0.0 } else { self.kept };
+        }
     }
 }

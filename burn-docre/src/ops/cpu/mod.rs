@@ -15,7 +15,7 @@ mod softmax;
 
 use rayon::prelude::*;
 
-use self::parts::{PART, vectorized};
+use self::parts::{NullaryFnOnce, PART, vectorized};
 pub(crate) use self::{
     activation::{gelu, gelu_backward, tanh},
     attention::{AttentionRows, segment_attention, segment_attention_backward},
@@ -46,19 +46,10 @@ pub(crate) fn adamw_step<T: CpuTensor>(
     let moment_1 = tensors.moment_1.values_mut().par_chunks_mut(PART);
     let moment_2 = tensors.moment_2.values_mut().par_chunks_mut(PART);
     let parts = param.zip(grad).zip(moment_1.zip(moment_2));
-    parts.for_each(|((param, grad), moments)| {
-        vectorized(step_part, StepPart { param, grad, moments, factors })
+    parts.for_each(|((param, grad), (first, second))| {
+        vectorized(Step { param, grad, first, second, factors })
     });
     tensors
-}
-
-/// The values that one task of an AdamW step updates.
-struct StepPart<'a> {
-    param: &'a mut [f32],
-    grad: &'a [f32],
-    /// The first and the second moment.
-    moments: (&'a mut [f32], &'a mut [f32]),
-    factors: Factors,
 }
 
 /// The factors of a step in single precision.
@@ -91,29 +82,53 @@ impl Factors {
     }
 }
 
-#[inline(always)]
-fn step_part(StepPart { param, grad, moments: (first, second), factors }: StepPart<'_>) {
-    let Factors { grad_scale, beta_1, beta_2, kept, rate, scale_2, epsilon } = factors;
-    for (((p, g), m), v) in param.iter_mut().zip(grad).zip(first).zip(second) {
-        let g = grad_scale * g;
-        *m = beta_1 * *m + (1.0 - beta_1) * g;
-        *v = beta_2 * *v + (1.0 - beta_2) * g * g;
-        *p = kept * *p - rate * *m / ((*v * scale_2).sqrt() + epsilon);
+/// The loop of [`adamw_step`].
+struct Step<'a> {
+    param: &'a mut [f32],
+    grad: &'a [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    factors: Factors,
+}
+
+impl NullaryFnOnce for Step<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { param, grad, first, second, factors } = self;
+        let Factors { grad_scale, beta_1, beta_2, kept, rate, scale_2, epsilon } = factors;
+        for (((p, g), m), v) in param.iter_mut().zip(grad).zip(first).zip(second) {
+            let g = grad_scale * g;
+            *m = beta_1 * *m + (1.0 - beta_1) * g;
+            *v = beta_2 * *v + (1.0 - beta_2) * g * g;
+            *p = kept * *p - rate * *m / ((*v * scale_2).sqrt() + epsilon);
+        }
     }
 }
 
 /// Computes the sum of the squares: within a part in f32 over sixteen lanes, of the parts in f64.
 pub(crate) fn sum_of_squares(values: &[f32]) -> f32 {
-    let parts = values.par_chunks(PART).map(|part| vectorized(sum_of_squares_part, part));
+    let parts = values.par_chunks(PART).map(|values| vectorized(SumOfSquares { values }));
     parts.collect::<Vec<f64>>().into_iter().sum::<f64>() as f32
 }
 
-#[inline(always)]
-fn sum_of_squares_part(part: &[f32]) -> f64 {
-    let mut lanes = [0f32; 16];
-    let (blocks, rest) = part.as_chunks::<16>();
-    for block in blocks {
-        lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane += x * x);
+/// The loop of [`sum_of_squares`].
+struct SumOfSquares<'a> {
+    values: &'a [f32],
+}
+
+impl NullaryFnOnce for SumOfSquares<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn call(self) -> f64 {
+        let Self { values } = self;
+        let mut lanes = [0f32; 16];
+        let (blocks, rest) = values.as_chunks::<16>();
+        for block in blocks {
+            lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane += x * x);
+        }
+        lanes.into_iter().chain(rest.iter().map(|x| x * x)).map(f64::from).sum()
     }
-    lanes.into_iter().chain(rest.iter().map(|x| x * x)).map(f64::from).sum()
 }

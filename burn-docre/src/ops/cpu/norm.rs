@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::{
-    parts::{PART, vectorized},
+    parts::{NullaryFnOnce, PART, vectorized},
     softmax::{dot, sum},
 };
 
@@ -27,7 +27,7 @@ pub(crate) fn layer_norm_backward(
         .map(|(grad, input)| {
             let row = Row { gamma, epsilon, normalized: vec![0.0; d] };
             let mut sums = [vec![0.0; d], vec![0.0; d]];
-            vectorized(backward_part, (row, input, grad, &mut sums));
+            vectorized(Rows { row, input, grad, sums: &mut sums });
             sums
         })
         .collect();
@@ -38,11 +38,24 @@ pub(crate) fn layer_norm_backward(
     total
 }
 
-#[inline(always)]
-fn backward_part((mut row, input, grad, sums): (Row<'_>, &[f32], &mut [f32], &mut [Vec<f32>; 2])) {
-    let d = row.gamma.len();
-    for (grad, input) in grad.chunks_exact_mut(d).zip(input.chunks_exact(d)) {
-        row.backward(input, grad, sums);
+/// Rows of the input and of the gradient, and the sums for gamma and beta.
+struct Rows<'a> {
+    row: Row<'a>,
+    input: &'a [f32],
+    grad: &'a mut [f32],
+    sums: &'a mut [Vec<f32>; 2],
+}
+
+impl NullaryFnOnce for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { mut row, input, grad, sums } = self;
+        let d = row.gamma.len();
+        for (grad, input) in grad.chunks_exact_mut(d).zip(input.chunks_exact(d)) {
+            row.backward(input, grad, sums);
+        }
     }
 }
 

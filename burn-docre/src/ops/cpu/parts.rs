@@ -1,30 +1,16 @@
 //! The parts into which parallel kernels divide their values, and the instruction set of their loops.
 
+pub(super) use pulp::NullaryFnOnce;
+
 /// The least number of values of a parallel task.
 pub(super) const PART: usize = 16 * 1024;
 
-/// Calls `function` with the widest instruction set of this processor: AVX-512, AVX2, or that of the
-/// build.
+/// Runs a loop with the widest instruction set of this processor: AVX-512, AVX2, or that of the build.
 ///
-/// Only code that is inlined uses that set, so `function` must be `#[inline(always)]` and no closure.
-/// The loops combine values in a fixed order and without fused products, so every set gives the same
-/// results.
+/// Only code that is inlined uses that set. So `call` must be `#[inline(always)]`, which closures cannot
+/// be, and so must the functions that it calls. The loops combine values in a fixed order and without
+/// fused products, so every set gives the same results.
 #[inline(always)]
-pub(super) fn vectorized<A, T>(function: impl FnOnce(A) -> T, arguments: A) -> T {
-    pulp::Arch::new().dispatch(Call { function, arguments })
-}
-
-/// A call whose function is inlined, unlike the body of a large closure.
-struct Call<F, A> {
-    function: F,
-    arguments: A,
-}
-
-impl<A, T, F: FnOnce(A) -> T> pulp::NullaryFnOnce for Call<F, A> {
-    type Output = T;
-
-    #[inline(always)]
-    fn call(self) -> T {
-        (self.function)(self.arguments)
-    }
+pub(super) fn vectorized<L: NullaryFnOnce>(values: L) -> L::Output {
+    pulp::Arch::new().dispatch(values)
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::parts::{PART, vectorized};
+use super::parts::{NullaryFnOnce, PART, vectorized};
 
 /// Computes the softmax of each row of `scores [n, rows, k]` in place, after adding the bias `[n, k]`.
 pub(crate) fn masked_softmax(scores: &mut [f32], bias: Option<&[f32]>, [rows, k]: [usize; 2]) {
@@ -11,35 +11,57 @@ pub(crate) fn masked_softmax(scores: &mut [f32], bias: Option<&[f32]>, [rows, k]
         if let Some(bias) = bias {
             for (i, row) in scores.chunks_exact_mut(k).enumerate() {
                 let n = (part * rows_per_part + i) / rows;
-                vectorized(add, (row, &bias[n * k..(n + 1) * k]));
+                vectorized(AddBias { row, bias: &bias[n * k..(n + 1) * k] });
             }
         }
         softmax(scores, k);
     });
 }
 
-#[inline(always)]
-fn add((row, bias): (&mut [f32], &[f32])) {
-    row.iter_mut().zip(bias).for_each(|(score, bias)| *score += bias);
+/// The sum of a row of scores and the bias.
+struct AddBias<'a> {
+    row: &'a mut [f32],
+    bias: &'a [f32],
+}
+
+impl NullaryFnOnce for AddBias<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { row, bias } = self;
+        row.iter_mut().zip(bias).for_each(|(score, bias)| *score += bias);
+    }
 }
 
 /// Computes the softmax of each row of `k` values in place, in this thread.
 pub(super) fn softmax(rows: &mut [f32], k: usize) {
-    vectorized(softmax_part, (rows, k));
+    vectorized(Softmax { rows, k });
 }
 
-#[inline(always)]
-fn softmax_part((rows, k): (&mut [f32], usize)) {
-    for row in rows.chunks_exact_mut(k) {
-        let max = fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
-        row.iter_mut().for_each(|value| *value -= max);
-    }
-    // One loop over all rows: in a loop per row, the values after a short row's last full vector are
-    // computed one by one.
-    rows.iter_mut().for_each(|value| *value = exp(*value));
-    for row in rows.chunks_exact_mut(k) {
-        let scale = 1.0 / sum(row);
-        row.iter_mut().for_each(|value| *value *= scale);
+/// The softmax of rows of `k` values.
+struct Softmax<'a> {
+    rows: &'a mut [f32],
+    k: usize,
+}
+
+impl NullaryFnOnce for Softmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { rows, k } = self;
+        for row in rows.chunks_exact_mut(k) {
+            let max = fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
+            row.iter_mut().for_each(|value| *value -= max);
+        }
+        // One loop over all rows: in a loop per row, the values after a short row's last full vector are
+        // computed one by one.
+        rows.iter_mut().for_each(|value| *value = exp(*value));
+        for row in rows.chunks_exact_mut(k) {
+            let scale = 1.0 / sum(row);
+            row.iter_mut().for_each(|value| *value *= scale);
+        }
     }
 }
 
@@ -143,7 +165,7 @@ mod tests {
         for k in [1, 19, 256] {
             let mut plain: Vec<f32> = (0..5 * k).map(|i| ((i * 37) % 101) as f32 / 7.0).collect();
             let mut widest = plain.clone();
-            softmax_part((&mut plain, k));
+            Softmax { rows: &mut plain, k }.call();
             softmax(&mut widest, k);
             assert!(plain.iter().zip(&widest).all(|(a, b)| a.to_bits() == b.to_bits()), "{k}");
         }
