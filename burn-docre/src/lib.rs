@@ -42,8 +42,9 @@
 //! Another crate can add a backend type of its own:
 //!
 //! - The type implements Burn's [`Backend`](burn::tensor::backend::Backend) and the two parts of
-//!   `DocReBackend`: [`backend::DeviceBackend`] and [`ops::DocReOps`]. All their methods have
-//!   default bodies.
+//!   `DocReBackend`: [`backend::DeviceBackend`] and [`ops::DocReOps`]. All methods of these two
+//!   traits have a body, so two empty `impl` blocks suffice. The bodies of `DocReOps` are its
+//!   reference bodies.
 //! - Models run on it through [`Inference`]. `Extractor` and `dispatch` cover only the backends of
 //!   this crate.
 //! - The orphan rule forbids these implementations for a type of a third crate, such as NdArray or
@@ -61,9 +62,10 @@
 //! | [`inference`] | batching of documents, decoding of logits |
 //! | [`io`] | model directories, weights, soft labels |
 //! | [`eval`] | metrics |
+//! | [`backend`], [`ops`] | devices and tensor operations, for the implementer of a backend |
 //!
-//! The modules between encoder and model (`batch`, `entity`, `pair`, `nn`, `ops`) are public for
-//! the trainer of this project. They are hidden here and change without notice.
+//! The modules between encoder and model (`batch`, `entity`, `pair`, `nn`) are public for the
+//! trainer of this project. They are hidden here and change without notice.
 #![recursion_limit = "256"]
 
 pub mod backend;
@@ -81,7 +83,6 @@ pub mod loss;
 pub mod model;
 #[doc(hidden)]
 pub mod nn;
-#[doc(hidden)]
 pub mod ops;
 #[doc(hidden)]
 pub mod pair;
@@ -100,4 +101,9 @@ pub use runtime::{BackendTask, DocReBackend, dispatch};
 /// Compiles the Rust code of the project's README.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-struct Readme;
+struct ProjectReadme;
+
+/// Compiles the Rust code of this crate's README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

@@ -55,8 +55,7 @@ pub type FoundDevices<B> = Result<Vec<(<B as BackendTypes>::Device, DeviceInfo)>
 
 /// The devices, memory and threads of a backend.
 ///
-/// `impl DeviceBackend for MyBackend {}` keeps the default bodies, which describe one device other
-/// than the processor.
+/// `impl DeviceBackend for MyBackend {}` describes one device other than the processor.
 pub trait DeviceBackend: Backend {
     /// Finds the devices of this machine.
     ///

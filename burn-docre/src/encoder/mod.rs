@@ -15,9 +15,12 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
+#[doc(hidden)]
 pub use attention::{AttentionOutput, SelfAttention};
 pub use config::{EncoderConfig, EncoderFamily};
+#[doc(hidden)]
 pub use embedding::EncoderEmbedding;
+#[doc(hidden)]
 pub use layer::{EncoderLayer, LayerOutput};
 pub use scratch::ScratchEncoderConfig;
 

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all, and files that one process holds at a time.
+//! Atomic replacement of files, and locks on files between processes.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, BufWriter, Write};
@@ -9,14 +9,15 @@ use crate::{Error, Result};
 /// The beginning of the names of unfinished files.
 pub const PARTIAL: &str = ".partial-";
 
-/// Writes to a temporary sibling of `path` and renames it into place once everything is on disk.
+/// Writes to a temporary file beside `path` and renames it to `path` after everything is on disk.
 ///
-/// An interrupted or failed write leaves `path` as it was. A symbolic link stays one, its target is replaced; a device or
-/// pipe, which cannot be replaced, is written to as it comes.
+/// An interrupted or failed write leaves `path` unchanged. If `path` is a symbolic link, its target
+/// is replaced and the link stays. A device or a pipe is written to directly, since it cannot be
+/// replaced.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] with what the system or `write` says.
+/// [`Error::Io`] with the error of the system or of `write` as its source.
 pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
@@ -36,7 +37,7 @@ fn try_write(
     }
     let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let mut builder = tempfile::Builder::new();
-    // A temporary file is private by default; the finished file obeys the umask like any other.
+    // A temporary file is private by default. The finished file has the permissions of the umask.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let temporary = builder.prefix(PARTIAL).tempfile_in(directory_of(path))?;
@@ -50,18 +51,20 @@ fn try_write(
     Ok(())
 }
 
-/// The name of `path` until it is finished: a sibling that begins with [`PARTIAL`].
-pub fn partial_path(path: &Path) -> PathBuf {
+/// The path of an unfinished file: a sibling of `path` whose name begins with [`PARTIAL`].
+pub(super) fn partial_path(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("{PARTIAL}{name}"))
 }
 
-/// Opens the file `path` for writing, creates it where it is missing, and holds its lock until it is closed; `None` if
-/// another process holds it. On a file system without locks every process gets the file.
+/// Opens the file `path` for writing and locks it. Creates the file if it is missing.
+///
+/// The lock lasts until the file is closed. Returns `None` if another process has the lock. On a file
+/// system without locks, every process gets the file.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] if the file cannot be made.
+/// [`Error::Io`] if the file cannot be created or opened.
 pub fn lock(path: &Path) -> Result<Option<File>> {
     let file = File::options().write(true).create(true).truncate(false).open(path);
     let file = file.map_err(|source| Error::io(path, "creating", source))?;
@@ -71,9 +74,9 @@ pub fn lock(path: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Writes the directory's entry of a new, renamed or removed `file` to disk, where the system can do that.
+/// Writes the directory entry of a new, renamed or removed `file` to disk, if the system supports it.
 pub(crate) fn sync_directory_of(file: &Path) {
-    // Some file systems cannot; the file itself is on disk.
+    // Errors are ignored: some file systems cannot do this, and the file itself is on disk.
     if let Ok(directory) = File::open(directory_of(file)) {
         let _ = directory.sync_all();
     }
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_keeps_the_old_file_and_leaves_nothing_else() {
+    fn a_failed_write_keeps_the_old_file_and_leaves_no_other_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kept.txt");
         write_atomically(&path, |out| out.write_all(b"old")).unwrap();

@@ -1,7 +1,10 @@
 //! Model directories: `config.json`, `tokenizer.json`, `relations.json`, `model.safetensors`.
 //!
-//! Self-contained and in the manner of Hugging Face; the weights load in Python with `safetensors`. Each file is replaced
-//! atomically; the weights go before another file changes and come last, so that a directory with weights is complete.
+//! A model directory is self-contained. Its layout resembles that of Hugging Face, and Python loads
+//! the weights with `safetensors`.
+//!
+//! Each file is replaced atomically. Old weights are removed before another file changes, and new
+//! weights are written last. So a directory with weights is complete.
 
 use std::{
     fmt,
@@ -54,9 +57,9 @@ pub struct ModelBytes<'a> {
     pub weights: &'a [u8],
 }
 
-/// An open model directory, on disk or in memory: everything but the weights is read.
+/// An open model directory, on disk or in memory, of which everything but the weights has been read.
 ///
-/// `'a` is the life of files in memory; a directory on disk is `'static`.
+/// `'a` is the lifetime of the bytes in memory. For a directory on disk it is `'static`.
 pub struct ModelDirectory<'a> {
     spec: ModelSpec,
     files: Files<'a>,
@@ -93,7 +96,9 @@ impl ModelDirectory<'static> {
 }
 
 impl<'a> ModelDirectory<'a> {
-    /// Opens the files of a model directory in memory; errors call them by their names in a directory.
+    /// Opens the files of a model directory in memory.
+    ///
+    /// Errors name each file as in a directory on disk.
     ///
     /// # Errors
     /// If a file is malformed, or the files contradict each other.
@@ -116,11 +121,12 @@ impl<'a> ModelDirectory<'a> {
 
     /// Reads the weights and builds the model on `device`.
     ///
-    /// No weight is drawn at random first, and the file is read one tensor at a time.
+    /// No weight is initialised at random first. The file is read one tensor at a time.
     ///
     /// # Errors
-    /// If the weight file is missing, cut off or damaged, and [`Error::Weights`] if it does not hold exactly the weights
-    /// of the configuration: a weight too many means that another configuration belongs to them.
+    /// If the weight file is missing, cut off or damaged. [`Error::Weights`] if a weight of the
+    /// configuration is missing or misshapen, or if the file has further weights: it then belongs to
+    /// another configuration.
     pub fn model<B: Backend>(&self, device: &B::Device) -> Result<DocReModel<B>> {
         let file = match &self.files {
             Files::Directory(directory) => WeightFile::open(&weights_path(directory))?,
@@ -130,7 +136,7 @@ impl<'a> ModelDirectory<'a> {
         weights::load_exactly(config.init_lazy(device), &file, |path| config.weight_name(path))
     }
 
-    /// The digest of all files: two directories with equal files are the same model.
+    /// Computes the digest of all files. Directories with equal files have equal ids.
     ///
     /// # Errors
     /// If a file cannot be read.
@@ -148,7 +154,7 @@ impl<'a> ModelDirectory<'a> {
     }
 }
 
-/// The digest of the files of a model directory, whose content is not checked.
+/// Computes the digest of the files of a model directory, without checking their content.
 ///
 /// # Errors
 /// If a file cannot be read.
@@ -174,10 +180,12 @@ impl ModelSpec {
     ) -> Result<Self> {
         let config: ModelConfig = serde_json::from_slice(config)
             .map_err(|e| Error::format(path, "not a model configuration").with_source(e))?;
-        config.validate().map_err(|reason| Error::format(path, reason))?;
+        config
+            .validate()
+            .map_err(|e| Error::format(path, "not a valid model configuration").with_source(e))?;
         if vocab.n_classes() != config.n_classes {
             let reason = format!(
-                "the model has {} classes, {RELATIONS} lists {}",
+                "the model has {} classes, but {RELATIONS} lists {}; use the files of one model",
                 config.n_classes,
                 vocab.n_classes()
             );
@@ -187,10 +195,11 @@ impl ModelSpec {
         Ok(Self { config, tokenizer, vocab })
     }
 
-    /// Writes a complete model directory; an equal specification and equal weights give equal bytes.
+    /// Writes a complete model directory. Equal specifications and weights give equal bytes.
     ///
-    /// Over a model of an equal specification only the weights are replaced, all at once. Another model is incomplete
-    /// from the first changed file to the new weights.
+    /// If the directory has a model of an equal specification, only its weights are replaced,
+    /// atomically. If it has another model, the directory is incomplete from the first changed file
+    /// to the new weights.
     ///
     /// # Errors
     /// If a file cannot be written. The directory then holds the old model, or one that is not
@@ -202,7 +211,7 @@ impl ModelSpec {
         weights::write_safetensors(&weights_path(directory), &weights)
     }
 
-    /// Writes the files beside the weights; old weights, which would not fit a changed one, go first.
+    /// Writes the files beside the weights. If one of them changes, it removes the old weights first.
     fn save_spec(&self, directory: &Path) -> Result<()> {
         let config = serde_json::to_string_pretty(&self.config).map_err(|error| {
             Error::config("the model's configuration cannot be written").with_source(error)
@@ -223,12 +232,15 @@ impl ModelSpec {
     }
 }
 
-/// Whether `directory` is a complete model directory.
+/// Returns true if `directory` is a complete model directory.
 pub fn is_complete(directory: &Path) -> bool {
     weights_path(directory).is_file()
 }
 
-/// Whether the encoder has an embedding for every token, and windows of long documents have their special tokens.
+/// Checks that a tokenizer fits an encoder.
+///
+/// The encoder needs an embedding for every token. Windows of long documents need special tokens at
+/// both ends.
 pub(super) fn check_tokenizer(
     tokenizer: &DocumentTokenizer,
     encoder: &EncoderConfig,
@@ -237,13 +249,14 @@ pub(super) fn check_tokenizer(
     let (n_opening, n_closing) = (tokenizer.opening().len(), tokenizer.closing().len());
     let reason = if n_tokens > n_embeddings {
         format!(
-            "has the token id {}, but the encoder's vocabulary is {n_embeddings}: the tokenizer does not fit the encoder",
+            "has the token id {}, but the encoder's vocabulary is {n_embeddings}; use the encoder's \
+             own tokenizer",
             n_tokens - 1
         )
     } else if n_opening != 1 || n_closing == 0 {
         format!(
             "puts {n_opening} special tokens before a text and {n_closing} behind it, but windows of long documents \
-             need one before and at least one behind: give it the encoder's `post_processor`"
+             need one before and at least one behind; give it the encoder's `post_processor`"
         )
     } else {
         return Ok(());
@@ -296,7 +309,7 @@ mod tests {
         }
     }
 
-    /// What is wrong with the tokenizer of the tests after a change.
+    /// Returns the error of the tokenizer of the tests after a change.
     fn refused(change: impl FnOnce(&mut Value)) -> Option<String> {
         let mut json: Value = serde_json::from_slice(WORD_PIECE).unwrap();
         change(&mut json);
@@ -305,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tokenizer_with_an_id_outside_the_encoder_is_refused_however_few_tokens_it_has() {
+    fn a_tokenizer_with_an_id_outside_the_encoders_vocabulary_is_refused() {
         assert_eq!(refused(|_| ()), None);
         assert_eq!(refused(|json| json["model"]["vocab"]["new"] = 19.into()), None);
         let error = refused(|json| json["model"]["vocab"]["new"] = 20.into()).unwrap();
@@ -336,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn old_weights_stand_beside_an_equal_specification_and_go_before_another_one_comes() {
+    fn old_weights_stay_beside_an_equal_specification_and_are_removed_before_another_one() {
         let directory = tempfile::tempdir().unwrap();
         spec(97).save_spec(directory.path()).unwrap();
         assert!(!is_complete(directory.path()));
@@ -344,7 +357,7 @@ mod tests {
         spec(97).save_spec(directory.path()).unwrap();
         assert!(is_complete(directory.path()));
 
-        // The second file cannot be replaced, so that the first, which can, is already another one.
+        // The second file cannot be replaced, so saving fails after the first one has changed.
         let tokenizer = directory.path().join(TOKENIZER);
         std::fs::remove_file(&tokenizer).unwrap();
         std::fs::create_dir(&tokenizer).unwrap();
@@ -354,7 +367,7 @@ mod tests {
         assert!(!is_complete(directory.path()));
     }
 
-    /// The weights of a model directory, and a name for each of them.
+    /// Saves a model, and returns its directory and its named weights.
     fn saved() -> (tempfile::TempDir, Vec<(String, weights::Weight)>) {
         let directory = tempfile::tempdir().unwrap();
         let spec = spec(97);
@@ -387,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_directory_with_a_weight_too_many_or_too_few_is_refused() {
+    fn a_model_directory_with_missing_or_surplus_weights_is_refused() {
         let (directory, mut all) = saved();
         let refusal = |weights: &[(String, weights::Weight)]| {
             weights::write_safetensors(&weights_path(directory.path()), weights).unwrap();

@@ -21,9 +21,11 @@ const WEIGHT_FILES: [&str; 4] = [
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 ];
-/// The weight by which an encoder is found in a file; what stands before it is the prefix of all its weights.
+/// The name of the word embeddings without the prefix that all weights of an encoder share.
+///
+/// This weight locates the encoder in a file.
 const WORD_EMBEDDING: &str = "embeddings.word_embeddings.weight";
-/// Parts of pretrained models that an encoder does not have: the pooler and the heads of pretraining.
+/// Parts of pretrained models without use here: the pooler and the output layers of pretraining.
 const WITHOUT_USE: [&str; 4] = ["pooler.", "cls.", "lm_head.", "classifier."];
 
 /// A pretrained encoder's configuration and tokenizer.
@@ -36,7 +38,9 @@ pub struct PretrainedEncoder {
 }
 
 impl PretrainedEncoder {
-    /// Reads `config.json` and `tokenizer.json` of a directory; [`load_pretrained`] reads the weights.
+    /// Reads `config.json` and `tokenizer.json` of a directory.
+    ///
+    /// [`load_pretrained`] reads the weights.
     ///
     /// # Errors
     /// If a file is missing or malformed, or the tokenizer does not fit the encoder.
@@ -45,7 +49,9 @@ impl PretrainedEncoder {
         Self::checked(config, DocumentTokenizer::from_file(&directory.join(TOKENIZER))?)
     }
 
-    /// Reads the bytes of `config.json` and `tokenizer.json`; [`load_pretrained_from_bytes`] reads the weights.
+    /// Reads the bytes of `config.json` and `tokenizer.json`.
+    ///
+    /// [`load_pretrained_from_bytes`] reads the weights.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -60,15 +66,18 @@ impl PretrainedEncoder {
     }
 }
 
-/// Fills `encoder` with the weights of a directory, whatever prefix (`bert.`, `module.roberta.`) they carry.
+/// Loads the weights of a directory into `encoder`.
 ///
-/// The weights lie in `model.safetensors` or `pytorch_model.bin`, or in the shards that the `.index.json` of either
-/// lists. The unused weights are those of parts that an encoder could have, such as further layers; poolers and the
-/// heads of pretraining are not among them.
+/// The weights are in `model.safetensors` or `pytorch_model.bin`, or in the shards that the
+/// `.index.json` of either lists. Their names may have any common prefix, such as `bert.` or
+/// `module.roberta.`.
+///
+/// [`Loaded::unused`] lists the other weights of the file, such as those of further layers. It omits
+/// poolers and the output layers of pretraining.
 ///
 /// # Errors
-/// If the weight file is missing, cut off or damaged, if it holds several encoders, or if weights are missing or have
-/// another shape.
+/// If the weight file is missing, cut off or damaged. If it has several encoders. If weights are
+/// missing or have another shape.
 pub fn load_pretrained<B: Backend>(
     encoder: Encoder<B>,
     directory: &Path,
@@ -76,7 +85,9 @@ pub fn load_pretrained<B: Backend>(
     load_from(encoder, &WeightFile::open(&weight_file(directory)?)?)
 }
 
-/// Fills `encoder` with the weights in the bytes of a weight file, as [`load_pretrained`] does from a directory.
+/// Loads the weights in the bytes of a weight file into `encoder`.
+///
+/// See [`load_pretrained`] for names and unused weights.
 ///
 /// # Errors
 /// As [`load_pretrained`].
@@ -96,18 +107,18 @@ fn load_from<B: Backend>(encoder: Encoder<B>, file: &WeightFile<'_>) -> Result<L
     Ok(loaded)
 }
 
-/// The weight file of a directory.
+/// Finds the weight file of a directory.
 fn weight_file(directory: &Path) -> Result<PathBuf> {
     let mut candidates = WEIGHT_FILES.iter().map(|name| directory.join(name));
     candidates.find(|path| path.is_file()).ok_or_else(|| {
         Error::format(
             directory,
-            "has neither model.safetensors nor pytorch_model.bin, whole or in shards",
+            "has neither model.safetensors nor pytorch_model.bin, whole or in shards; put one there",
         )
     })
 }
 
-/// The prefix of the encoder's weights; empty where the file has no encoder.
+/// Returns the prefix of the encoder's weights. It is empty if the file has no encoder.
 fn prefix<'a>(file: &'a WeightFile<'_>) -> Result<&'a str> {
     let prefixes = file.names().filter_map(|name| name.strip_suffix(WORD_EMBEDDING));
     let found: Vec<&str> =
@@ -117,12 +128,14 @@ fn prefix<'a>(file: &'a WeightFile<'_>) -> Result<&'a str> {
         [prefix] => Ok(prefix),
         _ => Err(Error::format(
             file.path(),
-            format!("holds several encoders, under the prefixes {found:?}"),
+            format!("has several encoders, under the prefixes {found:?}; use a file with one"),
         )),
     }
 }
 
-/// The name in `file` of a normalisation's parameter: files converted from TensorFlow write `gamma` and `beta`.
+/// Returns the name in `file` of a parameter of layer normalisation.
+///
+/// Files converted from TensorFlow call these parameters `gamma` and `beta`.
 fn legacy_name(file: &WeightFile<'_>, name: String) -> String {
     if !name.contains("LayerNorm") || file.contains(&name) {
         return name;

@@ -4,8 +4,8 @@
 //! also keeps outer products in memory until the backward pass. [`DocReOps`] replaces each of these
 //! by one operation with an analytic gradient.
 //!
-//! The default body of an operation (`reference`) consists of ordinary operations of the backend. A
-//! backend may override it. The backward passes (`autodiff`) are written once for every backend.
+//! The reference body of an operation (`reference`) consists of ordinary operations of the backend.
+//! A backend may override it. The backward passes (`autodiff`) are written once for every backend.
 //!
 //! Each function in this module applies the corresponding method of the trait to tensors.
 
@@ -42,7 +42,8 @@ pub use matmul::matmul;
 pub use operations::DocReOps;
 pub use segments::{AttentionLayout, Segment, SegmentAttention, Segments};
 
-/// The bodies that overrides are compared with.
+/// The reference bodies, for the benchmarks.
+#[doc(hidden)]
 pub mod reference_bodies {
     pub use super::{
         reference::{
@@ -78,8 +79,10 @@ pub fn masked_softmax<B: DocReOps>(
 
 /// Computes `dropout(softmax(scale * q k^T)) v` within each segment and head.
 ///
-/// The CPU kernels read heads and segments in place, without a copy and without padding. Other
-/// devices use the padded grid of the reference body.
+/// The CPU kernels read heads and segments in place, without a copy and without padding. The
+/// reference body pads the segments to a grid. Models call this operation only on devices of
+/// [`AttentionLayout::Segments`]. On other devices they attend on the padded grid of their batch,
+/// by [`masked_softmax`] and matrix products.
 ///
 /// # Shapes
 /// Here `rows` is the number of rows in all segments.
@@ -107,7 +110,8 @@ pub fn layer_norm<B: DocReOps>(
     wrap(B::row_layer_norm(unwrap(input), unwrap(gamma), unwrap(beta), epsilon))
 }
 
-/// Computes GELU (Hendrycks and Gimpel, 2016): `x Φ(x)` with the standard normal distribution Φ.
+/// Computes GELU (Hendrycks and Gimpel, 2016): `x Φ(x)`, with the standard normal distribution
+/// function Φ.
 ///
 /// The backward pass uses the exact derivative `Φ(x) + x φ(x)`, with the density φ. Burn's default
 /// differentiates the approximation by tanh.

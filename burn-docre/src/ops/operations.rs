@@ -1,4 +1,4 @@
-//! The trait of operations, whose default bodies are the reference bodies.
+//! The trait of operations, with their reference bodies.
 
 use burn::tensor::backend::Backend;
 

@@ -10,7 +10,7 @@ fn encoder() -> Encoder<TestBackend> {
     config.init(&Default::default())
 }
 
-/// A directory with copies of these fixtures, each under its name in a directory of Hugging Face.
+/// Creates a directory with copies of fixtures, given as pairs of fixture and new name.
 fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (fixture, name) in files {
@@ -28,7 +28,7 @@ fn values(encoder: &Encoder<TestBackend>) -> Vec<(String, Weight)> {
 }
 
 #[test]
-fn an_encoder_is_the_same_in_every_form() {
+fn every_weight_format_gives_the_same_encoder() {
     let plain = directory(&[("plain.safetensors", "model.safetensors")]);
     let plain = load(plain.path()).unwrap();
     assert!(plain.unused.is_empty(), "{:?}", plain.unused);
@@ -53,7 +53,7 @@ fn an_encoder_is_the_same_in_every_form() {
 }
 
 #[test]
-fn normalisations_may_be_named_as_in_tensorflow() {
+fn tensorflow_names_of_layer_normalisation_are_accepted() {
     let plain = WeightFile::open(&fixtures().join("plain.safetensors")).unwrap();
     let renamed = |name: &str| {
         if !name.contains("LayerNorm") {
@@ -69,7 +69,7 @@ fn normalisations_may_be_named_as_in_tensorflow() {
 }
 
 #[test]
-fn a_shard_that_lacks_a_listed_weight_or_lies_elsewhere_is_refused() {
+fn a_shard_without_a_listed_weight_or_in_another_directory_is_refused() {
     let index = "model.safetensors.index.json";
     let directory = directory(&[("model-1.safetensors", "model-1.safetensors")]);
     let refusal = |text: &str| {
@@ -85,7 +85,7 @@ fn a_shard_that_lacks_a_listed_weight_or_lies_elsewhere_is_refused() {
 }
 
 #[test]
-fn a_file_of_two_encoders_or_of_none_is_refused() {
+fn a_file_with_two_encoders_or_none_is_refused() {
     let plain = WeightFile::open(&fixtures().join("plain.safetensors")).unwrap();
     let plain = &plain;
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The bytes of a shard's header and index.
+//! The binary format of a shard's header and index.
 
 use sha2::{Digest, Sha256};
 
@@ -27,7 +27,7 @@ pub(super) struct Header {
     pub(super) index_offset: usize,
 }
 
-/// The place of one document's logits.
+/// The position of one document's logits in a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) key: DocumentKey,
@@ -38,7 +38,7 @@ pub(super) struct Entry {
 }
 
 impl Header {
-    /// The header's bytes, with a checksum over itself and the bytes of the index.
+    /// The bytes of the header, with the checksum of the header and of the bytes of the index.
     pub(super) fn to_bytes(self, index: &[u8]) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         bytes[..8].copy_from_slice(MAGIC);
@@ -54,7 +54,10 @@ impl Header {
         bytes
     }
 
-    /// Reads and checks a whole shard's header and index; the error says what is wrong.
+    /// Reads and checks the header and the index of a whole shard.
+    ///
+    /// # Errors
+    /// A description of the fault.
     pub(super) fn parse(file: &[u8]) -> Result<Self, String> {
         let Some(bytes) = file.first_chunk::<HEADER_LEN>() else {
             return Err("the file is cut off".into());

@@ -1,10 +1,10 @@
 //! Teacher logits on disk: half precision, sharded, memory-mapped.
 //!
-//! A store is a directory of shard files `labels-00000-of-00003.bin`. Logits are found by the
-//! document's key, and the store carries the id of the teacher that made it: logits that are
-//! missing, or that come from another teacher, are an error and never a silent run without
-//! distillation. Shards can be written on different machines; a shard gets its name only
-//! when it is complete.
+//! A store is a directory of shard files, such as `labels-00000-of-00003.bin`. A document's key
+//! identifies its logits. Each shard has the id of the teacher that computed it. Logits that are
+//! missing or of another teacher are an error, so no run lacks distillation without notice.
+//!
+//! Shards can be written on different machines. A shard gets its final name when it is complete.
 //!
 //! ```text
 //! header   magic, version, n_classes, shard index and count, teacher,
@@ -13,8 +13,8 @@
 //! index    sorted by key: key, offset, number of pairs, checksum of the logits
 //! ```
 //!
-//! The header's checksum covers header and index and is verified when the shard is opened; the
-//! checksum of a document's logits when these are read.
+//! The header's checksum covers header and index. It is verified when the shard is opened. The
+//! checksum of a document's logits is verified when they are read.
 
 mod format;
 mod store;
@@ -36,7 +36,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The only part of a store that is written in one piece.
+    /// The shard of a store that has only one.
     pub const WHOLE: Self = Self { index: 0, count: 1 };
 
     /// The shard's file in the store `directory`.
@@ -44,7 +44,7 @@ impl Shard {
         directory.join(self.to_string())
     }
 
-    /// The shard of a file name; `None` for the name of another file.
+    /// Parses the file name of a shard. `None` for any other file name.
     fn from_file_name(name: &str) -> Option<Self> {
         let (index, count) =
             name.strip_prefix("labels-")?.strip_suffix(".bin")?.split_once("-of-")?;

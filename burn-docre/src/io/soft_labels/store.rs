@@ -1,4 +1,4 @@
-//! Reading a store.
+//! Reads a store.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -12,7 +12,7 @@ use super::Shard;
 use super::format::{ENTRY_LEN, Entry, Header, LOGIT_LEN, payload_checksum};
 use crate::{Error, Result, io::model_directory::ModelId, text::encoded::DocumentKey};
 
-/// A complete store of teacher logits, memory-mapped: cheap to open and to share between threads.
+/// A memory-mapped store of teacher logits. Threads can share it.
 #[derive(Debug)]
 pub struct SoftLabelStore {
     directory: PathBuf,
@@ -21,13 +21,12 @@ pub struct SoftLabelStore {
 }
 
 impl SoftLabelStore {
-    /// Opens the store in `directory`, which must hold all its shards, made by `teacher` for
-    /// `n_classes` classes.
+    /// Opens the store in `directory`, with the logits of `teacher` for `n_classes` classes.
     ///
     /// # Errors
     ///
-    /// [`Error::SoftLabels`] when a shard is missing, damaged, or from another teacher or class
-    /// count.
+    /// [`Error::SoftLabels`] if a shard is missing, damaged, or of another teacher or class count.
+    /// [`Error::Io`] if the directory or a shard cannot be read.
     pub fn open(directory: &Path, teacher: ModelId, n_classes: usize) -> Result<Self> {
         let shards = complete_set(directory)?
             .into_iter()
@@ -36,11 +35,12 @@ impl SoftLabelStore {
         Ok(Self { directory: directory.to_path_buf(), n_classes, shards })
     }
 
-    /// Opens one shard alone, to see what it holds; `None` if it is not there.
+    /// Opens a single shard. Returns `None` if its file does not exist.
     ///
     /// # Errors
     ///
-    /// [`Error::SoftLabels`] when it is damaged, or from another teacher or class count.
+    /// [`Error::SoftLabels`] if the shard is damaged, or of another teacher or class count.
+    /// [`Error::Io`] if it cannot be read.
     pub fn open_shard(
         directory: &Path,
         shard: Shard,
@@ -57,21 +57,21 @@ impl SoftLabelStore {
         }
     }
 
-    /// Whether `directory` holds a shard of any store.
+    /// Returns true if `directory` has a complete shard of any store.
     ///
     /// # Errors
     ///
-    /// When the directory cannot be read.
+    /// If the directory cannot be read.
     pub fn has_begun(directory: &Path) -> Result<bool> {
         Ok(!shards_in(directory)?.is_empty())
     }
 
-    /// The teacher's logits for the document `key`, `n_pairs` × classes, pair after pair.
+    /// Reads the teacher's logits for the document `key`: `[n_pairs, r]`, row-major.
     ///
     /// # Errors
     ///
-    /// [`Error::SoftLabels`] when the store does not have them, has another number of pairs, or is
-    /// damaged.
+    /// [`Error::SoftLabels`] if the store lacks the document, has another number of pairs for it, or
+    /// is damaged.
     pub fn get(&self, key: DocumentKey, n_pairs: usize) -> Result<Vec<f32>> {
         let found = self.shards.iter().find_map(|shard| Some((shard, shard.find(key)?)));
         let Some((shard, entry)) = found else {
@@ -93,33 +93,36 @@ impl SoftLabelStore {
         shard.logits(&entry, self.n_classes)
     }
 
-    /// Whether the store has logits for the document `key`; they are not read.
+    /// Returns true if the store has logits for the document `key`. The logits are not read.
     pub fn contains(&self, key: DocumentKey) -> bool {
         self.shards.iter().any(|shard| shard.find(key).is_some())
     }
 
-    /// The number of documents in the store; one that stands in two shards counts twice.
+    /// The number of documents in the store. A document in two shards counts twice.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.n_entries()).sum()
     }
 
-    /// Whether the store holds no document.
+    /// Returns true if the store has no document.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The shards of the one store in `directory`, in order.
+/// Lists the shards of the only store in `directory`, in order.
+///
+/// # Errors
+/// If a shard is missing, or if the directory has shards of several stores.
 fn complete_set(directory: &Path) -> Result<Vec<Shard>> {
     let mut found = shards_in(directory)?;
     found.sort_unstable_by_key(|shard| (shard.count, shard.index));
     let Some(Shard { count, .. }) = found.first().copied() else {
-        let reason = "there are none here; label the documents first".into();
+        let reason = "the directory has none; label the documents first".into();
         return Err(refuse(directory, reason));
     };
     if let Some(other) = found.iter().find(|shard| shard.count != count) {
         let reason =
-            format!("shards of several sets: {} beside {}; remove the old one", found[0], other);
+            format!("shards of several stores: {} and {}; remove the old ones", found[0], other);
         return Err(refuse(directory, reason));
     }
     let missing =
@@ -150,7 +153,7 @@ fn shards_in(directory: &Path) -> Result<Vec<Shard>> {
     Ok(shards)
 }
 
-/// One shard, mapped and checked.
+/// A memory-mapped shard, whose header and index have been checked.
 #[derive(Debug)]
 struct MappedShard {
     path: PathBuf,
@@ -179,14 +182,14 @@ impl MappedShard {
     }
 
     fn logits(&self, entry: &Entry, n_classes: usize) -> Result<Vec<f32>> {
-        // Checked against the file's length when the shard was opened.
+        // The range is inside the file: `Header::parse` checked it when the shard was opened.
         let len = entry.n_pairs * n_classes * LOGIT_LEN;
         let payload = &self.bytes[entry.offset..entry.offset + len];
         if payload_checksum(payload) != entry.checksum {
             let reason = format!("the logits of document {} are damaged", entry.key);
             return Err(refuse(&self.path, reason));
         }
-        // Copied first: the bytes in the file need not be aligned for `f16`.
+        // The bytes in the file need not be aligned for `f16`, so they are copied first.
         let (bytes, _) = payload.as_chunks::<LOGIT_LEN>();
         let halves: Vec<f16> = bytes.iter().map(|bytes| f16::from_le_bytes(*bytes)).collect();
         Ok(halves.to_f32_vec())
@@ -196,9 +199,9 @@ impl MappedShard {
 fn map(path: &Path) -> Result<Mmap> {
     let io = |source| Error::io(path, "reading", source);
     let file = File::open(path).map_err(io)?;
-    // SAFETY: the map is read-only and the file is not expected to change under it: the writer
-    // never touches a file that has its final name, it only replaces the name, which leaves a
-    // mapped file as it is.
+    // SAFETY: the map is read-only, and the file does not change while it is mapped. The writer
+    // never modifies a file with its final name. It replaces the name by renaming another file,
+    // which leaves the mapped file unchanged.
     unsafe { Mmap::map(&file) }.map_err(io)
 }
 
@@ -209,16 +212,20 @@ fn check_identity(
     n_classes: usize,
 ) -> Result<(), String> {
     if header.shard != shard {
-        return Err(format!("the file was renamed: it is {}", header.shard));
+        return Err(format!("the file was renamed; its original name is {}", header.shard));
     }
     if header.teacher != teacher {
         return Err(format!(
-            "made by another teacher ({}) than the one given ({}); remove them and label the documents anew",
+            "computed by another teacher ({}) than the given one ({}); remove them and label the \
+             documents again",
             header.teacher, teacher
         ));
     }
     if header.n_classes != n_classes {
-        return Err(format!("made for {} classes, not {n_classes}", header.n_classes));
+        return Err(format!(
+            "computed for {} classes, not {n_classes}; remove them and label the documents again",
+            header.n_classes
+        ));
     }
     Ok(())
 }

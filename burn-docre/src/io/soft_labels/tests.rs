@@ -145,7 +145,7 @@ fn another_teacher_or_class_count_is_refused() {
 }
 
 #[test]
-fn a_document_without_labels_is_an_error_that_says_what_to_do() {
+fn a_document_without_labels_is_an_error_with_a_remedy() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), Shard::WHOLE, &[(1, 2)]);
     let store = open(dir.path()).unwrap();
@@ -159,26 +159,26 @@ fn a_missing_shard_is_named() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), Shard { index: 0, count: 3 }, &[(1, 2)]);
     write(dir.path(), Shard { index: 2, count: 3 }, &[(2, 2)]);
-    // Files count from 0, the sentence from 1.
+    // File names count from 0, the message from 1.
     assert_refused(open(dir.path()), "labels-00001-of-00003.bin is missing");
     assert_refused(open(dir.path()), "label the documents of part 2 of 3");
 }
 
 #[test]
-fn no_store_two_stores_and_renamed_shards_are_refused() {
+fn a_missing_store_a_second_store_and_renamed_shards_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     assert_refused(open(&dir.path().join("none")), "label the documents first");
     assert_refused(open(dir.path()), "label the documents first");
     let whole = write(dir.path(), Shard::WHOLE, &[(1, 2)]);
     let half = Shard { index: 0, count: 2 };
     write(dir.path(), half, &[(1, 2)]);
-    assert_refused(open(dir.path()), "several sets");
+    assert_refused(open(dir.path()), "several stores");
     std::fs::rename(half.path(dir.path()), whole).unwrap();
     assert_refused(open(dir.path()), "renamed");
 }
 
 #[test]
-fn a_file_that_is_cut_off_anywhere_is_refused() {
+fn a_truncated_file_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(dir.path(), Shard::WHOLE, &[(1, 2), (2, 1)]);
     let whole = std::fs::read(&path).unwrap();
@@ -191,7 +191,7 @@ fn a_file_that_is_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn a_changed_byte_anywhere_is_noticed() {
+fn a_changed_byte_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(dir.path(), Shard::WHOLE, &[(1, 2), (2, 1)]);
     let whole = std::fs::read(&path).unwrap();
@@ -219,7 +219,7 @@ fn sizes_that_overflow_are_refused() {
 }
 
 #[test]
-fn an_unfinished_shard_never_has_its_name() {
+fn an_unfinished_shard_does_not_have_its_final_name() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = SoftLabelWriter::create(dir.path(), Shard::WHOLE, TEACHER, 3).unwrap();
     writer.push(key(1), 1, &logits(1, 1)).unwrap();
@@ -230,7 +230,7 @@ fn an_unfinished_shard_never_has_its_name() {
 }
 
 #[test]
-fn a_file_that_a_killed_run_left_behind_does_not_matter() {
+fn the_partial_file_of_a_killed_run_is_overwritten() {
     let clean = tempfile::tempdir().unwrap();
     let dirty = tempfile::tempdir().unwrap();
     let partial = partial_path(&Shard::WHOLE.path(dirty.path()));
@@ -242,7 +242,7 @@ fn a_file_that_a_killed_run_left_behind_does_not_matter() {
 }
 
 #[test]
-fn one_shard_has_one_writer_at_a_time() {
+fn a_second_writer_of_a_shard_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let create = || SoftLabelWriter::create(dir.path(), Shard::WHOLE, TEACHER, 3);
     let first = create().unwrap();
@@ -261,7 +261,7 @@ fn equal_input_gives_equal_bytes() {
 }
 
 #[test]
-fn a_resumed_run_can_tell_which_shards_are_complete() {
+fn complete_shards_are_recognised_in_a_resumed_run() {
     let dir = tempfile::tempdir().unwrap();
     let done = Shard { index: 0, count: 2 };
     let path = write(dir.path(), done, &[(1, 2)]);

@@ -1,4 +1,4 @@
-//! Writing one shard.
+//! Writes a shard.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,9 +16,9 @@ use crate::{Error, Result};
 
 /// Writes one shard of a store, document by document.
 ///
-/// Logits go to disk as they come; memory holds the index alone. The file has a
-/// [partial name](partial_path) until [`finish`](Self::finish), so an interrupted run leaves no
-/// shard behind; the next run starts that file afresh.
+/// [`push`](Self::push) writes logits to disk; only the index stays in memory. The file has a name
+/// with the prefix [`PARTIAL`](atomic_file::PARTIAL) until [`finish`](Self::finish). So an
+/// interrupted run leaves no incomplete shard, and the next run overwrites the partial file.
 #[derive(Debug)]
 pub struct SoftLabelWriter {
     path: PathBuf,
@@ -35,12 +35,12 @@ pub struct SoftLabelWriter {
 }
 
 impl SoftLabelWriter {
-    /// Starts `shard` of the store in `directory`, which is created where it is missing.
+    /// Creates `shard` of the store in `directory`. Creates the directory if it is missing.
     ///
     /// # Errors
     ///
-    /// When the shard or the class count is impossible, another process writes the same shard, or
-    /// the file cannot be made.
+    /// If the index of the shard is not below its count, or `n_classes` is 0 or too large. If another
+    /// process writes the same shard. If the file cannot be created.
     pub fn create(
         directory: &Path,
         shard: Shard,
@@ -73,14 +73,15 @@ impl SoftLabelWriter {
         Ok(writer)
     }
 
-    /// Adds the logits of one document, `n_pairs` × `n_classes`, pair after pair.
+    /// Adds the logits of one document: `[n_pairs, n_classes]`, row-major.
     ///
     /// Values beyond the range of half precision are clamped to ±65504. A document whose key was
     /// pushed before is skipped.
     ///
     /// # Errors
     ///
-    /// On a NaN, on a wrong number of logits, and on a known key with another number of pairs.
+    /// If a logit is NaN, if the number of logits is wrong, or if the key was pushed before with
+    /// another number of pairs. If the file cannot be written.
     pub fn push(&mut self, key: DocumentKey, n_pairs: usize, logits: &[f32]) -> Result<()> {
         if n_pairs.checked_mul(self.n_classes) != Some(logits.len()) {
             let (n_logits, n_classes) = (logits.len(), self.n_classes);
@@ -93,8 +94,7 @@ impl SoftLabelWriter {
             if earlier.n_pairs == n_pairs {
                 return Ok(());
             }
-            let reason =
-                format!("it came with {} pairs before, now with {n_pairs}", earlier.n_pairs);
+            let reason = format!("it had {} pairs before and has {n_pairs} now", earlier.n_pairs);
             return Err(self.refuse(key, &reason));
         }
         if let Some(at) = logits.iter().position(|logit| logit.is_nan()) {
@@ -114,13 +114,18 @@ impl SoftLabelWriter {
         self.entries.len()
     }
 
-    /// Whether no document has been pushed yet.
+    /// Returns true if no document has been pushed.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Writes index and header, brings everything to disk and gives the file its name, which is
-    /// returned.
+    /// Completes the shard and returns its path.
+    ///
+    /// Writes index and header, flushes everything to disk and gives the file its final name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the file cannot be written or renamed.
     pub fn finish(mut self) -> Result<PathBuf> {
         let index: Vec<u8> = self.entries.values().flat_map(|entry| entry.to_bytes()).collect();
         let header = Header {
@@ -147,7 +152,7 @@ impl SoftLabelWriter {
         self.file.get_ref().sync_all()
     }
 
-    /// Puts the logits into the buffer as they stand in the file.
+    /// Encodes the logits into the buffer, in the format of the file.
     fn encode(&mut self, logits: &[f32]) {
         let (min, max) = (f16::MIN.to_f32(), f16::MAX.to_f32());
         self.buffer.clear();
@@ -180,13 +185,13 @@ impl SoftLabelWriter {
 impl Drop for SoftLabelWriter {
     fn drop(&mut self) {
         if !self.is_finished {
-            // A file that cannot be removed does no harm: the next run overwrites it.
+            // An error is ignored: the next run overwrites the file.
             let _ = std::fs::remove_file(&self.partial);
         }
     }
 }
 
-/// Opens the file for one writer at a time and empties it.
+/// Opens, locks and empties the file.
 fn open_alone(path: &Path) -> Result<File> {
     let Some(file) = atomic_file::lock(path)? else {
         return Err(Error::soft_labels(path, "another process is writing this shard"));

@@ -12,9 +12,10 @@ mod safetensors;
 mod source;
 mod weight;
 
+pub(super) use self::module::load_exactly;
 pub use self::{
     file::WeightFile,
-    module::{Loaded, collect, load, load_exactly},
+    module::{Loaded, collect, load},
     weight::{Weight, write_safetensors},
 };
 

@@ -58,7 +58,7 @@ pub fn load<B: Backend, M: Module<B>>(
 ///
 /// # Errors
 /// As [`load`], and if the file has other tensors of floating-point values.
-pub fn load_exactly<B: Backend, M: Module<B>>(
+pub(in crate::io) fn load_exactly<B: Backend, M: Module<B>>(
     module: M,
     file: &WeightFile<'_>,
     rename: impl Fn(&str) -> String,

@@ -9,7 +9,7 @@ use std::{
     io::{BufReader, Read, Seek},
 };
 
-use zip::{CompressionMethod, ZipArchive};
+use zip::{CompressionMethod, ZipArchive, result::ZipError};
 
 use self::pickle::{Id, Pickle, Storage, Tensor, Value};
 use super::{
@@ -33,7 +33,16 @@ struct Place {
     n_values: u64,
 }
 
-/// Whether a file that begins with `bytes` is in one of these formats.
+/// The error of a storage that an archive lacks or that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the storage `{name}` cannot be read")]
+struct StorageError {
+    /// The name of the storage in the archive.
+    name: String,
+    source: ZipError,
+}
+
+/// Returns true if a file that begins with `bytes` is in one of these formats.
 pub(super) fn begins_with(bytes: &[u8]) -> bool {
     bytes.starts_with(ZIP_MAGIC) || bytes.starts_with(OLD_MAGIC)
 }
@@ -103,7 +112,10 @@ fn archive(source: &Source<'_>) -> Result<Found, Cause> {
             continue;
         };
         let name = format!("{root}data/{key}");
-        let entry = archive.by_name(&name).map_err(|error| format!("`{name}`: {error}"))?;
+        let entry = match archive.by_name(&name) {
+            Ok(entry) => entry,
+            Err(source) => return Err(StorageError { name, source }.into()),
+        };
         if entry.compression() != CompressionMethod::Stored || entry.encrypted() {
             return Err(format!("`{name}` is compressed, which PyTorch never does").into());
         }
