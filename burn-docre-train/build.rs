@@ -1,4 +1,4 @@
-//! Records the commit that the binary was built from, which runs carry in their manifest, and where libtorch lay.
+//! Records the commit of the build, for the manifests of runs, and the folder of libtorch.
 
 use std::{
     env,
@@ -14,7 +14,7 @@ fn main() {
     }
 }
 
-/// The output of a program that succeeds and says something.
+/// Returns the output of a program, if it succeeds and the output is not empty.
 fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_string();
@@ -26,7 +26,7 @@ fn record_commit() {
     if let Some(commit) = git(&["rev-parse", "HEAD"]) {
         println!("cargo::rustc-env=DOCRE_COMMIT={commit}");
     }
-    // A new commit changes the log of HEAD, where the checkout has one.
+    // A new commit changes the log of HEAD, if the checkout has one.
     if let Some(log) =
         git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists())
     {
@@ -34,7 +34,9 @@ fn record_commit() {
     }
 }
 
-/// Writes the folder of libtorch into the program, so that it starts without `LD_LIBRARY_PATH` on the machine that built it.
+/// Adds the folder of libtorch to the binary's library search path.
+///
+/// On the machine of the build, the binary then starts without `LD_LIBRARY_PATH`.
 fn find_libtorch_at_run_time() {
     for variable in ["LIBTORCH", "LIBTORCH_LIB", "LIBTORCH_USE_PYTORCH", "PATH"] {
         println!("cargo::rerun-if-env-changed={variable}");

@@ -1,4 +1,4 @@
-//! Each override of an operation against its reference body.
+//! Benchmarks of each override of an operation and its reference body.
 //!
 //! The sizes are those of MiniLM with KD-DocRE's relation module on four documents of Re-DocRED. Inputs
 //! are copied outside the measured time, so every body may work in place.
@@ -16,13 +16,13 @@ use burn_docre::ops::{
 };
 use divan::Bencher;
 
-/// The tokens of each document, 1,000 in all.
+/// The number of tokens of each document, 1,000 in total.
 const N_TOKENS: [usize; 4] = [170, 220, 260, 350];
-/// The entities of each document, 1,470 pairs in all.
+/// The number of entities of each document, 1,470 pairs in total.
 const N_ENTITIES: [usize; 4] = [12, 17, 19, 26];
 /// MiniLM's hidden size.
 const D: usize = 384;
-/// MiniLM's size between the two layers of a feed-forward block.
+/// MiniLM's intermediate size, between the two layers of a feed-forward block.
 const D_INNER: usize = 1536;
 const N_HEADS: usize = 12;
 const VOCAB_SIZE: usize = 30_522;
@@ -72,7 +72,8 @@ fn axial_attention() -> SegmentAttention {
     SegmentAttention { segments: Segments::new(segments), n_heads: 8, scale: 0.15, dropout: None }
 }
 
-/// Defines two benchmarks of each operation for the backend `B`: its reference body and its override.
+/// Defines two benchmarks of each operation for the backend `B`: of its reference body and of its
+/// override.
 macro_rules! benchmarks {
     ($($operation:ident: $inputs:expr => $reference:expr, $ours:expr;)*) => {
         $(
@@ -123,7 +124,7 @@ macro_rules! benchmarks_of {
             bencher.with_inputs(|| inputs.each_ref().map(copy)).bench_local_values(body);
         }
 
-        /// The tensors of a step of AdamW; the second moment is not negative.
+        /// Creates the tensors of a step of AdamW. The second moment is not negative.
         fn adamw([param, grad, moment_1, moment_2]: [Values; 4]) -> AdamWTensors<Values> {
             AdamWTensors { param, grad, moment_1, moment_2: B::float_abs(moment_2) }
         }
@@ -217,7 +218,7 @@ macro_rules! benchmarks_of {
 mod flex {
     benchmarks_of!(burn_flex::Flex);
 
-    /// The outer products as batched matrix products whose inner dimension is 1.
+    /// Measures outer products as batched matrix products with the inner dimension 1.
     #[divan::bench(sample_count = 200, sample_size = 1, max_time = 1.5)]
     fn outer_products_as_batched_products(bencher: Bencher<'_, '_>) {
         let sides = [(); 2].map(|()| values([n_pairs(), GROUP_SIZE]));

@@ -67,8 +67,10 @@ pub(super) fn stage_config<'a>(config: &'a RunConfig, stage: &Stage) -> Result<&
     section.with_context(|| format!("the configuration has no `stages.{}`", stage.name))
 }
 
-/// Chooses the backend and devices of a run: those of the command line, else those of `before`, the
-/// last start of a resumed run, else those of the configuration.
+/// Chooses the backend and devices of a run.
+///
+/// The command line takes precedence over `before`, the placement at the last start of a resumed run.
+/// `before` takes precedence over the configuration.
 pub(super) fn placement(
     session: &Session,
     config: &RunConfig,

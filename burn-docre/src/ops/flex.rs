@@ -1,4 +1,4 @@
-//! Operations on flex by CPU kernels, where these are faster than the reference bodies
+//! Operations on flex by CPU kernels, if these are faster than the reference bodies
 //! (`docs/operations.md`).
 //!
 //! Flex 0.21 reads a broadcast operand element by element, draws dropout masks value by value and
@@ -129,9 +129,9 @@ impl CpuTensor for FlexTensor {
     }
 }
 
-/// Returns the values in row-major order, alone in their buffer.
+/// Returns the values in row-major order, in a buffer without other values.
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
-    // The tensor is moved, so that the only reference to a buffer stays the only one.
+    // The tensor is moved, so a buffer with one reference still has one and is not copied later.
     tensor.to_contiguous()
 }
 

@@ -1,7 +1,7 @@
-//! Operations on libtorch by CPU kernels, where these are faster than libtorch's own
+//! Operations on libtorch by CPU kernels, if these are faster than libtorch's own
 //! (`docs/operations.md`).
 //!
-//! On a GPU, and for other data types than f32, the reference bodies run.
+//! On a GPU, and for data types other than f32, the reference bodies run.
 
 use burn::tensor::{
     FloatDType, TensorMetadata,
@@ -68,7 +68,7 @@ impl DocReOps for LibTorch {
         [d_query, d_key_value]
     }
 
-    // libtorch's kernel is the exact derivative too.
+    // libtorch's kernel computes the exact derivative too.
     fn gelu_rows_backward(input: TchTensor, grad: TchTensor) -> TchTensor {
         Self::gelu_backward(input, grad)
     }
@@ -100,7 +100,8 @@ impl DocReOps for LibTorch {
         [grad, d_gamma, d_beta]
     }
 
-    // As batched products of a matrix and a vector, these spend most of their time in MKL's packing.
+    // The reference body's batched products of a matrix and a vector spend most of their time in
+    // MKL's packing.
     fn outer_products_backward(grad: TchTensor, lhs: TchTensor, rhs: TchTensor) -> [TchTensor; 2] {
         if ![&grad, &lhs, &rhs].into_iter().all(is_cpu_f32) {
             return reference::outer_products_backward::<Self>(grad, lhs, rhs);
@@ -168,8 +169,8 @@ impl CpuTensor for TchTensor {
             return &[];
         }
         assert!(is_cpu_f32(self) && self.tensor.is_contiguous());
-        // SAFETY: by the assertion `n` consecutive floats are there. The borrow keeps the tensor, and
-        // with it the memory, alive.
+        // SAFETY: by the assertion, the pointer is valid for `n` consecutive floats. The borrow keeps
+        // the tensor and its memory alive.
         unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast(), n) }
     }
 
@@ -182,7 +183,7 @@ impl CpuTensor for TchTensor {
         if !self.can_mut() {
             *self = TchTensor::new(self.tensor.copy());
         }
-        // SAFETY: as above, and by `can_mut` no other tensor of Burn shares the memory.
+        // SAFETY: as in `values`. By `can_mut`, no other tensor of Burn shares the memory.
         unsafe { std::slice::from_raw_parts_mut(self.tensor.data_ptr().cast(), n) }
     }
 }
@@ -192,6 +193,6 @@ mod tests {
     use super::LibTorch;
     use crate::ops::overrides::override_tests;
 
-    // Burn's default device of libtorch is the processor.
+    // The default device of libtorch in Burn is the processor.
     override_tests!(LibTorch);
 }

@@ -77,7 +77,7 @@ impl SoftLabelStore {
         let Some((shard, entry)) = found else {
             let reason = format!(
                 "no logits for document {}: the labels were made for another corpus or another \
-                 preprocessing of it; remove them and label the documents anew",
+                 preprocessing of it; remove them and label the documents again",
                 key
             );
             return Err(refuse(&self.directory, reason));
@@ -85,7 +85,7 @@ impl SoftLabelStore {
         if entry.n_pairs != n_pairs {
             let reason = format!(
                 "document {} has {n_pairs} entity pairs, its labels are for {}; remove them \
-                 and label the documents anew",
+                 and label the documents again",
                 key, entry.n_pairs
             );
             return Err(refuse(&shard.path, reason));

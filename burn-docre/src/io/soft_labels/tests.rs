@@ -127,7 +127,7 @@ fn a_repeated_document_is_stored_once() {
     writer.push(key(1), 2, &logits(1, 2)).unwrap();
     writer.push(key(1), 2, &logits(99, 2)).unwrap();
     assert_eq!(writer.len(), 1);
-    assert_refused(writer.push(key(1), 1, &logits(1, 1)), "2 pairs before, now with 1");
+    assert_refused(writer.push(key(1), 1, &logits(1, 1)), "2 pairs before and has 1 now");
     writer.finish().unwrap();
     let first = open(dir.path()).unwrap().get(key(1), 2).unwrap()[0];
     assert!((first - logits(1, 2)[0]).abs() < 0.01);
@@ -141,7 +141,7 @@ fn another_teacher_or_class_count_is_refused() {
         SoftLabelStore::open(dir.path(), ModelId([8; 32]), N_CLASSES),
         "another teacher",
     );
-    assert_refused(SoftLabelStore::open(dir.path(), TEACHER, 97), "made for 3 classes, not 97");
+    assert_refused(SoftLabelStore::open(dir.path(), TEACHER, 97), "computed for 3 classes, not 97");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_document_without_labels_is_an_error_with_a_remedy() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), Shard::WHOLE, &[(1, 2)]);
     let store = open(dir.path()).unwrap();
-    assert_refused(store.get(key(2), 2), "label the documents anew");
+    assert_refused(store.get(key(2), 2), "label the documents again");
     assert_refused(store.get(key(1), 6), "has 6 entity pairs, its labels are for 2");
     assert!(store.contains(key(1)) && !store.contains(key(2)));
 }
@@ -178,7 +178,7 @@ fn a_missing_store_a_second_store_and_renamed_shards_are_refused() {
 }
 
 #[test]
-fn a_truncated_file_is_refused() {
+fn a_file_of_the_wrong_length_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(dir.path(), Shard::WHOLE, &[(1, 2), (2, 1)]);
     let whole = std::fs::read(&path).unwrap();

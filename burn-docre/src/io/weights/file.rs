@@ -1,4 +1,4 @@
-//! Opening weight files and reading their tensors.
+//! Opens weight files and reads their tensors.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,15 +15,15 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// The ending of the file that lists the shards of a model.
+/// The suffix of the file that lists the shards of a model.
 const INDEX: &str = ".index.json";
-/// The longest list of shards, in bytes.
+/// The maximum length of a list of shards, in bytes.
 const MAX_INDEX: u64 = 64 << 20;
 
-/// An open weight file: safetensors, a PyTorch archive in either format, or the shards of one model.
+/// An open weight file: safetensors, either format of PyTorch, or the shards of one model.
 ///
-/// The tensors are found when it is opened and read one at a time, straight from the file. `'a` is the life of bytes in
-/// memory; a file on disk is `'static`.
+/// Opening the file locates its tensors. Each is read from the file on request. `'a` is the lifetime
+/// of bytes in memory. For a file on disk it is `'static`.
 pub struct WeightFile<'a> {
     path: PathBuf,
     sources: Vec<Source<'a>>,
@@ -37,13 +37,14 @@ struct ShardIndex {
 }
 
 impl WeightFile<'static> {
-    /// Opens a weight file of any format, which its content tells, or the shards that an `.index.json` lists.
+    /// Opens a weight file, or the shards that an `.index.json` lists.
     ///
-    /// A PyTorch archive may hold the state dict within a dictionary, under `state_dict`, `model_state_dict`, `model` or
-    /// `module`. Nothing of it is executed.
+    /// The content of a file determines its format. In a PyTorch file, the state dict may be inside
+    /// a dictionary, under `state_dict`, `model_state_dict`, `model` or `module`. No code in the file
+    /// is executed.
     ///
     /// # Errors
-    /// If a file cannot be read, is cut off or damaged, or is of neither format.
+    /// If a file cannot be read, is cut off or damaged, or has another format.
     pub fn open(path: &Path) -> Result<Self> {
         if path.to_string_lossy().ends_with(INDEX) {
             return Self::open_shards(path);
@@ -64,7 +65,8 @@ impl WeightFile<'static> {
         let shards: BTreeSet<&String> = index.weight_map.values().collect();
         for name in shards {
             if Path::new(name).file_name().is_none_or(|plain| plain != name.as_str()) {
-                let reason = format!("the shard {name:?} is no file name");
+                let reason =
+                    format!("the shard {name:?} is no file name; shards lie beside this list");
                 return Err(Error::format(path, reason));
             }
             let shard = path.with_file_name(name);
@@ -80,8 +82,9 @@ impl WeightFile<'static> {
 }
 
 impl<'a> WeightFile<'a> {
-    /// Reads a weight file in memory, of any format that [`open`](Self::open) reads; errors call it
-    /// `model.safetensors`.
+    /// Opens a weight file in memory, in any format that [`open`](Self::open) supports.
+    ///
+    /// Errors name it `model.safetensors`.
     ///
     /// # Errors
     /// If the bytes are cut off, damaged or of another format.
@@ -110,7 +113,7 @@ impl<'a> WeightFile<'a> {
         floats.map(|(name, _)| name.as_str())
     }
 
-    /// Whether the file has a tensor of this name.
+    /// Returns true if the file has a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
@@ -130,7 +133,7 @@ impl<'a> WeightFile<'a> {
         Ok(Weight { shape: layout.shape.clone(), values: self.values(name, layout)? })
     }
 
-    /// Reads one matrix with rows and columns exchanged; a tensor of other rank as it is.
+    /// Reads a tensor, and transposes it if it is a matrix.
     pub(super) fn read_transposed(&self, name: &str) -> Result<Weight> {
         let layout =
             self.tensors.get(name).ok_or_else(|| Error::weight(&self.path, name, "missing"))?;
@@ -155,14 +158,10 @@ fn tensors(path: &Path, source: &Source<'_>, index: usize) -> Result<TensorTable
         safetensors::tensors(source, index)
             .map_err(|e| Error::format(path, "not a complete safetensors file").with_source(e))
     } else if pytorch::begins_with(beginning) {
-        pytorch::tensors(source, index).map_err(|e| {
-            Error::format(path, "not a PyTorch weight file that is read here").with_source(e)
-        })
+        pytorch::tensors(source, index)
+            .map_err(|e| Error::format(path, "not a supported PyTorch weight file").with_source(e))
     } else if beginning.starts_with(b"version https") {
-        Err(Error::format(
-            path,
-            "a pointer of Git LFS; fetch the weights themselves with `git lfs pull`",
-        ))
+        Err(Error::format(path, "a pointer of Git LFS; fetch the weights with `git lfs pull`"))
     } else {
         Err(Error::format(path, "neither a safetensors file nor a PyTorch weight file"))
     }

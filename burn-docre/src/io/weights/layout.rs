@@ -1,12 +1,12 @@
-//! The place of a tensor's values in a file, and their reading in row-major order.
+//! The layout of a tensor's values in a file, and its conversion to row-major order.
 
 use std::{collections::BTreeMap, io};
 
 use super::source::Source;
 
-/// Bytes that are read at once.
+/// The maximum number of bytes of a read.
 const STRIP: usize = 256 * 1024;
-/// Columns that are transposed at once: one cache line of f32.
+/// The number of columns that are transposed at once: one cache line of f32.
 const BLOCK: usize = 16;
 
 /// The type of a tensor's values.
@@ -16,12 +16,12 @@ pub(super) enum Element {
     F32,
     F16,
     Bf16,
-    /// A type that is not read, by the name that the file gives it.
+    /// An unsupported type, with its name in the file.
     Other(String),
 }
 
 impl Element {
-    /// The size of a value in bytes; `None` for a type that is not read.
+    /// The size of a value in bytes. `None` for an unsupported type.
     pub(super) fn size(&self) -> Option<usize> {
         match self {
             Self::F64 => Some(8),
@@ -31,7 +31,7 @@ impl Element {
         }
     }
 
-    /// Appends the little-endian values in `bytes` as f32.
+    /// Decodes little-endian values and appends them as f32.
     fn decode(&self, bytes: &[u8], values: &mut Vec<f32>) {
         let halves = || bytes.as_chunks::<2>().0.iter();
         match self {
@@ -60,9 +60,9 @@ pub(super) struct Layout {
     pub(super) source: usize,
     pub(super) element: Element,
     pub(super) shape: Vec<usize>,
-    /// The distance of neighbours along each dimension, in values.
+    /// The distance between neighbours along each dimension, in values.
     pub(super) strides: Vec<usize>,
-    /// The first value's place in the file, in bytes.
+    /// The position of the first value in the file, in bytes.
     pub(super) offset: u64,
 }
 
@@ -92,7 +92,7 @@ impl Layout {
             .try_fold(1usize, |sum, step| sum.checked_add(step?))
     }
 
-    /// The layout of a matrix with rows and columns exchanged; anything else unchanged.
+    /// The layout of the transposed matrix. Layouts of other rank are unchanged.
     pub(super) fn transposed(mut self) -> Self {
         if self.shape.len() == 2 {
             self.shape.reverse();
@@ -110,7 +110,7 @@ impl Layout {
     /// Reads the values in row-major order.
     ///
     /// # Errors
-    /// If the file ends before them, their type is not read, or they overlap each other.
+    /// If the file ends before the last value, the type is unsupported, or values overlap.
     pub(super) fn read(&self, source: &Source<'_>) -> io::Result<Vec<f32>> {
         let refuse = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
         let Some(size) = self.element.size() else {
@@ -119,7 +119,7 @@ impl Layout {
         let (Some(n_values), Some(span)) = (self.n_values(), self.span()) else {
             return Err(refuse("has more values than a machine can hold".into()));
         };
-        // Such a tensor could ask for any amount of memory.
+        // A small file could otherwise describe a tensor of any size.
         if n_values > span {
             return Err(refuse("has values that overlap each other in the file".into()));
         }
@@ -149,7 +149,7 @@ impl Layout {
         Ok(values)
     }
 
-    /// Reads a matrix that the file holds as `[rows, columns]`, row-major, as `[columns, rows]`.
+    /// Reads a row-major matrix `[rows, columns]` as its transpose `[columns, rows]`.
     fn read_transposed(
         &self,
         source: &Source<'_>,
@@ -181,7 +181,7 @@ impl Layout {
         Ok(values)
     }
 
-    /// Reads any arrangement by way of everything that it spans.
+    /// Reads values of any strides: reads the whole span, then picks the values.
     fn gather(
         &self,
         source: &Source<'_>,
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn every_arrangement_is_read_by_its_strides() {
+    fn values_of_any_strides_are_read() {
         let bytes = floats(700 * 300);
         let source = Source::memory(&bytes);
         let cases = [
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn values_beyond_the_file_and_values_that_overlap_are_refused() {
+    fn values_beyond_the_file_and_overlapping_values_are_refused() {
         let bytes = floats(10);
         let source = Source::memory(&bytes);
         assert!(layout(&[10], &[1], 1).read(&source).is_err());

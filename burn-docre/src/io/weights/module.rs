@@ -1,4 +1,4 @@
-//! Weights between files and modules.
+//! Transfers weights between files and modules.
 
 use std::collections::BTreeSet;
 
@@ -15,17 +15,17 @@ use crate::{Error, Result};
 pub struct Loaded<M> {
     /// The module.
     pub module: M,
-    /// The names of the floating-point tensors in the file that no parameter took, sorted.
+    /// The names of the unused floating-point tensors of the file, sorted.
     pub unused: Vec<String>,
 }
 
-/// Replaces every parameter of `module` by the tensor that `file` has under its renamed path.
+/// Replaces every parameter of `module` by the tensor of its renamed path in `file`.
 ///
-/// Parameters that were not read before are never drawn, and each tensor is read straight into the memory that becomes
-/// the parameter.
+/// Parameters that have not been initialised are not drawn at random first. Each tensor is read into
+/// the memory that becomes the parameter.
 ///
 /// # Errors
-/// [`Error::Weights`] with every weight that is missing or has another shape, and the names that the file has instead;
+/// [`Error::Weights`] with every missing or misshapen weight and every unused tensor.
 /// [`Error::Weight`] if a tensor cannot be read.
 pub fn load<B: Backend, M: Module<B>>(
     module: M,
@@ -54,7 +54,7 @@ pub fn load<B: Backend, M: Module<B>>(
     }
 }
 
-/// As [`load`], where the file must hold the weights of `module` and no others.
+/// Loads a module from a file that must have the weights of `module` and no others.
 ///
 /// # Errors
 /// As [`load`], and if the file has other tensors of floating-point values.
@@ -71,7 +71,7 @@ pub(in crate::io) fn load_exactly<B: Backend, M: Module<B>>(
     }
 }
 
-/// Every parameter of `module` under its renamed path, in the module's order.
+/// Returns every parameter of `module` with its renamed path, in the module's order.
 pub fn collect<B: Backend, M: Module<B>>(
     module: &M,
     rename: impl Fn(&str) -> String,
@@ -81,7 +81,7 @@ pub fn collect<B: Backend, M: Module<B>>(
     collector.weights
 }
 
-/// The place of a visitor in a module.
+/// The position of a visitor in a module.
 #[derive(Default)]
 struct ParameterPath {
     names: Vec<String>,
@@ -90,7 +90,7 @@ struct ParameterPath {
 
 impl ParameterPath {
     fn enter(&mut self, name: &str, container: &str) {
-        // The variant of an enum is no part of the name: the configuration tells it.
+        // Names omit the variant of an enum, which the configuration determines.
         if !container.starts_with("Enum:") {
             self.names.push(name.to_string());
         }
@@ -128,14 +128,16 @@ struct Loader<'a, F> {
     rename: F,
     path: ParameterPath,
     used: BTreeSet<String>,
-    /// The weights that do not fit, in words.
+    /// Descriptions of the weights that do not fit.
     faults: Vec<String>,
     /// The first error in reading.
     failure: Option<Error>,
 }
 
 impl<F: Fn(&str) -> String> Loader<'_, F> {
-    /// Reads the weight of the current path; `None` if it does not fit or cannot be read, which is kept.
+    /// Reads the weight of the current path.
+    ///
+    /// Returns `None` and records the fault if it does not fit or cannot be read.
     fn read(&mut self, expected: &[usize]) -> Option<Weight> {
         let name = (self.rename)(&self.path.dotted());
         let is_transposed = self.path.is_linear_weight();
@@ -184,7 +186,7 @@ impl<B: Backend, F: Fn(&str) -> String> ModuleMapper<B> for Loader<'_, F> {
                 let data = TensorData::new(weight.values, weight.shape);
                 let tensor = Tensor::from_data(data, &param.lazy_device());
                 let id = param.id;
-                // `Param::consume` and `Param::map` would draw the old value first.
+                // `Param::consume` and `Param::map` would initialise the old value first.
                 param.transform_for_load(tensor, id)
             }
             None => param,

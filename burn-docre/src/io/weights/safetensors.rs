@@ -8,12 +8,14 @@ use super::{
 };
 use crate::error::Cause;
 
-/// The largest header that is read, as in the format's own library.
+/// The maximum length of the header, as in the crate `safetensors`.
 const MAX_HEADER: u64 = 100_000_000;
-/// Bytes of the header's length.
+/// The number of bytes that encode the header's length.
 const LENGTH: u64 = 8;
 
-/// Whether a file that begins with `bytes` is in this format: its header is a JSON object behind its length.
+/// Returns true if a file that begins with `bytes` is in this format.
+///
+/// The header is a JSON object after its length.
 pub(super) fn begins_with(bytes: &[u8]) -> bool {
     bytes.get(LENGTH as usize) == Some(&b'{')
 }

@@ -1,4 +1,4 @@
-//! The bytes of a weight file, read a piece at a time.
+//! Random access to the bytes of a weight file.
 
 use std::{
     fs::File,
@@ -11,8 +11,8 @@ use crate::{Error, Result};
 
 /// A file or bytes in memory.
 ///
-/// Files are read by position and never mapped: a mapped file counts as memory of the process while its tensors are
-/// copied out of it.
+/// Files are read by position and not mapped. The pages of a mapped file would count as memory of the
+/// process while its tensors are copied.
 pub(super) struct Source<'a> {
     bytes: Bytes<'a>,
     len: u64,
@@ -40,7 +40,7 @@ impl<'a> Source<'a> {
         self.len
     }
 
-    /// Fills `buffer` with the bytes from `offset` on; fails where there are too few.
+    /// Fills `buffer` with the bytes from `offset` on. Fails if there are too few.
     pub(super) fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         match &self.bytes {
             Bytes::File(file) => {
@@ -56,7 +56,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// A reader from the start.
+    /// Returns a reader of all bytes.
     pub(super) fn reader(&self) -> SourceReader<'_> {
         SourceReader { source: self, position: 0 }
     }

@@ -29,7 +29,7 @@ fn own_name(path: &str) -> String {
     path.to_owned()
 }
 
-/// The weights of the module, numbered.
+/// The weights of the module, each with its own sequence of values.
 fn weights() -> Vec<(String, Weight)> {
     let mut weights = collect(&layers(), own_name);
     for (i, (_, weight)) in weights.iter_mut().enumerate() {
@@ -48,7 +48,7 @@ fn written(weights: &[(String, Weight)]) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn weights_come_back_from_files_and_bytes_as_they_were_written() {
+fn written_weights_are_read_unchanged_from_files_and_bytes() {
     let expected = weights();
     let (_directory, path) = written(&expected);
     let file = WeightFile::open(&path).unwrap();
@@ -62,7 +62,7 @@ fn weights_come_back_from_files_and_bytes_as_they_were_written() {
 }
 
 #[test]
-fn loading_draws_no_parameter_and_keeps_ids_and_gradients() {
+fn loading_initialises_no_parameter_and_keeps_ids_and_gradients() {
     use burn::{backend::Autodiff, module::Param, tensor::Tensor};
 
     type B = Autodiff<TestBackend>;
@@ -81,7 +81,7 @@ fn loading_draws_no_parameter_and_keeps_ids_and_gradients() {
 }
 
 #[test]
-fn missing_and_misshapen_weights_are_listed_in_one_error_with_what_the_file_has() {
+fn missing_and_misshapen_weights_and_unused_tensors_are_listed_in_one_error() {
     let mut weights = weights();
     weights.retain(|(name, _)| name != "second.bias");
     for (name, weight) in &mut weights {
@@ -120,7 +120,7 @@ fn surplus_weights_are_returned_or_refused() {
 }
 
 #[test]
-fn files_of_no_known_format_say_so() {
+fn files_of_unknown_formats_are_refused_with_the_reason() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.safetensors");
     let refusal = |bytes: &[u8]| {

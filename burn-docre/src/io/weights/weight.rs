@@ -1,4 +1,4 @@
-//! Tensors in memory, and their writing.
+//! Weights in memory, and the writer of safetensors files.
 
 use std::{borrow::Cow, collections::HashMap, io::Write, path::Path};
 
@@ -16,7 +16,7 @@ pub struct Weight {
 }
 
 impl Weight {
-    /// A matrix with rows and columns exchanged; anything else unchanged.
+    /// Transposes a matrix. Returns weights of other rank unchanged.
     pub(super) fn transposed(self) -> Self {
         let [rows, columns] = self.shape[..] else { return self };
         let mut values = vec![0.0; self.values.len()];
@@ -29,7 +29,7 @@ impl Weight {
     }
 }
 
-/// The bytes of a weight are made when they are written, so that one weight at a time stands twice in memory.
+/// Encodes each weight when it is written, so only one weight at a time is in memory twice.
 impl View for &Weight {
     fn dtype(&self) -> Dtype {
         Dtype::F32
@@ -48,14 +48,15 @@ impl View for &Weight {
     }
 }
 
-/// Writes a safetensors file atomically; equal weights give equal bytes.
+/// Writes a safetensors file atomically. Equal weights give equal bytes.
 ///
 /// # Errors
 /// If the file cannot be written.
 pub fn write_safetensors(path: &Path, weights: &[(String, Weight)]) -> Result<()> {
     let views = weights.iter().map(|(name, weight)| (name, weight));
     let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
-    let serialized = safetensors::serialize(views, Some(metadata))
-        .map_err(|error| Error::format(path, "not written").with_source(error))?;
+    let serialized = safetensors::serialize(views, Some(metadata)).map_err(|error| {
+        Error::format(path, "the weights cannot be written as safetensors").with_source(error)
+    })?;
     write_atomically(path, |out| out.write_all(&serialized))
 }

@@ -1,4 +1,4 @@
-//! GELU and tanh of rows, by an exponential that the compiler vectorises.
+//! GELU and tanh, with an exponential that the compiler vectorises.
 
 use rayon::prelude::*;
 
@@ -52,7 +52,7 @@ impl NullaryFnOnce for GeluBackward<'_> {
     }
 }
 
-/// Computes tanh in place, to 1e-7.
+/// Computes tanh in place, with an absolute error of at most 1e-7.
 pub(crate) fn tanh(values: &mut [f32]) {
     values.par_chunks_mut(PART).for_each(|values| vectorized(Tanh { values }));
 }
@@ -75,14 +75,16 @@ impl NullaryFnOnce for Tanh<'_> {
     }
 }
 
-/// The standard normal distribution at a point.
+/// The standard normal distribution at a point: its distribution function and its density.
 struct Normal {
     distribution: f32,
     density: f32,
 }
 
 impl Normal {
-    /// The distribution to 1e-7, by formula 7.1.26 of Abramowitz and Stegun for the error function.
+    /// Computes both at `x`, the distribution function to 1e-7.
+    ///
+    /// The error function is formula 7.1.26 of Abramowitz and Stegun.
     #[inline(always)]
     fn at(x: f32) -> Self {
         const FREQUENCY: f32 = 0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2;

@@ -39,9 +39,9 @@ pub(crate) fn segment_attention(
 
 /// Computes the gradients of [`segment_attention`] with respect to the query and key-value rows.
 ///
-/// With the probabilities `P` and dropout's factors `M`, which are computed again, and the output's
-/// gradient `dO`: `dV = (M ∘ P)^T dO`, `dP = M ∘ (dO V^T)`, `dS = P ∘ (dP − rowsum(P ∘ dP))`,
-/// `dQ = scale dS K`, `dK = scale dS^T Q`.
+/// `P` are the probabilities and `M` the factors of dropout; both are computed again. `dO` is the
+/// gradient of the output. Then `dV = (M ∘ P)^T dO`, `dP = M ∘ (dO V^T)`,
+/// `dS = P ∘ (dP − rowsum(P ∘ dP))`, `dQ = scale dS K` and `dK = scale dS^T Q`.
 pub(crate) fn segment_attention_backward(
     rows: &AttentionRows<'_>,
     grad: &[f32],
@@ -76,7 +76,7 @@ fn attention_scores(scores: &mut Vec<f32>, query: Matrix<'_>, key: Matrix<'_>, s
     softmax(scores, query.shape[0]);
 }
 
-/// Probabilities in rows of `n`, and their gradients, which become those of the scores.
+/// Replaces the gradients of probabilities, in rows of `n`, by those of the scores.
 struct ScoresBackward<'a> {
     probabilities: &'a [f32],
     gradients: &'a mut [f32],
@@ -100,8 +100,8 @@ impl NullaryFnOnce for ScoresBackward<'_> {
 
 /// One head of one segment.
 ///
-/// [`Heads::tasks`] makes one for each, and a task has no copy. So a mutable borrow of a task is the
-/// only access to its head in its segment's rows.
+/// [`Heads::tasks`] creates one task for each head of each segment. Tasks cannot be cloned. So a
+/// mutable borrow of a task is the only access to its head in the rows of its segment.
 struct Task {
     number: u64,
     segment: Segment,
@@ -167,7 +167,7 @@ struct RowLayout {
 }
 
 impl RowLayout {
-    /// The index of the first value of a task's head, in the heads from `column` on.
+    /// The index of the first value of a task's head. The heads start at `column` of each row.
     fn start(self, task: &Task, column: usize) -> usize {
         task.segment.first * self.row_len + column + task.head * self.head_dim
     }
@@ -176,7 +176,7 @@ impl RowLayout {
         [task.segment.stride * self.row_len, 1]
     }
 
-    /// A task's head in the heads from `column` on, `[len, head_dim]`.
+    /// The matrix of a task's head, `[len, head_dim]`. The heads start at `column` of each row.
     fn matrix<'a>(self, rows: &'a [f32], task: &Task, column: usize) -> Matrix<'a> {
         let shape = [task.segment.len, self.head_dim];
         Matrix::new(&rows[self.start(task, column)..], shape, self.strides(task))
@@ -192,7 +192,10 @@ struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Panics unless the matrix is not empty and lies within the values.
+    /// Creates a matrix.
+    ///
+    /// # Panics
+    /// If the matrix is empty or exceeds the slice.
     fn new(values: &'a [f32], shape: [usize; 2], strides: [usize; 2]) -> Self {
         assert!(n_spanned(shape, strides) <= values.len(), "{shape:?} outside the slice");
         Self { values, shape, strides }
@@ -209,12 +212,15 @@ impl<'a> Matrix<'a> {
 }
 
 /// The number of values from the first to the last of a matrix.
+///
+/// # Panics
+/// If the matrix is empty.
 fn n_spanned([m, n]: [usize; 2], [row_stride, column_stride]: [usize; 2]) -> usize {
     assert!(m > 0 && n > 0, "an empty matrix");
     (m - 1) * row_stride + (n - 1) * column_stride + 1
 }
 
-/// Rows whose heads several threads write, each thread those of its own tasks.
+/// Rows of heads for writing by several threads. Each thread writes the heads of its own tasks.
 struct HeadRows<'a> {
     values: *mut f32,
     len: usize,
@@ -222,8 +228,8 @@ struct HeadRows<'a> {
     borrow: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: `write` is the only access. It writes only to the rows and columns of a task that is borrowed
-// mutably, and these are disjoint between tasks: the segments hold each row once.
+// SAFETY: `write` is the only access. It writes only to the rows and columns of a task that is
+// borrowed mutably. These are disjoint between tasks, since each row is in one segment.
 unsafe impl Sync for HeadRows<'_> {}
 
 impl<'a> HeadRows<'a> {
@@ -231,31 +237,32 @@ impl<'a> HeadRows<'a> {
         Self { values: rows.as_mut_ptr(), len: rows.len(), layout, borrow: PhantomData }
     }
 
-    /// Writes `scale * lhs rhs` to the task's head, in the heads from `column` on.
+    /// Writes `scale * lhs rhs` to the task's head. The heads start at `column` of each row.
     fn write(&self, task: &mut Task, column: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, scale: f32) {
         let (start, strides) = (self.layout.start(task, column), self.layout.strides(task));
         let shape = [lhs.shape[0], rhs.shape[1]];
         assert_eq!(shape, [task.segment.len, self.layout.head_dim]);
         assert!(start + n_spanned(shape, strides) <= self.len);
-        // SAFETY: the assertions keep the output in the rows and in the task's head of its segment, which
-        // no other thread accesses as long as the task is borrowed.
+        // SAFETY: by the assertions, the output is inside the rows and inside the task's head of its
+        // segment. No other thread accesses these values while the task is borrowed.
         unsafe { product(self.values.add(start), strides, lhs, rhs, scale) };
     }
 }
 
-/// Computes `scale * lhs rhs` in row-major order.
+/// Computes `scale * lhs rhs` into `output`, in row-major order.
 fn product_into(output: &mut Vec<f32>, lhs: Matrix<'_>, rhs: Matrix<'_>, scale: f32) {
     let [m, n] = [lhs.shape[0], rhs.shape[1]];
     output.clear();
     output.resize(m * n, 0.0);
-    // SAFETY: the output holds `m * n` values and is borrowed mutably.
+    // SAFETY: the output has `m * n` values and is borrowed mutably.
     unsafe { product(output.as_mut_ptr(), [n, 1], lhs, rhs, scale) };
 }
 
 /// Computes `scale * lhs [m, k] rhs [k, n]` in this thread.
 ///
 /// # Safety
-/// `output` must point to a matrix `[m, n]` of these strides, which nothing else accesses during the call.
+/// `output` must point to a matrix `[m, n]` of these strides. No other code may access it during the
+/// call.
 unsafe fn product(
     output: *mut f32,
     output_strides: [usize; 2],
@@ -268,7 +275,8 @@ unsafe fn product(
     let [row_stride, column_stride] = output_strides.map(|stride| stride as isize);
     let [lhs_row, lhs_column] = lhs.strides.map(|stride| stride as isize);
     let [rhs_row, rhs_column] = rhs.strides.map(|stride| stride as isize);
-    // SAFETY: `Matrix::new` keeps both operands in their slices, and the caller the output.
+    // SAFETY: `Matrix::new` checks that both operands are inside their slices. The caller guarantees
+    // the output.
     unsafe {
         gemm::gemm(
             m,

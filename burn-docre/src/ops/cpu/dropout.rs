@@ -1,4 +1,4 @@
-//! Dropout by masks that are functions of their seed.
+//! Dropout by masks that depend on their seed only.
 
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -10,7 +10,7 @@ use crate::ops::dropout::DropoutMask;
 /// The number of values whose draws are in memory at a time.
 const BLOCK: usize = 1024;
 
-/// Applies the mask in place. Each part has a stream of draws of its own.
+/// Applies the mask in place. Each part draws from its own stream of the generator.
 pub(crate) fn dropout(values: &mut [f32], mask: &DropoutMask) {
     let parts = values.par_chunks_mut(PART).enumerate();
     parts.for_each(|(part, values)| dropout_part(values, mask, part as u64));
@@ -18,7 +18,8 @@ pub(crate) fn dropout(values: &mut [f32], mask: &DropoutMask) {
 
 /// Applies a part of the mask in place.
 pub(super) fn dropout_part(values: &mut [f32], mask: &DropoutMask, part: u64) {
-    // Draws of 16 bits, so the probability is rounded to 1 / 65,536; the scale is that of the rounded one.
+    // A draw has 16 bits, so the probability is rounded to a multiple of 1 / 65,536. The factor of the
+    // kept values follows from the rounded probability.
     let n_dropped = (mask.probability * 65_536.0).round().clamp(0.0, 65_535.0);
     let kept = (65_536.0 / (65_536.0 - n_dropped)) as f32;
     let n_dropped = n_dropped as u16;
@@ -32,13 +33,13 @@ pub(super) fn dropout_part(values: &mut [f32], mask: &DropoutMask, part: u64) {
     }
 }
 
-/// A block of values and two bytes of draws for each.
+/// A block of values, with a draw of two bytes for each value.
 struct Block<'a> {
     values: &'a mut [f32],
     draws: &'a [u8],
-    /// The draws that drop a value are those below.
+    /// A draw below this number drops its value.
     n_dropped: u16,
-    /// The factor of the other values.
+    /// The factor of the kept values.
     kept: f32,
 }
 

@@ -1,9 +1,10 @@
 //! CPU kernels: operations on contiguous slices in the processor's memory.
 //!
-//! The loops are plain Rust, which the compiler vectorises for several instruction sets; the widest one
-//! of the processor is chosen at run time. They run in parallel over parts of a fixed size. No result
-//! depends on the instruction set, the number of threads or their scheduling, except through the matrix
-//! products of attention.
+//! The loops are plain Rust. The compiler vectorises them for several instruction sets, and the widest
+//! one of the processor is chosen at run time. They run in parallel over parts of a fixed size.
+//!
+//! Results do not depend on the instruction set, the number of threads or their scheduling. The matrix
+//! products of attention are the exception.
 
 mod activation;
 mod attention;
@@ -35,7 +36,7 @@ pub(crate) trait CpuTensor: Sized {
     fn values_mut(&mut self) -> &mut [f32];
 }
 
-/// Performs one step of AdamW in place, in one pass over the memory.
+/// Performs one step of AdamW in place, in one pass over the values.
 pub(crate) fn adamw_step<T: CpuTensor>(
     mut tensors: AdamWTensors<T>,
     step: &AdamWStep,
@@ -107,7 +108,9 @@ impl NullaryFnOnce for Step<'_> {
     }
 }
 
-/// Computes the sum of the squares: within a part in f32 over sixteen lanes, of the parts in f64.
+/// Computes the sum of the squares.
+///
+/// The sum of a part is accumulated in f32 in sixteen lanes, the sum of all parts in f64.
 pub(crate) fn sum_of_squares(values: &[f32]) -> f32 {
     let parts = values.par_chunks(PART).map(|values| vectorized(SumOfSquares { values }));
     parts.collect::<Vec<f64>>().into_iter().sum::<f64>() as f32

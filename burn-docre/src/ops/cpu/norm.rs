@@ -7,7 +7,10 @@ use super::{
     softmax::{dot, sum},
 };
 
-/// Replaces the output's gradient `grad` by that of the input, and returns those of gamma and beta.
+/// Computes the gradients of layer normalisation.
+///
+/// Replaces `grad`, the gradient of the output, by the gradient of the input. Returns the gradients of
+/// gamma and beta.
 ///
 /// The formulas are in `ops/autodiff.rs`.
 ///
@@ -67,12 +70,12 @@ fn add(sums: &mut [f32], values: impl Iterator<Item = f32>) {
 struct Row<'a> {
     gamma: &'a [f32],
     epsilon: f32,
-    /// The row with mean 0 and variance 1.
+    /// The normalised row, with mean 0 and variance 1.
     normalized: Vec<f32>,
 }
 
 impl Row<'_> {
-    /// Replaces the gradient of an output row, and adds to the sums for gamma and beta.
+    /// Replaces the gradient of an output row by that of the input row, and adds to both sums.
     #[inline(always)]
     fn backward(&mut self, input: &[f32], grad: &mut [f32], [d_gamma, d_beta]: &mut [Vec<f32>; 2]) {
         let n = input.len() as f32;

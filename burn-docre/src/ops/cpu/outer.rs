@@ -40,7 +40,8 @@ impl NullaryFnOnce for Products<'_> {
     }
 }
 
-/// Computes the gradients of both sides from that of their product, `grad [p, g * g]`, in one pass over it.
+/// Computes the gradients of both sides in one pass over `grad [p, g * g]`, the gradient of their
+/// product.
 pub(crate) fn outer_products_backward(
     grad: &[f32],
     [lhs, rhs]: [&[f32]; 2],

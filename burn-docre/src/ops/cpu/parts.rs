@@ -1,15 +1,16 @@
-//! The parts into which parallel kernels divide their values, and the instruction set of their loops.
+//! The parts of parallel kernels, and the choice of an instruction set.
 
 pub(super) use pulp::NullaryFnOnce;
 
-/// The least number of values of a parallel task.
+/// The number of values in a part, which one thread processes at a time.
 pub(super) const PART: usize = 16 * 1024;
 
-/// Runs a loop with the widest instruction set of this processor: AVX-512, AVX2, or that of the build.
+/// Runs a loop with the widest instruction set of this processor: AVX-512, AVX2, or that of the
+/// build.
 ///
-/// Only code that is inlined uses that set. So `call` must be `#[inline(always)]`, which closures cannot
-/// be, and so must the functions that it calls. The loops combine values in a fixed order and without
-/// fused products, so every set gives the same results.
+/// Only inlined code is compiled for that set. So `call` and the functions that it calls must be
+/// `#[inline(always)]`, which closures cannot be. The loops combine values in a fixed order and without
+/// fused products. So every set gives the same results.
 #[inline(always)]
 pub(super) fn vectorized<L: NullaryFnOnce>(values: L) -> L::Output {
     pulp::Arch::new().dispatch(values)

@@ -1,10 +1,10 @@
-//! Softmax of rows, by an exponential that the compiler vectorises.
+//! Softmax of rows, with an exponential that the compiler vectorises.
 
 use rayon::prelude::*;
 
 use super::parts::{NullaryFnOnce, PART, vectorized};
 
-/// Computes the softmax of each row of `scores [n, rows, k]` in place, after adding the bias `[n, k]`.
+/// Adds the bias `[n, k]` to `scores [n, rows, k]` and computes the softmax of each row, in place.
 pub(crate) fn masked_softmax(scores: &mut [f32], bias: Option<&[f32]>, [rows, k]: [usize; 2]) {
     let rows_per_part = (PART / k.max(1)).max(1);
     scores.par_chunks_mut((rows_per_part * k).max(1)).enumerate().for_each(|(part, scores)| {
@@ -55,8 +55,8 @@ impl NullaryFnOnce for Softmax<'_> {
             let max = fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
             row.iter_mut().for_each(|value| *value -= max);
         }
-        // One loop over all rows: in a loop per row, the values after a short row's last full vector are
-        // computed one by one.
+        // One loop covers all rows. A loop for each row would compute the values after its last full
+        // vector one by one, which is slow for short rows.
         rows.iter_mut().for_each(|value| *value = exp(*value));
         for row in rows.chunks_exact_mut(k) {
             let scale = 1.0 / sum(row);
@@ -84,7 +84,8 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     fold_lanes(lanes, |a, b| a + b)
 }
 
-/// The number of independent sums or maxima, so that an operation need not wait for the one before.
+/// The number of independent sums or maxima. The processor computes them without waiting for each
+/// other.
 const LANES: usize = 16;
 
 /// Combines all values by an associative operation.
@@ -99,7 +100,7 @@ fn fold(values: &[f32], neutral: f32, operation: impl Fn(f32, f32) -> f32 + Copy
     fold_lanes(lanes, operation)
 }
 
-/// Combines the halves, the halves of the half, and so on.
+/// Combines the lanes in a binary tree.
 #[inline(always)]
 fn fold_lanes(mut lanes: [f32; LANES], operation: impl Fn(f32, f32) -> f32) -> f32 {
     let mut n = LANES;
@@ -120,11 +121,11 @@ pub(super) fn exp(x: f32) -> f32 {
     /// ln 2 in two parts, so that `x - n ln 2` is exact to single precision.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    /// `1.5 * 2^23`. A sum with it is rounded to an integer, which stands in the low bits.
+    /// `1.5 * 2^23`. Adding it rounds a number to an integer, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    // e^-87 is still a normal number. Smaller powers count as 0 beside the row's maximum of 1.
+    // e^-87 is still a normal number. Smaller powers are negligible beside the row's maximum of 1.
     let is_tiny = x < -87.0;
-    // `max` would replace NaN.
+    // `f32::max` would replace NaN by -87.
     let x = if is_tiny { -87.0 } else { x };
     // On x86-64 without SSE 4.1, `round_ties_even` is a call to the C library.
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_of_any_width_are_softmaxed_and_multiplied_as_by_the_formula() {
+    fn softmax_and_dot_product_agree_with_their_formulas_at_every_row_length() {
         for k in [1, 3, 16, 19, 45] {
             let mut rows: Vec<f32> = (0..4 * k).map(|i| ((i * 37) % 101) as f32 / 10.0).collect();
             let before = rows.clone();

@@ -1,6 +1,6 @@
-//! PyTorch's formats: zip archives of `torch.save` since version 1.6, and the plain pickles before.
+//! PyTorch's formats: the zip archives of `torch.save` since version 1.6, and the older plain pickles.
 //!
-//! Nothing of a file is executed. Strides and storage offsets are respected.
+//! No code in a file is executed. Strides and storage offsets are respected.
 
 mod pickle;
 
@@ -18,15 +18,15 @@ use super::{
 };
 use crate::error::Cause;
 
-/// Keys under which training programs keep the weights in a larger dictionary.
+/// The keys under which training programs store the weights in a larger dictionary.
 const WRAPPERS: [&str; 4] = ["state_dict", "model_state_dict", "model", "module"];
-/// How deep such dictionaries may lie within each other.
+/// The maximum nesting depth of such dictionaries.
 const MAX_DEPTH: usize = 3;
-/// The beginning of the old format: a pickle of its magic number.
+/// The first bytes of the old format: a pickle of its magic number.
 const OLD_MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
 
-/// The first byte of a storage in the file, and the number of its values.
+/// The position of a storage in the file, in bytes, and its number of values.
 #[derive(Clone, Copy)]
 struct Place {
     offset: u64,
@@ -47,7 +47,7 @@ pub(super) fn begins_with(bytes: &[u8]) -> bool {
     bytes.starts_with(ZIP_MAGIC) || bytes.starts_with(OLD_MAGIC)
 }
 
-/// The tensors of a state dict, which may lie within a larger dictionary.
+/// Locates the tensors of a state dict, which may be inside a larger dictionary.
 pub(super) fn tensors(source: &Source<'_>, index: usize) -> Result<TensorTable, Cause> {
     let mut magic = [0; 4];
     source.read_exact_at(0, &mut magic)?;
@@ -71,7 +71,7 @@ pub(super) fn tensors(source: &Source<'_>, index: usize) -> Result<TensorTable, 
     Ok(found)
 }
 
-/// The dictionary of the weights: `id` itself, or one under a known key of it.
+/// Finds the dictionary of the weights: `id` itself, or one under a known key of it.
 fn state_dict(pickle: &Pickle, id: Id, depth: usize) -> Id {
     let inner = WRAPPERS.iter().filter_map(|key| pickle.entry(id, key));
     let mut inner = inner.filter(|inner| matches!(pickle.value(*inner), Value::Dict(_)));
@@ -117,7 +117,10 @@ fn archive(source: &Source<'_>) -> Result<Found, Cause> {
             Err(source) => return Err(StorageError { name, source }.into()),
         };
         if entry.compression() != CompressionMethod::Stored || entry.encrypted() {
-            return Err(format!("`{name}` is compressed, which PyTorch never does").into());
+            return Err(format!(
+                "`{name}` is compressed or encrypted, which `torch.save` never does"
+            )
+            .into());
         }
         let (offset, size) = (entry.data_start(), entry.size());
         let n_values = size / storage.value_size() as u64;
@@ -142,7 +145,7 @@ fn check_byte_order<R: Read + Seek>(archive: &mut ZipArchive<R>, root: &str) -> 
     }
 }
 
-/// The old format: four pickles, the list of storages, and each storage behind its length.
+/// The old format: four pickles, the list of storages, and the storages. A length precedes each one.
 fn old_format(source: &Source<'_>) -> Result<Found, Cause> {
     let mut reader = BufReader::new(source.reader());
     let _magic = Pickle::read(&mut reader)?;
@@ -176,12 +179,12 @@ fn old_format(source: &Source<'_>) -> Result<Found, Cause> {
     Ok((pickle, places))
 }
 
-/// Refuses a storage that ends behind the file.
+/// Checks that a storage ends inside the file and has all its values.
 fn checked(source: &Source<'_>, place: Place, storage: &Storage) -> Result<Place, Cause> {
     let size = place.n_values.checked_mul(storage.value_size() as u64);
     let end = size.and_then(|size| size.checked_add(place.offset));
     if end.is_none_or(|end| end > source.len()) || place.n_values < storage.n_values as u64 {
-        return Err("it is cut off: a storage ends behind the file".into());
+        return Err("it is cut off: a storage ends beyond the file".into());
     }
     Ok(place)
 }

@@ -1,20 +1,20 @@
-//! A reader of the pickles that `torch.save` writes. It builds a table of values and calls nothing.
+//! A reader of the pickles that `torch.save` writes. It builds a table of values and calls no code.
 //!
-//! Only the classes in [`CLASSES`] may be named; a pickle that names another one is refused. Every instruction adds at
-//! most one value and values are never copied, so memory grows with the length of the pickle alone.
+//! A pickle with a class that is not in [`CLASSES`] is refused. Every instruction adds at most one
+//! value, and values are never copied. So the length of the pickle bounds the memory.
 
 use std::{collections::HashMap, io::Read};
 
 use super::super::layout::{Element, row_major};
 use crate::error::Cause;
 
-/// The longest pickle in bytes. Those of the largest encoders take less than a megabyte.
+/// The maximum length of a pickle in bytes. Pickles of the largest encoders have less than 1 MB.
 const MAX_BYTES: u64 = 64 << 20;
-/// The most dimensions of a tensor.
+/// The maximum number of dimensions of a tensor.
 const MAX_RANK: usize = 8;
-/// The longest text that is kept, in bytes.
+/// The maximum length of a text, in bytes. A longer one becomes [`Value::Other`].
 const MAX_TEXT: usize = 1024;
-/// The most entries that are copied from lists of pairs into dictionaries.
+/// The maximum number of entries that are copied from lists of pairs into dictionaries.
 const MAX_PAIRS: usize = 1 << 20;
 
 /// Index of a value in [`Pickle::values`].
@@ -36,7 +36,7 @@ pub(super) enum Value {
     Tensor(Tensor),
 }
 
-/// The classes and functions that a pickle may name, by what they stand for.
+/// The kinds of the classes and functions that a pickle may name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Class {
     OrderedDict,
@@ -70,7 +70,7 @@ const CLASSES: &[(&str, &str, Class)] = &[
     ("torch", "BoolStorage", Class::Storage("BOOL")),
 ];
 
-/// A storage: the values that one or more tensors look into.
+/// A storage: the values of one or more tensors.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Storage {
     /// The id of its name, a [`Value::Text`].
@@ -79,7 +79,7 @@ pub(super) struct Storage {
     pub(super) dtype: &'static str,
     /// The number of values.
     pub(super) n_values: usize,
-    /// The first value within the storage of that name, for a view in the old format.
+    /// The index of the first value in the storage of that name, for a view in the old format.
     pub(super) first: usize,
 }
 
@@ -87,7 +87,7 @@ pub(super) struct Storage {
 #[derive(Clone, Debug)]
 pub(super) struct Tensor {
     pub(super) storage: Storage,
-    /// The first value within the storage.
+    /// The index of the first value in the storage.
     pub(super) first: usize,
     pub(super) shape: Vec<usize>,
     pub(super) strides: Vec<usize>,
@@ -119,16 +119,16 @@ impl Storage {
 /// A pickle's values.
 pub(super) struct Pickle {
     values: Vec<Value>,
-    /// The value that the pickle stands for.
+    /// The value of the whole pickle.
     pub(super) root: Id,
 }
 
 impl Pickle {
-    /// Reads one pickle from the start of `reader`, and nothing behind it.
+    /// Reads one pickle from the start of `reader`, and no byte after it.
     ///
     /// # Errors
-    /// If it is cut off or longer than the limits, names another class, or has an instruction that weight files do
-    /// not need.
+    /// If the pickle is cut off or exceeds the limits, names a class outside [`CLASSES`], or has an
+    /// instruction that weight files do not need.
     pub(super) fn read(reader: &mut impl Read) -> Result<Self, Cause> {
         let mut machine = Machine {
             input: reader.take(MAX_BYTES),
@@ -182,7 +182,7 @@ struct Machine<R> {
 }
 
 impl<R: Read> Machine<R> {
-    /// Carries out one instruction; true at the end.
+    /// Executes one instruction. Returns true at the end of the pickle.
     fn step(&mut self) -> Result<bool, Cause> {
         let [instruction] = self.bytes()?;
         match instruction {
@@ -428,7 +428,7 @@ impl<R: Read> Machine<R> {
         Ok(())
     }
 
-    /// The length of the stack below which no value may be taken: the last mark.
+    /// The position of the last mark on the stack. Values below it may not be taken.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -452,7 +452,7 @@ impl<R: Read> Machine<R> {
         }
     }
 
-    /// The values above the last mark, which goes.
+    /// Removes the last mark and the values above it, and returns these.
     fn pop_mark(&mut self) -> Result<Vec<Id>, Cause> {
         let mark = self.marks.pop().ok_or("an instruction lacks its mark")?;
         Ok(self.stack.split_off(mark))
@@ -468,7 +468,7 @@ impl<R: Read> Machine<R> {
         self.bytes().map(u32::from_le_bytes)
     }
 
-    /// `n` bytes, of which no more are kept in memory than the file has.
+    /// Reads `n` bytes. The memory is bounded by the length of the file, not by `n`.
     fn take(&mut self, n: u64) -> Result<Vec<u8>, Cause> {
         let mut bytes = Vec::new();
         (&mut self.input).take(n).read_to_end(&mut bytes)?;
@@ -480,14 +480,14 @@ impl<R: Read> Machine<R> {
 
     fn string(&mut self, n: u64) -> Result<Value, Cause> {
         let bytes = self.take(n)?;
-        // No weight and no class has such a name.
+        // No weight and no class has such a long name.
         if bytes.len() > MAX_TEXT {
             return Ok(Value::Other);
         }
         Ok(String::from_utf8(bytes).map_or(Value::Other, Value::Text))
     }
 
-    /// A whole number of up to 255 bytes; one beyond 64 bits is none that weights depend on.
+    /// Reads an integer of up to 255 bytes. No weight depends on one beyond 64 bits.
     fn long(&mut self) -> Result<Value, Cause> {
         let [n] = self.bytes()?;
         let bytes = self.take(n.into())?;

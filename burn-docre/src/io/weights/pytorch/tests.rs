@@ -14,7 +14,8 @@ fn open(name: &str) -> WeightFile<'static> {
     WeightFile::open(&fixture(name)).unwrap_or_else(|error| panic!("{}", chain_of(&error)))
 }
 
-/// Checks that each reference weight stands in the file behind `prefix`, with values that are `of` the reference.
+/// Checks that the file has each reference weight, with `prefix` before its name and `of` applied to
+/// its values.
 #[track_caller]
 fn assert_holds(file: &WeightFile<'_>, prefix: &str, of: impl Fn(f32) -> f32) {
     let plain = open("plain.safetensors");
@@ -61,7 +62,7 @@ fn a_state_dict_is_found_in_a_training_checkpoint() {
 }
 
 #[test]
-fn bytes_are_read_as_the_file_is() {
+fn a_file_in_memory_has_the_same_weights_as_on_disk() {
     for name in ["strided-zip.bin", "strided-old.bin"] {
         let bytes = fs::read(fixture(name)).unwrap();
         assert_holds(&WeightFile::from_bytes(&bytes).unwrap(), "", |value| value);
@@ -74,7 +75,7 @@ fn refusal(pickle: &[u8]) -> String {
 }
 
 #[test]
-fn a_pickle_that_names_code_is_refused_and_nothing_runs() {
+fn a_pickle_that_names_code_is_refused_without_running_it() {
     for pickle in [
         &b"\x80\x02cos\nsystem\nX\x05\0\0\0false\x85R."[..],
         b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x05false\x85R.",
@@ -144,7 +145,7 @@ fn damaged_files_are_errors_or_other_values() {
         for round in 0..300 {
             let mut bytes = whole.clone();
             for _ in 0..1 + round % 5 {
-                // The old format's pickles lie at the start, an archive's table at the end.
+                // The old format has its pickles at the start, an archive has its table at the end.
                 let at = match next(3) {
                     0 => next(bytes.len()),
                     1 => next(2500),
