@@ -1,7 +1,7 @@
 //! Benchmarks of each override of an operation and its reference body.
 //!
-//! The sizes are those of MiniLM with KD-DocRE's relation module on four documents of Re-DocRED. Inputs
-//! are copied outside the measured time, so every body may work in place.
+//! The sizes are those of MiniLM with KD-DocRE's relation module on four documents of Re-DocRED.
+//! Inputs are copied outside the measured time, so every body may work in place.
 //!
 //! ```text
 //! cargo bench -p burn-docre --bench ops --features tch

@@ -69,8 +69,8 @@ pub(super) fn stage_config<'a>(config: &'a RunConfig, stage: &Stage) -> Result<&
 
 /// Chooses the backend and devices of a run.
 ///
-/// The command line takes precedence over `before`, the placement at the last start of a resumed run.
-/// `before` takes precedence over the configuration.
+/// The command line takes precedence over `before`, the placement at the last start of a resumed
+/// run. `before` takes precedence over the configuration.
 pub(super) fn placement(
     session: &Session,
     config: &RunConfig,

@@ -59,8 +59,8 @@ pub(super) fn partial_path(path: &Path) -> PathBuf {
 
 /// Opens the file `path` for writing and locks it. Creates the file if it is missing.
 ///
-/// The lock lasts until the file is closed. Returns `None` if another process has the lock. On a file
-/// system without locks, every process gets the file.
+/// The lock lasts until the file is closed. Returns `None` if another process has the lock. On a
+/// file system without locks, every process gets the file.
 ///
 /// # Errors
 ///
@@ -74,7 +74,8 @@ pub fn lock(path: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Writes the directory entry of a new, renamed or removed `file` to disk, if the system supports it.
+/// Writes the directory entry of a new, renamed or removed `file` to disk, if the system supports
+/// it.
 pub(crate) fn sync_directory_of(file: &Path) {
     // Errors are ignored: some file systems cannot do this, and the file itself is on disk.
     if let Ok(directory) = File::open(directory_of(file)) {

@@ -57,7 +57,8 @@ pub struct ModelBytes<'a> {
     pub weights: &'a [u8],
 }
 
-/// An open model directory, on disk or in memory, of which everything but the weights has been read.
+/// An open model directory, on disk or in memory, of which everything but the weights has been
+/// read.
 ///
 /// `'a` is the lifetime of the bytes in memory. For a directory on disk it is `'static`.
 pub struct ModelDirectory<'a> {
@@ -125,8 +126,8 @@ impl<'a> ModelDirectory<'a> {
     ///
     /// # Errors
     /// If the weight file is missing, cut off or damaged. [`Error::Weights`] if a weight of the
-    /// configuration is missing or misshapen, or if the file has further weights: it then belongs to
-    /// another configuration.
+    /// configuration is missing or misshapen, or if the file has further weights: it then belongs
+    /// to another configuration.
     pub fn model<B: Backend>(&self, device: &B::Device) -> Result<DocReModel<B>> {
         let file = match &self.files {
             Files::Directory(directory) => WeightFile::open(&weights_path(directory))?,
@@ -211,7 +212,8 @@ impl ModelSpec {
         weights::write_safetensors(&weights_path(directory), &weights)
     }
 
-    /// Writes the files beside the weights. If one of them changes, it removes the old weights first.
+    /// Writes the files beside the weights. If one of them changes, it removes the old weights
+    /// first.
     fn save_spec(&self, directory: &Path) -> Result<()> {
         let config = serde_json::to_string_pretty(&self.config).map_err(|error| {
             Error::config("the model's configuration cannot be written").with_source(error)
@@ -249,14 +251,15 @@ pub(super) fn check_tokenizer(
     let (n_opening, n_closing) = (tokenizer.opening().len(), tokenizer.closing().len());
     let reason = if n_tokens > n_embeddings {
         format!(
-            "has the token id {}, but the encoder's vocabulary is {n_embeddings}; use the encoder's \
-             own tokenizer",
+            "has the token id {}, but the encoder's vocabulary is {n_embeddings}; \
+             use the encoder's own tokenizer",
             n_tokens - 1
         )
     } else if n_opening != 1 || n_closing == 0 {
         format!(
-            "puts {n_opening} special tokens before a text and {n_closing} behind it, but windows of long documents \
-             need one before and at least one behind; give it the encoder's `post_processor`"
+            "puts {n_opening} special tokens before a text and {n_closing} behind it, but windows \
+             of long documents need one before and at least one behind; give it the encoder's \
+             `post_processor`"
         )
     } else {
         return Ok(());

@@ -72,8 +72,8 @@ impl PretrainedEncoder {
 /// `.index.json` of either lists. Their names may have any common prefix, such as `bert.` or
 /// `module.roberta.`.
 ///
-/// [`Loaded::unused`] lists the other weights of the file, such as those of further layers. It omits
-/// poolers and the output layers of pretraining.
+/// [`Loaded::unused`] lists the other weights of the file, such as those of further layers. It
+/// omits poolers and the output layers of pretraining.
 ///
 /// # Errors
 /// If the weight file is missing, cut off or damaged. If it has several encoders. If weights are
@@ -113,7 +113,8 @@ fn weight_file(directory: &Path) -> Result<PathBuf> {
     candidates.find(|path| path.is_file()).ok_or_else(|| {
         Error::format(
             directory,
-            "has neither model.safetensors nor pytorch_model.bin, whole or in shards; put one there",
+            "has neither model.safetensors nor pytorch_model.bin, whole or in shards; put one \
+             there",
         )
     })
 }

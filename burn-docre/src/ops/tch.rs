@@ -169,8 +169,8 @@ impl CpuTensor for TchTensor {
             return &[];
         }
         assert!(is_cpu_f32(self) && self.tensor.is_contiguous());
-        // SAFETY: by the assertion, the pointer is valid for `n` consecutive floats. The borrow keeps
-        // the tensor and its memory alive.
+        // SAFETY: by the assertion, the pointer is valid for `n` consecutive floats. The borrow
+        // keeps the tensor and its memory alive.
         unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast(), n) }
     }
 

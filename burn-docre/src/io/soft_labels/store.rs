@@ -70,8 +70,8 @@ impl SoftLabelStore {
     ///
     /// # Errors
     ///
-    /// [`Error::SoftLabels`] if the store lacks the document, has another number of pairs for it, or
-    /// is damaged.
+    /// [`Error::SoftLabels`] if the store lacks the document, has another number of pairs for it,
+    /// or is damaged.
     pub fn get(&self, key: DocumentKey, n_pairs: usize) -> Result<Vec<f32>> {
         let found = self.shards.iter().find_map(|shard| Some((shard, shard.find(key)?)));
         let Some((shard, entry)) = found else {

@@ -39,8 +39,8 @@ impl SoftLabelWriter {
     ///
     /// # Errors
     ///
-    /// If the index of the shard is not below its count, or `n_classes` is 0 or too large. If another
-    /// process writes the same shard. If the file cannot be created.
+    /// If the index of the shard is not below its count, or `n_classes` is 0 or too large. If
+    /// another process writes the same shard. If the file cannot be created.
     pub fn create(
         directory: &Path,
         shard: Shard,

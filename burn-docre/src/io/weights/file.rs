@@ -22,8 +22,8 @@ const MAX_INDEX: u64 = 64 << 20;
 
 /// An open weight file: safetensors, either format of PyTorch, or the shards of one model.
 ///
-/// Opening the file locates its tensors. Each is read from the file on request. `'a` is the lifetime
-/// of bytes in memory. For a file on disk it is `'static`.
+/// Opening the file locates its tensors. Each is read from the file on request. `'a` is the
+/// lifetime of bytes in memory. For a file on disk it is `'static`.
 pub struct WeightFile<'a> {
     path: PathBuf,
     sources: Vec<Source<'a>>,
@@ -40,8 +40,8 @@ impl WeightFile<'static> {
     /// Opens a weight file, or the shards that an `.index.json` lists.
     ///
     /// The content of a file determines its format. In a PyTorch file, the state dict may be inside
-    /// a dictionary, under `state_dict`, `model_state_dict`, `model` or `module`. No code in the file
-    /// is executed.
+    /// a dictionary, under `state_dict`, `model_state_dict`, `model` or `module`. No code in the
+    /// file is executed.
     ///
     /// # Errors
     /// If a file cannot be read, is cut off or damaged, or has another format.

@@ -21,8 +21,8 @@ pub struct Loaded<M> {
 
 /// Replaces every parameter of `module` by the tensor of its renamed path in `file`.
 ///
-/// Parameters that have not been initialised are not drawn at random first. Each tensor is read into
-/// the memory that becomes the parameter.
+/// Parameters that have not been initialised are not drawn at random first. Each tensor is read
+/// into the memory that becomes the parameter.
 ///
 /// # Errors
 /// [`Error::Weights`] with every missing or misshapen weight and every unused tensor.

@@ -11,8 +11,8 @@ use crate::{Error, Result};
 
 /// A file or bytes in memory.
 ///
-/// Files are read by position and not mapped. The pages of a mapped file would count as memory of the
-/// process while its tensors are copied.
+/// Files are read by position and not mapped. The pages of a mapped file would count as memory of
+/// the process while its tensors are copied.
 pub(super) struct Source<'a> {
     bytes: Bytes<'a>,
     len: u64,

@@ -243,8 +243,8 @@ impl<'a> HeadRows<'a> {
         let shape = [lhs.shape[0], rhs.shape[1]];
         assert_eq!(shape, [task.segment.len, self.layout.head_dim]);
         assert!(start + n_spanned(shape, strides) <= self.len);
-        // SAFETY: by the assertions, the output is inside the rows and inside the task's head of its
-        // segment. No other thread accesses these values while the task is borrowed.
+        // SAFETY: by the assertions, the output is inside the rows and inside the task's head of
+        // its segment. No other thread accesses these values while the task is borrowed.
         unsafe { product(self.values.add(start), strides, lhs, rhs, scale) };
     }
 }
@@ -261,8 +261,8 @@ fn product_into(output: &mut Vec<f32>, lhs: Matrix<'_>, rhs: Matrix<'_>, scale: 
 /// Computes `scale * lhs [m, k] rhs [k, n]` in this thread.
 ///
 /// # Safety
-/// `output` must point to a matrix `[m, n]` of these strides. No other code may access it during the
-/// call.
+/// `output` must point to a matrix `[m, n]` of these strides. No other code may access it during
+/// the call.
 unsafe fn product(
     output: *mut f32,
     output_strides: [usize; 2],
@@ -275,8 +275,8 @@ unsafe fn product(
     let [row_stride, column_stride] = output_strides.map(|stride| stride as isize);
     let [lhs_row, lhs_column] = lhs.strides.map(|stride| stride as isize);
     let [rhs_row, rhs_column] = rhs.strides.map(|stride| stride as isize);
-    // SAFETY: `Matrix::new` checks that both operands are inside their slices. The caller guarantees
-    // the output.
+    // SAFETY: `Matrix::new` checks that both operands are inside their slices. The caller
+    // guarantees the output.
     unsafe {
         gemm::gemm(
             m,

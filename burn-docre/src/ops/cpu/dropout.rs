@@ -18,8 +18,8 @@ pub(crate) fn dropout(values: &mut [f32], mask: &DropoutMask) {
 
 /// Applies a part of the mask in place.
 pub(super) fn dropout_part(values: &mut [f32], mask: &DropoutMask, part: u64) {
-    // A draw has 16 bits, so the probability is rounded to a multiple of 1 / 65,536. The factor of the
-    // kept values follows from the rounded probability.
+    // A draw has 16 bits, so the probability is rounded to a multiple of 1 / 65,536. The factor of
+    // the kept values follows from the rounded probability.
     let n_dropped = (mask.probability * 65_536.0).round().clamp(0.0, 65_535.0);
     let kept = (65_536.0 / (65_536.0 - n_dropped)) as f32;
     let n_dropped = n_dropped as u16;

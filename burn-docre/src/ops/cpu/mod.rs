@@ -1,10 +1,11 @@
 //! CPU kernels: operations on contiguous slices in the processor's memory.
 //!
-//! The loops are plain Rust. The compiler vectorises them for several instruction sets, and the widest
-//! one of the processor is chosen at run time. They run in parallel over parts of a fixed size.
+//! The loops are plain Rust. The compiler vectorises them for several instruction sets, and the
+//! widest one of the processor is chosen at run time. They run in parallel over parts of a fixed
+//! size.
 //!
-//! Results do not depend on the instruction set, the number of threads or their scheduling. The matrix
-//! products of attention are the exception.
+//! Results do not depend on the instruction set, the number of threads or their scheduling. The
+//! matrix products of attention are the exception.
 
 mod activation;
 mod attention;

@@ -9,8 +9,8 @@ use super::{
 
 /// Computes the gradients of layer normalisation.
 ///
-/// Replaces `grad`, the gradient of the output, by the gradient of the input. Returns the gradients of
-/// gamma and beta.
+/// Replaces `grad`, the gradient of the output, by the gradient of the input. Returns the gradients
+/// of gamma and beta.
 ///
 /// The formulas are in `ops/autodiff.rs`.
 ///

@@ -55,8 +55,8 @@ impl NullaryFnOnce for Softmax<'_> {
             let max = fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
             row.iter_mut().for_each(|value| *value -= max);
         }
-        // One loop covers all rows. A loop for each row would compute the values after its last full
-        // vector one by one, which is slow for short rows.
+        // One loop covers all rows. A loop for each row would compute the values after its last
+        // full vector one by one, which is slow for short rows.
         rows.iter_mut().for_each(|value| *value = exp(*value));
         for row in rows.chunks_exact_mut(k) {
             let scale = 1.0 / sum(row);

@@ -1,4 +1,5 @@
-//! PyTorch's formats: the zip archives of `torch.save` since version 1.6, and the older plain pickles.
+//! PyTorch's formats: the zip archives of `torch.save` since version 1.6, and the older plain
+//! pickles.
 //!
 //! No code in a file is executed. Strides and storage offsets are respected.
 
@@ -145,7 +146,8 @@ fn check_byte_order<R: Read + Seek>(archive: &mut ZipArchive<R>, root: &str) -> 
     }
 }
 
-/// The old format: four pickles, the list of storages, and the storages. A length precedes each one.
+/// The old format: four pickles, the list of storages, and the storages. A length precedes each
+/// one.
 fn old_format(source: &Source<'_>) -> Result<Found, Cause> {
     let mut reader = BufReader::new(source.reader());
     let _magic = Pickle::read(&mut reader)?;

@@ -403,8 +403,8 @@ impl<R: Read> Machine<R> {
         match known {
             Some((_, _, class)) => self.push(Value::Class(*class)),
             None => Err(format!(
-                "it names `{module}.{name}`, which has no place in a weight file; save the state dict alone, or \
-                 convert the file to safetensors"
+                "it names `{module}.{name}`, which has no place in a weight file; save the state \
+                 dict alone, or convert the file to safetensors"
             )
             .into()),
         }

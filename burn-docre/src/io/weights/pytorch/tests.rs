@@ -14,8 +14,8 @@ fn open(name: &str) -> WeightFile<'static> {
     WeightFile::open(&fixture(name)).unwrap_or_else(|error| panic!("{}", chain_of(&error)))
 }
 
-/// Checks that the file has each reference weight, with `prefix` before its name and `of` applied to
-/// its values.
+/// Checks that the file has each reference weight, with `prefix` before its name and `of` applied
+/// to its values.
 #[track_caller]
 fn assert_holds(file: &WeightFile<'_>, prefix: &str, of: impl Fn(f32) -> f32) {
     let plain = open("plain.safetensors");
