@@ -18,6 +18,8 @@ mod bilinear;
     allow(dead_code, unused_imports, reason = "some kernels serve one backend")
 )]
 mod cpu;
+#[cfg(all(test, any(feature = "flex", feature = "tch")))]
+mod cpu_gradients;
 mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
