@@ -26,6 +26,10 @@ mod flex;
 mod matmul;
 mod operations;
 #[cfg(all(test, any(feature = "flex", feature = "tch")))]
+#[cfg_attr(
+    not(all(feature = "flex", feature = "tch")),
+    allow(dead_code, reason = "some overrides belong to one backend")
+)]
 mod overrides;
 mod primitive;
 mod reference;
