@@ -27,8 +27,9 @@ pub trait BackendTask {
 /// `None` selects the first backend of the build.
 ///
 /// # Errors
-/// [`Error::Backend`](crate::Error::Backend) if the backend is not compiled in, cannot start on this machine, or has no
-/// such device. [`Error::Config`](crate::Error::Config) if the build has no backend.
+/// [`Error::Backend`](crate::Error::Backend) if the backend is not compiled in, cannot start on
+/// this machine, or has no such device. [`Error::Config`](crate::Error::Config) if the build has no
+/// backend.
 pub fn dispatch<T: BackendTask>(
     kind: Option<BackendKind>,
     device: usize,

@@ -142,7 +142,7 @@ impl ComputeConfig {
     }
 }
 
-/// A TOML error, whose message is on one line.
+/// A TOML error with its message on one line.
 #[derive(Debug)]
 pub struct TomlError(pub toml::de::Error);
 

@@ -1,8 +1,8 @@
 //! Tests that compare a backend's overrides with their reference bodies, forward and backward.
 //!
 //! In a backend's file, `override_tests!` lists the tests of that backend's overrides. A test of
-//! an operation without an override would compare the reference body with itself. The inputs are transposed
-//! views. Most have more values than one parallel part of the CPU kernels.
+//! an operation without an override would compare the reference body with itself. The inputs are
+//! transposed views. Most have more values than one parallel part of the CPU kernels.
 
 use burn::tensor::{Distribution, Tensor, TensorMetadata, Tolerance, backend::Backend};
 
