@@ -198,9 +198,8 @@ fn has_test(source: &str, name: &str) -> bool {
     let (function, entry) = (format!("fn {name}()"), format!("{name}: \""));
     let is_macro = source.contains("macro_rules! cases ");
     lines.iter().enumerate().any(|(i, line)| {
-        let attributes = lines[..i].iter().rev().take_while(|line| line.starts_with("#["));
-        let is_function =
-            line.starts_with(&function) && attributes.clone().any(|a| *a == "#[test]");
+        let mut attributes = lines[..i].iter().rev().take_while(|line| line.starts_with("#["));
+        let is_function = line.starts_with(&function) && attributes.any(|a| *a == "#[test]");
         is_function || (is_macro && line.starts_with(&entry))
     })
 }
