@@ -11,6 +11,6 @@ pub(super) const PART: usize = 16 * 1024;
 /// be, and so must the functions that it calls. The loops combine values in a fixed order and without
 /// fused products, so every set gives the same results.
 #[inline(always)]
-pub(super) fn vectorized<L: NullaryFnOnce>(values: L) -> L::Output {
-    pulp::Arch::new().dispatch(values)
+pub(super) fn vectorized<L: NullaryFnOnce>(body: L) -> L::Output {
+    pulp::Arch::new().dispatch(body)
 }
