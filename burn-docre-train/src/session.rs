@@ -1,6 +1,6 @@
 //! The context of every command: its output, its stop flag, its backend and its device.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use burn_docre::{
     BackendTask, DocReBackend, backend::BackendKind, dispatch, nn::precision::Precision,
 };
@@ -56,9 +56,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// If this build has no backend.
     pub fn backend_kind(&self) -> Result<BackendKind> {
-        self.backend
-            .or_else(|| BackendKind::compiled().first().copied())
-            .context("this build has no backend; build with `--features flex`")
+        Ok(self.backend.map_or_else(BackendKind::first, Ok)?)
     }
 
     /// Checks that `device` of the session's backend computes in `precision`.
@@ -79,5 +77,5 @@ impl<'a> Session<'a> {
 /// # Errors
 /// If the device reports a failure.
 pub fn synchronize<B: DocReBackend>(device: &B::Device) -> Result<()> {
-    B::sync(device).map_err(|error| anyhow!("the device failed: {error:?}"))
+    B::sync(device).context("the device failed")
 }

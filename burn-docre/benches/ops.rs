@@ -124,9 +124,14 @@ macro_rules! benchmarks_of {
             bencher.with_inputs(|| inputs.each_ref().map(copy)).bench_local_values(body);
         }
 
-        /// Creates the tensors of a step of AdamW. The second moment is not negative.
+        /// The inputs of a step of AdamW. The second moment is not negative.
+        fn adamw_inputs() -> [Values; 4] {
+            let [param, grad, moment_1, moment_2] = [(); 4].map(|()| values([VOCAB_SIZE / 4, D]));
+            [param, grad, moment_1, B::float_abs(moment_2)]
+        }
+
         fn adamw([param, grad, moment_1, moment_2]: [Values; 4]) -> AdamWTensors<Values> {
-            AdamWTensors { param, grad, moment_1, moment_2: B::float_abs(moment_2) }
+            AdamWTensors { param, grad, moment_1, moment_2 }
         }
 
         benchmarks! {
@@ -204,7 +209,7 @@ macro_rules! benchmarks_of {
                 |[input]| reference_bodies::dropout::<B>(input, &MASK),
                 |[input]| B::dropout(input, &MASK);
             adamw_step:
-                [(); 4].map(|()| values([VOCAB_SIZE / 4, D])) =>
+                adamw_inputs() =>
                 |tensors| reference_bodies::adamw_step::<B>(adamw(tensors), &STEP),
                 |tensors| B::adamw_step(adamw(tensors), &STEP);
             sum_of_squares: [values([VOCAB_SIZE / 4, D])] =>

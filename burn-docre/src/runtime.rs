@@ -1,7 +1,7 @@
 //! The choice of a backend and device at run time.
 
 use crate::{
-    Error, Result,
+    Result,
     backend::{self, BackendKind, DeviceBackend, on_backend},
     ops::DocReOps,
 };
@@ -27,15 +27,14 @@ pub trait BackendTask {
 /// `None` selects the first backend of the build.
 ///
 /// # Errors
-/// [`Error::Backend`] if the backend is not compiled in, cannot start on this machine, or has no
-/// such device. [`Error::Config`] if the build has no backend.
+/// [`Error::Backend`](crate::Error::Backend) if the backend is not compiled in, cannot start on
+/// this machine, or has no such device. [`Error::Config`](crate::Error::Config) if the build has no
+/// backend.
 pub fn dispatch<T: BackendTask>(
     kind: Option<BackendKind>,
     device: usize,
     task: T,
 ) -> Result<T::Output> {
-    let Some(kind) = kind.or_else(|| BackendKind::compiled().first().copied()) else {
-        return Err(Error::config("this build has no backend; build with `--features flex`"));
-    };
+    let kind = kind.map_or_else(BackendKind::first, Ok)?;
     on_backend!(kind, B => Ok(task.run::<B>(backend::device::<B>(kind, device)?)))
 }

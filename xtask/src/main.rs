@@ -43,8 +43,13 @@ const CHECK: &[Step] = &[
             "properties",
             "--test",
             "house",
+            "--test",
+            "extractor",
+            "--test",
+            "objective",
         ],
     ),
+    Step::new("examples in the documentation", &["test", "--release", "--workspace", "--doc"]),
     Step {
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
         ..Step::new("documentation", &["doc", "--release", "--workspace", "--no-deps"])

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
+    path::Path,
     sync::Arc,
 };
 
@@ -43,22 +44,22 @@ impl BackendTask for Predict<'_> {
         let directory = ModelDirectory::open(&args.model)?;
         session.check_precision::<B>(args.precision, &device)?;
         let model = with_precision(directory.model::<B>(&device)?, args.precision);
-        let parts = directory.into_spec();
-        let inference = Inference::new(model, parts.config.clone(), device);
+        let spec = directory.into_spec();
+        let inference = Inference::new(model, spec.config.clone(), device);
         let documents = DocRedReader::open(&args.input, Labels::Ignore)?
-            .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &parts.tokenizer)?)));
+            .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &spec.tokenizer)?)));
         let mut documents = Predictions {
             session,
             logits: inference.run(documents),
             task: session.ui.task("predicting documents", None),
             error: None,
         };
-        let extension = args.output.extension().and_then(|extension| extension.to_str());
+        let format = Format::of(&args.output);
         let written = write_atomically(&args.output, |out| {
-            match extension {
-                Some("jsonl") => write_lines(out, &mut documents, &parts.vocab)?,
-                Some("zip") => write_archive(out, &mut documents, &parts.vocab)?,
-                _ => write_json(out, facts(&mut documents, &parts.vocab))?,
+            match format {
+                Format::Lines => write_lines(out, &mut documents, &spec.vocab)?,
+                Format::Archive => write_archive(out, &mut documents, &spec.vocab)?,
+                Format::Submission => write_json(out, facts(&mut documents, &spec.vocab))?,
             }
             match &documents.error {
                 Some(error) => Err(io::Error::other(error.to_string())),
@@ -68,6 +69,32 @@ impl BackendTask for Predict<'_> {
         match documents.error {
             Some(error) => Err(error),
             None => Ok(written?),
+        }
+    }
+}
+
+/// The format of the output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Format {
+    /// The DocRED submission.
+    Submission,
+    /// The submission in a zip file.
+    Archive,
+    /// One line per document, with scores and thresholds.
+    Lines,
+}
+
+impl Format {
+    /// The format that the extension of `output`, in any case, names: `zip`, `jsonl` or any other
+    /// for the submission.
+    fn of(output: &Path) -> Self {
+        let is = |name| output.extension().is_some_and(|found| found.eq_ignore_ascii_case(name));
+        if is("jsonl") {
+            Self::Lines
+        } else if is("zip") {
+            Self::Archive
+        } else {
+            Self::Submission
         }
     }
 }
@@ -161,4 +188,23 @@ fn write_lines(
         writeln!(out, "{line}")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_extension_selects_the_format_in_any_case() {
+        let format = |output: &str| Format::of(Path::new(output));
+        for output in ["facts.jsonl", "facts.JSONL", "facts.JsonL"] {
+            assert_eq!(format(output), Format::Lines, "{output}");
+        }
+        for output in ["facts.zip", "facts.ZIP"] {
+            assert_eq!(format(output), Format::Archive, "{output}");
+        }
+        for output in ["facts.json", "facts.JSON", "facts", "zip"] {
+            assert_eq!(format(output), Format::Submission, "{output}");
+        }
+    }
 }

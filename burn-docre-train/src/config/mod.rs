@@ -12,9 +12,9 @@ mod encoder;
 mod plan;
 mod stage;
 
-use std::path::Path;
+use std::{error::Error, fmt, path::Path};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use burn_docre::{
     loss::RelationLoss,
     model::{DecodingConfig, SystemConfig},
@@ -77,11 +77,11 @@ impl RunConfig {
     /// If the text is not TOML, an override has no key or no `=`, a key is unknown, or a value is
     /// out of range.
     pub fn parse(text: &str, overrides: &[String]) -> Result<Self> {
-        let mut table: Table = text.parse().map_err(|error| anyhow!("{}", one_line(&error)))?;
+        let mut table: Table = text.parse().map_err(TomlError)?;
         for item in overrides {
             apply_override(&mut table, item)?;
         }
-        let config: Self = table.try_into().map_err(|error| anyhow!("{}", one_line(&error)))?;
+        let config: Self = table.try_into().map_err(TomlError)?;
         config.check()?;
         Ok(config)
     }
@@ -142,11 +142,24 @@ impl ComputeConfig {
     }
 }
 
-/// The message of a TOML error on one line.
-fn one_line(error: &toml::de::Error) -> String {
-    let text = error.to_string();
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join(" ")
+/// A TOML error with its message on one line.
+#[derive(Debug)]
+pub struct TomlError(pub toml::de::Error);
+
+impl fmt::Display for TomlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let lines: Vec<&str> =
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        f.write_str(&lines.join(" "))
+    }
+}
+
+impl Error for TomlError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The message of the inner error is that of this one.
+        self.0.source()
+    }
 }
 
 /// Applies the override `item`, as in `a.b=c`. A value that is not valid TOML is taken as a string.
@@ -241,6 +254,15 @@ mod tests {
             let message = refusal(&[&format!("{key}=1")]);
             let last = key.rsplit('.').next().unwrap();
             assert!(message.contains(last), "{key}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_toml_error_stays_the_cause_and_its_message_is_on_one_line() {
+        for text in ["seed = ", "sed = 1"] {
+            let error = RunConfig::parse(text, &[]).unwrap_err();
+            assert!(error.is::<TomlError>(), "{error:?}");
+            assert_eq!(format!("{error:#}").lines().count(), 1);
         }
     }
 

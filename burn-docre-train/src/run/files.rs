@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use burn_docre::io::atomic_file::{PARTIAL, write_atomically};
+use burn_docre::{
+    io::atomic_file::{PARTIAL, write_atomically},
+    text::hex::write_hex,
+};
 use sha2::{Digest, Sha256};
 
 /// Creates a directory and its parents, unless they exist.
@@ -68,5 +71,7 @@ pub fn sha256(path: &Path) -> Result<String> {
     let mut hasher = Sha256::new();
     let mut file = File::open(path).with_context(context)?;
     io::copy(&mut file, &mut hasher).with_context(context)?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut hex = String::new();
+    write_hex(&mut hex, &hasher.finalize())?;
+    Ok(hex)
 }

@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use burn_docre::backend::BackendKind;
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +72,7 @@ impl Manifest {
     /// If the manifest names an unknown backend.
     pub fn placement(&self) -> Result<Option<Placement>> {
         let Some(Start { backend, devices, .. }) = self.starts.last() else { return Ok(None) };
-        let backend = backend.parse().map_err(|error| anyhow!("the run's manifest: {error}"))?;
+        let backend = backend.parse().context("the run's manifest has no valid backend")?;
         Ok(Some(Placement { backend, devices: devices.clone() }))
     }
 

@@ -15,7 +15,7 @@ use super::{
     fit::{fresh_model, relation_objective, with_pairs},
 };
 use crate::{
-    config::{RunConfig, Stage, StageConfig},
+    config::{ObjectiveKind, RunConfig, Stage, StageConfig},
     memory::{self, gib},
     run::corpora::Corpora,
     session::{Session, synchronize},
@@ -129,7 +129,12 @@ impl DryRun<'_> {
         let model_spec = &self.corpora.model_spec;
         let seed = self.config.seed;
         let model = fresh_model::<Autodiff<B>>(self.config, model_spec, seed, device)?.module;
-        let objective = relation_objective(self.config, self.corpora);
+        let objective = match self.stage.objective {
+            // The distillation loss costs little, and the teacher's logits may not exist yet.
+            ObjectiveKind::Relation | ObjectiveKind::Distillation => {
+                relation_objective(self.config, self.corpora)
+            }
+        };
         let schedule = WarmupLinear::new(stage.epochs * steps_per_epoch, stage.warmup_ratio);
         let mut learner: burn::train::Learner<Components<B, RelationObjective>> =
             learner(model, objective.clone(), stage.into(), schedule, &SkippedSteps::default());

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use burn::{backend::Autodiff, tensor::backend::Backend};
 use burn_docre::{
     DocReBackend,
@@ -21,7 +21,7 @@ use super::{
     label::open_labels,
 };
 use crate::{
-    config::{EncoderSource, Need, RunConfig, Stage, Start},
+    config::{EncoderSource, Need, ObjectiveKind, RunConfig, Stage, Start},
     run::{corpora::Corpora, files},
     train::{
         checkpoint,
@@ -50,13 +50,19 @@ pub(super) fn fit<B: DocReBackend>(
     let needs = Needs::check(context, stage)?;
     let relation = relation_objective(&context.config, &context.corpora);
     let fit = Fit { context, stage, directory };
-    let end = match (config.distillation(), needs.teacher) {
-        (Some(distillation), Some(teacher)) => {
+    let end = match (stage.objective, config.distillation(), needs.teacher) {
+        // Without distillation, the student trains by naive adaptation.
+        (ObjectiveKind::Relation, ..) | (ObjectiveKind::Distillation, None, _) => {
+            fit.train::<B, _>(relation, device)?
+        }
+        (ObjectiveKind::Distillation, Some(distillation), Some(teacher)) => {
             let objective =
                 DistillationObjective { relation, distillation, teacher: Arc::new(teacher) };
             fit.train::<B, _>(objective, device)?
         }
-        _ => fit.train::<B, _>(relation, device)?,
+        (ObjectiveKind::Distillation, Some(_), None) => {
+            bail!("{}: the plan has no soft labels for this stage", stage.name)
+        }
     };
     match end {
         StageEnd::Finished => finish(context, stage),

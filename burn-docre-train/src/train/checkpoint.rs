@@ -119,9 +119,9 @@ pub fn load<B: Backend, R: Record<B>>(
     let path = checkpoint_dir(stage).join(format!("{part}-{checkpoint}.mpk"));
     let recorder = AtomicRecorder::default();
     let record = Recorder::<B>::load(&recorder, path.clone(), device);
-    record.map_err(|error| {
+    record.with_context(|| {
         let advice = "the stage cannot be resumed; remove its directory to begin it again";
-        anyhow::anyhow!("{}: the checkpoint cannot be read: {error}; {advice}", path.display())
+        format!("{}: the checkpoint cannot be read; {advice}", path.display())
     })
 }
 

@@ -100,6 +100,16 @@ impl BackendKind {
         Self::ALL.into_iter().filter(Self::is_compiled).collect()
     }
 
+    /// The first backend in this build.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if this build has no backend.
+    pub fn first() -> Result<Self> {
+        let first = Self::ALL.into_iter().find(Self::is_compiled);
+        first
+            .ok_or_else(|| Error::config("this build has no backend; build with `--features flex`"))
+    }
+
     fn is_compiled(&self) -> bool {
         match self {
             Self::Flex => cfg!(feature = "flex"),

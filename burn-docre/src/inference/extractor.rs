@@ -124,9 +124,9 @@ impl ExtractorBuilder {
 
     fn start(self, directory: ModelDirectory<'_>) -> Result<Extractor> {
         let Self { device, precision } = self;
-        let kind = device.backend.or_else(|| BackendKind::compiled().first().copied());
+        let kind = device.backend.map_or_else(BackendKind::first, Ok)?;
         let task = StartEngine { directory: &directory, kind, precision };
-        let engine = dispatch(kind, device.number, task)??;
+        let engine = dispatch(Some(kind), device.number, task)??;
         Ok(Extractor { spec: directory.into_spec(), engine })
     }
 }
@@ -231,7 +231,7 @@ impl<B: DocReBackend> Engine for Inference<B> {
 
 struct StartEngine<'a> {
     directory: &'a ModelDirectory<'a>,
-    kind: Option<BackendKind>,
+    kind: BackendKind,
     precision: Precision,
 }
 
@@ -240,9 +240,7 @@ impl BackendTask for StartEngine<'_> {
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Self::Output {
         let Self { directory, kind, precision } = self;
-        if let Some(kind) = kind {
-            precision.check::<B>(kind, &device)?;
-        }
+        precision.check::<B>(kind, &device)?;
         let model = with_precision(directory.model::<B>(&device)?, precision);
         Ok(Box::new(Inference::new(model, directory.spec().config.clone(), device)))
     }

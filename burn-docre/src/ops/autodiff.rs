@@ -312,7 +312,7 @@ impl<B: DocReOps> Backward<B, 3> for GroupedBilinear {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     //! Tests that compare each analytic backward pass with Burn's differentiation of the formula.
 
     use burn::tensor::{Distribution, IndexingUpdateOp, Tensor, TensorData, Tolerance, activation};
@@ -324,7 +324,7 @@ mod tests {
         ops::{self, DropoutMask, Segment, SegmentAttention, Segments},
     };
 
-    type Diff = Autodiff<TestBackend>;
+    pub(in crate::ops) type Diff = Autodiff<TestBackend>;
 
     fn random<const D: usize>(shape: [usize; D]) -> Tensor<Diff, D> {
         Tensor::<Diff, D>::random(shape, Distribution::Normal(0.0, 1.0), &Default::default())
@@ -351,14 +351,16 @@ mod tests {
     }
 
     /// The sizes of a grouped bilinear form: `p` pairs, groups of `g` values, output size `d`.
-    struct BilinearSizes {
-        p: usize,
-        g: usize,
-        n_groups: usize,
-        d: usize,
+    pub(in crate::ops) struct BilinearSizes {
+        pub(in crate::ops) p: usize,
+        pub(in crate::ops) g: usize,
+        pub(in crate::ops) n_groups: usize,
+        pub(in crate::ops) d: usize,
     }
 
-    fn assert_bilinear_gradients(BilinearSizes { p, g, n_groups, d }: BilinearSizes) {
+    pub(in crate::ops) fn assert_bilinear_gradients(
+        BilinearSizes { p, g, n_groups, d }: BilinearSizes,
+    ) {
         let (head, tail) = (random([p, n_groups * g]), random([p, n_groups * g]));
         let weight = random([n_groups * g * g, d]);
         let ours = ops::grouped_bilinear(head.clone(), tail.clone(), weight.clone(), n_groups);
@@ -426,12 +428,12 @@ mod tests {
     }
 
     /// The number of rows of [`pair_grids`].
-    const N_ROWS: usize = 13;
+    pub(in crate::ops) const N_ROWS: usize = 13;
     /// The hidden size of the tests of attention.
-    const D: usize = 6;
+    pub(in crate::ops) const D: usize = 6;
 
     /// Returns the rows and the columns of two pair grids, of three entities and of two.
-    fn pair_grids() -> [[Segment; 5]; 2] {
+    pub(in crate::ops) fn pair_grids() -> [[Segment; 5]; 2] {
         let segment = |first, stride, len| Segment { first, stride, len };
         let rows = [
             segment(0, 1, 3),
@@ -450,13 +452,19 @@ mod tests {
         [rows, columns]
     }
 
-    fn attention_within(segments: &[Segment], dropout: Option<DropoutMask>) -> SegmentAttention {
+    pub(in crate::ops) fn attention_within(
+        segments: &[Segment],
+        dropout: Option<DropoutMask>,
+    ) -> SegmentAttention {
         let segments = Segments::new(segments.to_vec());
         SegmentAttention { segments, n_heads: 2, scale: 0.7, dropout }
     }
 
     /// Compares attention with the plain formula, for given factors of dropout `[rows, d]`.
-    fn assert_attention_gradients(attention: &SegmentAttention, factors: &Tensor<Diff, 2>) {
+    pub(in crate::ops) fn assert_attention_gradients(
+        attention: &SegmentAttention,
+        factors: &Tensor<Diff, 2>,
+    ) {
         let (query, key, value) = (random([N_ROWS, D]), random([N_ROWS, D]), random([N_ROWS, D]));
         let key_value = Tensor::cat(vec![key.clone(), value.clone()], 1);
         let ours = ops::segment_attention(query.clone(), key_value, attention);
@@ -487,59 +495,6 @@ mod tests {
             let product = (d_key_value * key_value.inner()).slice([0..N_ROWS, D..2 * D]).sum();
             let (sum, loss): (f32, f32) = (product.into_scalar(), loss.into_scalar());
             assert!((sum - loss).abs() < 1e-3, "{sum} differs from the loss {loss}");
-        }
-    }
-
-    /// Tests for backends with CPU kernels. If the build has one, the test backend is one of them.
-    ///
-    /// Other backends do not reproduce the factors of dropout, and a software GPU takes minutes for
-    /// several chunks of outer products.
-    #[cfg(any(feature = "flex", feature = "tch"))]
-    mod on_cpu_kernels {
-        use super::*;
-        use crate::ops::{DocReOps, bilinear::OUTER_PRODUCT_ROWS};
-
-        #[test]
-        fn several_chunks_of_outer_products_differentiate_like_the_plain_outer_product() {
-            let p = OUTER_PRODUCT_ROWS + 3;
-            assert_bilinear_gradients(BilinearSizes { p, g: 2, n_groups: 2, d: 3 });
-        }
-
-        /// Reads the factors of dropout `[rows, d]` from the output of attention.
-        ///
-        /// With equal scores and a unit matrix as values, attention returns the factors divided by
-        /// the segment's length. No segment may be longer than the head dimension.
-        fn dropout_factors(attention: &SegmentAttention) -> Tensor<Diff, 2> {
-            let head_dim = D / attention.n_heads;
-            let (mut unit, mut len_of_row) = (vec![0.0; N_ROWS * D], vec![0.0; N_ROWS]);
-            for segment in attention.segments.iter() {
-                for (j, row) in segment.rows().enumerate() {
-                    len_of_row[row] = segment.len as f32;
-                    for i in 0..attention.n_heads {
-                        unit[row * D + i * head_dim + j] = 1.0;
-                    }
-                }
-            }
-            let device = Default::default();
-            let equal = Tensor::<Diff, 2>::zeros([N_ROWS, D], &device);
-            let unit = float_tensor(unit, [N_ROWS, D], &device);
-            let key_value = Tensor::cat(vec![equal.clone(), unit], 1);
-            let mean = ops::segment_attention(equal, key_value, attention);
-            mean * float_tensor(len_of_row, [N_ROWS, 1], &device)
-        }
-
-        #[test]
-        fn attention_with_dropout_differentiates_like_the_plain_formula_with_its_factors() {
-            assert!(Diff::reproduces_dropout(&Default::default()));
-            let half = DropoutMask { probability: 0.5, seed: 3 };
-            for segments in pair_grids() {
-                let attention = attention_within(&segments, Some(half));
-                let factors = dropout_factors(&attention);
-                let zeros = factors.to_data().iter::<f32>().filter(|factor| *factor == 0.0).count();
-                // Segments of two rows do not fill a head dimension of 3, which leaves 8 zeros.
-                assert!(zeros > 8, "dropout drops no probability");
-                assert_attention_gradients(&attention, &factors);
-            }
         }
     }
 

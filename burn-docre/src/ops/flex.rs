@@ -155,5 +155,17 @@ mod tests {
     use super::Flex;
     use crate::ops::overrides::override_tests;
 
-    override_tests!(Flex);
+    override_tests!(Flex:
+        softmax_equals_its_reference_body_with_and_without_a_bias
+        attention_within_segments_equals_its_reference_body
+        the_gradients_of_attention_within_segments_equal_those_of_the_reference_body
+        gelu_equals_its_reference_body
+        the_gradient_of_gelu_equals_that_of_the_reference_body
+        tanh_equals_that_of_the_backend
+        the_gradients_of_layer_normalisation_equal_those_of_the_reference_body
+        outer_products_equal_those_of_the_reference_body
+        dropout_has_the_rate_and_the_scale_of_its_reference_body_and_reproduces_its_values
+        a_step_of_adamw_equals_its_reference_body
+        the_sum_of_squares_equals_its_reference_body
+    );
 }

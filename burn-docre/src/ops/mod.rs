@@ -18,12 +18,18 @@ mod bilinear;
     allow(dead_code, unused_imports, reason = "some kernels serve one backend")
 )]
 mod cpu;
+#[cfg(all(test, any(feature = "flex", feature = "tch")))]
+mod cpu_gradients;
 mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
 mod matmul;
 mod operations;
 #[cfg(all(test, any(feature = "flex", feature = "tch")))]
+#[cfg_attr(
+    not(all(feature = "flex", feature = "tch")),
+    allow(dead_code, reason = "some overrides belong to one backend")
+)]
 mod overrides;
 mod primitive;
 mod reference;

@@ -1,5 +1,5 @@
 //! The tokenizer, and documents encoded as token ids.
 
 pub mod encoded;
-pub(crate) mod hex;
+pub mod hex;
 pub mod tokenizer;

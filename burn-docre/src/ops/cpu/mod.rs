@@ -17,7 +17,6 @@ mod softmax;
 
 use rayon::prelude::*;
 
-use self::parts::{NullaryFnOnce, PART, vectorized};
 pub(crate) use self::{
     activation::{gelu, gelu_backward, tanh},
     attention::{AttentionRows, segment_attention, segment_attention_backward},
@@ -25,6 +24,10 @@ pub(crate) use self::{
     norm::layer_norm_backward,
     outer::{outer_products, outer_products_backward},
     softmax::masked_softmax,
+};
+use self::{
+    parts::{NullaryFnOnce, PART, vectorized},
+    softmax::{LANES, fold_blocks},
 };
 use crate::ops::adamw::{AdamWStep, AdamWTensors};
 
@@ -128,11 +131,8 @@ impl NullaryFnOnce for SumOfSquares<'_> {
     #[inline(always)]
     fn call(self) -> f64 {
         let Self { values } = self;
-        let mut lanes = [0f32; 16];
-        let (blocks, rest) = values.as_chunks::<16>();
-        for block in blocks {
-            lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane += x * x);
-        }
+        let (blocks, rest) = values.as_chunks::<LANES>();
+        let lanes = fold_blocks(blocks, 0.0, |sum, x| sum + x * x);
         lanes.into_iter().chain(rest.iter().map(|x| x * x)).map(f64::from).sum()
     }
 }

@@ -12,6 +12,6 @@ pub(super) const PART: usize = 16 * 1024;
 /// `#[inline(always)]`, which closures cannot be. The loops combine values in a fixed order and
 /// without fused products. So every set gives the same results.
 #[inline(always)]
-pub(super) fn vectorized<L: NullaryFnOnce>(values: L) -> L::Output {
-    pulp::Arch::new().dispatch(values)
+pub(super) fn vectorized<L: NullaryFnOnce>(body: L) -> L::Output {
+    pulp::Arch::new().dispatch(body)
 }

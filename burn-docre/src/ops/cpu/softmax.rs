@@ -74,11 +74,9 @@ pub(super) fn sum(row: &[f32]) -> f32 {
 /// The sum of the products of two rows.
 #[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0f32; LANES];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    for (a, b) in a.iter().zip(b) {
-        lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += a * b);
-    }
+    let blocks = a.iter().zip(b).map(|(a, b)| a.iter().zip(b));
+    let mut lanes = fold_blocks(blocks, 0.0, |sum, (a, b)| sum + a * b);
     let rest = a_rest.iter().zip(b_rest);
     lanes.iter_mut().zip(rest).for_each(|(lane, (a, b))| *lane += a * b);
     fold_lanes(lanes, |a, b| a + b)
@@ -86,16 +84,27 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 /// The number of independent sums or maxima. The processor computes them without waiting for each
 /// other.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
+
+/// Folds blocks of [`LANES`] items into one result for each lane.
+#[inline(always)]
+pub(super) fn fold_blocks<T>(
+    blocks: impl IntoIterator<Item = impl IntoIterator<Item = T>>,
+    neutral: f32,
+    operation: impl Fn(f32, T) -> f32,
+) -> [f32; LANES] {
+    let mut lanes = [neutral; LANES];
+    for block in blocks {
+        lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane = operation(*lane, x));
+    }
+    lanes
+}
 
 /// Combines all values by an associative operation.
 #[inline(always)]
 fn fold(values: &[f32], neutral: f32, operation: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
-    let mut lanes = [neutral; LANES];
     let (blocks, rest) = values.as_chunks::<LANES>();
-    for block in blocks {
-        lanes.iter_mut().zip(block).for_each(|(lane, x)| *lane = operation(*lane, *x));
-    }
+    let mut lanes = fold_blocks(blocks, neutral, |lane, x| operation(lane, *x));
     lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane = operation(*lane, *x));
     fold_lanes(lanes, operation)
 }
