@@ -147,7 +147,7 @@ impl Pickle {
         &self.values[id as usize]
     }
 
-    /// The text of a value; `None` for another value.
+    /// The text of a value. `None` for a value of another type.
     pub(super) fn text(&self, id: Id) -> Option<&str> {
         match self.value(id) {
             Value::Text(text) => Some(text),
@@ -155,7 +155,7 @@ impl Pickle {
         }
     }
 
-    /// The entry of a dictionary under a key that is a text.
+    /// The value of a dictionary under the key `name`. The last of several equal keys counts.
     pub(super) fn entry(&self, dictionary: Id, name: &str) -> Option<Id> {
         let Value::Dict(pairs) = self.value(dictionary) else { return None };
         let found = pairs.iter().rev().find(|(key, _)| self.text(*key) == Some(name));
@@ -220,7 +220,7 @@ impl<R: Read> Machine<R> {
             }
             b'Q' => self.persistent()?,
             b'R' | 0x81 => self.call()?,
-            // The state of an object: `_metadata` of a state dict, hooks of a parameter.
+            // Drops the state of an object: `_metadata` of a state dict, hooks of a parameter.
             b'b' => drop(self.pop()?),
             b'a' | b'e' | 0x90 | b's' | b'u' => self.extend(instruction)?,
             _ => return self.push_literal(instruction).map(|()| false),
@@ -279,7 +279,7 @@ impl<R: Read> Machine<R> {
         self.push(value)
     }
 
-    /// `append`, `appends`, `additems`, `setitem` and `setitems`.
+    /// Executes `append`, `appends`, `additems`, `setitem` and `setitems`.
     fn extend(&mut self, instruction: u8) -> Result<(), Cause> {
         let items = match instruction {
             b'a' => vec![self.pop()?],
@@ -293,14 +293,14 @@ impl<R: Read> Machine<R> {
         match (instruction, &mut self.values[target as usize]) {
             (b'a' | b'e' | 0x90, Value::List(list)) => list.extend(items),
             (b's' | b'u', Value::Dict(entries)) => entries.extend(pairs(&items)?),
-            // Entries of an object without weights.
+            // The entries belong to an object without weights.
             (_, Value::Other) => {}
-            _ => return Err("an instruction fits no value".into()),
+            _ => return Err("an instruction does not fit its value".into()),
         }
         Ok(())
     }
 
-    /// A call of one of the [`CLASSES`] with a tuple of arguments.
+    /// Evaluates a call of one of the [`CLASSES`] with a tuple of arguments.
     fn call(&mut self) -> Result<(), Cause> {
         let (arguments, class) = (self.pop()?, self.pop()?);
         let Value::Class(class) = self.values[class as usize] else {
@@ -329,10 +329,10 @@ impl<R: Read> Machine<R> {
         self.push(value)
     }
 
-    /// The entries of `OrderedDict([[key, value], …])`.
+    /// Reads the entries of `OrderedDict([[key, value], …])`.
     fn listed_pairs(&mut self, list: Id) -> Result<Vec<(Id, Id)>, Cause> {
         let Value::List(items) = &self.values[list as usize] else {
-            return Err("a dictionary that is made of no list".into());
+            return Err("a dictionary of something other than a list".into());
         };
         self.n_pairs += items.len();
         if self.n_pairs > MAX_PAIRS {
@@ -340,7 +340,7 @@ impl<R: Read> Machine<R> {
         }
         let pair = |id: &Id| match &self.values[*id as usize] {
             Value::List(pair) | Value::Tuple(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
-            _ => Err("an entry of a dictionary that is no pair".into()),
+            _ => Err("an entry of a dictionary that is not a pair".into()),
         };
         items.iter().map(pair).collect()
     }
@@ -360,7 +360,7 @@ impl<R: Read> Machine<R> {
     fn size(&self, id: Id) -> Result<usize, Cause> {
         match self.values[id as usize] {
             Value::Int(size) => Ok(usize::try_from(size)?),
-            _ => Err("a size that is no whole number".into()),
+            _ => Err("a size that is not an integer".into()),
         }
     }
 
@@ -369,14 +369,14 @@ impl<R: Read> Machine<R> {
             Value::Tuple(sizes) | Value::List(sizes) if sizes.len() <= MAX_RANK => {
                 sizes.iter().map(|id| self.size(*id)).collect()
             }
-            _ => Err(format!("a shape that is no list of at most {MAX_RANK} sizes").into()),
+            _ => Err(format!("a shape that is not a list of at most {MAX_RANK} sizes").into()),
         }
     }
 
-    /// `('storage', class, key, device, number of values[, view])`.
+    /// Reads a storage: `('storage', class, key, device, number of values[, view])`.
     fn persistent(&mut self) -> Result<(), Cause> {
         let id = self.pop()?;
-        let fault = "a reference to what is no storage";
+        let fault = "a persistent id that is not a storage";
         let Value::Tuple(parts) = &self.values[id as usize] else { return Err(fault.into()) };
         let [kind, class, key, _device, n_values, view @ ..] = &parts[..] else {
             return Err(fault.into());

@@ -132,7 +132,7 @@ fn a_tensor_beyond_its_storage_is_refused() {
     }
 }
 
-/// Changes, cuts and overwrites files; each result is read or refused, without a panic.
+/// Changes, cuts and overwrites files. Each result is read or refused, without a panic.
 #[test]
 fn damaged_files_are_errors_or_other_values() {
     let mut random = 1u64;
