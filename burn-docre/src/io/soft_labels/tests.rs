@@ -224,7 +224,7 @@ fn an_unfinished_shard_does_not_have_its_final_name() {
     let mut writer = SoftLabelWriter::create(dir.path(), Shard::WHOLE, TEACHER, 3).unwrap();
     writer.push(key(1), 1, &logits(1, 1)).unwrap();
     assert_eq!(file_names(dir.path()), [".partial-labels-00000-of-00001.bin"]);
-    assert_refused(open(dir.path()), "none here");
+    assert_refused(open(dir.path()), "the directory has none");
     drop(writer);
     assert_eq!(file_names(dir.path()), [""; 0]);
 }
