@@ -56,6 +56,10 @@ pub enum Command {
     Predict(PredictArgs),
     /// Score predictions against gold documents.
     Evaluate(EvaluateArgs),
+    /// Make a model directory from a checkpoint of the KD-DocRE or ATLOP authors' code.
+    Import(ImportArgs),
+    /// Write a model's weights under the names of the authors' code.
+    Export(ExportArgs),
     /// List the backends, their devices, and why a backend cannot start here.
     Backends,
     /// Compare the throughput of the backends of this build on equal work.
@@ -174,6 +178,60 @@ pub enum FrequentSet {
     Train,
     /// The fixed list of Re-DocRED's scorer.
     Redocred,
+}
+
+/// `docre import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// State dict of the authors' code: a PyTorch or safetensors file.
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+    /// Directory with config.json and tokenizer.json of the checkpoint's encoder. Its weights come
+    /// from the checkpoint.
+    #[arg(long, value_name = "DIR")]
+    pub encoder: PathBuf,
+    /// Relations: a rel2id.json or a model's relations.json.
+    #[arg(long, value_name = "FILE")]
+    pub relations: PathBuf,
+    /// Model directory, new or empty.
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Mask all padding. The authors' code pads every document to 42 entities without a mask, which
+    /// changes the logits; so does the imported model by default. KD-DocRE only.
+    #[arg(long)]
+    pub no_pad_compat: bool,
+    /// Attention heads of an axial layer [default: 8]. KD-DocRE only.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub axial_heads: Option<usize>,
+    /// The most relations that are decoded for one pair.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = positive)]
+    pub max_relations_per_pair: usize,
+    /// Length of the longest window in tokens [default: all positions of the encoder].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub max_window: Option<usize>,
+}
+
+/// `docre export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Model directory.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// The code that is to load the weights; it must have the model's system.
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub format: ExportFormat,
+    /// Output file, whose name ends in `.safetensors`.
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// The formats of `docre export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// The names of KD-DocRE's code.
+    KdDocre,
+    /// The names of ATLOP's code.
+    Atlop,
 }
 
 /// `docre bench`.

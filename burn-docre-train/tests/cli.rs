@@ -214,3 +214,105 @@ fn shards_of_labels_together_cover_the_corpus() {
     assert!(label("2/2", "halves").contains("0 documents labelled"));
     assert!(label("2/2", "halves").contains("nothing to do"));
 }
+
+/// The weights that `docre export` writes in the tests.
+const PUBLISHED: &str = "published.safetensors";
+
+/// Writes the directory `encoder` with configuration and tokenizer of the teacher's encoder, and
+/// the teacher's weights under the names of the authors' code. Returns the notes of the export.
+fn export_teacher(sandbox: &Sandbox, format: &str) -> String {
+    std::fs::create_dir(sandbox.path("encoder")).unwrap();
+    let config = sandbox.json("run/teacher/model/config.json");
+    sandbox.write("encoder/config.json", config["encoder"].to_string());
+    let tokenizer = sandbox.path("run/teacher/model/tokenizer.json");
+    std::fs::copy(tokenizer, sandbox.path("encoder/tokenizer.json")).unwrap();
+    let model = ["export", "--model", "run/teacher/model"];
+    stderr(&sandbox.succeed(&[&model[..], &["--format", format, "--output", PUBLISHED]].concat()))
+}
+
+/// The arguments that import [`PUBLISHED`] to the directory `output`.
+fn import<'a>(output: &'a str, options: &[&'a str]) -> Vec<&'a str> {
+    let inputs = ["import", "--weights", PUBLISHED, "--encoder", "encoder"];
+    let relations = ["--relations", "run/teacher/model/relations.json"];
+    [&inputs[..], &relations, &["--output", output], options].concat()
+}
+
+#[test]
+fn an_exported_and_imported_model_has_equal_files() {
+    let sandbox = with_teacher();
+    let notes = export_teacher(&sandbox, "kd-docre");
+    assert!(notes.contains("masks all padding; the authors' code pads to 42"), "{notes}");
+    assert!(notes.contains("2 attention heads in each axial layer"), "{notes}");
+
+    sandbox.succeed(&import("imported", &["--axial-heads", "2", "--no-pad-compat"]));
+    let read = |name: &str| std::fs::read(sandbox.path(name)).unwrap();
+    for file in ["config.json", "tokenizer.json", "relations.json", "model.safetensors"] {
+        let [before, after] =
+            ["run/teacher/model", "imported"].map(|d| read(&format!("{d}/{file}")));
+        assert!(before == after, "{file} has changed");
+    }
+
+    let options = ["--axial-heads", "2", "--max-relations-per-pair", "3", "--max-window", "64"];
+    sandbox.succeed(&import("padded", &options));
+    assert!(read("padded/model.safetensors") == read("imported/model.safetensors"));
+    let config = sandbox.json("padded/config.json");
+    assert_eq!(config["system"]["mixer"]["pad_to"], 42);
+    assert_eq!(config["encoder"]["max_window"], 64);
+    assert_eq!(config["decoding"]["max_relations_per_pair"], 3);
+    sandbox.write("documents.json", DOCUMENTS);
+    let predict = ["predict", "--model", "padded", "--input", "documents.json"];
+    sandbox.succeed(&[&predict[..], &["--output", "facts.json"]].concat());
+}
+
+#[test]
+fn an_atlop_model_is_exported_and_imported_without_the_options_of_axial_layers() {
+    let sandbox = Sandbox::new();
+    let atlop = "model={ kind = \"atlop\", emb_size = 16, group_size = 8 }";
+    sandbox.succeed(&[&TRAIN_TEACHER[..], &["--set", atlop]].concat());
+    export_teacher(&sandbox, "atlop");
+    for options in [&["--no-pad-compat"][..], &["--axial-heads", "8"]] {
+        let message = sandbox.fail(1, &import("imported", options));
+        assert!(message.contains("ATLOP has no axial layers"), "{message}");
+    }
+    sandbox.succeed(&import("imported", &[]));
+    let read = |directory: &str| std::fs::read(sandbox.path(directory).join("model.safetensors"));
+    assert!(read("imported").unwrap() == read("run/teacher/model").unwrap());
+}
+
+#[test]
+fn an_import_that_would_give_another_model_is_refused_and_writes_nothing() {
+    let sandbox = with_teacher();
+    export_teacher(&sandbox, "kd-docre");
+    sandbox.write("rel2id.json", r#"{"Na": 0, "P17": 1}"#);
+    for (options, expected) in [
+        (["--relations", "rel2id.json"], "rel2id.json lists 2"),
+        (["--weights", "run/teacher/model/model.safetensors"], "the file also has `axial.col.0"),
+        (["--axial-heads", "3"], "`mixer.heads` 3 does not divide"),
+        (["--max-window", "193"], "`max_window` is 193"),
+        (["--output", "run"], "run is not empty; choose another `--output`"),
+    ] {
+        // A later value would be an error of the command line, so it replaces the first one.
+        let mut arguments = import("imported", &[]);
+        match arguments.iter().position(|argument| *argument == options[0]) {
+            Some(at) => arguments[at + 1] = options[1],
+            None => arguments.extend(options),
+        }
+        let message = sandbox.fail(1, &arguments);
+        assert!(message.contains(expected), "{options:?}: {message}");
+        assert!(!sandbox.path("imported").exists(), "{options:?}");
+    }
+}
+
+#[test]
+fn an_export_needs_the_format_of_the_model_and_a_safetensors_file() {
+    let sandbox = with_teacher();
+    for (format, output, expected) in [
+        ("atlop", PUBLISHED, "a KD-DocRE model; export it with `--format kd-docre`"),
+        ("kd-docre", "published.pt", "end its name in `.safetensors`"),
+    ] {
+        let arguments = ["export", "--model", "run/teacher/model", "--format", format, "--output"];
+        let message = sandbox.fail(1, &[&arguments[..], &[output]].concat());
+        assert!(message.contains(expected), "{message}");
+        assert!(!sandbox.path(output).exists());
+    }
+}

@@ -17,41 +17,40 @@ use burn_docre::{
 };
 use common::documents;
 
-fn config() -> ModelConfig {
-    common::config(common::every_system().swap_remove(0))
-}
-
-struct Save<'a>(&'a Path);
+/// Writes random weights of a model.
+struct Save<'a>(&'a ModelConfig, &'a Path);
 
 impl BackendTask for Save<'_> {
     type Output = ();
 
     fn run<B: DocReBackend>(self, device: B::Device) {
+        let Self(config, path) = self;
         B::seed(&device, 5);
-        let weights =
-            weights::collect(&config().init::<B>(&device), |path| config().weight_name(path));
-        weights::write_safetensors(self.0, &weights).expect("written");
+        let model = config.init::<B>(&device);
+        let weights = weights::collect(&model, |path| config.weight_name(path));
+        weights::write_safetensors(path, &weights).expect("written");
     }
 }
 
 /// The logits of the saved model, without and with autodiff.
-struct Logits<'a>(&'a Path);
+struct Logits<'a>(&'a ModelConfig, &'a Path);
 
 impl BackendTask for Logits<'_> {
     type Output = [Vec<f32>; 2];
 
     fn run<B: DocReBackend>(self, device: B::Device) -> [Vec<f32>; 2] {
-        let file = weights::WeightFile::open(self.0).expect("weights");
-        let model = config().init::<Autodiff<B>>(&device);
+        let Self(config, path) = self;
+        let file = weights::WeightFile::open(path).expect("weights");
+        let model = config.init::<Autodiff<B>>(&device);
         let model =
-            weights::load(model, &file, |path| config().weight_name(path)).expect("loaded").module;
+            weights::load(model, &file, |path| config.weight_name(path)).expect("loaded").module;
         let inner = model.valid();
         assert_eq!(inner.num_params(), model.num_params());
         let documents = documents();
         let documents: Vec<_> = documents.iter().collect();
-        let encoder = config().encoder;
-        let plain = inner.forward(&DocReBatch::new(&documents, &encoder, &device)).logits;
-        let tracked = model.forward(&DocReBatch::new(&documents, &encoder, &device)).logits;
+        let encoder = &config.encoder;
+        let plain = inner.forward(&DocReBatch::new(&documents, encoder, &device)).logits;
+        let tracked = model.forward(&DocReBatch::new(&documents, encoder, &device)).logits;
         [plain.into_data(), tracked.into_data()]
             .map(|data| data.convert::<f32>().into_vec().expect("floats"))
     }
@@ -61,19 +60,23 @@ impl BackendTask for Logits<'_> {
 fn the_same_model_gives_the_same_logits_on_every_backend_of_the_build() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("model.safetensors");
-    dispatch(None, 0, Save(&path)).expect("a backend");
-    let mut results = Vec::new();
-    for kind in BackendKind::compiled() {
-        let [plain, tracked] = dispatch(Some(kind), 0, Logits(&path)).expect("a compiled backend");
-        results.push((format!("{kind}"), plain));
-        results.push((format!("{kind} with autodiff"), tracked));
-    }
-    let (first, expected) = &results[0];
-    assert_eq!(expected.len(), (3 * 2 + 5 * 4 + 4 * 3) * 5);
-    for (name, logits) in &results[1..] {
-        assert_eq!(logits.len(), expected.len(), "{name}");
-        for (a, b) in logits.iter().zip(expected) {
-            assert!((a - b).abs() < 1e-4, "{name} gives {a} where {first} gives {b}");
+    for config in common::every_system().into_iter().map(common::config) {
+        dispatch(None, 0, Save(&config, &path)).expect("a backend");
+        let mut results = Vec::new();
+        for kind in BackendKind::compiled() {
+            let [plain, tracked] =
+                dispatch(Some(kind), 0, Logits(&config, &path)).expect("a compiled backend");
+            results.push((format!("{kind}"), plain));
+            results.push((format!("{kind} with autodiff"), tracked));
+        }
+        let (first, expected) = &results[0];
+        assert_eq!(expected.len(), (3 * 2 + 5 * 4 + 4 * 3) * 5);
+        for (name, logits) in &results[1..] {
+            assert_eq!(logits.len(), expected.len(), "{name}");
+            for (a, b) in logits.iter().zip(expected) {
+                let system = &config.system;
+                assert!((a - b).abs() < 1e-4, "{system:?}: {name} gives {a}, {first} gives {b}");
+            }
         }
     }
 }
@@ -84,6 +87,8 @@ fn a_backend_that_is_not_compiled_in_is_named_with_its_feature() {
     else {
         return;
     };
-    let error = dispatch(Some(missing), 0, Logits(Path::new(""))).expect_err("not compiled in");
+    let config = common::config(common::every_system().swap_remove(0));
+    let error =
+        dispatch(Some(missing), 0, Logits(&config, Path::new(""))).expect_err("not compiled in");
     assert!(error.to_string().contains(&format!("--features {missing}")), "{error}");
 }

@@ -192,6 +192,7 @@ fn minilm_size(vocabulary: &[String]) -> Result<ModelSpec> {
             hidden_dropout_prob: 0.1,
             attention_probs_dropout_prob: 0.1,
             max_position_embeddings: 512,
+            max_window: None,
             type_vocab_size: 2,
             layer_norm_eps: 1e-12,
             pad_token_id: 0,
@@ -201,7 +202,11 @@ fn minilm_size(vocabulary: &[String]) -> Result<ModelSpec> {
         system: SystemConfig::KdDocre(KdDocreConfig {
             emb_size: 768,
             group_size: 64,
-            mixer: PairMixerConfig::AxialStack(AxialStackConfig { layers: 6, heads: 8 }),
+            mixer: PairMixerConfig::AxialStack(AxialStackConfig {
+                layers: 6,
+                heads: 8,
+                pad_to: None,
+            }),
         }),
         n_classes: vocab.n_classes(),
         decoding: DecodingConfig::default(),

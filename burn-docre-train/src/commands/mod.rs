@@ -4,6 +4,8 @@ mod backends;
 mod bench;
 mod distill;
 mod evaluate;
+mod export;
+mod import;
 mod label;
 mod predict;
 mod train;
@@ -46,6 +48,8 @@ fn dispatch(cli: &Cli, ui: &Ui) -> Result<()> {
         Command::Label(args) => label::run(&session, args),
         Command::Predict(args) => predict::run(&session, args),
         Command::Evaluate(args) => evaluate::run(&session, args),
+        Command::Import(args) => import::run(&session, args),
+        Command::Export(args) => export::run(&session, args),
         Command::Bench(args) => bench::run(&session, args),
         Command::Backends => backends::run(&session),
     }

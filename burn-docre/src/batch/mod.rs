@@ -8,6 +8,7 @@ mod documents;
 mod labels;
 mod mentions;
 pub mod packing;
+mod padded_pairs;
 mod pairs;
 mod sources;
 pub mod tokens;
@@ -18,6 +19,7 @@ use burn::tensor::{Tensor, backend::Backend};
 pub use self::{
     documents::DocumentIndex,
     mentions::{AppearanceMerge, MentionIndex, WindowAppearances},
+    padded_pairs::PaddedPairIndex,
     pairs::PairIndex,
     sources::Sources,
     tokens::TokenGrid,

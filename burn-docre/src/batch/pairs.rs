@@ -14,6 +14,8 @@ pub struct PairIndex<B: Backend> {
     /// The shape of the entity grid, `[b, e]`; `e` is the largest number of entities. The pair grid
     /// is `[b, e, e]`, head before tail.
     pub shape: [usize; 2],
+    /// The number of entities of each document.
+    pub n_entities: Vec<usize>,
     /// The mapping between pair rows and cells of the pair grid.
     pub packing: Packing<B>,
     /// The entity row of each pair's head, `[pairs]`.
@@ -60,6 +62,7 @@ impl<B: Backend> PairIndex<B> {
         }
         Self {
             shape,
+            n_entities: n_entities.to_vec(),
             packing: Packing::new(&is_pair, device),
             head: index_tensor(heads, device),
             tail: index_tensor(tails, device),

@@ -47,6 +47,10 @@ pub struct EncoderConfig {
     pub attention_probs_dropout_prob: f64,
     /// Rows of the position embedding, at least 8 more than the first position id.
     pub max_position_embeddings: usize,
+    /// Length of the longest window in tokens, special tokens included: at least 8. `None` is all
+    /// that the position embedding has. No key of Hugging Face.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_window: Option<usize>,
     /// Rows of the token type embedding, at least 1; only row 0 is used.
     pub type_vocab_size: usize,
     /// Epsilon of layer normalisation, added to the variance; finite and above 0.
@@ -128,6 +132,15 @@ impl EncoderConfig {
                 self.position_offset()
             )));
         }
+        let most = self.max_position_embeddings - self.position_offset();
+        if let Some(window) = self.max_window
+            && !(MIN_TOKENS..=most).contains(&window)
+        {
+            return Err(Error::config(format!(
+                "encoder: `max_window` is {window}; it must lie between {MIN_TOKENS} and {most}, \
+                 the positions of the encoder"
+            )));
+        }
         if !(self.layer_norm_eps.is_finite() && self.layer_norm_eps > 0.0) {
             return Err(Error::config(format!(
                 "encoder: layer_norm_eps {} must be finite and above 0",
@@ -178,7 +191,8 @@ impl EncoderConfig {
 
     /// The length of the longest input in tokens, special tokens included.
     pub fn max_tokens(&self) -> usize {
-        self.max_position_embeddings - self.position_offset()
+        let positions = self.max_position_embeddings - self.position_offset();
+        self.max_window.unwrap_or(positions)
     }
 
     /// The number of closing tokens behind a window that does not end its document.
@@ -228,6 +242,20 @@ mod tests {
         };
         assert_eq!(config.position_offset(), 2);
         assert_eq!(config.max_tokens(), 512);
+    }
+
+    #[test]
+    fn a_shorter_window_must_fit_the_positions_of_the_encoder() {
+        let with_window = |window| EncoderConfig { max_window: Some(window), ..tiny_bert() };
+        assert_eq!(tiny_bert().max_tokens(), 24);
+        for window in [8, 24] {
+            with_window(window).validate().unwrap();
+            assert_eq!(with_window(window).max_tokens(), window);
+        }
+        for window in [0, 7, 25] {
+            let error = with_window(window).validate().unwrap_err().to_string();
+            assert!(error.contains("`max_window`") && error.contains("8 and 24"), "{error}");
+        }
     }
 
     #[test]

@@ -78,6 +78,7 @@ impl ScratchEncoderConfig {
             hidden_dropout_prob: self.dropout,
             attention_probs_dropout_prob: self.dropout,
             max_position_embeddings: self.max_tokens,
+            max_window: None,
             type_vocab_size: 1,
             layer_norm_eps: 1e-12,
             pad_token_id: 0,

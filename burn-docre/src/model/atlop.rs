@@ -89,6 +89,10 @@ impl System for AtlopConfig {
             ("bilinear.linear", "bilinear"),
         ])
     }
+
+    fn published_names(&self) -> Option<NameTable> {
+        Some(self.weight_names())
+    }
 }
 
 impl<B: DocReBackend> Atlop<B> {

@@ -9,7 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{DocReModel, DocumentSize, SystemConfig};
 use crate::{
     Error, Result,
-    encoder::{EncoderConfig, names::HUGGING_FACE},
+    encoder::{
+        EncoderConfig,
+        names::{HUGGING_FACE, NameTable},
+    },
 };
 
 /// The configuration of a model, as it stands in a model directory's `config.json`.
@@ -116,12 +119,26 @@ impl ModelConfig {
     /// Parameters of the encoder have Hugging Face's names with the prefix `encoder.`. Parameters
     /// of the relation module have the names in the table of their system.
     pub fn weight_name(&self, path: &str) -> String {
-        if let Some(path) = path.strip_prefix("encoder.") {
-            return format!("encoder.{}", HUGGING_FACE.rename(path));
-        }
-        let path = path.strip_prefix("relation.").unwrap_or(path);
-        self.system.system().weight_names().rename(path)
+        weight_name(path, "encoder", self.system.system().weight_names())
     }
+
+    /// Returns the function from module paths of a [`DocReModel`] to names in checkpoints of the
+    /// system's authors' code. `None` if that code has no such model.
+    ///
+    /// Parameters of the encoder have Hugging Face's names with the prefix `model.`.
+    pub fn published_names(&self) -> Option<impl Fn(&str) -> String + use<>> {
+        let relation = self.system.system().published_names()?;
+        Some(move |path: &str| weight_name(path, "model", relation))
+    }
+}
+
+/// The name of the parameter at `path`: in the encoder, Hugging Face's name behind the prefix
+/// `encoder`; in the relation module, the name in the table `relation`.
+fn weight_name(path: &str, encoder: &str, relation: NameTable) -> String {
+    if let Some(path) = path.strip_prefix("encoder.") {
+        return format!("{encoder}.{}", HUGGING_FACE.rename(path));
+    }
+    relation.rename(path.strip_prefix("relation.").unwrap_or(path))
 }
 
 /// Deserialises an encoder's configuration; an unknown key is an error.
@@ -174,6 +191,7 @@ pub(super) mod testing {
     pub(crate) fn every_system() -> Vec<ModelConfig> {
         let mixers = [
             json!({ "kind": "axial-stack", "layers": 2, "heads": 2 }),
+            json!({ "kind": "axial-stack", "layers": 2, "heads": 2, "pad_to": 3 }),
             json!({ "kind": "two-hop" }),
             json!({ "kind": "none" }),
         ];

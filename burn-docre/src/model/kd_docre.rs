@@ -109,6 +109,20 @@ impl System for KdDocreConfig {
             ("mixer", "axial"),
         ])
     }
+
+    /// The authors' code always has an axial stack. Its first attention runs along heads.
+    fn published_names(&self) -> Option<NameTable> {
+        let PairMixerConfig::AxialStack(_) = self.mixer else { return None };
+        Some(NameTable::new(&[
+            ("extractor.head", "head_extractor"),
+            ("extractor.tail", "tail_extractor"),
+            ("projection.linear", "projection"),
+            ("mixer.col.*", "axial_transformer.axial_attns.*.axial_attentions.0.fn"),
+            ("mixer.row.*", "axial_transformer.axial_attns.*.axial_attentions.1.fn"),
+            ("mixer.ffn.*", "axial_transformer.ffns.*"),
+            ("mixer.ln.*", "axial_transformer.lns.*"),
+        ]))
+    }
 }
 
 impl<B: DocReBackend> KdDocre<B> {
@@ -143,7 +157,10 @@ impl<B: DocReBackend> KdDocre<B> {
         let pair = self.projection.forward(sides);
         observer.observe("pair", || pair.clone());
         let mixed = match &self.mixer {
-            Some(mixer) => mixer.forward(pair, &batch.pairs),
+            Some(mixer) => {
+                let pad = || self.projection.forward(self.extractor.pad_sides());
+                mixer.forward(pair, pad, &batch.pairs)
+            }
             None => pair,
         };
         observer.observe("mixed", || mixed.clone());

@@ -25,6 +25,12 @@ pub(super) trait System {
 
     /// The names in weight files of parameter paths below the relation module.
     fn weight_names(&self) -> NameTable;
+
+    /// The names of parameter paths below the relation module in checkpoints of the authors' code.
+    /// `None` if that code has no such model.
+    fn published_names(&self) -> Option<NameTable> {
+        None
+    }
 }
 
 /// The sizes of a document that determine the cost of a forward pass.

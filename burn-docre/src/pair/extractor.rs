@@ -70,6 +70,19 @@ impl<B: DocReBackend> PairExtractor<B> {
             tail: one_side(&self.tail, entities, context, &pairs.tail),
         }
     }
+
+    /// Computes both sides of a pad: a pair whose entity and context vectors are 0.
+    ///
+    /// # Shapes
+    /// - output: two sides `[1, emb]`
+    pub fn pad_sides(&self) -> PairSides<B> {
+        let side = |linear: &Linear<B>| {
+            let bias = linear.bias.as_ref().expect("both sides have a bias").val();
+            let emb = bias.dims()[0];
+            ops::tanh(bias.reshape([1, emb]))
+        };
+        PairSides { head: side(&self.head), tail: side(&self.tail) }
+    }
 }
 
 /// Computes `tanh(W [entity; context] + b)`. The product with an entity is computed once per entity

@@ -12,8 +12,10 @@ use burn_docre::{
 
 /// Every system, KD-DocRE with every pair mixer.
 pub(crate) fn every_system() -> Vec<SystemConfig> {
+    let stack = |pad_to| AxialStackConfig { layers: 2, heads: 2, pad_to };
     vec![
-        kd_docre(PairMixerConfig::AxialStack(AxialStackConfig { layers: 2, heads: 2 })),
+        kd_docre(PairMixerConfig::AxialStack(stack(None))),
+        kd_docre(PairMixerConfig::AxialStack(stack(Some(4)))),
         kd_docre(PairMixerConfig::TwoHop(TwoHopConfig {})),
         kd_docre(PairMixerConfig::None {}),
         SystemConfig::Atlop(AtlopConfig { emb_size: 16, group_size: 4 }),

@@ -69,7 +69,9 @@ impl CaseFile {
     fn system(&self) -> SystemConfig {
         let Self { emb_size, group_size, axial_layers: layers, axial_heads: heads, .. } = *self;
         let mixer = match self.pair_attention.as_str() {
-            "axial-stack" => PairMixerConfig::AxialStack(AxialStackConfig { layers, heads }),
+            "axial-stack" => {
+                PairMixerConfig::AxialStack(AxialStackConfig { layers, heads, pad_to: None })
+            }
             "two-hop" => PairMixerConfig::TwoHop(TwoHopConfig {}),
             "none" => PairMixerConfig::None {},
             other => panic!("unknown pair attention {other}"),

@@ -74,10 +74,13 @@ fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) 
     Ok(table::render(&report, &vocab))
 }
 
-/// The built-in relations, or those of a `relations.json` or `rel2id.json` file. Only the former
-/// starts with `[`.
+/// The built-in relations, or those of a file.
 fn read_vocab(path: Option<&Path>) -> Result<RelationVocab> {
-    let Some(path) = path else { return Ok(RelationVocab::docred()) };
+    path.map_or_else(|| Ok(RelationVocab::docred()), read_relations)
+}
+
+/// The relations of a `relations.json` or `rel2id.json` file. Only the former starts with `[`.
+pub(super) fn read_relations(path: &Path) -> Result<RelationVocab> {
     let vocab =
         match first_byte(path).with_context(|| format!("{}: reading failed", path.display()))? {
             Some(b'[') => RelationVocab::load(path)?,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     DocReBackend, Error, Result,
-    batch::PairIndex,
+    batch::{PaddedPairIndex, PairIndex},
     nn::{layer_norm::LayerNorm, linear::linear},
     ops::{self, AttentionLayout, SegmentAttention},
 };
@@ -126,18 +126,14 @@ impl<B: Backend> AxialAttention<B> {
 impl<B: DocReBackend> AxialAttention<B> {
     fn forward(
         &self,
-        axis: Axis,
         rows: Tensor<B, 2>,
-        n_heads: usize,
-        pairs: &PairIndex<B>,
+        attend: impl FnOnce(AxisInput<B>) -> Tensor<B, 2>,
     ) -> Tensor<B, 2> {
-        let d = rows.dims()[1];
         let input = AxisInput {
             query: linear(&self.to_q, rows.clone()),
             key_value: linear(&self.to_kv, rows),
         };
-        let scale = 1.0 / ((d / n_heads) as f64).sqrt();
-        linear(&self.to_out, attend_along(axis, input, n_heads, scale, pairs))
+        linear(&self.to_out, attend(input))
     }
 }
 
@@ -149,13 +145,20 @@ pub struct AxialStackConfig {
     pub layers: usize,
     /// Number of attention heads, at least 1; divides the size of the pair vectors.
     pub heads: usize,
+    /// The number of entities up to which each document's grid is padded without a mask, at least
+    /// 1. The authors' checkpoints were trained with 42. `None` masks all padding.
+    ///
+    /// Documents with more entities are not padded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad_to: Option<usize>,
 }
 
 /// The axial stack of the authors' code. Each layer computes
 /// `x ← LayerNorm(W (x + column(x) + row(x)) + b)`; at the end, the stack's input is added.
 ///
 /// As in the authors' code, both axes read the same input, and the linear layer has neither
-/// activation nor residual (`docs/parity.md`).
+/// activation nor residual (`docs/parity.md`). With `pad_to`, their unmasked padding is computed by
+/// one pad entity for each document, see [`PaddedPairIndex`].
 #[derive(Module, Debug)]
 pub struct AxialStack<B: Backend> {
     col: Vec<AxialAttention<B>>,
@@ -163,18 +166,24 @@ pub struct AxialStack<B: Backend> {
     ffn: Vec<Linear<B>>,
     ln: Vec<LayerNorm<B>>,
     n_heads: usize,
+    pad_to: Option<usize>,
 }
 
 impl AxialStackConfig {
     /// Checks that there are layers and attention heads.
     ///
     /// # Errors
-    /// If either number is 0.
+    /// If either number is 0, or `pad_to` is.
     pub fn validate(&self) -> Result<()> {
         for (name, value) in [("layers", self.layers), ("heads", self.heads)] {
             if value == 0 {
                 return Err(Error::config(format!("model: `mixer.{name}` must be at least 1")));
             }
+        }
+        if self.pad_to == Some(0) {
+            return Err(Error::config(
+                "model: `mixer.pad_to` must be at least 1; leave it out to mask all padding",
+            ));
         }
         Ok(())
     }
@@ -210,12 +219,15 @@ impl AxialStackConfig {
             ffn: (0..self.layers).map(|_| LinearConfig::new(d, d).init(device)).collect(),
             ln: (0..self.layers).map(|_| LayerNorm::new(d, NORM_EPSILON, device)).collect(),
             n_heads: self.heads,
+            pad_to: self.pad_to,
         }
     }
 
     /// The floating-point operations of the matrix products on the pair grid of `n_entities`
-    /// entities.
+    /// entities and the pad entity.
     pub fn flops(&self, d: usize, n_entities: u64) -> u64 {
+        let has_pad = self.pad_to.is_some_and(|pad_to| n_entities < pad_to as u64);
+        let n_entities = n_entities + u64::from(has_pad);
         // Query, key, value and output of two axes, and the linear layer.
         let projections = 9 * n_entities * n_entities * (d * d) as u64;
         self.layers as u64 * (2 * projections + axes_flops(d, n_entities))
@@ -230,18 +242,41 @@ pub(super) fn axes_flops(d: usize, n_entities: u64) -> u64 {
 }
 
 impl<B: DocReBackend> AxialStack<B> {
-    /// Applies all layers and adds the input.
+    /// Applies all layers and adds the input. `pad` computes the vector of pads, `[1, d]`; it is
+    /// called only if the stack pads without a mask.
     ///
     /// # Shapes
     /// - `[pairs, d]` → `[pairs, d]`
-    pub fn forward(&self, input: Tensor<B, 2>, pairs: &PairIndex<B>) -> Tensor<B, 2> {
-        let mut x = input.clone();
+    pub fn forward(
+        &self,
+        input: Tensor<B, 2>,
+        pad: impl FnOnce() -> Tensor<B, 2>,
+        pairs: &PairIndex<B>,
+    ) -> Tensor<B, 2> {
+        let n_heads = self.n_heads;
+        let scale = 1.0 / ((input.dims()[1] / n_heads) as f64).sqrt();
+        let Some(pad_to) = self.pad_to else {
+            let attend = |axis, rows| attend_along(axis, rows, n_heads, scale, pairs);
+            return self.layers(input.clone(), attend) + input;
+        };
+        let padded = PaddedPairIndex::new(&pairs.n_entities, pad_to, &input.device());
+        let rows = padded.add_pads(input.clone(), pad());
+        // Only the grid has the bias that gives a pad entity its weight.
+        let attend = |axis, rows| attend_on_the_grid(axis, rows, n_heads, scale, &padded.pairs);
+        padded.drop_pads(self.layers(rows, attend)) + input
+    }
+
+    fn layers(
+        &self,
+        mut x: Tensor<B, 2>,
+        attend: impl Fn(Axis, AxisInput<B>) -> Tensor<B, 2>,
+    ) -> Tensor<B, 2> {
         for (i, (col, row)) in self.col.iter().zip(&self.row).enumerate() {
-            let column = col.forward(Axis::Column, x.clone(), self.n_heads, pairs);
-            let row = row.forward(Axis::Row, x.clone(), self.n_heads, pairs);
+            let column = col.forward(x.clone(), |input| attend(Axis::Column, input));
+            let row = row.forward(x.clone(), |input| attend(Axis::Row, input));
             x = self.ln[i].forward(linear(&self.ffn[i], x + column + row));
         }
-        x + input
+        x
     }
 }
 
@@ -253,7 +288,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::backend::TestBackend;
+    use crate::{backend::TestBackend, batch::packing::index_tensor};
 
     type Diff = Autodiff<TestBackend>;
 
@@ -281,6 +316,55 @@ mod tests {
                 let tolerance = Tolerance::rel_abs(1e-4, 1e-5);
                 in_segments.assert_approx_eq::<f32>(on_grid, tolerance);
             }
+        }
+    }
+
+    /// For each pair row of documents of `n_entities[i]` entities on grids of `on_grid[i]`: its row
+    /// among the pairs, or the number of pairs at a pad. The inverse is the second list.
+    fn written_out(n_entities: &[usize], on_grid: &[usize]) -> [Vec<i32>; 2] {
+        let n_pairs: usize = n_entities.iter().map(|n| n * n).sum();
+        let (mut source, mut real) = (Vec::new(), Vec::new());
+        for (&n, &n_grid) in n_entities.iter().zip(on_grid) {
+            for (head, tail) in (0..n_grid).flat_map(|head| (0..n_grid).map(move |t| (head, t))) {
+                let is_real = head < n && tail < n;
+                source.push(if is_real { real.len() as i32 } else { n_pairs as i32 });
+                real.extend(is_real.then_some(source.len() as i32 - 1));
+            }
+        }
+        [source, real]
+    }
+
+    #[test]
+    fn one_pad_entity_equals_all_pads_written_out_forward_and_backward() {
+        let device = Default::default();
+        let (n_entities, on_grid) = ([3, 5, 1, 0, 4], [4, 5, 4, 0, 4]);
+        let config = |pad_to| AxialStackConfig { layers: 3, heads: 2, pad_to };
+        let stack = config(Some(4)).init::<Diff>(6, &device);
+        let masked = AxialStack { pad_to: None, ..stack.clone() };
+
+        let random = |n| Tensor::<Diff, 2>::random([n, 6], Distribution::Default, &device);
+        let (rows, pad) = (random(51).require_grad(), random(1).require_grad());
+        let pairs = PairIndex::new(&n_entities, &device);
+        let compact = stack.forward(rows.clone(), || pad.clone(), &pairs);
+
+        let [source, real] =
+            written_out(&n_entities, &on_grid).map(|rows| index_tensor(rows, &device));
+        let grid = Tensor::cat(vec![rows.clone(), pad.clone()], 0).select(0, source);
+        let no_pad = || -> Tensor<Diff, 2> { panic!("a stack that masks padding needs no pad") };
+        let full = masked.forward(grid, no_pad, &PairIndex::new(&on_grid, &device));
+        let full = full.select(0, real);
+
+        let unpadded = masked.forward(rows.clone(), no_pad, &pairs);
+        let change = (unpadded - full.clone()).abs().max().into_scalar();
+        assert!(change > 0.1, "the pads change the result by {change} only");
+        let weights = full.clone().detach().sin();
+        let [compact, full] = [compact, full].map(|output| {
+            let gradients = (output.clone() * weights.clone()).sum().backward();
+            let gradient = |rows: &Tensor<Diff, 2>| rows.grad(&gradients).expect("tracked");
+            [output.into_data(), gradient(&rows).into_data(), gradient(&pad).into_data()]
+        });
+        for (compact, full) in compact.iter().zip(&full) {
+            compact.assert_approx_eq::<f32>(full, Tolerance::rel_abs(1e-3, 1e-4));
         }
     }
 }

@@ -86,13 +86,19 @@ impl PairMixerConfig {
 }
 
 impl<B: DocReBackend> PairMixer<B> {
-    /// Mixes the pair vectors of each document.
+    /// Mixes the pair vectors of each document. `pad` computes the vector of a pair without
+    /// entities, `[1, d]`, for a mixer that pads without a mask.
     ///
     /// # Shapes
     /// - `[pairs, d]` → `[pairs, d]`
-    pub fn forward(&self, input: Tensor<B, 2>, pairs: &PairIndex<B>) -> Tensor<B, 2> {
+    pub fn forward(
+        &self,
+        input: Tensor<B, 2>,
+        pad: impl FnOnce() -> Tensor<B, 2>,
+        pairs: &PairIndex<B>,
+    ) -> Tensor<B, 2> {
         match self {
-            Self::AxialStack(stack) => stack.forward(input, pairs),
+            Self::AxialStack(stack) => stack.forward(input, pad, pairs),
             Self::TwoHop(attention) => attention.forward(input, pairs),
         }
     }
@@ -110,11 +116,14 @@ mod tests {
 
     #[test]
     fn every_kind_is_read_and_written_by_its_name() {
+        let stack =
+            |pad_to| PairMixerConfig::AxialStack(AxialStackConfig { layers: 6, heads: 8, pad_to });
         for (value, config) in [
             (json!({ "kind": "none" }), PairMixerConfig::None {}),
+            (json!({ "kind": "axial-stack", "layers": 6, "heads": 8 }), stack(None)),
             (
-                json!({ "kind": "axial-stack", "layers": 6, "heads": 8 }),
-                PairMixerConfig::AxialStack(AxialStackConfig { layers: 6, heads: 8 }),
+                json!({ "kind": "axial-stack", "layers": 6, "heads": 8, "pad_to": 42 }),
+                stack(Some(42)),
             ),
             (json!({ "kind": "two-hop" }), PairMixerConfig::TwoHop(TwoHopConfig {})),
         ] {
@@ -135,7 +144,13 @@ mod tests {
 
     #[test]
     fn sizes_that_do_not_fit_are_refused_by_name() {
-        let stack = |layers, heads| PairMixerConfig::AxialStack(AxialStackConfig { layers, heads });
+        let padded = |layers, heads, pad_to| {
+            PairMixerConfig::AxialStack(AxialStackConfig { layers, heads, pad_to })
+        };
+        let stack = |layers, heads| padded(layers, heads, None);
+        assert!(
+            padded(2, 2, Some(0)).validate().unwrap_err().to_string().contains("`mixer.pad_to`")
+        );
         assert!(stack(0, 2).validate().unwrap_err().to_string().contains("`mixer.layers`"));
         assert!(stack(2, 0).validate().unwrap_err().to_string().contains("`mixer.heads`"));
         assert!(stack(2, 3).validate().is_ok());
@@ -147,8 +162,11 @@ mod tests {
     fn the_flops_on_a_tiny_grid_equal_a_count_by_hand() {
         // Two entities, four pairs, d = 3: a projection is 4·3·3 = 36, attention along both axes is
         // 2·2·4·2·3 = 96.
-        let stack = PairMixerConfig::AxialStack(AxialStackConfig { layers: 5, heads: 1 });
-        assert_eq!(stack.flops(3, 2), 2 * 5 * (9 * 36 + 96));
+        let stack =
+            |pad_to| PairMixerConfig::AxialStack(AxialStackConfig { layers: 5, heads: 1, pad_to });
+        assert_eq!(stack(None).flops(3, 2), 2 * 5 * (9 * 36 + 96));
+        assert_eq!(stack(Some(42)).flops(3, 1), stack(None).flops(3, 2));
+        assert_eq!(stack(Some(2)).flops(3, 2), stack(None).flops(3, 2));
         assert_eq!(PairMixerConfig::TwoHop(TwoHopConfig {}).flops(3, 2), 2 * (6 * 36 + 96));
         assert_eq!(PairMixerConfig::None {}.flops(3, 2), 0);
     }

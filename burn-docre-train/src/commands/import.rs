@@ -1,0 +1,105 @@
+//! `docre import`: makes a model directory from a checkpoint of the authors' code.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use burn_docre::{
+    BackendTask, DocReBackend,
+    io::{
+        model_directory::ModelSpec,
+        pretrained::PretrainedEncoder,
+        published::{PublishedAxial, PublishedCheckpoint, PublishedSystem},
+    },
+    model::{DecodingConfig, ModelConfig},
+};
+
+use super::evaluate::read_relations;
+use crate::{cli::ImportArgs, session::Session};
+
+/// Writes the model directory and notes the ignored tensors.
+pub(super) fn run(session: &Session, args: &ImportArgs) -> Result<()> {
+    if !is_new_or_empty(&args.output)? {
+        bail!("{} is not empty; choose another `--output`", args.output.display());
+    }
+    let checkpoint = PublishedCheckpoint::open(&args.weights)?;
+    let spec = spec(args, &checkpoint)?;
+    session.dispatch(Import { session, args, checkpoint: &checkpoint, spec: &spec })
+}
+
+/// The model of the checkpoint, without its weights.
+fn spec(args: &ImportArgs, checkpoint: &PublishedCheckpoint) -> Result<ModelSpec> {
+    let PretrainedEncoder { config: mut encoder, tokenizer } =
+        PretrainedEncoder::open(&args.encoder)?;
+    encoder.max_window = args.max_window.or(encoder.max_window);
+    let vocab = read_relations(&args.relations)?;
+    let n_classes = checkpoint.n_classes();
+    if vocab.n_classes() != n_classes {
+        bail!(
+            "{}: the checkpoint has {n_classes} classes, but {} lists {}; give the relations that \
+             the model was trained with",
+            args.weights.display(),
+            args.relations.display(),
+            vocab.n_classes()
+        );
+    }
+    let config = ModelConfig {
+        encoder,
+        system: checkpoint.system_config(axial(args, checkpoint)?),
+        n_classes,
+        decoding: DecodingConfig { max_relations_per_pair: args.max_relations_per_pair },
+    };
+    config.validate().with_context(|| format!("{}: not imported", args.weights.display()))?;
+    Ok(ModelSpec { config, tokenizer, vocab })
+}
+
+/// The properties of the axial stack by the options; those are errors for a system without one.
+fn axial(args: &ImportArgs, checkpoint: &PublishedCheckpoint) -> Result<PublishedAxial> {
+    let is_used = args.no_pad_compat || args.axial_heads.is_some();
+    if checkpoint.system() == PublishedSystem::Atlop && is_used {
+        bail!(
+            "{}: ATLOP has no axial layers; leave out `--no-pad-compat` and `--axial-heads`",
+            args.weights.display()
+        );
+    }
+    let PublishedAxial { heads, pad_to } = PublishedAxial::default();
+    Ok(PublishedAxial {
+        heads: args.axial_heads.unwrap_or(heads),
+        pad_to: pad_to.filter(|_| !args.no_pad_compat),
+    })
+}
+
+/// Reports whether `directory` does not exist or has no entry.
+fn is_new_or_empty(directory: &Path) -> Result<bool> {
+    if !directory.exists() {
+        return Ok(true);
+    }
+    let mut entries = std::fs::read_dir(directory)
+        .with_context(|| format!("{}: reading failed", directory.display()))?;
+    Ok(entries.next().is_none())
+}
+
+struct Import<'a> {
+    session: &'a Session<'a>,
+    args: &'a ImportArgs,
+    checkpoint: &'a PublishedCheckpoint,
+    spec: &'a ModelSpec,
+}
+
+impl BackendTask for Import<'_> {
+    type Output = Result<()>;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
+        let Self { session, args, checkpoint, spec } = self;
+        let imported = checkpoint.model::<B>(&spec.config, &device)?;
+        spec.save(&args.output, &imported.model)?;
+        if !imported.ignored.is_empty() {
+            session.ui.note(&format!("ignored without effect: {}", imported.ignored.join(", ")));
+        }
+        let system = match checkpoint.system() {
+            PublishedSystem::KdDocre => "KD-DocRE",
+            PublishedSystem::Atlop => "ATLOP",
+        };
+        session.ui.note(&format!("{system} imported to {}", args.output.display()));
+        Ok(())
+    }
+}
