@@ -163,8 +163,8 @@ fn write_archive(
     Ok(())
 }
 
-/// Writes one JSON line per document: each prediction with its logit, its score and the threshold
-/// of its pair.
+/// Writes one JSON line per document: each prediction with its logit, its score, the threshold of
+/// its pair and its evidence.
 fn write_lines(
     out: &mut impl Write,
     documents: impl Iterator<Item = Predicted>,
@@ -175,12 +175,15 @@ fn write_lines(
         let n_entities = document.n_entities();
         let predictions: Vec<_> = predictions
             .iter()
-            .map(|Prediction { fact, score, threshold }| {
+            .map(|Prediction { fact, score, threshold, key_mention_pairs }| {
                 let row = fact.pair.off_diagonal_row(n_entities) * n_classes;
                 let logit = logits[row + fact.relation];
+                let mentions: Vec<_> =
+                    key_mention_pairs.iter().map(|pair| [pair.head, pair.tail]).collect();
                 json!({ "h_idx": fact.pair.head, "t_idx": fact.pair.tail,
                         "r": vocab.id(fact.relation), "logit": logit, "threshold": threshold,
-                        "score": score })
+                        "score": score, "evidence": fact.evidence,
+                        "key_mention_pairs": mentions })
             })
             .collect();
         let line = json!({ "title": document.title, "n_entities": n_entities,

@@ -71,6 +71,15 @@ impl EntityPair {
     }
 }
 
+/// A mention of a pair's head and a mention of its tail, by index into [`Entity::mentions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MentionPair {
+    /// Index of the mention of the head.
+    pub head: usize,
+    /// Index of the mention of the tail.
+    pub tail: usize,
+}
+
 /// A relation between two entities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelationFact {

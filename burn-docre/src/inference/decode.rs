@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     data::{
-        document::{EntityPair, RelationFact},
+        document::{EntityPair, MentionPair, RelationFact},
         relation::{RelationVocab, THRESHOLD_CLASS},
         submission::SubmittedFact,
     },
@@ -14,12 +14,15 @@ use crate::{
 /// A predicted relation with its margin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// The predicted fact, without evidence.
+    /// The predicted fact. Its evidence is the sentences of the key mention pairs.
     pub fact: RelationFact,
     /// The margin of the relation's logit over `threshold`, greater than 0.
     pub score: f32,
     /// The logit of the threshold class for this pair.
     pub threshold: f32,
+    /// The key mention pairs of the pair, by mention of the head, then by mention of the tail.
+    /// Empty if the system names none.
+    pub key_mention_pairs: Vec<MentionPair>,
 }
 
 impl Prediction {
@@ -52,7 +55,8 @@ impl Decoder {
         Self { n_classes: config.n_classes, max_relations_per_pair }
     }
 
-    /// Decodes the logits of one document. Predictions are ordered by the rows of their pairs.
+    /// Decodes the logits of one document. Predictions are ordered by the rows of their pairs and
+    /// have no evidence.
     ///
     /// # Shapes
     /// - `logits`: `[p, r]`, row-major; rows as in [`EntityPair::off_diagonal_row`]
@@ -91,6 +95,7 @@ impl Decoder {
             fact: RelationFact { pair, relation, evidence: Vec::new() },
             score: logits[relation] - threshold,
             threshold,
+            key_mention_pairs: Vec::new(),
         })
     }
 }

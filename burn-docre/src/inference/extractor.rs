@@ -5,7 +5,10 @@ use std::{fmt, path::Path, sync::Arc};
 use crate::{
     BackendTask, DocReBackend, Error, Result,
     backend::BackendKind,
-    data::{document::Document, relation::RelationVocab},
+    data::{
+        document::{Document, MentionPair},
+        relation::RelationVocab,
+    },
     dispatch,
     inference::{decode::Prediction, logits::Inference},
     io::model_directory::{ModelBytes, ModelDirectory, ModelSpec},
@@ -55,6 +58,12 @@ pub struct ExtractedRelation {
     pub score: f32,
     /// The logit of the threshold class for this pair.
     pub threshold: f32,
+    /// Indices of the sentences that support the relation, in ascending order: those of the
+    /// mentions in `key_mention_pairs`.
+    pub evidence: Vec<usize>,
+    /// The mention pairs that the system found the relation by. Empty for a system that names
+    /// none.
+    pub key_mention_pairs: Vec<MentionPair>,
 }
 
 /// Extracts the relations between the entities of documents.
@@ -191,7 +200,8 @@ impl Extractor {
         &self.spec.tokenizer
     }
 
-    fn named(&self, Prediction { fact, score, threshold }: Prediction) -> ExtractedRelation {
+    fn named(&self, prediction: Prediction) -> ExtractedRelation {
+        let Prediction { fact, score, threshold, key_mention_pairs } = prediction;
         let vocab = &self.spec.vocab;
         ExtractedRelation {
             head: fact.pair.head,
@@ -201,6 +211,8 @@ impl Extractor {
             name: vocab.name(fact.relation).to_owned(),
             score,
             threshold,
+            evidence: fact.evidence,
+            key_mention_pairs,
         }
     }
 }

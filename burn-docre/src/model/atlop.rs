@@ -123,7 +123,7 @@ impl<B: DocReBackend> Atlop<B> {
         observer.observe("tail", || sides.tail.clone());
 
         let logits = self.bilinear.forward(sides).select(0, batch.pairs.off_diagonal.clone());
-        DocReOutput { logits }
+        DocReOutput { logits, evidence: None }
     }
 }
 

@@ -148,7 +148,7 @@ impl<B: DocReBackend> KdDocre<B> {
         };
         observer.observe("mixed", || mixed.clone());
         let logits = linear(&self.classifier, mixed.select(0, batch.pairs.off_diagonal.clone()));
-        DocReOutput { logits }
+        DocReOutput { logits, evidence: None }
     }
 }
 

@@ -17,7 +17,7 @@ pub use atlop::{Atlop, AtlopConfig};
 pub use config::{DecodingConfig, ModelConfig};
 pub use kd_docre::{KdDocre, KdDocreConfig};
 pub use observer::{Intermediates, Observer};
-pub use system::{DocReOutput, DocumentSize};
+pub use system::{DocReOutput, DocumentSize, Evidence};
 pub use table::{RelationModule, SystemConfig};
 
 use crate::{DocReBackend, batch::DocReBatch, encoder::Encoder};

@@ -6,7 +6,7 @@ use std::ops::Range;
 use sha2::{Digest, Sha256};
 
 use crate::data::document::{
-    Document, RelationFact, check_pair_and_relation, check_relations, fault_of,
+    Document, EntityPair, RelationFact, check_pair_and_relation, check_relations, fault_of,
 };
 use crate::text::hex::write_hex;
 use crate::text::tokenizer::{DocumentTokenizer, WordCache};
@@ -90,6 +90,33 @@ impl EncodedDocument {
     /// Number of ordered pairs of different entities.
     pub fn n_pairs(&self) -> usize {
         self.n_entities() * self.n_entities().saturating_sub(1)
+    }
+
+    /// The classified pairs, in the order of the rows of the logits.
+    pub fn pairs(&self) -> impl Iterator<Item = EntityPair> + use<> {
+        let n_entities = self.n_entities();
+        (0..self.n_pairs()).map(move |row| EntityPair::from_off_diagonal_row(row, n_entities))
+    }
+
+    /// Number of mention pairs of all classified pairs. A mention pair is a mention of the head
+    /// with a mention of the tail.
+    pub fn n_mention_pairs(&self) -> usize {
+        self.pairs().map(|pair| self.n_mention_pairs_of(pair)).sum()
+    }
+
+    /// Number of mention pairs of one pair.
+    ///
+    /// # Panics
+    ///
+    /// When the document does not have one of the entities.
+    pub fn n_mention_pairs_of(&self, pair: EntityPair) -> usize {
+        self.mentions[pair.head].len() * self.mentions[pair.tail].len()
+    }
+
+    /// The index of the sentence that has the token `position`; `None` for a token outside all
+    /// sentences, such as a special token.
+    pub fn sentence_of(&self, position: usize) -> Option<usize> {
+        self.sentences.iter().position(|span| span.contains(&position))
     }
 
     /// The key of the document.
@@ -183,7 +210,7 @@ pub fn encode_all(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::document::{Entity, EntityPair, Mention};
+    use crate::data::document::{Entity, Mention};
     use crate::error::chain_of;
 
     fn tokenizer() -> DocumentTokenizer {
@@ -225,6 +252,25 @@ mod tests {
         document.entities.clear();
         document.facts.clear();
         assert_eq!(EncodedDocument::encode(&document, &tokenizer()).unwrap().n_pairs(), 0);
+    }
+
+    #[test]
+    fn mention_pairs_are_counted_for_each_classified_pair() {
+        let mut encoded = EncodedDocument::encode(&anna(), &tokenizer()).unwrap();
+        encoded.mentions = vec![vec![1], vec![6, 6], vec![1, 6, 6]];
+        let pairs: Vec<_> = encoded.pairs().map(|pair| (pair.head, pair.tail)).collect();
+        assert_eq!(pairs, [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]);
+        assert_eq!(encoded.n_mention_pairs(), 2 + 3 + 2 + 6 + 3 + 6);
+        encoded.mentions.truncate(1);
+        assert_eq!(encoded.n_mention_pairs(), 0);
+    }
+
+    #[test]
+    fn a_special_token_is_in_no_sentence() {
+        let encoded = EncodedDocument::encode(&anna(), &tokenizer()).unwrap();
+        let sentences: Vec<_> = (0..10).map(|token| encoded.sentence_of(token)).collect();
+        assert_eq!((sentences[0], sentences[9]), (None, None));
+        assert!(sentences[1..9].iter().all(|sentence| *sentence == Some(0)));
     }
 
     #[test]

@@ -102,6 +102,8 @@ fn the_tables_are_aligned_and_name_the_relations() {
     };
     assert!(words(line("all facts")).ends_with(&["50.00", "66.67", "57.14"]), "{text}");
     assert_eq!(line("all facts").len(), line("Ign (annotated)").len());
+    // Predicted: one sentence, the right one. Gold: four.
+    assert!(words(line("evidence")).ends_with(&["100.00", "25.00", "40.00"]), "{text}");
     let relation = words(line("P17 country"));
     assert!(relation.ends_with(&["100.00", "100.00", "100.00", "1"]), "{text}");
     assert!(!text.contains("distant"), "{text}");
