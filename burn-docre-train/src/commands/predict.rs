@@ -47,7 +47,7 @@ impl BackendTask for Predict<'_> {
         let spec = directory.into_spec();
         let inference = Inference::new(model, spec.config.clone(), device);
         let documents = DocRedReader::open(&args.input, Labels::Ignore)?
-            .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &spec.tokenizer)?)));
+            .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &spec)?)));
         let mut documents = Predictions {
             session,
             logits: inference.run(documents),
@@ -172,12 +172,10 @@ fn write_lines(
 ) -> io::Result<()> {
     let n_classes = vocab.n_classes();
     for Predicted { found: DocumentLogits { document, logits, .. }, predictions } in documents {
-        let n_entities = document.n_entities();
         let predictions: Vec<_> = predictions
             .iter()
             .map(|Prediction { fact, score, threshold, key_mention_pairs }| {
-                let row = fact.pair.off_diagonal_row(n_entities) * n_classes;
-                let logit = logits[row + fact.relation];
+                let logit = logits[document.row(fact.pair) * n_classes + fact.relation];
                 let mentions: Vec<_> =
                     key_mention_pairs.iter().map(|pair| [pair.head, pair.tail]).collect();
                 json!({ "h_idx": fact.pair.head, "t_idx": fact.pair.tail,
@@ -186,7 +184,7 @@ fn write_lines(
                         "key_mention_pairs": mentions })
             })
             .collect();
-        let line = json!({ "title": document.title, "n_entities": n_entities,
+        let line = json!({ "title": document.title, "n_entities": document.n_entities(),
                            "predictions": predictions });
         writeln!(out, "{line}")?;
     }

@@ -39,7 +39,7 @@ impl DocumentEvidence {
             .collect();
         for prediction in predictions {
             let pair = prediction.fact.pair;
-            let first = first[pair.off_diagonal_row(document.n_entities())];
+            let first = first[document.row(pair)];
             let is_key = &is_key[first..first + document.n_mention_pairs_of(pair)];
             let n_tail_mentions = document.mentions[pair.tail].len();
             prediction.key_mention_pairs = key_mention_pairs(is_key, n_tail_mentions);
@@ -104,7 +104,10 @@ mod tests {
     use burn::tensor::Tensor;
 
     use super::*;
-    use crate::{backend::TestBackend, data::document::RelationFact};
+    use crate::{
+        backend::TestBackend,
+        data::{document::RelationFact, pair::PairSet},
+    };
 
     /// Entities with one, two and one mentions in three sentences, the second of them empty.
     fn document() -> EncodedDocument {
@@ -114,6 +117,7 @@ mod tests {
             mentions: vec![vec![1], vec![2, 8], vec![9]],
             sentences: vec![1..5, 5..5, 5..11],
             facts: Vec::new(),
+            pair_set: PairSet::OffDiagonal,
         }
     }
 
@@ -165,6 +169,18 @@ mod tests {
     }
 
     #[test]
+    fn a_self_relation_has_the_mention_pairs_of_its_entity() {
+        let all = EncodedDocument { pair_set: PairSet::All, ..document() };
+        // The pairs (0, 0), (0, 1), (0, 2) and (1, 0) come before (1, 1).
+        let mut is_key = vec![false; all.n_mention_pairs()];
+        is_key[1 + 2 + 1 + 2 + 1] = true;
+        let mut predictions = [prediction(1, 1)];
+        DocumentEvidence::KeyMentionPairs(is_key).add_to(&mut predictions, &all);
+        assert_eq!(predictions[0].key_mention_pairs, [MentionPair { head: 0, tail: 1 }]);
+        assert_eq!(predictions[0].fact.evidence, [0, 2]);
+    }
+
+    #[test]
     fn a_mention_outside_all_sentences_gives_no_sentence() {
         let without_sentences = EncodedDocument { sentences: Vec::new(), ..document() };
         let evidence = DocumentEvidence::KeyMentionPairs(vec![true; 10]);
@@ -176,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_evidence_of_a_batch_is_divided_among_its_documents() {
-        assert_eq!(document().n_mention_pairs(), N_MENTION_PAIRS.iter().sum());
+        assert_eq!(document().n_mention_pairs(), N_MENTION_PAIRS.iter().sum::<usize>());
         let one_entity = EncodedDocument { mentions: vec![vec![1]], ..document() };
         let two = EncodedDocument { mentions: vec![vec![1], vec![2]], ..document() };
         let mut values = [0.0; 12];

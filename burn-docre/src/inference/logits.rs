@@ -53,8 +53,7 @@ type BatchWorkers = Workers<Vec<Arc<EncodedDocument>>, Vec<DocumentLogits>>;
 pub struct DocumentLogits {
     /// The document.
     pub document: Arc<EncodedDocument>,
-    /// The logits `[p, r]`, row-major; rows as in
-    /// [`EntityPair::off_diagonal_row`](crate::EntityPair::off_diagonal_row). Empty if the document
+    /// The logits `[p, r]`, row-major; rows as in [`EncodedDocument::row`]. Empty if the document
     /// has no pairs.
     pub logits: Vec<f32>,
     /// The evidence behind the logits. `None` if the system names none, or the document has no
@@ -112,7 +111,8 @@ impl<B: DocReBackend> Inference<B> {
     /// # Errors
     /// The first error is the last item of the iterator, after the logits of all earlier documents.
     /// It is an error of `documents`, or [`Error::Document`] for a document that is not
-    /// [valid](EncodedDocument::validate) or has a token id without an embedding.
+    /// [valid](EncodedDocument::validate), has a token id without an embedding, or has another pair
+    /// set than the model.
     ///
     /// # Panics
     /// The iterator resumes a panic of the forward pass. Other runs are not affected.
@@ -122,8 +122,8 @@ impl<B: DocReBackend> Inference<B> {
         E: From<Error>,
     {
         self.workers.get_or_init(|| self.start_workers());
-        let vocab_size = self.forward.config.encoder.vocab_size;
-        let documents = Checked::new(documents.into_iter(), vocab_size);
+        let ModelConfig { encoder, pair_set, .. } = self.forward.config.as_ref();
+        let documents = Checked::new(documents.into_iter(), encoder.vocab_size, *pair_set);
         Logits {
             inference: self.clone(),
             batches: Batches::new(documents, self.limits).peekable(),

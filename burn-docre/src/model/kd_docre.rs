@@ -147,7 +147,7 @@ impl<B: DocReBackend> KdDocre<B> {
             None => pair,
         };
         observer.observe("mixed", || mixed.clone());
-        let logits = linear(&self.classifier, mixed.select(0, batch.pairs.off_diagonal.clone()));
+        let logits = linear(&self.classifier, mixed.select(0, batch.pairs.classified.clone()));
         DocReOutput { logits, evidence: None }
     }
 }

@@ -48,7 +48,7 @@ impl<B: Backend> DocReModel<B> {
 }
 
 impl<B: DocReBackend> DocReModel<B> {
-    /// Computes the logits of every pair of different entities.
+    /// Computes the logits of every classified pair.
     ///
     /// # Shapes
     /// - output: logits `[p, r]`

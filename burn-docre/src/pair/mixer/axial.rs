@@ -253,14 +253,14 @@ mod tests {
     };
 
     use super::*;
-    use crate::backend::TestBackend;
+    use crate::{backend::TestBackend, data::pair::PairSet};
 
     type Diff = Autodiff<TestBackend>;
 
     #[test]
     fn the_padded_grid_equals_the_segments_forward_and_backward() {
         let device = Default::default();
-        let pairs = PairIndex::<Diff>::new(&[5, 2, 0, 3], &device);
+        let pairs = PairIndex::<Diff>::new(&[5, 2, 0, 3], PairSet::OffDiagonal, &device);
         assert!(pairs.entity_bias.is_some(), "there is padding");
         let n = pairs.row_segments.n_rows();
         let random = |d| Tensor::<Diff, 2>::random([n, d], Distribution::Default, &device);
