@@ -166,6 +166,10 @@ pub struct EvaluateArgs {
     /// Source of the ten frequent relation types; all others are the long tail.
     #[arg(long, value_name = "SET", value_enum, default_value_t = FrequentSet::Train)]
     pub frequent_relations: FrequentSet,
+    /// Accept labels that relate an entity to itself, as in DWIE; without this option they are an
+    /// error.
+    #[arg(long)]
+    pub self_relations: bool,
     /// Print JSON instead of tables.
     #[arg(long)]
     pub json: bool,

@@ -303,6 +303,66 @@ fn a_relation_outside_the_vocabulary_stops_the_run_before_training() {
     sandbox.succeed(&train);
 }
 
+/// Writes `self.toml`, whose documents have relations of an entity with itself, and a document of
+/// one entity.
+fn write_config_with_self_relations(sandbox: &Sandbox) {
+    sandbox.write("rel2id.json", r#"{"Na": 0, "P17": 1}"#);
+    let mention = |name: &str, word: usize| serde_json::json!([{ "name": name, "sent_id": 0, "pos": [word, word + 1], "type": "X" }]);
+    let label = |entity: usize| serde_json::json!([{ "h": entity, "t": entity, "r": "P17" }]);
+    let documents = serde_json::json!([
+        { "title": "Two", "sents": [["A", "and", "B"]],
+          "vertexSet": [mention("A", 0), mention("B", 2)], "labels": label(1) },
+        { "title": "One", "sents": [["B"]], "vertexSet": [mention("B", 0)], "labels": label(0) },
+    ]);
+    sandbox.write("documents.json", documents.to_string());
+    let rest = &TINY[TINY.find("[encoder").unwrap()..];
+    let data = "seed = 7\n[data]\ntrain = \"documents.json\"\ndev = \"documents.json\"\n\
+        distant = \"documents.json\"\nrelations = \"rel2id.json\"\nself_relations = true\n";
+    sandbox.write("self.toml", format!("{data}{rest}"));
+}
+
+#[test]
+fn self_relations_are_learned_labelled_and_predicted() {
+    let sandbox = Sandbox::new();
+    write_config_with_self_relations(&sandbox);
+    let mut distill = vec!["distill", "self.toml", "--out", "run"];
+    for setting in [
+        "encoder.scratch.dropout=0.0",
+        "stages.teacher.epochs=150",
+        "stages.teacher.encoder_lr=1e-2",
+        "stages.teacher.relation_lr=1e-2",
+    ] {
+        distill.extend(["--set", setting]);
+    }
+    let messages = stderr(&sandbox.succeed(&distill));
+    assert!(!messages.contains("are skipped"), "{messages}");
+    assert_eq!(sandbox.json("run/teacher/model/config.json")["self_relations"], true);
+    // Every gold fact is a self relation.
+    let f1 = sandbox.json("run/results.json")["teacher"]["f1"].clone();
+    assert!(f1.as_f64().unwrap() > 0.0);
+
+    let predict = ["predict", "--model", "run/teacher/model", "--input", "documents.json"];
+    sandbox.succeed(&[&predict[..], &["--output", "facts.json"]].concat());
+    let facts = sandbox.json("facts.json");
+    assert!(facts.as_array().unwrap().iter().any(|fact| fact["h_idx"] == fact["t_idx"]), "{facts}");
+    let evaluate = ["evaluate", "--predictions", "facts.json", "--gold", "documents.json"];
+    let files = ["--train", "documents.json", "--relations", "rel2id.json", "--json"];
+    let evaluate = [&evaluate[..], &files].concat();
+    let scores = stdout(&sandbox.succeed(&[&evaluate[..], &["--self-relations"]].concat()));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&scores).unwrap()["f1"], f1);
+
+    // Without the key, the same documents are an error that names it.
+    let without = ["--set", "data.self_relations=false"];
+    let train = ["train", "self.toml", "--stage", "teacher", "--out", "other"];
+    let message = sandbox.fail(1, &[&train[..], &without].concat());
+    for part in ["documents.json: document 0 (\"Two\")", "itself", "`self_relations`"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let resume = [&distill[..], &["--resume"], &without].concat();
+    let message = sandbox.fail(1, &resume);
+    assert!(message.contains("`data.self_relations`"), "{message}");
+}
+
 #[test]
 fn patience_ends_a_stage_early() {
     let sandbox = Sandbox::new();

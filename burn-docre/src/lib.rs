@@ -90,7 +90,8 @@ mod runtime;
 pub mod text;
 
 pub use backend::BackendKind;
-pub use data::document::{Document, Entity, EntityPair, Mention, RelationFact};
+pub use data::document::{Document, Entity, EntityPair, Mention, MentionPair, RelationFact};
+pub use data::pair::PairSet;
 pub use data::relation::RelationVocab;
 pub use error::{Error, Result};
 pub use inference::{Device, ExtractedRelation, Extractor, Inference};

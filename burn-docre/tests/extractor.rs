@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use burn_docre::{
     BackendKind, BackendTask, Device, DocReBackend, Document, Entity, EntityPair, Error,
-    ExtractedRelation, Extractor, Mention, ModelBytes, RelationFact, RelationVocab,
+    ExtractedRelation, Extractor, Mention, ModelBytes, PairSet, RelationFact, RelationVocab,
     data::relation::Relation,
     dispatch,
     inference::Inference,
@@ -157,6 +157,53 @@ fn invalid_documents_are_errors_and_valid_documents_give_valid_relations() {
         assert_valid(document, relations);
     }
     assert!(relations.iter().any(|relations| !relations.is_empty()));
+}
+
+/// Saves a random model that classifies the diagonal.
+struct SaveWithDiagonal<'a>(&'a Path);
+
+impl BackendTask for SaveWithDiagonal<'_> {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, device: B::Device) {
+        B::seed(&device, 7);
+        let mut spec = spec();
+        spec.config.pair_set = PairSet::All;
+        spec.save(self.0, &spec.config.init::<B>(&device)).unwrap();
+    }
+}
+
+#[test]
+fn a_model_trained_on_self_relations_extracts_them_and_another_model_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    dispatch(None, 0, SaveWithDiagonal(directory.path())).unwrap();
+    let with_diagonal = Extractor::open(directory.path(), Device::default()).unwrap();
+    let mut documents = random_documents(8, 40);
+    let found = with_diagonal.extract(&documents).unwrap();
+    let is_self = |found: &ExtractedRelation| found.head == found.tail;
+    assert!(found.iter().flatten().any(is_self), "no self relation");
+    let of_one_entity = documents.iter().zip(&found).filter(|(d, _)| d.entities.len() == 1);
+    assert!(of_one_entity.flat_map(|(_, found)| found).all(is_self));
+
+    // The weights are those of the other model, so the other relations are, too.
+    let off_diagonal = extractor().extract(&documents).unwrap();
+    let others: Vec<Vec<_>> = found
+        .iter()
+        .map(|found| found.iter().filter(|f| !is_self(f)).map(|f| (f.head, f.tail, f.relation)))
+        .map(Iterator::collect)
+        .collect();
+    let expected: Vec<Vec<_>> = off_diagonal
+        .iter()
+        .map(|found| found.iter().map(|f| (f.head, f.tail, f.relation)).collect())
+        .collect();
+    assert_eq!(others, expected);
+
+    let labelled = documents.iter().position(|document| !document.facts.is_empty()).unwrap();
+    documents[labelled].facts[0].pair = EntityPair { head: 0, tail: 0 };
+    assert!(with_diagonal.extract(&documents).is_ok());
+    let error = extractor().extract(&documents).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("document {labelled} ")), "{error}");
+    assert!(error.contains("`self_relations`"), "{error}");
 }
 
 #[test]

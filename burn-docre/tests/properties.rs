@@ -12,7 +12,7 @@ use burn::{
     tensor::{Tensor, backend::AutodiffBackend},
 };
 use burn_docre::{
-    BackendTask, DocReBackend,
+    BackendTask, DocReBackend, PairSet,
     batch::DocReBatch,
     dispatch,
     encoder::EncoderConfig,
@@ -172,7 +172,7 @@ impl Check for PermutedEntities {
         let (n, r) = (order.len(), config.n_classes);
         let row = |head: usize, tail: usize| {
             let pair = burn_docre::data::document::EntityPair { head, tail };
-            pair.off_diagonal_row(n) * r
+            permuted.row(pair) * r
         };
         for head in 0..n {
             for tail in (0..n).filter(|tail| *tail != head) {
@@ -186,6 +186,41 @@ impl Check for PermutedEntities {
 #[test]
 fn permuted_entities_give_permuted_logits() {
     run(PermutedEntities);
+}
+
+/// With self relations, the rows of pairs of different entities are those without, and the diagonal
+/// has rows of its own.
+struct Diagonal;
+
+impl Check for Diagonal {
+    fn check<B: DocReBackend>(
+        &self,
+        config: &ModelConfig,
+        model: &DocReModel<B>,
+        device: &B::Device,
+    ) {
+        let r = config.n_classes;
+        for default in documents() {
+            let all = EncodedDocument { pair_set: PairSet::All, ..default.clone() };
+            let with_diagonal = logits(config, model, &[&all], device);
+            let without = logits(config, model, &[&default], device);
+            assert_eq!(with_diagonal.len(), all.n_entities() * all.n_entities() * r);
+            for (row, pair) in all.pairs().enumerate() {
+                let found = &with_diagonal[row * r..(row + 1) * r];
+                if pair.head == pair.tail {
+                    assert!(found.iter().all(|logit| logit.is_finite()));
+                } else {
+                    let row = default.row(pair);
+                    assert_close(found, &without[row * r..(row + 1) * r], "self relations");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn classifying_the_diagonal_changes_no_other_logit() {
+    run(Diagonal);
 }
 
 struct MentionOrder;

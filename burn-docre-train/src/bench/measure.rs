@@ -250,7 +250,7 @@ impl<B: DocReBackend> Pass<B> for Preprocess<'_> {
     fn pass(&mut self, device: &B::Device, advance: &mut Advance) -> Result<()> {
         let Work { spec, documents, batch_size, .. } = self.0;
         for documents in documents.chunks(*batch_size) {
-            let encoded = encode_all(documents, &spec.tokenizer).collect::<Result<Vec<_>, _>>()?;
+            let encoded = encode_all(documents, spec).collect::<Result<Vec<_>, _>>()?;
             let encoded: Vec<&EncodedDocument> = encoded.iter().collect();
             let _batch = DocReBatch::<B>::new(&encoded, &spec.config.encoder, device);
             advance(encoded.len())?;

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use burn_docre::{
-    DocReBackend,
+    DocReBackend, PairSet,
     data::{
         docred::{DocRedReader, Labels},
         document::{Document, Entity, EntityPair, Mention, RelationFact},
@@ -50,7 +50,7 @@ impl Work {
     /// synthetic documents.
     ///
     /// # Errors
-    /// If a file cannot be read, or no document has two entities.
+    /// If a file cannot be read, or no document has a pair of entities.
     pub fn load(args: &BenchArgs) -> Result<Self> {
         let vocabulary = vocabulary();
         let spec = match &args.model {
@@ -58,10 +58,10 @@ impl Work {
             None => minilm_size(&vocabulary)?,
         };
         let documents = match &args.input {
-            Some(path) => read(path, args.documents, &spec.vocab)?,
+            Some(path) => read(path, args.documents, &spec)?,
             None => synthetic(args.documents, &vocabulary, spec.vocab.n_classes()),
         };
-        let encoded = encode_all(&documents, &spec.tokenizer)
+        let encoded = encode_all(&documents, &spec)
             .map(|document| Ok(Arc::new(document?)))
             .collect::<Result<_>>()?;
         Ok(Self { spec, documents, encoded, batch_size: args.batch_size })
@@ -131,8 +131,13 @@ impl Work {
     /// Writes the batches as JSON for a program in another language, such as `tools/peer`.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// If the model classifies self relations, or the file cannot be written.
     pub fn dump(&self, path: &Path) -> Result<()> {
+        ensure!(
+            self.spec.config.pair_set == PairSet::OffDiagonal,
+            "programs in other languages classify no self relations; give a model without \
+             `self_relations`"
+        );
         let batches: Vec<Vec<_>> = self
             .batches()
             .map(|batch| batch.iter().map(|document| to_json(document)).collect())
@@ -151,12 +156,14 @@ fn to_json(document: &EncodedDocument) -> serde_json::Value {
             "n_entities": document.n_entities(), "labels": labels })
 }
 
-/// Reads the first `n` documents with at least two entities.
-fn read(path: &Path, n: usize, vocab: &RelationVocab) -> Result<Vec<Document>> {
+/// Reads the first `n` documents with pairs that the model classifies.
+fn read(path: &Path, n: usize, spec: &ModelSpec) -> Result<Vec<Document>> {
     let mut documents = Vec::new();
-    for document in DocRedReader::open(path, Labels::Resolve(vocab))? {
+    let pair_set = spec.config.pair_set;
+    let reader = DocRedReader::open(path, Labels::Resolve(&spec.vocab))?;
+    for document in reader.with_pair_set(pair_set) {
         let document = document?;
-        if document.entities.len() > 1 {
+        if pair_set.n_pairs(document.entities.len()) > 0 {
             documents.push(document);
         }
         if documents.len() == n {
@@ -165,7 +172,7 @@ fn read(path: &Path, n: usize, vocab: &RelationVocab) -> Result<Vec<Document>> {
     }
     ensure!(
         !documents.is_empty(),
-        "{}: no document has two entities; give other documents",
+        "{}: no document has a pair of entities; give other documents",
         path.display()
     );
     Ok(documents)
@@ -210,6 +217,7 @@ fn minilm_size(vocabulary: &[String]) -> Result<ModelSpec> {
         }),
         n_classes: vocab.n_classes(),
         decoding: DecodingConfig::default(),
+        pair_set: PairSet::OffDiagonal,
     };
     config.validate().context("the built-in model is invalid")?;
     Ok(ModelSpec { config, tokenizer, vocab })

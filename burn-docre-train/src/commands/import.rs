@@ -10,6 +10,7 @@ use burn_docre::{
         pretrained::PretrainedEncoder,
         published::{PublishedAxial, PublishedCheckpoint, PublishedSystem},
     },
+    data::pair::PairSet,
     model::{DecodingConfig, ModelConfig},
 };
 
@@ -47,6 +48,7 @@ fn spec(args: &ImportArgs, checkpoint: &PublishedCheckpoint) -> Result<ModelSpec
         system: checkpoint.system_config(axial(args, checkpoint)?),
         n_classes,
         decoding: DecodingConfig { max_relations_per_pair: args.max_relations_per_pair },
+        pair_set: PairSet::default(),
     };
     config.validate().with_context(|| format!("{}: not imported", args.weights.display()))?;
     Ok(ModelSpec { config, tokenizer, vocab })

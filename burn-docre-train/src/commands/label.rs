@@ -33,12 +33,12 @@ impl BackendTask for Label<'_> {
         let Self { session, args } = self;
         session.check_precision::<B>(args.precision, &device)?;
         let teacher = Teacher::<B>::load(&args.model, args.precision, &device)?;
-        let tokenizer = teacher.tokenizer();
+        let spec = teacher.spec();
         let Shard { index, count } = args.shard;
         let documents = DocRedReader::open(&args.input, Labels::Ignore)?
             .enumerate()
             .filter(|(position, document)| document.is_err() || position % count == index)
-            .map(|(_, document)| Ok(Arc::new(EncodedDocument::encode(&document?, tokenizer)?)));
+            .map(|(_, document)| Ok(Arc::new(EncodedDocument::encode(&document?, spec)?)));
         let (identity, n_classes) = (teacher.identity(), teacher.n_classes());
         let store = SoftLabelStore::open_shard(&args.output, args.shard, identity, n_classes)?;
         if let Some(store) = store {

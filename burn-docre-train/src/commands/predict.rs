@@ -47,7 +47,7 @@ impl BackendTask for Predict<'_> {
         let spec = directory.into_spec();
         let inference = Inference::new(model, spec.config.clone(), device);
         let documents = DocRedReader::open(&args.input, Labels::Ignore)?
-            .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &spec.tokenizer)?)));
+            .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &spec)?)));
         let mut documents = Predictions {
             session,
             logits: inference.run(documents),
@@ -163,8 +163,8 @@ fn write_archive(
     Ok(())
 }
 
-/// Writes one JSON line per document: each prediction with its logit, its score and the threshold
-/// of its pair.
+/// Writes one JSON line per document: each prediction with its logit, its score, the threshold of
+/// its pair and its evidence.
 fn write_lines(
     out: &mut impl Write,
     documents: impl Iterator<Item = Predicted>,
@@ -172,18 +172,19 @@ fn write_lines(
 ) -> io::Result<()> {
     let n_classes = vocab.n_classes();
     for Predicted { found: DocumentLogits { document, logits, .. }, predictions } in documents {
-        let n_entities = document.n_entities();
         let predictions: Vec<_> = predictions
             .iter()
-            .map(|Prediction { fact, score, threshold }| {
-                let row = fact.pair.off_diagonal_row(n_entities) * n_classes;
-                let logit = logits[row + fact.relation];
+            .map(|Prediction { fact, score, threshold, key_mention_pairs }| {
+                let logit = logits[document.row(fact.pair) * n_classes + fact.relation];
+                let mentions: Vec<_> =
+                    key_mention_pairs.iter().map(|pair| [pair.head, pair.tail]).collect();
                 json!({ "h_idx": fact.pair.head, "t_idx": fact.pair.tail,
                         "r": vocab.id(fact.relation), "logit": logit, "threshold": threshold,
-                        "score": score })
+                        "score": score, "evidence": fact.evidence,
+                        "key_mention_pairs": mentions })
             })
             .collect();
-        let line = json!({ "title": document.title, "n_entities": n_entities,
+        let line = json!({ "title": document.title, "n_entities": document.n_entities(),
                            "predictions": predictions });
         writeln!(out, "{line}")?;
     }

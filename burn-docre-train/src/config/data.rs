@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use burn_docre::data::synthetic::SyntheticConfig;
+use burn_docre::{PairSet, data::synthetic::SyntheticConfig};
 use serde::{Deserialize, Serialize};
 
 /// The origin of the documents: the synthetic corpus, or files.
@@ -22,6 +22,9 @@ pub struct DataConfig {
     pub relations: Option<PathBuf>,
     /// A `rel_info.json` file, which maps relation ids to names; without it the ids serve as names.
     pub relation_names: Option<PathBuf>,
+    /// The pairs of entities that labels can be about: with self relations, all pairs.
+    #[serde(default, rename = "self_relations", skip_serializing_if = "PairSet::is_default")]
+    pub pair_set: PairSet,
 }
 
 impl DataConfig {

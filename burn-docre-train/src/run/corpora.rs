@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use burn_docre::{
+    PairSet,
     data::{
         docred::{DocRedReader, Labels, write_documents},
         document::Document,
@@ -107,7 +108,7 @@ impl Documents {
         let relations = data.relations.as_deref().context("`data.relations` is missing")?;
         let vocab = RelationVocab::from_rel2id(relations, data.relation_names.as_deref())?;
         let read = |path: &Option<PathBuf>| match path {
-            Some(path) => read(path, &vocab, ui, stop),
+            Some(path) => read(path, &vocab, data.pair_set, ui, stop),
             None => Ok(Vec::new()),
         };
         let (train, dev, distant) = (read(&data.train)?, read(&data.dev)?, read(&data.distant)?);
@@ -133,10 +134,17 @@ pub fn write_synthetic(config: &RunConfig, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn read(path: &Path, vocab: &RelationVocab, ui: &Ui, stop: &StopFlag) -> Result<Vec<Document>> {
+fn read(
+    path: &Path,
+    vocab: &RelationVocab,
+    pair_set: PairSet,
+    ui: &Ui,
+    stop: &StopFlag,
+) -> Result<Vec<Document>> {
     let mut task = ui.task(&format!("reading {}", path.display()), None);
     let mut documents = Vec::new();
-    for document in DocRedReader::open(path, Labels::Resolve(vocab))? {
+    let reader = DocRedReader::open(path, Labels::Resolve(vocab))?;
+    for document in reader.with_pair_set(pair_set) {
         documents.push(document?);
         task.advance(1);
         stop.check()?;
@@ -154,7 +162,7 @@ fn encode(
 ) -> Result<Vec<Arc<EncodedDocument>>> {
     let mut task = ui.task(&format!("tokenizing {what} documents"), Some(documents.len()));
     let mut encoded = Vec::with_capacity(documents.len());
-    for (index, document) in encode_all(documents, &spec.tokenizer).enumerate() {
+    for (index, document) in encode_all(documents, spec).enumerate() {
         let document = document?;
         let n_classes = spec.vocab.n_classes();
         document.validate_relations(n_classes).map_err(|error| error.at_index(index))?;
@@ -190,6 +198,7 @@ fn model_spec(config: &RunConfig, documents: &Documents) -> Result<ModelSpec> {
         system: config.model.clone(),
         n_classes: vocab.n_classes(),
         decoding: config.decoding.clone(),
+        pair_set: config.data.pair_set,
     };
     config.validate()?;
     Ok(ModelSpec { config, tokenizer, vocab })

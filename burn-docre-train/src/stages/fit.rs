@@ -162,7 +162,7 @@ fn documents(context: &Context, stage: &Stage) -> Result<Vec<Arc<EncodedDocument
     let n_skipped = all.len() - kept.len();
     if n_skipped > 0 {
         context.session.ui.note(&format!(
-            "{}: {n_skipped} documents with fewer than two entities are skipped",
+            "{}: {n_skipped} documents without a pair of entities are skipped",
             stage.name
         ));
     }
@@ -179,7 +179,7 @@ pub(super) fn with_pairs(
 ) -> Result<Vec<Arc<EncodedDocument>>> {
     let kept: Vec<_> =
         documents.iter().filter(|document| document.n_pairs() > 0).cloned().collect();
-    ensure!(!kept.is_empty(), "{}: no document has two entities", stage.name);
+    ensure!(!kept.is_empty(), "{}: no document has a pair of entities", stage.name);
     Ok(kept)
 }
 

@@ -11,7 +11,7 @@ use burn_docre::{
         soft_labels::{Shard, SoftLabelStore, SoftLabelWriter},
     },
     nn::{precision::Precision, rounding::with_precision},
-    text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
+    text::encoded::EncodedDocument,
 };
 
 use super::context::Context;
@@ -83,7 +83,7 @@ pub fn check_documents(
 /// A model that labels documents.
 pub struct Teacher<B: DocReBackend> {
     inference: Inference<B>,
-    tokenizer: DocumentTokenizer,
+    spec: ModelSpec,
     identity: ModelId,
 }
 
@@ -96,14 +96,14 @@ impl<B: DocReBackend> Teacher<B> {
         let directory = ModelDirectory::open(directory)?;
         let model = with_precision(directory.model(device)?, precision);
         let identity = directory.id()?;
-        let ModelSpec { config, tokenizer, .. } = directory.into_spec();
-        let inference = Inference::new(model, config, device.clone());
-        Ok(Self { inference, tokenizer, identity })
+        let spec = directory.into_spec();
+        let inference = Inference::new(model, spec.config.clone(), device.clone());
+        Ok(Self { inference, spec, identity })
     }
 
-    /// The tokenizer of the model directory.
-    pub fn tokenizer(&self) -> &DocumentTokenizer {
-        &self.tokenizer
+    /// The configuration, tokenizer and relations of the model directory.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
     }
 
     /// The id of the model, which soft labels store as that of their teacher.

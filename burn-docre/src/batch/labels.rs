@@ -26,7 +26,7 @@ impl LabelIndex {
         let mut index = Self { positives: Vec::new(), n_pairs: 0 };
         for document in documents {
             for fact in &document.facts {
-                let pair = index.n_pairs + fact.pair.off_diagonal_row(document.n_entities());
+                let pair = index.n_pairs + document.row(fact.pair);
                 index.positives.push(Positive { pair, class: fact.relation });
             }
             index.n_pairs += document.n_pairs();
@@ -56,7 +56,10 @@ mod tests {
     use crate::{
         backend::TestBackend,
         batch::testing::document,
-        data::document::{EntityPair, RelationFact},
+        data::{
+            document::{EntityPair, RelationFact},
+            pair::PairSet,
+        },
     };
 
     fn with_facts(n_entities: usize, facts: &[[usize; 3]]) -> EncodedDocument {
@@ -81,6 +84,21 @@ mod tests {
             0.0, 1.0, 1.0,
             0.0, 0.0, 1.0,
             1.0, 0.0, 0.0,
+        ];
+        assert_eq!(labels.into_data().to_vec::<f32>().unwrap(), expected);
+    }
+
+    #[test]
+    fn the_diagonal_has_labels_where_it_is_classified() {
+        let document =
+            EncodedDocument { pair_set: PairSet::All, ..with_facts(2, &[[1, 1, 2], [0, 1, 1]]) };
+        let labels = LabelIndex::new(&[&document]).tensor::<TestBackend>(3, &Default::default());
+        #[rustfmt::skip]
+        let expected = [
+            1.0, 0.0, 0.0,
+            0.0, 1.0, 0.0,
+            1.0, 0.0, 0.0,
+            0.0, 0.0, 1.0,
         ];
         assert_eq!(labels.into_data().to_vec::<f32>().unwrap(), expected);
     }

@@ -48,14 +48,20 @@ impl<B: Backend> DocReBatch<B> {
     /// Builds the batch for an encoder, given by its [`EncoderInput`] or its configuration.
     ///
     /// # Panics
-    /// If `documents` is empty, or if a document has no token or a mention outside its tokens. A
-    /// document from the tokenizer has its special tokens and all mentions among its tokens.
+    /// If `documents` is empty, if their pair sets differ, or if a document has no token or a mention
+    /// outside its tokens. A document from the tokenizer has its special tokens and all mentions
+    /// among its tokens.
     pub fn new(
         documents: &[&EncodedDocument],
         encoder: impl Into<EncoderInput>,
         device: &B::Device,
     ) -> Self {
         assert!(!documents.is_empty(), "a batch needs at least one document");
+        let pair_set = documents[0].pair_set;
+        assert!(
+            documents.iter().all(|document| document.pair_set == pair_set),
+            "the documents of a batch have one pair set, that of the model"
+        );
         let input = encoder.into();
         let texts: Vec<&[u32]> = documents.iter().map(|d| d.token_ids.as_slice()).collect();
         let plan = WindowPlan::new(texts.iter().map(|ids| ids.len()), input.window_rule());
@@ -64,7 +70,7 @@ impl<B: Backend> DocReBatch<B> {
             tokens: TokenGrid::from_plan(&texts, &plan, &input, device),
             documents: DocumentIndex::new(documents.len(), &plan, device),
             mentions: MentionIndex::new(documents, &plan, input.n_heads, device),
-            pairs: PairIndex::new(&n_entities, device),
+            pairs: PairIndex::new(&n_entities, pair_set, device),
             labels: LabelIndex::new(documents),
             pairs_per_document: documents.iter().map(|d| d.n_pairs()).collect(),
             device: device.clone(),
@@ -102,7 +108,7 @@ pub(crate) mod testing {
     use burn::tensor::{Int, Tensor, backend::Backend};
 
     use super::EncoderInput;
-    use crate::text::encoded::EncodedDocument;
+    use crate::{data::pair::PairSet, text::encoded::EncodedDocument};
 
     /// An encoder that reads eight tokens with one attention head.
     pub(crate) const INPUT: EncoderInput =
@@ -116,6 +122,7 @@ pub(crate) mod testing {
             sentences: Vec::new(),
             mentions: mentions.iter().map(|positions| positions.to_vec()).collect(),
             facts: Vec::new(),
+            pair_set: PairSet::OffDiagonal,
         }
     }
 

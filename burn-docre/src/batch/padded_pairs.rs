@@ -13,6 +13,7 @@ use super::{
     packing::{MASKED, float_tensor, index_tensor},
     pairs::PairIndex,
 };
+use crate::data::pair::PairSet;
 
 /// The pairs of a batch with the pad entity of each document.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ impl<B: Backend> PaddedPairIndex<B> {
         let has_pad = |n: usize| (1..pad_to).contains(&n);
         let with_pad: Vec<usize> =
             n_entities.iter().map(|&n| n + usize::from(has_pad(n))).collect();
-        let pairs = PairIndex::new(&with_pad, device);
+        let pairs = PairIndex::new(&with_pad, PairSet::OffDiagonal, device);
         let [b, e] = pairs.shape;
         let n_pairs: usize = n_entities.iter().map(|n| n * n).sum();
 

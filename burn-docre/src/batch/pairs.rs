@@ -1,12 +1,15 @@
 //! Pairs of entities of a batch.
 //!
 //! A document of `n` entities has `n * n` pair rows, the diagonal (head = tail) included. Its
-//! classified pairs are those off the diagonal.
+//! classified pairs are those of its [`PairSet`].
 
 use burn::tensor::{Int, Tensor, backend::Backend};
 
 use super::packing::{Packing, index_tensor, key_bias};
-use crate::ops::{Segment, Segments};
+use crate::{
+    data::pair::{EntityPair, PairSet},
+    ops::{Segment, Segments},
+};
 
 /// The pairs of entities of a batch.
 #[derive(Clone, Debug)]
@@ -29,18 +32,19 @@ pub struct PairIndex<B: Backend> {
     /// The mask of the entity grid, `[b, e]`: 0 at entities, -1e30 at padding. `None` if every
     /// document has `e` entities.
     pub entity_bias: Option<Tensor<B, 2>>,
-    /// The classified pairs: the pair rows off the diagonal, in row order, `[p]`.
-    pub off_diagonal: Tensor<B, 1, Int>,
+    /// The pair rows of the classified pairs, in row order, `[p]`.
+    pub classified: Tensor<B, 1, Int>,
 }
 
 impl<B: Backend> PairIndex<B> {
-    /// Indexes the pairs of documents; `n_entities` is the number of entities of each.
-    pub fn new(n_entities: &[usize], device: &B::Device) -> Self {
+    /// Indexes the pairs of documents; `n_entities` is the number of entities of each. The pairs of
+    /// `pair_set` are classified.
+    pub fn new(n_entities: &[usize], pair_set: PairSet, device: &B::Device) -> Self {
         let e = n_entities.iter().copied().max().unwrap_or(0);
         let shape = [n_entities.len(), e];
         let mut is_entity = vec![false; shape[0] * e];
         let mut is_pair = vec![false; shape[0] * e * e];
-        let (mut heads, mut tails, mut off_diagonal) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut heads, mut tails, mut classified) = (Vec::new(), Vec::new(), Vec::new());
         let (mut rows, mut columns) = (Vec::new(), Vec::new());
         let mut first_entity = 0;
         for (d, &n) in n_entities.iter().enumerate() {
@@ -51,8 +55,8 @@ impl<B: Backend> PairIndex<B> {
             for head in 0..n {
                 is_pair[(d * e + head) * e..(d * e + head) * e + n].fill(true);
                 for tail in 0..n {
-                    if head != tail {
-                        off_diagonal.push(heads.len() as i32);
+                    if pair_set.contains(EntityPair { head, tail }) {
+                        classified.push(heads.len() as i32);
                     }
                     heads.push((first_entity + head) as i32);
                     tails.push((first_entity + tail) as i32);
@@ -69,7 +73,7 @@ impl<B: Backend> PairIndex<B> {
             row_segments: Segments::new(rows),
             column_segments: Segments::new(columns),
             entity_bias: key_bias(&is_entity, shape, device),
-            off_diagonal: index_tensor(off_diagonal, device),
+            classified: index_tensor(classified, device),
         }
     }
 }
@@ -88,11 +92,13 @@ mod tests {
     #[test]
     fn pair_and_entity_rows_continue_across_documents() {
         let device = Default::default();
-        let pairs = PairIndex::<TestBackend>::new(&[2, 0, 1], &device);
+        let pairs = PairIndex::<TestBackend>::new(&[2, 0, 1], PairSet::OffDiagonal, &device);
         assert_eq!(pairs.shape, [3, 2]);
         assert_eq!(indices(pairs.head), [0, 0, 1, 1, 2]);
         assert_eq!(indices(pairs.tail), [0, 1, 0, 1, 2]);
-        assert_eq!(indices(pairs.off_diagonal), [1, 2]);
+        assert_eq!(indices(pairs.classified), [1, 2]);
+        let all = PairIndex::<TestBackend>::new(&[2, 0, 1], PairSet::All, &device);
+        assert_eq!(indices(all.classified), [0, 1, 2, 3, 4]);
         let bias: Vec<f32> = pairs.entity_bias.expect("padding").into_data().to_vec().unwrap();
         assert_eq!(bias, [0.0, 0.0, MASKED, MASKED, 0.0, MASKED]);
         // The third document's only pair has cell (2, 0, 0) of [3, 2, 2].
@@ -103,7 +109,8 @@ mod tests {
 
     #[test]
     fn segments_are_the_rows_and_columns_of_each_grid() {
-        let pairs = PairIndex::<TestBackend>::new(&[2, 1], &Default::default());
+        let pairs =
+            PairIndex::<TestBackend>::new(&[2, 1], PairSet::OffDiagonal, &Default::default());
         let segment = |first, stride, len| Segment { first, stride, len };
         let rows: Vec<_> = pairs.row_segments.iter().copied().collect();
         assert_eq!(rows, [segment(0, 1, 2), segment(2, 1, 2), segment(4, 1, 1)]);
@@ -113,6 +120,8 @@ mod tests {
 
     #[test]
     fn documents_of_equal_size_have_no_padding() {
-        assert!(PairIndex::<TestBackend>::new(&[2, 2], &Default::default()).entity_bias.is_none());
+        let pairs =
+            PairIndex::<TestBackend>::new(&[2, 2], PairSet::OffDiagonal, &Default::default());
+        assert!(pairs.entity_bias.is_none());
     }
 }

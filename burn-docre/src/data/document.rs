@@ -4,7 +4,9 @@
 
 use std::collections::HashSet;
 
-use crate::{Error, Result, data::relation::THRESHOLD_CLASS};
+pub use super::pair::{EntityPair, MentionPair};
+use super::{pair::PairSet, relation::THRESHOLD_CLASS};
+use crate::{Error, Result};
 
 /// One occurrence of an entity in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,49 +28,6 @@ pub struct Entity {
     pub kind: String,
     /// Its mentions, in the order of the corpus.
     pub mentions: Vec<Mention>,
-}
-
-/// An ordered pair of entities, by index into [`Document::entities`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntityPair {
-    /// Index of the subject of the relation.
-    pub head: usize,
-    /// Index of the object of the relation.
-    pub tail: usize,
-}
-
-impl EntityPair {
-    /// The row of the pair in the logits `[p, r]` of a document with `n_entities` entities.
-    ///
-    /// Rows are the ordered pairs of different entities, by head, then by tail.
-    ///
-    /// # Panics
-    /// If `head` and `tail` are equal.
-    pub fn off_diagonal_row(self, n_entities: usize) -> usize {
-        assert_ne!(self.head, self.tail, "a pair of an entity with itself has no row");
-        let tail = if self.tail > self.head { self.tail - 1 } else { self.tail };
-        self.head * (n_entities - 1) + tail
-    }
-
-    /// The pair of a row: the inverse of [`off_diagonal_row`](Self::off_diagonal_row).
-    ///
-    /// # Panics
-    /// If `n_entities` is less than two.
-    pub fn from_off_diagonal_row(row: usize, n_entities: usize) -> Self {
-        let (head, tail) = (row / (n_entities - 1), row % (n_entities - 1));
-        Self { head, tail: if tail >= head { tail + 1 } else { tail } }
-    }
-
-    /// Checks that the pair consists of two different entities of a document.
-    pub(crate) fn check(self, n_entities: usize) -> Result<(), String> {
-        if self.head >= n_entities || self.tail >= n_entities {
-            return Err(format!("the document has {n_entities} entities"));
-        }
-        if self.head == self.tail {
-            return Err("an entity is related to itself".to_owned());
-        }
-        Ok(())
-    }
 }
 
 /// A relation between two entities.
@@ -107,7 +66,7 @@ impl Document {
     ///
     /// Sentences and words may be empty, and a document may have no entities. Readers and writers
     /// of files, tokenization, [`Scorer`](crate::eval::Scorer) and [`Extractor`](crate::Extractor)
-    /// call this function.
+    /// call this function or [`validate_for`](Self::validate_for).
     ///
     /// # Errors
     ///
@@ -118,7 +77,17 @@ impl Document {
     /// - a fact relates an entity to itself, or its relation is the threshold class;
     /// - a fact repeats the pair and relation of an earlier one.
     pub fn validate(&self) -> Result<()> {
-        let checked = self.check_entities().and_then(|()| self.check_facts());
+        self.validate_for(PairSet::OffDiagonal)
+    }
+
+    /// Checks that the document is consistent and that its facts are about pairs of `pair_set`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`validate`](Self::validate). With [`PairSet::All`], a fact can relate an entity to
+    /// itself.
+    pub fn validate_for(&self, pair_set: PairSet) -> Result<()> {
+        let checked = self.check_entities().and_then(|()| self.check_facts(pair_set));
         checked.map_err(|reason| self.error(reason))
     }
 
@@ -175,10 +144,10 @@ impl Document {
         ))
     }
 
-    fn check_facts(&self) -> Result<(), String> {
+    fn check_facts(&self, pair_set: PairSet) -> Result<(), String> {
         let mut seen = HashSet::with_capacity(self.facts.len());
         for fact in &self.facts {
-            self.check_fact(fact).map_err(|reason| fault_of(fact, &reason))?;
+            self.check_fact(fact, pair_set).map_err(|reason| fault_of(fact, &reason))?;
             if !seen.insert((fact.pair, fact.relation)) {
                 return Err(fault_of(fact, "stated more than once"));
             }
@@ -186,8 +155,8 @@ impl Document {
         Ok(())
     }
 
-    fn check_fact(&self, fact: &RelationFact) -> Result<(), String> {
-        check_pair_and_relation(fact, self.entities.len())?;
+    fn check_fact(&self, fact: &RelationFact, pair_set: PairSet) -> Result<(), String> {
+        check_pair_and_relation(fact, self.entities.len(), pair_set)?;
         let n_sentences = self.sentences.len();
         match fact.evidence.iter().find(|&&sentence| sentence >= n_sentences) {
             Some(sentence) => {
@@ -198,13 +167,23 @@ impl Document {
     }
 }
 
-/// Checks that a fact relates two different entities and that its relation is not the threshold
-/// class.
+/// The reason why a fact is refused whose head is its tail.
+const SELF_RELATION: &str =
+    "an entity is related to itself; set `self_relations` for a corpus with such facts";
+
+/// Checks that a fact is about two entities of the document whose pair `pair_set` contains, and
+/// that its relation is not the threshold class.
 pub(crate) fn check_pair_and_relation(
     fact: &RelationFact,
     n_entities: usize,
+    pair_set: PairSet,
 ) -> Result<(), String> {
-    fact.pair.check(n_entities)?;
+    if fact.pair.head >= n_entities || fact.pair.tail >= n_entities {
+        return Err(format!("the document has {n_entities} entities"));
+    }
+    if !pair_set.contains(fact.pair) {
+        return Err(SELF_RELATION.to_owned());
+    }
     if fact.relation == THRESHOLD_CLASS {
         return Err("the threshold class is not a relation".to_owned());
     }
@@ -293,7 +272,7 @@ mod tests {
         for (wrong, reason) in [
             (fact(2, 0, 1, &[]), "the document has 2 entities"),
             (fact(0, usize::MAX, 1, &[]), "the document has 2 entities"),
-            (fact(1, 1, 1, &[]), "an entity is related to itself"),
+            (fact(1, 1, 1, &[]), SELF_RELATION),
             (fact(1, 0, THRESHOLD_CLASS, &[]), "the threshold class is not a relation"),
             (fact(1, 0, 2, &[0, 2]), evidence),
             (fact(0, 1, 2, &[]), "stated more than once"),
@@ -301,6 +280,17 @@ mod tests {
             let reason = fault_of(&wrong, reason);
             assert_refused(|document| document.facts.push(wrong), &reason);
         }
+    }
+
+    #[test]
+    fn an_entity_may_be_related_to_itself_where_the_corpus_has_such_facts() {
+        let mut document = document();
+        document.facts.push(fact(1, 1, 1, &[]));
+        document.validate_for(PairSet::All).unwrap();
+        let error = document.validate().unwrap_err().to_string();
+        assert!(error.contains("related to itself; set `self_relations`"), "{error}");
+        document.facts.push(fact(2, 2, 1, &[]));
+        assert!(document.validate_for(PairSet::All).is_err());
     }
 
     #[test]
@@ -314,16 +304,5 @@ mod tests {
     fn a_relation_outside_the_classes_is_refused() {
         let error = document().validate_relations(2).unwrap_err().to_string();
         assert!(error.contains("class 2: relations are the classes 1 to 1"), "{error}");
-    }
-
-    #[test]
-    fn rows_and_pairs_are_inverse_to_each_other() {
-        for n in 2..6 {
-            for row in 0..n * (n - 1) {
-                let pair = EntityPair::from_off_diagonal_row(row, n);
-                assert_ne!(pair.head, pair.tail);
-                assert_eq!(pair.off_diagonal_row(n), row);
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 pub mod docred;
 pub mod document;
 mod json_array;
+pub mod pair;
 pub mod relation;
 pub mod submission;
 pub mod synthetic;

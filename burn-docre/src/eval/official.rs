@@ -9,6 +9,7 @@ use super::precision_recall::{PrecisionRecall, ratio};
 use super::predictions::PredictionSet;
 use crate::Result;
 use crate::data::document::Document;
+use crate::data::pair::PairSet;
 
 /// The scores of the official DocRED scorer, as fractions from 0 to 1.
 ///
@@ -57,13 +58,13 @@ impl Scorer {
     /// # Errors
     ///
     /// [`Error::Document`](crate::Error::Document) when a document is not
-    /// [valid](Document::validate).
+    /// [valid](Document::validate_for) with [`PairSet::All`].
     pub fn new<'a>(
         gold: &[Document],
         training: impl IntoIterator<Item = &'a Document>,
     ) -> Result<Self> {
         for (index, document) in gold.iter().enumerate() {
-            document.validate().map_err(|error| error.at_index(index))?;
+            document.validate_for(PairSet::All).map_err(|error| error.at_index(index))?;
         }
         let mut scorer = Self {
             gold: GoldCorpus::new(gold),
@@ -81,9 +82,9 @@ impl Scorer {
     /// # Errors
     ///
     /// [`Error::Document`](crate::Error::Document) when the document is not
-    /// [valid](Document::validate).
+    /// [valid](Document::validate_for) with [`PairSet::All`].
     pub fn add_training_document(&mut self, document: &Document) -> Result<()> {
-        document.validate()?;
+        document.validate_for(PairSet::All)?;
         for fact in &document.facts {
             *self.training_counts.entry(fact.relation).or_default() += 1;
         }
@@ -96,9 +97,9 @@ impl Scorer {
     /// # Errors
     ///
     /// [`Error::Document`](crate::Error::Document) when the document is not
-    /// [valid](Document::validate).
+    /// [valid](Document::validate_for) with [`PairSet::All`].
     pub fn add_distant_document(&mut self, document: &Document) -> Result<()> {
-        document.validate()?;
+        document.validate_for(PairSet::All)?;
         self.has_distant = true;
         self.gold.mark_repeated(document, |fact| fact.in_distant = true);
         Ok(())

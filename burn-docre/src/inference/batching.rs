@@ -2,7 +2,7 @@
 
 use std::{iter::Peekable, sync::Arc};
 
-use crate::{Error, Result, text::encoded::EncodedDocument};
+use crate::{Error, Result, data::pair::PairSet, text::encoded::EncodedDocument};
 
 /// The limits of a batch on a CPU. They are independent of the number of threads, because the
 /// division into batches affects the last bits of the logits.
@@ -15,17 +15,24 @@ pub(super) struct Checked<I> {
     documents: I,
     /// The number of token embeddings of the model.
     vocab_size: usize,
+    /// The pairs that the model classifies.
+    pair_set: PairSet,
     /// The number of documents taken from the iterator.
     n_read: usize,
 }
 
 impl<I> Checked<I> {
-    pub(super) fn new(documents: I, vocab_size: usize) -> Self {
-        Self { documents, vocab_size, n_read: 0 }
+    pub(super) fn new(documents: I, vocab_size: usize, pair_set: PairSet) -> Self {
+        Self { documents, vocab_size, pair_set, n_read: 0 }
     }
 
     fn check(&self, document: &EncodedDocument) -> Result<()> {
         document.validate()?;
+        if document.pair_set != self.pair_set {
+            let reason = "encoded for another value of `self_relations` than the model's; encode it \
+                          with the specification of the model";
+            return Err(Error::document(document.title.clone(), reason));
+        }
         let vocab_size = self.vocab_size;
         match document.token_ids.iter().find(|&&id| id as usize >= vocab_size) {
             Some(id) => {
@@ -153,6 +160,7 @@ mod tests {
             mentions: vec![vec![0]; n_entities],
             sentences: Vec::new(),
             facts: Vec::new(),
+            pair_set: PairSet::OffDiagonal,
         })
     }
 
@@ -186,14 +194,17 @@ mod tests {
             EncodedDocument { token_ids: vec![0, 50], mentions: vec![], ..good().as_ref().clone() };
         let empty =
             EncodedDocument { token_ids: vec![], mentions: vec![], ..good().as_ref().clone() };
+        let all_pairs = EncodedDocument { pair_set: PairSet::All, ..good().as_ref().clone() };
         for (wrong, reason) in [
+            (all_pairs, "another value of `self_relations`"),
             (without_mentions, "entity 1 has no mentions"),
             (outside, "mention at token 10 of 10"),
             (unknown, "token id 50, but the model has 50 embeddings"),
             (empty, "0 tokens"),
         ] {
             let documents = [Ok(good()), Ok(Arc::new(wrong))];
-            let found: Vec<Result<_>> = Checked::new(documents.into_iter(), 50).collect();
+            let found: Vec<Result<_>> =
+                Checked::new(documents.into_iter(), 50, PairSet::OffDiagonal).collect();
             assert!(found[0].is_ok());
             let error = found[1].as_ref().unwrap_err().to_string();
             assert!(error.contains("document 1") && error.contains(reason), "{error}");

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     data::{
-        document::{EntityPair, RelationFact},
+        document::{EntityPair, MentionPair, RelationFact},
         relation::{RelationVocab, THRESHOLD_CLASS},
         submission::SubmittedFact,
     },
@@ -14,12 +14,15 @@ use crate::{
 /// A predicted relation with its margin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// The predicted fact, without evidence.
+    /// The predicted fact. Its evidence is the sentences of the key mention pairs.
     pub fact: RelationFact,
     /// The margin of the relation's logit over `threshold`, greater than 0.
     pub score: f32,
     /// The logit of the threshold class for this pair.
     pub threshold: f32,
+    /// The key mention pairs of the pair, by mention of the head, then by mention of the tail.
+    /// Empty if the system names none.
+    pub key_mention_pairs: Vec<MentionPair>,
 }
 
 impl Prediction {
@@ -52,10 +55,11 @@ impl Decoder {
         Self { n_classes: config.n_classes, max_relations_per_pair }
     }
 
-    /// Decodes the logits of one document. Predictions are ordered by the rows of their pairs.
+    /// Decodes the logits of one document. Predictions are ordered by the rows of their pairs and
+    /// have no evidence.
     ///
     /// # Shapes
-    /// - `logits`: `[p, r]`, row-major; rows as in [`EntityPair::off_diagonal_row`]
+    /// - `logits`: `[p, r]`, row-major; rows as in [`EncodedDocument::row`]
     ///
     /// # Errors
     /// [`Error::NotANumber`] if a logit is NaN. Comparisons with NaN are false, so a damaged model
@@ -68,8 +72,7 @@ impl Decoder {
         let n_pairs = document.n_pairs();
         assert_eq!(logits.len(), n_pairs * n_classes, "{n_pairs} pairs of {n_classes} classes");
         let mut predictions = Vec::new();
-        for (row, logits) in logits.chunks_exact(n_classes).enumerate() {
-            let pair = EntityPair::from_off_diagonal_row(row, document.n_entities());
+        for (pair, logits) in document.pairs().zip(logits.chunks_exact(n_classes)) {
             if let Some(class) = logits.iter().position(|logit| logit.is_nan()) {
                 let (title, EntityPair { head, tail }) = (document.title.clone(), pair);
                 return Err(Error::NotANumber { title, head, tail, class });
@@ -91,6 +94,7 @@ impl Decoder {
             fact: RelationFact { pair, relation, evidence: Vec::new() },
             score: logits[relation] - threshold,
             threshold,
+            key_mention_pairs: Vec::new(),
         })
     }
 }
@@ -98,15 +102,26 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::pair::PairSet;
 
     /// The predictions for a document of `n_entities`, at most two relations per pair.
     fn predictions(logits: &[f32], n_entities: usize, n_classes: usize) -> Result<Vec<Prediction>> {
+        predictions_among(PairSet::OffDiagonal, logits, n_entities, n_classes)
+    }
+
+    fn predictions_among(
+        pair_set: PairSet,
+        logits: &[f32],
+        n_entities: usize,
+        n_classes: usize,
+    ) -> Result<Vec<Prediction>> {
         let document = EncodedDocument {
             title: "Anna".into(),
             token_ids: Vec::new(),
             mentions: vec![Vec::new(); n_entities],
             sentences: Vec::new(),
             facts: Vec::new(),
+            pair_set,
         };
         Decoder { n_classes, max_relations_per_pair: 2 }.decode(&document, logits)
     }
@@ -131,6 +146,15 @@ mod tests {
     fn a_document_with_fewer_than_two_entities_has_no_relations() {
         assert!(predictions(&[], 0, 5).unwrap().is_empty());
         assert!(predictions(&[], 1, 5).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_entity_is_related_to_itself_only_where_the_diagonal_is_classified() {
+        let logits = [0.0, 1.0, /* (0, 1) */ 0.0, -1.0, /* (1, 0) */ 0.0, -1.0, 0.0, 2.0];
+        let found = predictions_among(PairSet::All, &logits, 2, 2).unwrap();
+        assert_eq!(classes(&found), [(0, 0, 1), (1, 1, 1)]);
+        let one_entity = predictions_among(PairSet::All, &[0.0, 1.0], 1, 2).unwrap();
+        assert_eq!(classes(&one_entity), [(0, 0, 1)]);
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::{fmt, path::Path, sync::Arc};
 use crate::{
     BackendTask, DocReBackend, Error, Result,
     backend::BackendKind,
-    data::{document::Document, relation::RelationVocab},
+    data::{
+        document::{Document, MentionPair},
+        relation::RelationVocab,
+    },
     dispatch,
     inference::{decode::Prediction, logits::Inference},
     io::model_directory::{ModelBytes, ModelDirectory, ModelSpec},
@@ -55,6 +58,12 @@ pub struct ExtractedRelation {
     pub score: f32,
     /// The logit of the threshold class for this pair.
     pub threshold: f32,
+    /// Indices of the sentences that support the relation, in ascending order: those of the
+    /// mentions in `key_mention_pairs`.
+    pub evidence: Vec<usize>,
+    /// The mention pairs that the system found the relation by. Empty for a system that names
+    /// none.
+    pub key_mention_pairs: Vec<MentionPair>,
 }
 
 /// Extracts the relations between the entities of documents.
@@ -156,21 +165,23 @@ impl Extractor {
     /// Extracts the relations of each document, in the order of the documents.
     ///
     /// The relations of a document are sorted by head, then tail, then descending score. The facts
-    /// of the documents are ignored. A document with fewer than two entities has no relations.
+    /// of the documents are ignored. A document with fewer than two entities has no relations, unless
+    /// the model finds relations of an entity with itself (`self_relations` in its `config.json`).
     ///
     /// The documents of a call are computed in batches. The last bits of a score depend on the
     /// other documents of its batch.
     ///
     /// # Errors
     /// - [`Error::Document`] with the index of the first document that is not
-    ///   [valid](Document::validate), before any computation, or that cannot be tokenized.
+    ///   [valid](Document::validate_for), before any computation, or that cannot be tokenized.
     /// - [`Error::NotANumber`] if a logit is NaN.
     pub fn extract(&self, documents: &[Document]) -> Result<Vec<Vec<ExtractedRelation>>> {
         for (index, document) in documents.iter().enumerate() {
-            document.validate().map_err(|error| error.at_index(index))?;
+            document
+                .validate_for(self.spec.config.pair_set)
+                .map_err(|error| error.at_index(index))?;
         }
-        let mut encoded =
-            encode_all(documents, &self.spec.tokenizer).map(|document| document.map(Arc::new));
+        let mut encoded = encode_all(documents, &self.spec).map(|document| document.map(Arc::new));
         let predictions = self.engine.predict(&mut encoded)?;
         let named = |found: Vec<Prediction>| found.into_iter().map(|p| self.named(p)).collect();
         Ok(predictions.into_iter().map(named).collect())
@@ -191,7 +202,8 @@ impl Extractor {
         &self.spec.tokenizer
     }
 
-    fn named(&self, Prediction { fact, score, threshold }: Prediction) -> ExtractedRelation {
+    fn named(&self, prediction: Prediction) -> ExtractedRelation {
+        let Prediction { fact, score, threshold, key_mention_pairs } = prediction;
         let vocab = &self.spec.vocab;
         ExtractedRelation {
             head: fact.pair.head,
@@ -201,6 +213,8 @@ impl Extractor {
             name: vocab.name(fact.relation).to_owned(),
             score,
             threshold,
+            evidence: fact.evidence,
+            key_mention_pairs,
         }
     }
 }

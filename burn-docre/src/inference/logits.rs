@@ -19,6 +19,7 @@ use crate::{
     inference::{
         batching::{BATCH, Batches, Checked, LARGE_BATCH, Limits, Size},
         decode::{Decoder, Prediction},
+        evidence::{BatchEvidence, DocumentEvidence},
         workers::{Call, JobResult, Workers},
     },
     model::{DocReModel, ModelConfig},
@@ -52,20 +53,27 @@ type BatchWorkers = Workers<Vec<Arc<EncodedDocument>>, Vec<DocumentLogits>>;
 pub struct DocumentLogits {
     /// The document.
     pub document: Arc<EncodedDocument>,
-    /// The logits `[p, r]`, row-major; rows as in
-    /// [`EntityPair::off_diagonal_row`](crate::EntityPair::off_diagonal_row). Empty if the document
+    /// The logits `[p, r]`, row-major; rows as in [`EncodedDocument::row`]. Empty if the document
     /// has no pairs.
     pub logits: Vec<f32>,
+    /// The evidence behind the logits. `None` if the system names none, or the document has no
+    /// pairs.
+    pub evidence: Option<DocumentEvidence>,
     decoder: Decoder,
 }
 
 impl DocumentLogits {
-    /// Decodes the logits with the configuration of their model.
+    /// Decodes the logits with the configuration of their model. Predictions have the evidence of
+    /// their pairs.
     ///
     /// # Errors
     /// [`Error::NotANumber`] if a logit is NaN.
     pub fn predictions(&self) -> Result<Vec<Prediction>> {
-        self.decoder.decode(&self.document, &self.logits)
+        let mut predictions = self.decoder.decode(&self.document, &self.logits)?;
+        if let Some(evidence) = &self.evidence {
+            evidence.add_to(&mut predictions, &self.document);
+        }
+        Ok(predictions)
     }
 }
 
@@ -103,7 +111,8 @@ impl<B: DocReBackend> Inference<B> {
     /// # Errors
     /// The first error is the last item of the iterator, after the logits of all earlier documents.
     /// It is an error of `documents`, or [`Error::Document`] for a document that is not
-    /// [valid](EncodedDocument::validate) or has a token id without an embedding.
+    /// [valid](EncodedDocument::validate), has a token id without an embedding, or has another pair
+    /// set than the model.
     ///
     /// # Panics
     /// The iterator resumes a panic of the forward pass. Other runs are not affected.
@@ -113,8 +122,8 @@ impl<B: DocReBackend> Inference<B> {
         E: From<Error>,
     {
         self.workers.get_or_init(|| self.start_workers());
-        let vocab_size = self.forward.config.encoder.vocab_size;
-        let documents = Checked::new(documents.into_iter(), vocab_size);
+        let ModelConfig { encoder, pair_set, .. } = self.forward.config.as_ref();
+        let documents = Checked::new(documents.into_iter(), encoder.vocab_size, *pair_set);
         Logits {
             inference: self.clone(),
             batches: Batches::new(documents, self.limits).peekable(),
@@ -162,18 +171,21 @@ impl<B: DocReBackend> Forward<B> {
     fn compute(&self, documents: Vec<Arc<EncodedDocument>>) -> Vec<DocumentLogits> {
         let with_pairs: Vec<&EncodedDocument> =
             documents.iter().filter(|document| document.n_pairs() > 0).map(AsRef::as_ref).collect();
-        let mut values = Vec::new();
+        let (mut values, mut evidence) = (Vec::new(), None);
         if !with_pairs.is_empty() {
             let batch = DocReBatch::new(&with_pairs, &self.config.encoder, &self.device);
-            let logits = self.model.forward(&batch).logits;
-            values = logits.into_data().iter::<f32>().collect();
+            let output = self.model.forward(&batch);
+            values = output.logits.into_data().iter::<f32>().collect();
+            evidence = output.evidence.map(BatchEvidence::new);
         }
         let decoder = Decoder::of(&self.config);
         let mut rest = values.as_slice();
         let split = |document: Arc<EncodedDocument>| {
             let (own, others) = rest.split_at(document.n_pairs() * decoder.n_classes);
             rest = others;
-            DocumentLogits { document, logits: own.to_vec(), decoder }
+            let evidence = evidence.as_mut().filter(|_| !own.is_empty());
+            let evidence = evidence.map(|evidence| evidence.take(&document));
+            DocumentLogits { document, logits: own.to_vec(), evidence, decoder }
         };
         documents.into_iter().map(split).collect()
     }

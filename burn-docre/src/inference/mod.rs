@@ -5,9 +5,11 @@
 
 mod batching;
 pub mod decode;
+mod evidence;
 mod extractor;
 mod logits;
 mod workers;
 
+pub use evidence::DocumentEvidence;
 pub use extractor::{Device, ExtractedRelation, Extractor, ExtractorBuilder};
 pub use logits::{DocumentLogits, Inference, Logits};

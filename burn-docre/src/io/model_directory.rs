@@ -25,7 +25,7 @@ use crate::{
         weights::{self, WeightFile},
     },
     model::{DocReModel, ModelConfig},
-    text::{hex::write_hex, tokenizer::DocumentTokenizer},
+    text::{encoded::Encoding, hex::write_hex, tokenizer::DocumentTokenizer},
 };
 
 const CONFIG: &str = "config.json";
@@ -170,6 +170,12 @@ pub fn id_of(directory: &Path) -> Result<ModelId> {
         hash.update(digest.finalize());
     }
     Ok(ModelId(hash.finalize().into()))
+}
+
+impl<'a> From<&'a ModelSpec> for Encoding<'a> {
+    fn from(spec: &'a ModelSpec) -> Self {
+        Self { tokenizer: &spec.tokenizer, pair_set: spec.config.pair_set }
+    }
 }
 
 impl ModelSpec {

@@ -126,8 +126,8 @@ impl<B: DocReBackend> Atlop<B> {
         observer.observe("head", || sides.head.clone());
         observer.observe("tail", || sides.tail.clone());
 
-        let logits = self.bilinear.forward(sides).select(0, batch.pairs.off_diagonal.clone());
-        DocReOutput { logits }
+        let logits = self.bilinear.forward(sides).select(0, batch.pairs.classified.clone());
+        DocReOutput { logits, evidence: None }
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{DocReModel, DocumentSize, SystemConfig};
 use crate::{
     Error, Result,
+    data::pair::PairSet,
     encoder::{
         EncoderConfig,
         names::{HUGGING_FACE, NameTable},
@@ -29,6 +30,9 @@ pub struct ModelConfig {
     /// The decoding of logits to relations.
     #[serde(default)]
     pub decoding: DecodingConfig,
+    /// The pairs of entities that are classified, those of the training documents.
+    #[serde(default, rename = "self_relations", skip_serializing_if = "PairSet::is_default")]
+    pub pair_set: PairSet,
 }
 
 /// The decoding of logits to relations.
@@ -249,6 +253,17 @@ mod tests {
             let error = refusal(|value| *value.pointer_mut(pointer).unwrap() = bad);
             assert!(error.contains(expected), "{pointer}: {error}");
         }
+    }
+
+    #[test]
+    fn a_model_classifies_the_diagonal_only_if_its_file_says_so() {
+        let config = testing::every_system().remove(0);
+        assert_eq!(config.pair_set, PairSet::OffDiagonal);
+        assert!(!serde_json::to_string(&config).unwrap().contains("self_relations"));
+        let config = ModelConfig { pair_set: PairSet::All, ..config };
+        let value = serde_json::to_value(&config).unwrap();
+        assert_eq!(value["self_relations"], true);
+        assert_eq!(serde_json::from_value::<ModelConfig>(value).unwrap(), config);
     }
 
     #[test]

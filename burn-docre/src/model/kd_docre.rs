@@ -164,8 +164,8 @@ impl<B: DocReBackend> KdDocre<B> {
             None => pair,
         };
         observer.observe("mixed", || mixed.clone());
-        let logits = linear(&self.classifier, mixed.select(0, batch.pairs.off_diagonal.clone()));
-        DocReOutput { logits }
+        let logits = linear(&self.classifier, mixed.select(0, batch.pairs.classified.clone()));
+        DocReOutput { logits, evidence: None }
     }
 }
 

@@ -17,7 +17,7 @@ pub use atlop::{Atlop, AtlopConfig};
 pub use config::{DecodingConfig, ModelConfig};
 pub use kd_docre::{KdDocre, KdDocreConfig};
 pub use observer::{Intermediates, Observer};
-pub use system::{DocReOutput, DocumentSize};
+pub use system::{DocReOutput, DocumentSize, Evidence};
 pub use table::{RelationModule, SystemConfig};
 
 use crate::{DocReBackend, batch::DocReBatch, encoder::Encoder};
@@ -48,7 +48,7 @@ impl<B: Backend> DocReModel<B> {
 }
 
 impl<B: DocReBackend> DocReModel<B> {
-    /// Computes the logits of every pair of different entities.
+    /// Computes the logits of every classified pair.
     ///
     /// # Shapes
     /// - output: logits `[p, r]`

@@ -48,4 +48,17 @@ pub struct DocumentSize {
 pub struct DocReOutput<B: Backend> {
     /// The logits of each classified pair, in the order of documents, `[p, r]`.
     pub logits: Tensor<B, 2>,
+    /// The parts of the documents that the logits rest on; `None` for a system that names none.
+    pub evidence: Option<Evidence<B>>,
+}
+
+/// The parts of the documents that the logits of a batch rest on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Evidence<B: Backend> {
+    /// 1 for each key mention pair and 0 for every other mention pair, `[q]`.
+    ///
+    /// Mention pairs are ordered by document, by classified pair (the rows of the logits), by
+    /// mention of the head, then by mention of the tail.
+    KeyMentionPairs(Tensor<B, 1>),
 }

@@ -6,8 +6,9 @@ use std::ops::Range;
 use sha2::{Digest, Sha256};
 
 use crate::data::document::{
-    Document, RelationFact, check_pair_and_relation, check_relations, fault_of,
+    Document, EntityPair, RelationFact, check_pair_and_relation, check_relations, fault_of,
 };
+use crate::data::pair::PairSet;
 use crate::text::hex::write_hex;
 use crate::text::tokenizer::{DocumentTokenizer, WordCache};
 use crate::{Error, Result};
@@ -27,8 +28,27 @@ pub struct EncodedDocument {
     pub mentions: Vec<Vec<usize>>,
     /// The span of each sentence in `token_ids`, mention markers included.
     pub sentences: Vec<Range<usize>>,
-    /// The labelled facts.
+    /// The labelled facts, about pairs of `pair_set`.
     pub facts: Vec<RelationFact>,
+    /// The pairs that are classified. They must be those of the model.
+    pub pair_set: PairSet,
+}
+
+/// The properties of a model that the encoding of documents depends on.
+///
+/// A tokenizer alone converts to the encoding of a model that does not classify the diagonal.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoding<'a> {
+    /// The tokenizer.
+    pub tokenizer: &'a DocumentTokenizer,
+    /// The pairs that the model classifies.
+    pub pair_set: PairSet,
+}
+
+impl<'a> From<&'a DocumentTokenizer> for Encoding<'a> {
+    fn from(tokenizer: &'a DocumentTokenizer) -> Self {
+        Self { tokenizer, pair_set: PairSet::OffDiagonal }
+    }
 }
 
 /// A SHA-256 hash of the token ids and mention positions of a document.
@@ -45,14 +65,15 @@ impl fmt::Display for DocumentKey {
 }
 
 impl EncodedDocument {
-    /// Tokenizes `document`.
+    /// Tokenizes `document`. The [`Encoding`] is given by a tokenizer, or by the
+    /// [`ModelSpec`](crate::io::model_directory::ModelSpec) of a model.
     ///
     /// # Errors
     ///
-    /// [`Error::Document`] with the title, when `document` is not [valid](Document::validate) or
-    /// the tokenizer fails on one of its words.
-    pub fn encode(document: &Document, tokenizer: &DocumentTokenizer) -> Result<Self> {
-        Self::encode_with(document, tokenizer, &mut WordCache::default())
+    /// [`Error::Document`] with the title, when `document` is not
+    /// [valid](Document::validate_for) or the tokenizer fails on one of its words.
+    pub fn encode<'a>(document: &Document, encoding: impl Into<Encoding<'a>>) -> Result<Self> {
+        Self::encode_with(document, encoding.into(), &mut WordCache::default())
     }
 
     /// Checks that the document is consistent.
@@ -63,8 +84,8 @@ impl EncodedDocument {
     /// - there is no token, or there are more than 2³¹ − 1;
     /// - an entity has no mention, or there are more than [`Document::MAX_ENTITIES`] entities;
     /// - a mention or a sentence lies outside the tokens;
-    /// - a fact names an entity that does not exist, relates an entity to itself, or has the
-    ///   threshold class as its relation.
+    /// - a fact names an entity that does not exist, is about a pair that is not classified, or has
+    ///   the threshold class as its relation.
     pub fn validate(&self) -> Result<()> {
         let checked = self.check_tokens().and_then(|()| self.check_facts());
         checked.map_err(|reason| Error::document(self.title.clone(), reason))
@@ -87,9 +108,44 @@ impl EncodedDocument {
         self.mentions.len()
     }
 
-    /// Number of ordered pairs of different entities.
+    /// Number of classified pairs.
     pub fn n_pairs(&self) -> usize {
-        self.n_entities() * self.n_entities().saturating_sub(1)
+        self.pair_set.n_pairs(self.n_entities())
+    }
+
+    /// The classified pairs, in the order of the rows of the logits.
+    pub fn pairs(&self) -> impl Iterator<Item = EntityPair> + use<> {
+        self.pair_set.pairs(self.n_entities())
+    }
+
+    /// The row of a classified pair in the logits `[p, r]`.
+    ///
+    /// # Panics
+    ///
+    /// When the pair is not classified.
+    pub fn row(&self, pair: EntityPair) -> usize {
+        self.pair_set.row(pair, self.n_entities())
+    }
+
+    /// Number of mention pairs of all classified pairs. A mention pair is a mention of the head
+    /// with a mention of the tail.
+    pub fn n_mention_pairs(&self) -> usize {
+        self.pairs().map(|pair| self.n_mention_pairs_of(pair)).sum()
+    }
+
+    /// Number of mention pairs of one pair.
+    ///
+    /// # Panics
+    ///
+    /// When the document does not have one of the entities.
+    pub fn n_mention_pairs_of(&self, pair: EntityPair) -> usize {
+        self.mentions[pair.head].len() * self.mentions[pair.tail].len()
+    }
+
+    /// The index of the sentence that has the token `position`; `None` for a token outside all
+    /// sentences, such as a special token.
+    pub fn sentence_of(&self, position: usize) -> Option<usize> {
+        self.sentences.iter().position(|span| span.contains(&position))
     }
 
     /// The key of the document.
@@ -113,10 +169,10 @@ impl EncodedDocument {
 
     fn encode_with(
         document: &Document,
-        tokenizer: &DocumentTokenizer,
+        Encoding { tokenizer, pair_set }: Encoding<'_>,
         cache: &mut WordCache,
     ) -> Result<Self> {
-        document.validate()?;
+        document.validate_for(pair_set)?;
         let tokenized = tokenizer.tokenize_with(document, cache).map_err(|error| {
             Error::document(document.title.clone(), "cannot be tokenized").with_source(error)
         })?;
@@ -126,6 +182,7 @@ impl EncodedDocument {
             mentions: tokenized.mentions,
             sentences: tokenized.sentences,
             facts: document.facts.clone(),
+            pair_set,
         };
         // A document without words is empty if the tokenizer has no special tokens.
         encoded.validate()?;
@@ -155,7 +212,8 @@ impl EncodedDocument {
     fn check_facts(&self) -> Result<(), String> {
         let n_entities = self.n_entities();
         self.facts.iter().try_for_each(|fact| {
-            check_pair_and_relation(fact, n_entities).map_err(|reason| fault_of(fact, &reason))
+            check_pair_and_relation(fact, n_entities, self.pair_set)
+                .map_err(|reason| fault_of(fact, &reason))
         })
     }
 }
@@ -169,13 +227,14 @@ impl EncodedDocument {
 ///
 /// An item is an error under the conditions of [`EncodedDocument::encode`]. The error also has the
 /// document's index.
-pub fn encode_all(
-    documents: &[Document],
-    tokenizer: &DocumentTokenizer,
-) -> impl Iterator<Item = Result<EncodedDocument>> {
+pub fn encode_all<'a>(
+    documents: &'a [Document],
+    encoding: impl Into<Encoding<'a>>,
+) -> impl Iterator<Item = Result<EncodedDocument>> + 'a {
+    let encoding = encoding.into();
     let mut cache = WordCache::default();
     documents.iter().enumerate().map(move |(index, document)| {
-        EncodedDocument::encode_with(document, tokenizer, &mut cache)
+        EncodedDocument::encode_with(document, encoding, &mut cache)
             .map_err(|error| error.at_index(index))
     })
 }
@@ -183,7 +242,7 @@ pub fn encode_all(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::document::{Entity, EntityPair, Mention};
+    use crate::data::document::{Entity, Mention};
     use crate::error::chain_of;
 
     fn tokenizer() -> DocumentTokenizer {
@@ -228,6 +287,44 @@ mod tests {
     }
 
     #[test]
+    fn mention_pairs_are_counted_for_each_classified_pair() {
+        let mut encoded = EncodedDocument::encode(&anna(), &tokenizer()).unwrap();
+        encoded.mentions = vec![vec![1], vec![6, 6], vec![1, 6, 6]];
+        let pairs: Vec<_> = encoded.pairs().map(|pair| (pair.head, pair.tail)).collect();
+        assert_eq!(pairs, [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]);
+        assert_eq!(encoded.n_mention_pairs(), 2 + 3 + 2 + 6 + 3 + 6);
+        encoded.mentions.truncate(1);
+        assert_eq!(encoded.n_mention_pairs(), 0);
+    }
+
+    #[test]
+    fn a_self_relation_is_encoded_for_a_model_that_classifies_the_diagonal() {
+        let mut document = anna();
+        document.facts[0].pair = EntityPair { head: 1, tail: 1 };
+        let tokenizer = tokenizer();
+        let encoding = Encoding { tokenizer: &tokenizer, pair_set: PairSet::All };
+        let encoded = EncodedDocument::encode(&document, encoding).unwrap();
+        assert_eq!((encoded.n_pairs(), encoded.row(encoded.facts[0].pair)), (4, 3));
+        assert_eq!(encoded.n_mention_pairs(), 4);
+        assert!(EncodedDocument::encode(&document, &tokenizer).is_err());
+        let hidden = EncodedDocument { pair_set: PairSet::OffDiagonal, ..encoded };
+        assert!(hidden.validate().unwrap_err().to_string().contains("`self_relations`"));
+
+        // A document of one entity has one pair.
+        document.entities.truncate(1);
+        document.facts.clear();
+        assert_eq!(EncodedDocument::encode(&document, encoding).unwrap().n_pairs(), 1);
+    }
+
+    #[test]
+    fn a_special_token_is_in_no_sentence() {
+        let encoded = EncodedDocument::encode(&anna(), &tokenizer()).unwrap();
+        let sentences: Vec<_> = (0..10).map(|token| encoded.sentence_of(token)).collect();
+        assert_eq!((sentences[0], sentences[9]), (None, None));
+        assert!(sentences[1..9].iter().all(|sentence| *sentence == Some(0)));
+    }
+
+    #[test]
     fn the_key_depends_on_tokens_and_mentions_only() {
         let encoded = EncodedDocument::encode(&anna(), &tokenizer()).unwrap();
         let other_labels =
@@ -254,6 +351,7 @@ mod tests {
             mentions: vec![vec![0]],
             sentences: Vec::new(),
             facts: Vec::new(),
+            pair_set: PairSet::OffDiagonal,
         };
         assert_eq!(
             document.key().to_string(),

@@ -21,6 +21,7 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::data::document::Document;
+use crate::data::pair::PairSet;
 use crate::{Error, Result};
 
 /// The text that marks the boundaries of mentions.
@@ -152,10 +153,10 @@ impl DocumentTokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Document`] when `document` is not [valid](Document::validate). [`Error::Format`]
+    /// [`Error::Document`] when `document` is not [valid](Document::validate_for). [`Error::Format`]
     /// when the tokenizer fails on a word.
     pub fn tokenize(&self, document: &Document) -> Result<TokenizedDocument> {
-        document.validate()?;
+        document.validate_for(PairSet::All)?;
         self.tokenize_with(document, &mut WordCache::default())
     }
 

@@ -1,6 +1,7 @@
 //! A small model and small documents.
 
 use burn_docre::{
+    PairSet,
     data::document::{EntityPair, RelationFact},
     model::{AtlopConfig, DecodingConfig, KdDocreConfig, ModelConfig, SystemConfig},
     pair::{
@@ -37,6 +38,7 @@ pub(crate) fn config(system: SystemConfig) -> ModelConfig {
         system,
         n_classes: 5,
         decoding: DecodingConfig::default(),
+        pair_set: PairSet::OffDiagonal,
     }
 }
 
@@ -52,6 +54,7 @@ pub(crate) fn document(n_tokens: u32, mentions: &[&[usize]]) -> EncodedDocument 
         mentions: mentions.iter().map(|positions| positions.to_vec()).collect(),
         sentences: Vec::new(),
         facts: if mentions.len() > 1 { vec![fact] } else { Vec::new() },
+        pair_set: PairSet::OffDiagonal,
     }
 }
 

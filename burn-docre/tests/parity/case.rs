@@ -3,6 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
 use burn_docre::{
+    PairSet,
     data::document::{EntityPair, RelationFact},
     encoder::EncoderConfig,
     io::weights::{Weight, WeightFile},
@@ -133,6 +134,7 @@ impl Case {
                     mentions: input.mentions.clone(),
                     sentences: Vec::new(),
                     facts: facts(&tensors.read(&format!("doc{i}.labels")).expect("labels")),
+                    pair_set: PairSet::OffDiagonal,
                 }
             })
             .collect();
@@ -143,6 +145,7 @@ impl Case {
                 encoder,
                 n_classes: file.n_classes,
                 decoding: DecodingConfig { max_relations_per_pair: file.max_relations_per_pair },
+                pair_set: PairSet::OffDiagonal,
             },
             documents,
             expected: read(&directory.join("expected.json")),

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use burn_docre::{
+    PairSet,
     data::{
         docred::{DocRedReader, Labels},
         document::Document,
@@ -51,16 +52,17 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// The text that `docre evaluate` prints; `note` receives messages for standard error.
 fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) -> Result<String> {
     let vocab = read_vocab(args.relations.as_deref())?;
-    let gold = documents(session, &args.gold, &vocab)?.collect::<Result<Vec<_>>>()?;
+    let pair_set = args.self_relations.into();
+    let gold = documents(session, &args.gold, &vocab, pair_set)?.collect::<Result<Vec<_>>>()?;
     let mut scorer = Scorer::new(&gold, [])?;
     if scorer.n_gold_facts() == 0 {
         bail!("{}: no document has a label; give documents with gold labels", args.gold.display());
     }
-    for document in documents(session, &args.train, &vocab)? {
+    for document in documents(session, &args.train, &vocab, pair_set)? {
         scorer.add_training_document(&document?)?;
     }
     if let Some(distant) = &args.distant {
-        for document in documents(session, distant, &vocab)? {
+        for document in documents(session, distant, &vocab, pair_set)? {
             scorer.add_distant_document(&document?)?;
         }
     }
@@ -110,9 +112,10 @@ fn documents<'a>(
     session: &'a Session,
     path: &Path,
     vocab: &'a RelationVocab,
+    pair_set: PairSet,
 ) -> Result<impl Iterator<Item = Result<Document>> + 'a> {
     let mut task = session.ui.task(&format!("{}: documents", path.display()), None);
-    let documents = DocRedReader::open(path, Labels::Resolve(vocab))?;
+    let documents = DocRedReader::open(path, Labels::Resolve(vocab))?.with_pair_set(pair_set);
     Ok(documents.map(move |document| {
         session.stop.check()?;
         task.advance(1);

@@ -102,6 +102,8 @@ fn the_tables_are_aligned_and_name_the_relations() {
     };
     assert!(words(line("all facts")).ends_with(&["50.00", "66.67", "57.14"]), "{text}");
     assert_eq!(line("all facts").len(), line("Ign (annotated)").len());
+    // Predicted: one sentence, the right one. Gold: four.
+    assert!(words(line("evidence")).ends_with(&["100.00", "25.00", "40.00"]), "{text}");
     let relation = words(line("P17 country"));
     assert!(relation.ends_with(&["100.00", "100.00", "100.00", "1"]), "{text}");
     assert!(!text.contains("distant"), "{text}");
@@ -148,6 +150,37 @@ fn an_invalid_prediction_is_an_error_that_names_file_and_record() {
 }
 
 #[test]
+fn self_relations_are_scored_where_the_option_allows_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let label = r#"{"h":0,"t":2,"r":"P27","evidence":[0,1]}"#;
+    assert!(GOLD.contains(label));
+    let gold = file("dwie.json", &GOLD.replace(label, r#"{"h":2,"t":2,"r":"P17"}"#));
+    let predictions = r#"[{"title":"Anna","h_idx":2,"t_idx":2,"r":"P17"},
+                          {"title":"Anna","h_idx":1,"t_idx":2,"r":"P17"},
+                          {"title":"Anna","h_idx":0,"t_idx":0,"r":"P17"}]"#;
+    let (predictions, train) = (file("predictions.json", predictions), file("train.json", TRAIN));
+    let run = |more: &[&str]| {
+        let files = ["--predictions", &predictions, "--gold", &gold, "--train", &train];
+        let args = [&["docre"], &files[..], more].concat();
+        evaluated(&Command::parse_from(args).args)
+    };
+    let (text, notes) = run(&["--self-relations", "--json"]).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&json["precision"], &json["recall"]), (&(2.0 / 3.0).into(), &(2.0 / 3.0).into()));
+    assert!(notes.is_empty(), "{notes:?}");
+
+    let error = format!("{:#}", run(&[]).unwrap_err());
+    for part in ["dwie.json: document 0 (\"Anna\")", "related to itself", "`self_relations`"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn gold_without_labels_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("unlabelled.json");
@@ -159,6 +192,7 @@ fn gold_without_labels_is_an_error() {
         distant: None,
         relations: None,
         frequent_relations: FrequentSet::Train,
+        self_relations: false,
         json: false,
     };
     let error = evaluated(&args).unwrap_err().to_string();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::record::{Labels, parse_document, title_of};
 use crate::data::document::Document;
 use crate::data::json_array::{ArrayScanner, ScanError};
+use crate::data::pair::PairSet;
 use crate::{Error, Result};
 
 /// Reads all documents of a DocRED file.
@@ -24,13 +25,14 @@ pub fn read_documents(path: &Path, labels: Labels) -> Result<Vec<Document>> {
 /// # Errors
 ///
 /// - [`Error::Document`] when a document is not valid JSON, lacks `title`, `vertexSet` or `sents`,
-///   or is not [valid](Document::validate). The next item is the next document.
+///   or is not [valid](Document::validate_for). The next item is the next document.
 /// - [`Error::Document`] when the array is malformed at a document. This is the last item.
 /// - [`Error::Format`] when the file is not an array, and [`Error::Io`] when it cannot be read.
 ///   Each is the last item.
 pub struct DocRedReader<'a> {
     path: PathBuf,
     labels: Labels<'a>,
+    pair_set: PairSet,
     scanner: ArrayScanner<BufReader<File>>,
     element: Vec<u8>,
     n_read: usize,
@@ -48,11 +50,19 @@ impl<'a> DocRedReader<'a> {
         Ok(Self {
             path: path.to_path_buf(),
             labels,
+            pair_set: PairSet::OffDiagonal,
             scanner: ArrayScanner::new(BufReader::with_capacity(1 << 16, file)),
             element: Vec::new(),
             n_read: 0,
             finished: false,
         })
+    }
+
+    /// Sets the pairs that labels can be about. By default a label whose head is its tail is an
+    /// error.
+    pub fn with_pair_set(mut self, pair_set: PairSet) -> Self {
+        self.pair_set = pair_set;
+        self
     }
 
     fn next_document(&mut self) -> Result<Option<Document>> {
@@ -63,8 +73,8 @@ impl<'a> DocRedReader<'a> {
         match found {
             Ok(false) => Ok(None),
             Ok(true) => {
-                let document =
-                    parse_document(&self.element, self.labels).map_err(|error| self.placed(error));
+                let document = parse_document(&self.element, self.labels, self.pair_set)
+                    .map_err(|error| self.placed(error));
                 self.n_read += 1;
                 document.map(Some)
             }
@@ -118,6 +128,7 @@ impl fmt::Debug for DocRedReader<'_> {
 mod tests {
     use super::*;
     use crate::data::docred::sample::{ANNA, vocab};
+    use crate::data::docred::write_documents;
     use crate::error::chain_of;
 
     fn items(json: impl AsRef<[u8]>, labels: Labels) -> Vec<Result<Document>> {
@@ -238,6 +249,28 @@ mod tests {
         let read = items(format!("[{ANNA},{wrong},{ANNA}] x"), Labels::Ignore);
         let outcomes: Vec<_> = read.iter().map(Result::is_ok).collect();
         assert_eq!(outcomes, [true, false, true, false]);
+    }
+
+    #[test]
+    fn a_self_relation_is_read_from_a_corpus_that_has_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("documents.json");
+        std::fs::write(&path, second_document_with("\"t\":1", "\"t\":0")).unwrap();
+        let vocab = vocab();
+        let open = || DocRedReader::open(&path, Labels::Resolve(&vocab)).unwrap();
+        let documents: Vec<_> = open().with_pair_set(PairSet::All).collect::<Result<_>>().unwrap();
+        let pair = documents[1].facts[0].pair;
+        assert_eq!((pair.head, pair.tail), (0, 0));
+
+        let error = open().collect::<Result<Vec<_>>>().unwrap_err().to_string();
+        for part in ["documents.json: document 1 (\"Anna\")", "itself", "`self_relations`"] {
+            assert!(error.contains(part), "{error}");
+        }
+
+        let mut file = std::fs::File::create(&path).unwrap();
+        write_documents(&mut file, &documents, &vocab).unwrap();
+        let again = open().with_pair_set(PairSet::All).collect::<Result<Vec<_>>>().unwrap();
+        assert_eq!(again, documents);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact};
+use crate::data::pair::PairSet;
 use crate::data::relation::RelationVocab;
 use crate::{Error, Result};
 
@@ -48,8 +49,9 @@ struct RawLabel {
     evidence: Vec<i64>,
 }
 
-/// Parses the bytes of one record. The caller adds file, position and title to an error.
-pub(super) fn parse_document(json: &[u8], labels: Labels) -> Result<Document> {
+/// Parses the bytes of one record, whose labels are about pairs of `pair_set`. The caller adds file,
+/// position and title to an error.
+pub(super) fn parse_document(json: &[u8], labels: Labels, pair_set: PairSet) -> Result<Document> {
     let json = std::str::from_utf8(json).map_err(|error| {
         refused(format!("byte {} is not UTF-8", error.valid_up_to())).with_source(error)
     })?;
@@ -65,7 +67,7 @@ pub(super) fn parse_document(json: &[u8], labels: Labels) -> Result<Document> {
             document
         }
     };
-    document.validate()?;
+    document.validate_for(pair_set)?;
     Ok(document)
 }
 
@@ -193,7 +195,8 @@ mod tests {
     use crate::error::chain_of;
 
     fn parse(json: &str) -> Result<Document, String> {
-        parse_document(json.as_bytes(), Labels::Resolve(&vocab())).map_err(|e| chain_of(&e))
+        parse_document(json.as_bytes(), Labels::Resolve(&vocab()), PairSet::OffDiagonal)
+            .map_err(|e| chain_of(&e))
     }
 
     /// Asserts that [`ANNA`] with `from` replaced by `to` is refused and its title is found.
@@ -248,7 +251,8 @@ mod tests {
     fn ignored_labels_may_be_any_json() {
         for labels in ["7", "\"x\"", "{\"r\":[]}", "[{\"r\":\"P0\",\"h\":-9}]", "[[[]]]"] {
             let json = ANNA.replace(r#"[{"r":"P551","h":0,"t":1,"evidence":[0]}]"#, labels);
-            let document = parse_document(json.as_bytes(), Labels::Ignore).unwrap();
+            let document =
+                parse_document(json.as_bytes(), Labels::Ignore, PairSet::OffDiagonal).unwrap();
             assert!(document.facts.is_empty());
             assert!(parse(&json).is_err(), "{labels}");
         }

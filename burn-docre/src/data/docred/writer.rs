@@ -5,14 +5,16 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::data::document::{Document, Entity, Mention, RelationFact};
+use crate::data::pair::PairSet;
 use crate::data::relation::RelationVocab;
 
-/// Writes `documents` as a DocRED file, one document per line.
+/// Writes `documents` as a DocRED file, one document per line. Facts can be about all pairs of
+/// entities.
 ///
 /// # Errors
 ///
 /// - [`Error::Document`](crate::Error::Document) as the inner error of [`io::Error`], when a
-///   document is not [valid](Document::validate) or has a fact whose relation is not in `vocab`.
+///   document is not [valid](Document::validate_for) or has a fact whose relation is not in `vocab`.
 ///   Nothing is written.
 /// - The errors of `out`.
 pub fn write_documents(
@@ -21,8 +23,8 @@ pub fn write_documents(
     vocab: &RelationVocab,
 ) -> io::Result<()> {
     for (index, document) in documents.iter().enumerate() {
-        let valid =
-            document.validate().and_then(|()| document.validate_relations(vocab.n_classes()));
+        let valid = document.validate_for(PairSet::All);
+        let valid = valid.and_then(|()| document.validate_relations(vocab.n_classes()));
         valid.map_err(|error| io::Error::other(error.at_index(index)))?;
     }
     out.write_all(b"[")?;

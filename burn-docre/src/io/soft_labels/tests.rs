@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::{
-    Error, Result,
+    Error, PairSet, Result,
     io::{atomic_file::partial_path, model_directory::ModelId},
     text::encoded::DocumentKey,
 };
@@ -152,6 +152,17 @@ fn a_document_without_labels_is_an_error_with_a_remedy() {
     assert_refused(store.get(key(2), 2), "label the documents again");
     assert_refused(store.get(key(1), 6), "has 6 entity pairs, its labels are for 2");
     assert!(store.contains(key(1)) && !store.contains(key(2)));
+}
+
+#[test]
+fn labels_without_the_diagonal_are_refused_for_a_document_that_classifies_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let pairs = |set: PairSet| set.n_pairs(3);
+    write(dir.path(), Shard::WHOLE, &[(1, pairs(PairSet::OffDiagonal))]);
+    let store = open(dir.path()).unwrap();
+    assert_eq!(store.get(key(1), pairs(PairSet::OffDiagonal)).unwrap().len(), 6 * N_CLASSES);
+    let all = store.get(key(1), pairs(PairSet::All));
+    assert_refused(all, "has 9 entity pairs, its labels are for 6");
 }
 
 #[test]

@@ -288,14 +288,14 @@ mod tests {
     };
 
     use super::*;
-    use crate::{backend::TestBackend, batch::packing::index_tensor};
+    use crate::{backend::TestBackend, batch::packing::index_tensor, data::pair::PairSet};
 
     type Diff = Autodiff<TestBackend>;
 
     #[test]
     fn the_padded_grid_equals_the_segments_forward_and_backward() {
         let device = Default::default();
-        let pairs = PairIndex::<Diff>::new(&[5, 2, 0, 3], &device);
+        let pairs = PairIndex::<Diff>::new(&[5, 2, 0, 3], PairSet::OffDiagonal, &device);
         assert!(pairs.entity_bias.is_some(), "there is padding");
         let n = pairs.row_segments.n_rows();
         let random = |d| Tensor::<Diff, 2>::random([n, d], Distribution::Default, &device);
@@ -344,14 +344,15 @@ mod tests {
 
         let random = |n| Tensor::<Diff, 2>::random([n, 6], Distribution::Default, &device);
         let (rows, pad) = (random(51).require_grad(), random(1).require_grad());
-        let pairs = PairIndex::new(&n_entities, &device);
+        let pairs = PairIndex::new(&n_entities, PairSet::OffDiagonal, &device);
         let compact = stack.forward(rows.clone(), || pad.clone(), &pairs);
 
         let [source, real] =
             written_out(&n_entities, &on_grid).map(|rows| index_tensor(rows, &device));
         let grid = Tensor::cat(vec![rows.clone(), pad.clone()], 0).select(0, source);
         let no_pad = || -> Tensor<Diff, 2> { panic!("a stack that masks padding needs no pad") };
-        let full = masked.forward(grid, no_pad, &PairIndex::new(&on_grid, &device));
+        let on_grid = PairIndex::new(&on_grid, PairSet::OffDiagonal, &device);
+        let full = masked.forward(grid, no_pad, &on_grid);
         let full = full.select(0, real);
 
         let unpadded = masked.forward(rows.clone(), no_pad, &pairs);
