@@ -3,15 +3,18 @@
 #[allow(dead_code, reason = "the documents of the other tests are not needed here")]
 mod common;
 
-use std::{path::Path, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc, thread, time::Duration};
 
 use burn_docre::{
     BackendKind, BackendTask, Device, DocReBackend, Document, Entity, EntityPair, Error,
-    ExtractedRelation, Extractor, Mention, ModelBytes, PairSet, RelationFact, RelationVocab,
+    ExtractedRelation, Extractor, Mention, MentionPair, ModelBytes, PairSet, RelationFact,
+    RelationVocab,
+    batch::DocReBatch,
     data::relation::Relation,
     dispatch,
     inference::Inference,
-    io::model_directory::ModelSpec,
+    io::model_directory::{ModelDirectory, ModelSpec},
+    model::{DocReModel, KeyClassifierConfig, ModelConfig},
     text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
 };
 use rand::{Rng, SeedableRng};
@@ -46,6 +49,100 @@ fn model_directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     dispatch(None, 0, Save(directory.path())).unwrap();
     directory
+}
+
+/// Saves and opens a random model of each system.
+struct SaveAndOpen;
+
+impl BackendTask for SaveAndOpen {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, device: B::Device) {
+        for system in common::every_system() {
+            let spec = ModelSpec { config: common::config(system), ..spec() };
+            let model = spec.config.init::<B>(&device);
+            let directory = tempfile::tempdir().unwrap();
+            spec.save(directory.path(), &model).unwrap();
+            let opened = ModelDirectory::open(directory.path()).unwrap();
+            assert_eq!(opened.spec().config, spec.config);
+            let opened = opened.model::<B>(&device).unwrap();
+            let document = common::document(40, &[&[1, 30], &[20], &[5], &[33]]);
+            let batch = DocReBatch::new(&[&document], &spec.config.encoder, &device);
+            let logits = |model: &DocReModel<B>| model.forward(&batch).logits.into_data();
+            assert_eq!(logits(&opened), logits(&model), "{:?}", spec.config.system);
+
+            let extractor = Extractor::open(directory.path(), Device::default()).unwrap();
+            extractor.extract(&random_documents(3, 5)).unwrap();
+        }
+    }
+}
+
+/// The key mention pairs that a model without a key classifier names: all of a pair.
+fn all_mention_pairs(document: &Document, found: &ExtractedRelation) -> Vec<MentionPair> {
+    let n_mentions = |entity: usize| document.entities[entity].mentions.len();
+    let of_head = |head| (0..n_mentions(found.tail)).map(move |tail| MentionPair { head, tail });
+    (0..n_mentions(found.head)).flat_map(of_head).collect()
+}
+
+/// The sentences that the mentions stand in, by the document before tokenization.
+fn sentences(document: &Document, found: &ExtractedRelation) -> Vec<usize> {
+    let sentence =
+        |entity: usize, mention: usize| document.entities[entity].mentions[mention].sentence;
+    let of_pair =
+        |pair: &MentionPair| [sentence(found.head, pair.head), sentence(found.tail, pair.tail)];
+    let sentences: BTreeSet<usize> = found.key_mention_pairs.iter().flat_map(of_pair).collect();
+    sentences.into_iter().collect()
+}
+
+/// Extracts relations with random KMGRE models, and checks their evidence.
+struct ExtractWithEvidence;
+
+impl BackendTask for ExtractWithEvidence {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, device: B::Device) {
+        let documents = random_documents(9, 40);
+        let classifiers = [
+            KeyClassifierConfig::OwnEncoder(common::SELECTION),
+            KeyClassifierConfig::SharedEncoder(common::SELECTION),
+            KeyClassifierConfig::None {},
+        ];
+        for (classifier, pair_set) in classifiers.into_iter().flat_map(|c| {
+            [PairSet::OffDiagonal, PairSet::All].map(|pair_set| (c.clone(), pair_set))
+        }) {
+            B::seed(&device, 7);
+            let selects = classifier.selection().is_some();
+            let config = common::config(common::kmgre(classifier));
+            let spec = ModelSpec { config: ModelConfig { pair_set, ..config }, ..spec() };
+            let directory = tempfile::tempdir().unwrap();
+            spec.save(directory.path(), &spec.config.init::<B>(&device)).unwrap();
+            let extractor = Extractor::open(directory.path(), Device::default()).unwrap();
+            let relations = extractor.extract(&documents).unwrap();
+            let (mut n_found, mut n_narrowed) = (0, 0);
+            for (document, found) in documents.iter().zip(&relations) {
+                for found in found {
+                    let all = all_mention_pairs(document, found);
+                    assert!(!found.key_mention_pairs.is_empty(), "{found:?}");
+                    assert!(found.key_mention_pairs.iter().all(|pair| all.contains(pair)));
+                    assert_eq!(found.evidence, sentences(document, found), "{found:?}");
+                    n_found += 1;
+                    n_narrowed += usize::from(found.key_mention_pairs != all);
+                }
+            }
+            assert!(n_found > 0, "no relation");
+            assert_eq!(n_narrowed > 0, selects, "{n_narrowed} of {n_found}");
+        }
+    }
+}
+
+#[test]
+fn kmgre_names_the_mention_pairs_and_the_sentences_of_every_relation() {
+    dispatch(None, 0, ExtractWithEvidence).unwrap();
+}
+
+#[test]
+fn a_model_of_every_system_is_the_same_after_saving_and_opening() {
+    dispatch(None, 0, SaveAndOpen).unwrap();
 }
 
 fn extractor() -> Extractor {

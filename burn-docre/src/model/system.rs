@@ -9,6 +9,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use crate::{
     Result,
     encoder::{EncoderConfig, names::NameTable},
+    text::encoded::EncodedDocument,
 };
 
 /// The checks and tables of a system's configuration that need no backend.
@@ -40,6 +41,22 @@ pub struct DocumentSize {
     pub n_tokens: usize,
     /// Number of entities.
     pub n_entities: usize,
+    /// Number of mentions.
+    pub n_mentions: usize,
+    /// Number of mention pairs of the classified pairs.
+    pub n_mention_pairs: usize,
+}
+
+impl DocumentSize {
+    /// The sizes of an encoded document.
+    pub fn of(document: &EncodedDocument) -> Self {
+        Self {
+            n_tokens: document.token_ids.len(),
+            n_entities: document.n_entities(),
+            n_mentions: document.mentions.iter().map(Vec::len).sum(),
+            n_mention_pairs: document.n_mention_pairs(),
+        }
+    }
 }
 
 /// The output of a model.

@@ -10,6 +10,7 @@
 
 mod case;
 mod checks;
+mod kmgre;
 mod published;
 
 use std::{
@@ -17,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn_docre::{BackendTask, DocReBackend, dispatch};
+use burn_docre::{BackendTask, DocReBackend, dispatch, model::SystemConfig};
 use case::Case;
 
 /// Defines a test for each case and the list of all cases.
@@ -40,6 +41,7 @@ cases! {
     kd_docre_on_bert_agrees_with_the_reference: "kd-docre-bert",
     kd_docre_on_roberta_agrees_with_the_reference: "kd-docre-roberta",
     kd_docre_without_mixer_on_bert_agrees_with_the_reference: "kd-docre-no-axial-bert",
+    kmgre_on_bert_agrees_with_the_reference: "kmgre",
     two_hop_attention_on_bert_agrees_with_the_reference: "two-hop-bert",
 }
 
@@ -82,6 +84,9 @@ impl BackendTask for Check<'_> {
     type Output = ();
 
     fn run<B: DocReBackend>(self, device: B::Device) {
-        checks::run::<B>(self.0, &device);
+        match self.0.config.system {
+            SystemConfig::Kmgre(_) => kmgre::run::<B>(self.0, &device),
+            SystemConfig::KdDocre(_) | SystemConfig::Atlop(_) => checks::run::<B>(self.0, &device),
+        }
     }
 }
