@@ -132,7 +132,7 @@ impl DryRun<'_> {
         let objective = match self.stage.objective {
             // The distillation loss costs little, and the teacher's logits may not exist yet.
             ObjectiveKind::Relation | ObjectiveKind::Distillation => {
-                relation_objective(self.config, self.corpora)
+                relation_objective(self.config, self.corpora, None)
             }
         };
         let schedule = WarmupLinear::new(stage.epochs * steps_per_epoch, stage.warmup_ratio);

@@ -2,14 +2,13 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use burn::{backend::Autodiff, tensor::backend::Backend};
 use burn_docre::{
     DocReBackend,
     io::{
         model_directory::{self, ModelDirectory, ModelSpec},
         pretrained::load_pretrained,
-        soft_labels::SoftLabelStore,
         weights::Loaded,
     },
     model::DocReModel,
@@ -28,7 +27,7 @@ use crate::{
         dev_set::DevSet,
         loader::mix,
         objective::Objective,
-        objectives::{DistillationObjective, RelationObjective},
+        objectives::{PairLoss, RelationObjective, SoftLabels},
         state::TrainingState,
         training_loop::{StageEnd, Training},
     },
@@ -46,63 +45,57 @@ pub(super) fn fit<B: DocReBackend>(
         context.session.ui.note(&format!("{}: already finished", stage.name));
         return finish(context, stage);
     }
-    let config = stage_config(&context.config, stage)?;
-    let needs = Needs::check(context, stage)?;
-    let relation = relation_objective(&context.config, &context.corpora);
-    let fit = Fit { context, stage, directory };
-    let end = match (stage.objective, config.distillation(), needs.teacher) {
-        // Without distillation, the student trains by naive adaptation.
-        (ObjectiveKind::Relation, ..) | (ObjectiveKind::Distillation, None, _) => {
-            fit.train::<B, _>(relation, device)?
-        }
-        (ObjectiveKind::Distillation, Some(distillation), Some(teacher)) => {
-            let objective =
-                DistillationObjective { relation, distillation, teacher: Arc::new(teacher) };
-            fit.train::<B, _>(objective, device)?
-        }
-        (ObjectiveKind::Distillation, Some(_), None) => {
-            bail!("{}: the plan has no soft labels for this stage", stage.name)
+    let objective = match stage.objective {
+        // A student without soft labels trains by naive adaptation.
+        ObjectiveKind::Relation | ObjectiveKind::Distillation => {
+            let soft_labels = check_needs(context, stage)?;
+            relation_objective(&context.config, &context.corpora, soft_labels)
         }
     };
-    match end {
+    let fit = Fit { context, stage, directory };
+    match fit.train::<B, _>(objective, device)? {
         StageEnd::Finished => finish(context, stage),
         StageEnd::Interrupted => Err(Stopped.into()),
     }
 }
 
-/// The relation objective of a run.
-pub(super) fn relation_objective(config: &RunConfig, corpora: &Corpora) -> RelationObjective {
+/// The relation objective of a run; with soft labels, it distils.
+pub(super) fn relation_objective(
+    config: &RunConfig,
+    corpora: &Corpora,
+    soft_labels: Option<SoftLabels>,
+) -> RelationObjective {
     RelationObjective {
-        loss: config.loss,
+        loss: PairLoss { relation: config.loss, soft_labels },
         precision: config.compute.precision,
         spec: Arc::new(corpora.model_spec.clone()),
         dev: Arc::new(DevSet::new(corpora.dev.clone(), corpora.scorer.clone())),
     }
 }
 
-/// The results of earlier stages that a stage reads.
-struct Needs {
-    teacher: Option<SoftLabelStore>,
-}
-
-impl Needs {
-    /// Checks that the results exist, and opens those that the objective reads.
-    fn check(context: &Context, stage: &Stage) -> Result<Self> {
-        let distils = stage_config(&context.config, stage)?.distillation().is_some();
-        let mut teacher_labels = None;
-        for need in stage.needs {
-            match need {
-                Need::Stage(name) => {
-                    context.finished_model(name)?;
-                }
-                Need::SoftLabels { teacher } if distils => {
-                    teacher_labels = Some(open_labels(context, teacher)?);
-                }
-                Need::SoftLabels { .. } => {}
+/// Checks that the results of earlier stages that `stage` reads exist, and opens the soft labels if
+/// it distils.
+fn check_needs(context: &Context, stage: &Stage) -> Result<Option<SoftLabels>> {
+    let distillation = stage_config(&context.config, stage)?.distillation();
+    let mut soft_labels = None;
+    for need in stage.needs {
+        match (*need, distillation) {
+            (Need::Stage(name), _) => {
+                context.finished_model(name)?;
             }
+            (Need::SoftLabels { teacher }, Some(distillation)) => {
+                let store = Arc::new(open_labels(context, teacher)?);
+                soft_labels = Some(SoftLabels { distillation, store });
+            }
+            (Need::SoftLabels { .. }, None) => {}
         }
-        Ok(Self { teacher: teacher_labels })
     }
+    ensure!(
+        soft_labels.is_some() == distillation.is_some(),
+        "{}: the plan has no soft labels for this stage",
+        stage.name
+    );
+    Ok(soft_labels)
 }
 
 /// Records the dev metrics of a finished stage and removes its checkpoints.
@@ -309,7 +302,7 @@ mod tests {
             let model = fresh_model::<Autodiff<B>>(&config, spec, 1, &device).unwrap().module;
             let encoder = spec.config.encoder.init::<B>(&device);
             let n_encoder: usize = Values::of(&encoder).values().map(Vec::len).sum();
-            let module = ModuleOf::<B, _>::new(model, relation_objective(&config, &corpora));
+            let module = ModuleOf::<B, _>::new(model, relation_objective(&config, &corpora, None));
             let before = Values::of(&module);
             let n_all: usize = before.values().map(Vec::len).sum();
             let count = ParameterCount { encoder: n_encoder, relation: n_all - n_encoder };

@@ -1,8 +1,7 @@
 //! The objective of a stage: its model, batches, loss and dev evaluation.
 //!
 //! The training loop, optimizer, checkpoints, metrics and terminal interface are generic over it.
-//! Two objectives exist: [`RelationObjective`](super::objectives::RelationObjective) and
-//! [`DistillationObjective`](super::objectives::DistillationObjective).
+//! [`objectives`](super::objectives) has those of the built-in plans.
 
 use std::{fmt::Debug, path::Path};
 

@@ -1,9 +1,9 @@
 //! The objectives of the built-in plans.
 
-mod distillation;
+mod pair_loss;
 mod relation;
 
 pub use self::{
-    distillation::{DistillationBatch, DistillationObjective},
+    pair_loss::{PairLoss, PairTargets, SoftLabels},
     relation::{RelationBatch, RelationObjective},
 };
