@@ -64,8 +64,8 @@
 //! | [`eval`] | metrics |
 //! | [`backend`], [`ops`] | devices and tensor operations, for the implementer of a backend |
 //!
-//! The modules between encoder and model (`batch`, `entity`, `pair`, `nn`) are public for the
-//! trainer of this project. They are hidden here and change without notice.
+//! The modules between encoder and model (`batch`, `entity`, `pair`, `mention_pair`, `nn`) are
+//! public for the trainer of this project. They are hidden here and change without notice.
 #![recursion_limit = "256"]
 
 pub mod backend;
@@ -80,6 +80,8 @@ pub mod eval;
 pub mod inference;
 pub mod io;
 pub mod loss;
+#[doc(hidden)]
+pub mod mention_pair;
 pub mod model;
 #[doc(hidden)]
 pub mod nn;

@@ -8,10 +8,12 @@ use std::{path::Path, sync::Arc, thread, time::Duration};
 use burn_docre::{
     BackendKind, BackendTask, Device, DocReBackend, Document, Entity, EntityPair, Error,
     ExtractedRelation, Extractor, Mention, ModelBytes, RelationFact, RelationVocab,
+    batch::DocReBatch,
     data::relation::Relation,
     dispatch,
     inference::Inference,
-    io::model_directory::ModelSpec,
+    io::model_directory::{ModelDirectory, ModelSpec},
+    model::DocReModel,
     text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
 };
 use rand::{Rng, SeedableRng};
@@ -46,6 +48,37 @@ fn model_directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     dispatch(None, 0, Save(directory.path())).unwrap();
     directory
+}
+
+/// Saves and opens a random model of each system.
+struct SaveAndOpen;
+
+impl BackendTask for SaveAndOpen {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, device: B::Device) {
+        for system in common::every_system() {
+            let spec = ModelSpec { config: common::config(system), ..spec() };
+            let model = spec.config.init::<B>(&device);
+            let directory = tempfile::tempdir().unwrap();
+            spec.save(directory.path(), &model).unwrap();
+            let opened = ModelDirectory::open(directory.path()).unwrap();
+            assert_eq!(opened.spec().config, spec.config);
+            let opened = opened.model::<B>(&device).unwrap();
+            let document = common::document(40, &[&[1, 30], &[20], &[5], &[33]]);
+            let batch = DocReBatch::new(&[&document], &spec.config.encoder, &device);
+            let logits = |model: &DocReModel<B>| model.forward(&batch).logits.into_data();
+            assert_eq!(logits(&opened), logits(&model), "{:?}", spec.config.system);
+
+            let extractor = Extractor::open(directory.path(), Device::default()).unwrap();
+            extractor.extract(&random_documents(3, 5)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_model_of_every_system_is_the_same_after_saving_and_opening() {
+    dispatch(None, 0, SaveAndOpen).unwrap();
 }
 
 fn extractor() -> Extractor {

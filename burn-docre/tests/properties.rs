@@ -9,15 +9,18 @@ use std::sync::Arc;
 use burn::{
     backend::Autodiff,
     module::{AutodiffModule, Module, ModuleVisitor, Param},
-    tensor::{Tensor, backend::AutodiffBackend},
+    tensor::{
+        DType, Tensor,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 use burn_docre::{
     BackendTask, DocReBackend,
-    batch::DocReBatch,
+    batch::{DocReBatch, n_mention_pairs},
     dispatch,
     encoder::EncoderConfig,
     inference::Inference,
-    model::{DocReModel, Intermediates, ModelConfig},
+    model::{DocReModel, Evidence, Intermediates, KeyClassifierConfig, ModelConfig, SystemConfig},
     nn::{precision::Precision, rounding::with_precision},
     text::encoded::EncodedDocument,
 };
@@ -225,6 +228,9 @@ impl Check for Observed {
         let mut intermediates = Intermediates::default();
         let observed = model.forward_observed(&batch, &mut intermediates).logits.into_data();
         assert_eq!(observed, model.forward(&batch).logits.into_data(), "{:?}", config.system);
+        if model.kmgre().is_some() {
+            return assert_finite(&intermediates, &["hidden", "mention_context", "mention_logits"]);
+        }
 
         // The attention of a pair is a distribution over tokens if its entities share a window, and
         // 0 otherwise. Of the 51 pairs, diagonal included, four share no window. They are in the
@@ -238,10 +244,15 @@ impl Check for Observed {
         let n_distributions = sums.iter().filter(|sum| (**sum - 1.0).abs() < 1e-2).count();
         assert_eq!(n_distributions, 47);
         assert_eq!(sums.iter().filter(|sum| **sum == 0.0).count(), sums.len() - 47);
-        for name in ["hidden", "entities", "entity_attention", "context", "head", "tail"] {
-            let tensor = intermediates.get(name).unwrap_or_else(|| panic!("no {name}"));
-            assert!(tensor.iter::<f32>().all(f32::is_finite), "{name}");
-        }
+        let names = ["hidden", "entities", "entity_attention", "context", "head", "tail"];
+        assert_finite(&intermediates, &names);
+    }
+}
+
+fn assert_finite(intermediates: &Intermediates, names: &[&str]) {
+    for name in names {
+        let tensor = intermediates.get(name).unwrap_or_else(|| panic!("no {name}"));
+        assert!(tensor.iter::<f32>().all(f32::is_finite), "{name}");
     }
 }
 
@@ -290,6 +301,20 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Gradients<'_, B> {
     }
 }
 
+/// The logits that are continuous functions of the weights, in one row. The choice of key mention
+/// pairs is not continuous, so these are KMGRE's logits of mention pairs.
+fn continuous_logits<B: DocReBackend>(
+    model: &DocReModel<B>,
+    batch: &DocReBatch<B>,
+) -> Tensor<B, 1> {
+    let Some(kmgre) = model.kmgre() else { return model.forward(batch).logits.flatten(0, 1) };
+    let logits = kmgre.forward_both(batch, &batch.mention_pairs());
+    Tensor::cat(
+        [Some(logits.relations.flatten(0, 1)), logits.key].into_iter().flatten().collect(),
+        0,
+    )
+}
+
 fn gradients<B: DocReBackend>(
     model: &DocReModel<Autodiff<B>>,
     config: &ModelConfig,
@@ -300,7 +325,7 @@ fn gradients<B: DocReBackend>(
     let documents: Vec<&EncodedDocument> = documents.iter().collect();
     let batch = DocReBatch::<Autodiff<B>>::new(&documents, &config.encoder, device);
     let rounded = with_precision(model.clone(), precision);
-    let grads = rounded.forward(&batch).logits.square().mean().backward();
+    let grads = continuous_logits(&rounded, &batch).square().mean().backward();
     let mut visitor = Gradients::<Autodiff<B>> { grads: &grads, values: Vec::new() };
     model.visit(&mut visitor);
     visitor.values
@@ -325,13 +350,17 @@ impl Check for HalfPrecision {
     ) {
         let documents = documents();
         let all: Vec<&EncodedDocument> = documents.iter().collect();
-        let exact = logits(config, model, &all, device);
+        let batch = DocReBatch::new(&all, &config.encoder, device);
+        let logits = |model: &DocReModel<B>| -> Vec<f32> {
+            continuous_logits(model, &batch).into_data().iter::<f32>().collect()
+        };
+        let exact = logits(model);
         for (precision, tolerance) in [(Precision::Bf16, 0.05), (Precision::F16, 0.01)] {
             if !precision.is_supported::<B>(device) {
                 continue;
             }
             let rounded = with_precision(model.clone(), precision);
-            let distance = relative_distance(&logits(config, &rounded, &all, device), &exact);
+            let distance = relative_distance(&logits(&rounded), &exact);
             assert!(
                 distance > 0.0 && distance < tolerance,
                 "{precision}: the logits differ by {distance}"
@@ -351,6 +380,125 @@ impl Check for HalfPrecision {
 #[test]
 fn half_precision_stays_near_single_and_its_gradients_reach_the_master_weights() {
     run(HalfPrecision);
+}
+
+/// A visitor that counts the matrices of a data type.
+struct Matrices {
+    dtype: DType,
+    n: usize,
+}
+
+impl<B: Backend> ModuleVisitor<B> for Matrices {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        self.n += usize::from(D == 2 && param.val().dtype() == self.dtype);
+    }
+}
+
+struct RoundedEncoders;
+
+impl Check for RoundedEncoders {
+    fn check<B: DocReBackend>(
+        &self,
+        config: &ModelConfig,
+        model: &DocReModel<B>,
+        device: &B::Device,
+    ) {
+        if !Precision::Bf16.is_supported::<B>(device) {
+            return;
+        }
+        let rounded = with_precision(model.clone(), Precision::Bf16);
+        let mut matrices = Matrices { dtype: DType::BF16, n: 0 };
+        rounded.visit_encoders(&mut matrices);
+        let own = KeyClassifierConfig::OwnEncoder(common::SELECTION);
+        let n_encoders = 1 + usize::from(config.system == common::kmgre(own));
+        // Six linear layers in each of two layers.
+        assert_eq!(matrices.n, n_encoders * 12, "{:?}", config.system);
+    }
+}
+
+#[test]
+fn every_encoder_has_the_precision_of_the_model() {
+    run(RoundedEncoders);
+}
+
+/// The key mention pairs of documents in one batch and alone.
+struct BatchedEvidence;
+
+impl Check for BatchedEvidence {
+    fn check<B: DocReBackend>(
+        &self,
+        config: &ModelConfig,
+        model: &DocReModel<B>,
+        device: &B::Device,
+    ) {
+        let evidence = |documents: &[&EncodedDocument]| -> Vec<f32> {
+            let batch = DocReBatch::new(documents, &config.encoder, device);
+            if batch.n_pairs() == 0 {
+                return Vec::new();
+            }
+            match model.forward(&batch).evidence {
+                Some(Evidence::KeyMentionPairs(is_key)) => {
+                    is_key.into_data().iter::<f32>().collect()
+                }
+                other => {
+                    assert!(model.kmgre().is_none() && other.is_none(), "{:?}", config.system);
+                    Vec::new()
+                }
+            }
+        };
+        let documents = documents();
+        let all: Vec<&EncodedDocument> = documents.iter().collect();
+        let together = evidence(&all);
+        let alone: Vec<f32> = all.iter().flat_map(|document| evidence(&[document])).collect();
+        assert_eq!(together, alone, "{:?}", config.system);
+        let keys = together.iter().filter(|is_key| **is_key == 1.0).count();
+        let others = together.iter().filter(|is_key| **is_key == 0.0).count();
+        assert_eq!(keys + others, together.len());
+        if let Some(kmgre) = model.kmgre() {
+            // The 38 pairs have at least one key mention pair each, and 72 mention pairs in all.
+            assert_eq!(together.len(), documents.iter().map(n_mention_pairs).sum::<usize>());
+            assert!(keys >= 38 && (others > 0) == kmgre.key_selection().is_some(), "{keys}");
+        }
+    }
+}
+
+#[test]
+fn the_key_mention_pairs_of_a_document_do_not_depend_on_its_batch() {
+    run(BatchedEvidence);
+}
+
+/// Two entities of 150 mentions each: 45,000 mention pairs.
+struct ManyMentions;
+
+impl BackendTask for ManyMentions {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, device: B::Device) {
+        let kmgre = every_system().into_iter().filter(|s| matches!(s, SystemConfig::Kmgre(_)));
+        for config in kmgre.map(config) {
+            B::seed(&device, 3);
+            let mentions: Vec<usize> = (1..301).collect();
+            let document = document(310, &[&mentions[..150], &mentions[150..]]);
+            let batch = DocReBatch::<Autodiff<B>>::new(&[&document], &config.encoder, &device);
+            let model = config.init::<Autodiff<B>>(&device);
+            let parts = model.kmgre().expect("KMGRE");
+            let logits = parts.forward_both(&batch, &batch.mention_pairs());
+            assert_eq!(logits.relations.dims(), [45_000, config.n_classes]);
+            let output = model.forward(&batch);
+            assert!(output.logits.to_data().iter::<f32>().all(f32::is_finite));
+            let key = logits.key.map_or(Tensor::zeros([1], &device), Tensor::sum);
+            let grads = (output.logits.sum() + key).backward();
+            let mut visitor = Gradients::<Autodiff<B>> { grads: &grads, values: Vec::new() };
+            model.visit(&mut visitor);
+            assert!(visitor.values.iter().all(|gradient| gradient.is_finite()));
+            assert!(visitor.values.iter().any(|gradient| *gradient != 0.0));
+        }
+    }
+}
+
+#[test]
+fn two_entities_of_150_mentions_pass_forward_and_backward() {
+    dispatch(None, 0, ManyMentions).expect("a backend");
 }
 
 /// An encoder with an attention dropout of 0.5 and no other dropout.

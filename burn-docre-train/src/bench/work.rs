@@ -122,8 +122,7 @@ impl Work {
     /// The floating-point operations of a forward pass over all documents.
     pub fn forward_flops(&self) -> u64 {
         let flops = |document: &Arc<EncodedDocument>| {
-            let (n_tokens, n_entities) = (document.token_ids.len(), document.n_entities());
-            self.spec.config.forward_flops(DocumentSize { n_tokens, n_entities })
+            self.spec.config.forward_flops(DocumentSize::of(document))
         };
         self.encoded.iter().map(flops).sum()
     }

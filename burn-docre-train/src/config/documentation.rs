@@ -80,9 +80,12 @@ fn known() -> (BTreeSet<String>, BTreeSet<String>) {
     explore("stages.student", &mut keys, &mut kinds);
     // Errors about some tables list only a part of the keys. Resolved configurations contain the
     // others.
-    for distillation in ["kind = \"mse\"", "kind = \"kl\", temperature = 2.0"] {
-        let item = format!("stages.student.distillation={{ {distillation} }}");
-        let resolved = RunConfig::parse(DEMO, &[item]).unwrap().to_toml().unwrap();
+    for item in [
+        "stages.student.distillation={ kind = \"mse\" }",
+        "stages.student.distillation={ kind = \"kl\", temperature = 2.0 }",
+        "model={ kind = \"kmgre\", key_classifier = { kind = \"own-encoder\", xi = 0.1, tau = 0.5 } }",
+    ] {
+        let resolved = RunConfig::parse(DEMO, &[item.to_owned()]).unwrap().to_toml().unwrap();
         written_keys("", &resolved.parse().unwrap(), &mut keys);
     }
     let stages = ["stages.teacher", "stages.student", "stages.finetune"];

@@ -227,7 +227,7 @@ pub(super) fn fresh_model<B: Backend>(
     match &config.encoder {
         EncoderSource::Pretrained(directory) => {
             let mut unused = Vec::new();
-            let module = model.try_map_encoder(|encoder| {
+            let module = model.try_map_encoders(|encoder| {
                 load_pretrained(encoder, directory).map(|loaded| {
                     unused = loaded.unused;
                     loaded.module

@@ -1,11 +1,12 @@
 //! Documents as tensors: index tensors with their masks.
 //!
-//! Tokens, documents, mentions, pairs and labels have an index each, in a file of its own. All
+//! Tokens, documents, mentions, mention pairs, pairs and labels have an index each, in a file of its own. All
 //! indices are computed on the CPU and then copied to the device. Grids are padded to the maximum
 //! of their batch. The number of entities, mentions and tokens is not limited.
 
 mod documents;
 mod labels;
+mod mention_pairs;
 mod mentions;
 pub mod packing;
 mod pairs;
@@ -15,15 +16,18 @@ pub mod windows;
 
 use burn::tensor::{Tensor, backend::Backend};
 
+#[cfg(test)]
+pub(crate) use self::mention_pairs::testing as mention_pair_testing;
 pub use self::{
     documents::DocumentIndex,
+    mention_pairs::{MentionPairGroup, MentionPairIndex, n_mention_pairs},
     mentions::{AppearanceMerge, MentionIndex, WindowAppearances},
     pairs::PairIndex,
     sources::Sources,
     tokens::TokenGrid,
     windows::EncoderInput,
 };
-use self::{labels::LabelIndex, windows::WindowPlan};
+use self::{labels::LabelIndex, mention_pairs::MentionPairSource, windows::WindowPlan};
 use crate::text::encoded::EncodedDocument;
 
 /// A batch of documents, ready for a model.
@@ -38,6 +42,7 @@ pub struct DocReBatch<B: Backend> {
     /// The pairs of entities.
     pub pairs: PairIndex<B>,
     labels: LabelIndex,
+    mention_pairs: MentionPairSource,
     pairs_per_document: Vec<usize>,
     device: B::Device,
 }
@@ -64,6 +69,7 @@ impl<B: Backend> DocReBatch<B> {
             mentions: MentionIndex::new(documents, &plan, input.n_heads, device),
             pairs: PairIndex::new(&n_entities, device),
             labels: LabelIndex::new(documents),
+            mention_pairs: MentionPairSource::new(documents),
             pairs_per_document: documents.iter().map(|d| d.n_pairs()).collect(),
             device: device.clone(),
         }
@@ -90,6 +96,15 @@ impl<B: Backend> DocReBatch<B> {
     /// If a fact's relation is not below `n_classes`.
     pub fn labels(&self, n_classes: usize) -> Tensor<B, 2> {
         self.labels.tensor(n_classes, &self.device)
+    }
+
+    /// Indexes the mention pairs of the classified pairs. Only systems that classify mention pairs
+    /// need it.
+    ///
+    /// # Panics
+    /// If an entity has no mention.
+    pub fn mention_pairs(&self) -> MentionPairIndex<B> {
+        self.mention_pairs.index(&self.device)
     }
 }
 

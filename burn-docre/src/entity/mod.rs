@@ -12,6 +12,31 @@ pub use windows::{document_hidden, mention_attention};
 
 use crate::{batch::DocReBatch, encoder::EncoderOutput};
 
+/// The encoded documents of a batch with their mentions.
+#[derive(Clone, Debug)]
+pub struct MentionEncoding<B: Backend> {
+    /// Hidden states by document, `[b, l, d]`. The values at padding are unspecified, but finite if
+    /// all others are.
+    pub hidden: Tensor<B, 3>,
+    /// The hidden state of each mention's marker, `[m, d]`.
+    pub mentions: Tensor<B, 2>,
+    /// Attention of each mention over its document, `[m, n_heads, l]`; 0 at padding.
+    pub attention: Tensor<B, 3>,
+}
+
+impl<B: Backend> MentionEncoding<B> {
+    /// Merges the windows of the encoder's output.
+    pub fn new(output: EncoderOutput<B>, batch: &DocReBatch<B>) -> Self {
+        let hidden = document_hidden(output.hidden, &batch.tokens, &batch.documents);
+        let [b, l, d] = hidden.dims();
+        Self {
+            mentions: hidden.clone().reshape([b * l, d]).select(0, batch.mentions.cell.clone()),
+            attention: mention_attention(output.attention, l, &batch.mentions),
+            hidden,
+        }
+    }
+}
+
 /// The encoded documents of a batch with their entities.
 #[derive(Clone, Debug)]
 pub struct DocumentEncoding<B: Backend> {
@@ -28,10 +53,7 @@ pub struct DocumentEncoding<B: Backend> {
 impl<B: Backend> DocumentEncoding<B> {
     /// Merges the windows of the encoder's output and pools mentions into entities.
     pub fn new(output: EncoderOutput<B>, batch: &DocReBatch<B>) -> Self {
-        let hidden = document_hidden(output.hidden, &batch.tokens, &batch.documents);
-        let [b, l, d] = hidden.dims();
-        let mentions = hidden.clone().reshape([b * l, d]).select(0, batch.mentions.cell.clone());
-        let attention = mention_attention(output.attention, l, &batch.mentions);
+        let MentionEncoding { hidden, mentions, attention } = MentionEncoding::new(output, batch);
         Self {
             hidden,
             entities: entity_embeddings(mentions, &batch.mentions),

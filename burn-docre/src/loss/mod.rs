@@ -4,6 +4,7 @@
 
 mod adaptive_focal;
 mod adaptive_threshold;
+mod binary_focal;
 mod distillation;
 mod kl_divergence;
 mod mse;
@@ -12,6 +13,7 @@ mod targets;
 
 pub use adaptive_focal::{adaptive_focal_loss, reference_adaptive_focal_loss};
 pub use adaptive_threshold::adaptive_threshold_loss;
+pub use binary_focal::BinaryFocalLoss;
 pub use distillation::{Distillation, DistillationLoss};
 pub use kl_divergence::kl_distillation_loss;
 pub use mse::mse_distillation_loss;

@@ -123,7 +123,7 @@ impl<B: DocReBackend> Atlop<B> {
         observer.observe("tail", || sides.tail.clone());
 
         let logits = self.bilinear.forward(sides).select(0, batch.pairs.off_diagonal.clone());
-        DocReOutput { logits }
+        DocReOutput { logits, evidence: None }
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn the_flops_of_a_tiny_model_equal_a_count_by_hand() {
         let config = with_system(json!({ "kind": "atlop", "emb_size": 4, "group_size": 2 }));
-        let size = DocumentSize { n_tokens: 5, n_entities: 3 };
+        let size = DocumentSize { n_tokens: 5, n_entities: 3, n_mentions: 3, n_mention_pairs: 6 };
         // Context 9·5·8, extractor 2·12·8·4, bilinear 9·4·2·5.
         let expected = 2 * (360 + 768 + 360);
         assert_eq!(config.forward_flops(size) - config.encoder.forward_flops(5), expected);

@@ -113,15 +113,25 @@ impl ModelConfig {
     /// The name in `model.safetensors` of the parameter at the module path `path` of a
     /// [`DocReModel`].
     ///
-    /// Parameters of the encoder have Hugging Face's names with the prefix `encoder.`. Parameters
-    /// of the relation module have the names in the table of their system.
+    /// Parameters of the encoder have Hugging Face's names with the prefix `encoder.`. Those of a
+    /// second encoder have the path of that encoder as their prefix, such as
+    /// `key_classifier.encoder.`. Other parameters of the relation module have the names in the
+    /// table of their system.
     pub fn weight_name(&self, path: &str) -> String {
-        if let Some(path) = path.strip_prefix("encoder.") {
-            return format!("encoder.{}", HUGGING_FACE.rename(path));
-        }
         let path = path.strip_prefix("relation.").unwrap_or(path);
-        self.system.system().weight_names().rename(path)
+        match split_at_encoder(path) {
+            Some((encoder, path)) => format!("{encoder}{}", HUGGING_FACE.rename(path)),
+            None => self.system.system().weight_names().rename(path),
+        }
     }
+}
+
+/// Splits the path of an encoder's parameter behind `encoder.`; `None` for other parameters.
+fn split_at_encoder(path: &str) -> Option<(&str, &str)> {
+    const ENCODER: &str = "encoder.";
+    let mut starts = path.match_indices(ENCODER).map(|(start, _)| start);
+    let start = starts.find(|start| path[..*start].is_empty() || path[..*start].ends_with('.'))?;
+    Some(path.split_at(start + ENCODER.len()))
 }
 
 /// Deserialises an encoder's configuration; an unknown key is an error.
@@ -170,7 +180,7 @@ pub(super) mod testing {
         .expect("a configuration")
     }
 
-    /// A model of each system; KD-DocRE with each mixer.
+    /// A model of each system; KD-DocRE with each mixer, KMGRE with each key classifier.
     pub(crate) fn every_system() -> Vec<ModelConfig> {
         let mixers = [
             json!({ "kind": "axial-stack", "layers": 2, "heads": 2 }),
@@ -181,7 +191,14 @@ pub(super) mod testing {
             |mixer| json!({ "kind": "kd-docre", "emb_size": 4, "group_size": 2, "mixer": mixer }),
         );
         let atlop = json!({ "kind": "atlop", "emb_size": 4, "group_size": 2 });
-        systems.into_iter().chain([atlop]).map(with_system).collect()
+        let key_classifiers = [
+            json!({ "kind": "own-encoder", "xi": 0.15, "tau": 0.5 }),
+            json!({ "kind": "shared-encoder", "xi": 0.15, "tau": 0.5 }),
+            json!({ "kind": "none" }),
+        ];
+        let kmgre = key_classifiers
+            .map(|classifier| json!({ "kind": "kmgre", "key_classifier": classifier }));
+        systems.into_iter().chain([atlop]).chain(kmgre).map(with_system).collect()
     }
 }
 

@@ -148,7 +148,7 @@ impl<B: DocReBackend> KdDocre<B> {
         };
         observer.observe("mixed", || mixed.clone());
         let logits = linear(&self.classifier, mixed.select(0, batch.pairs.off_diagonal.clone()));
-        DocReOutput { logits }
+        DocReOutput { logits, evidence: None }
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
         let mixer = json!({ "kind": "axial-stack", "layers": 1, "heads": 1 });
         let system = json!({ "kind": "kd-docre", "emb_size": 4, "group_size": 2, "mixer": mixer });
         let config = with_system(system);
-        let size = DocumentSize { n_tokens: 5, n_entities: 3 };
+        let size = DocumentSize { n_tokens: 5, n_entities: 3, n_mentions: 3, n_mention_pairs: 6 };
         // Context 9·5·8, extractor 2·12·8·4, bilinear 9·4·2·8, axial stack 9·9·64 + 4·27·8,
         // classifier 9·8·5.
         let expected = 2 * (360 + 768 + 576 + (5184 + 864) + 360);

@@ -1,4 +1,4 @@
-//! Models: an encoder and a system's relation module.
+//! Models: an encoder and a system's relation module, which may have a second encoder.
 //!
 //! A system is a paper's method of computing logits from encoded documents. Its file holds its
 //! configuration, initialisation, forward pass, FLOP count and weight names. [`SystemConfig`] and
@@ -7,17 +7,22 @@
 mod atlop;
 mod config;
 mod kd_docre;
+mod kmgre;
 mod observer;
 mod system;
 mod table;
 
-use burn::{module::Module, tensor::backend::Backend};
+use burn::{
+    module::{Module, ModuleVisitor},
+    tensor::backend::Backend,
+};
 
 pub use atlop::{Atlop, AtlopConfig};
 pub use config::{DecodingConfig, ModelConfig};
 pub use kd_docre::{KdDocre, KdDocreConfig};
+pub use kmgre::{KeyClassifierConfig, Kmgre, KmgreConfig, KmgreModel, MentionPairLogits};
 pub use observer::{Intermediates, Observer};
-pub use system::{DocReOutput, DocumentSize};
+pub use system::{DocReOutput, DocumentSize, Evidence};
 pub use table::{RelationModule, SystemConfig};
 
 use crate::{DocReBackend, batch::DocReBatch, encoder::Encoder};
@@ -30,20 +35,37 @@ pub struct DocReModel<B: Backend> {
 }
 
 impl<B: Backend> DocReModel<B> {
-    /// Replaces the encoder by `change(encoder)`.
+    /// Replaces every encoder by `change(encoder)`.
     ///
     /// # Errors
-    /// Returns the error of `change`.
-    pub fn try_map_encoder<E>(
+    /// Returns the first error of `change`.
+    pub fn try_map_encoders<E>(
         self,
-        change: impl FnOnce(Encoder<B>) -> Result<Encoder<B>, E>,
+        mut change: impl FnMut(Encoder<B>) -> Result<Encoder<B>, E>,
     ) -> Result<Self, E> {
-        Ok(Self { encoder: change(self.encoder)?, relation: self.relation })
+        Ok(Self {
+            encoder: change(self.encoder)?,
+            relation: self.relation.try_map_encoders(&mut change)?,
+        })
     }
 
-    /// The text encoder. All parameters outside it belong to the relation module.
+    /// Visits every encoder. Its parameters are those that pretrained weights replace.
+    pub fn visit_encoders<V: ModuleVisitor<B>>(&self, visitor: &mut V) {
+        self.encoder.visit(visitor);
+        self.relation.visit_encoders(visitor);
+    }
+
+    /// The first encoder, whose output the relation module reads.
     pub fn encoder(&self) -> &Encoder<B> {
         &self.encoder
+    }
+
+    /// The parts of a KMGRE model; `None` for other systems.
+    pub fn kmgre(&self) -> Option<KmgreModel<'_, B>> {
+        match &self.relation {
+            RelationModule::Kmgre(module) => Some(KmgreModel { encoder: &self.encoder, module }),
+            RelationModule::KdDocre(_) | RelationModule::Atlop(_) => None,
+        }
     }
 }
 
@@ -81,6 +103,7 @@ mod tests {
         module::{ModuleVisitor, Param, ParamId},
         tensor::Tensor,
     };
+    use serde_json::json;
 
     use super::{config::testing, *};
     use crate::backend::TestBackend;
@@ -102,20 +125,85 @@ mod tests {
     }
 
     #[test]
-    fn every_parameter_of_every_system_is_in_the_encoder_or_the_relation_module() {
+    fn the_names_in_weight_files_tell_the_parameters_of_encoders_from_all_others() {
         for config in testing::every_system() {
             let model = config.init::<TestBackend>(&Default::default());
-            let encoder: HashSet<ParamId> = ids(model.encoder()).into_iter().collect();
-            let relation: HashSet<ParamId> = ids(&model.relation).into_iter().collect();
-            assert!(encoder.is_disjoint(&relation) && !relation.is_empty(), "{config:?}");
+            let mut encoders = Ids::default();
+            model.visit_encoders(&mut encoders);
+            let encoders: HashSet<ParamId> = encoders.0.into_iter().collect();
             let all = ids(&model);
-            assert_eq!(all.len(), encoder.len() + relation.len(), "{config:?}");
+            assert!(encoders.len() < all.len(), "{config:?}");
+            assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len(), "{config:?}");
 
-            // The names in weight files agree: only those of the encoder begin with `encoder.`.
             let names = crate::io::weights::collect(&model, |path| config.weight_name(path));
             for (id, (name, _)) in all.iter().zip(names) {
-                assert_eq!(encoder.contains(id), name.starts_with("encoder."), "{name}");
+                let prefixes = ["encoder.", "key_classifier.encoder."];
+                let is_encoder = prefixes.iter().any(|prefix| name.starts_with(prefix));
+                assert_eq!(encoders.contains(id), is_encoder, "{name}");
+                assert_eq!(
+                    ids(model.encoder()).contains(id),
+                    name.starts_with("encoder."),
+                    "{name}"
+                );
             }
+        }
+    }
+
+    #[test]
+    fn both_encoders_of_kmgre_have_hugging_faces_names() {
+        let key_classifier = json!({ "kind": "own-encoder", "xi": 0.15, "tau": 0.5 });
+        let config =
+            testing::with_system(json!({ "kind": "kmgre", "key_classifier": key_classifier }));
+        let path = "encoder.layers.1.attention.query.weight";
+        let name = "encoder.encoder.layer.1.attention.self.query.weight";
+        assert_eq!(config.weight_name(path), name);
+        let path = format!("relation.key_classifier.{path}");
+        assert_eq!(config.weight_name(&path), format!("key_classifier.{name}"));
+        for (path, name) in [
+            ("relation.extractor.weight", "extractor.weight"),
+            ("relation.key_classifier.linear.bias", "key_classifier.bias"),
+        ] {
+            assert_eq!(config.weight_name(path), name);
+        }
+    }
+
+    #[test]
+    fn extractor_and_key_classifier_have_all_parameters_and_share_only_a_shared_encoder() {
+        let systems = testing::every_system();
+        let kmgre = systems.iter().filter(|config| matches!(config.system, SystemConfig::Kmgre(_)));
+        for config in kmgre {
+            let model = config.init::<TestBackend>(&Default::default());
+            let parts = model.kmgre().expect("KMGRE");
+            let [mut extractor, mut key_classifier] = [Ids::default(), Ids::default()];
+            parts.visit_extractor(&mut extractor);
+            parts.visit_key_classifier(&mut key_classifier);
+            let [extractor, key_classifier] =
+                [extractor, key_classifier].map(|ids| ids.0.into_iter().collect::<HashSet<_>>());
+            let all: HashSet<ParamId> = ids(&model).into_iter().collect();
+            assert_eq!(extractor.union(&key_classifier).copied().collect::<HashSet<_>>(), all);
+            let encoder: HashSet<ParamId> = ids(model.encoder()).into_iter().collect();
+            let shared: HashSet<ParamId> =
+                extractor.intersection(&key_classifier).copied().collect();
+            let SystemConfig::Kmgre(KmgreConfig { key_classifier }) = &config.system else {
+                unreachable!("filtered")
+            };
+            let is_shared = matches!(key_classifier, KeyClassifierConfig::SharedEncoder(_));
+            assert_eq!(shared, if is_shared { encoder } else { HashSet::new() }, "{config:?}");
+        }
+    }
+
+    #[test]
+    fn every_encoder_is_replaced() {
+        for config in testing::every_system() {
+            let model = config.init::<TestBackend>(&Default::default());
+            let before: HashSet<ParamId> = ids(&model).into_iter().collect();
+            let replaced = model.try_map_encoders(|_| {
+                Ok::<_, std::convert::Infallible>(config.encoder.init(&Default::default()))
+            });
+            let Ok(replaced) = replaced;
+            let mut encoders = Ids::default();
+            replaced.visit_encoders(&mut encoders);
+            assert!(encoders.0.iter().all(|id| !before.contains(id)), "{config:?}");
         }
     }
 }

@@ -8,7 +8,9 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::{
     Result,
+    batch::n_mention_pairs,
     encoder::{EncoderConfig, names::NameTable},
+    text::encoded::EncodedDocument,
 };
 
 /// The checks and tables of a system's configuration that need no backend.
@@ -34,6 +36,22 @@ pub struct DocumentSize {
     pub n_tokens: usize,
     /// Number of entities.
     pub n_entities: usize,
+    /// Number of mentions.
+    pub n_mentions: usize,
+    /// Number of mention pairs of the classified pairs.
+    pub n_mention_pairs: usize,
+}
+
+impl DocumentSize {
+    /// The sizes of an encoded document.
+    pub fn of(document: &EncodedDocument) -> Self {
+        Self {
+            n_tokens: document.token_ids.len(),
+            n_entities: document.n_entities(),
+            n_mentions: document.mentions.iter().map(Vec::len).sum(),
+            n_mention_pairs: n_mention_pairs(document),
+        }
+    }
 }
 
 /// The output of a model.
@@ -42,4 +60,17 @@ pub struct DocumentSize {
 pub struct DocReOutput<B: Backend> {
     /// The logits of each classified pair, in the order of documents, `[p, r]`.
     pub logits: Tensor<B, 2>,
+    /// The parts of the documents that support the logits; `None` if the system names none.
+    pub evidence: Option<Evidence<B>>,
+}
+
+/// The parts of the documents that support a model's logits.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Evidence<B: Backend> {
+    /// The key mention pairs, in the order of [`DocReBatch::mention_pairs`]: 1 for a key mention
+    /// pair and 0 for the others, `[q]`.
+    ///
+    /// [`DocReBatch::mention_pairs`]: crate::batch::DocReBatch::mention_pairs
+    KeyMentionPairs(Tensor<B, 1>),
 }

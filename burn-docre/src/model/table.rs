@@ -3,14 +3,20 @@
 //! To add a system, write its file and add its variant to [`SystemConfig`] and to
 //! [`RelationModule`].
 
-use burn::{module::Module, tensor::backend::Backend};
+use burn::{
+    module::{Module, ModuleVisitor},
+    tensor::backend::Backend,
+};
 use serde::{Deserialize, Serialize};
 
-use super::{Atlop, AtlopConfig, DocReOutput, KdDocre, KdDocreConfig, Observer, system::System};
+use super::{
+    Atlop, AtlopConfig, DocReOutput, KdDocre, KdDocreConfig, Kmgre, KmgreConfig, Observer,
+    system::System,
+};
 use crate::{
     DocReBackend, Result,
     batch::DocReBatch,
-    encoder::{EncoderConfig, EncoderOutput},
+    encoder::{Encoder, EncoderConfig, EncoderOutput},
 };
 
 /// The choice of a system with its sizes: `{ kind = "atlop", emb_size = 768, group_size = 64 }`.
@@ -21,9 +27,11 @@ pub enum SystemConfig {
     KdDocre(KdDocreConfig),
     /// A bilinear classifier on the two sides of each pair.
     Atlop(AtlopConfig),
+    /// A linear classifier of mention pairs, fused over the key mention pairs of each pair.
+    Kmgre(KmgreConfig),
 }
 
-/// The relation module of a system: the whole model but its encoder.
+/// The relation module of a system: the whole model but its first encoder.
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a model has one system, and is seldom moved")]
 pub enum RelationModule<B: Backend> {
@@ -31,6 +39,8 @@ pub enum RelationModule<B: Backend> {
     KdDocre(KdDocre<B>),
     /// See [`Atlop`].
     Atlop(Atlop<B>),
+    /// See [`Kmgre`].
+    Kmgre(Kmgre<B>),
 }
 
 impl SystemConfig {
@@ -39,6 +49,7 @@ impl SystemConfig {
         match self {
             Self::KdDocre(config) => config,
             Self::Atlop(config) => config,
+            Self::Kmgre(config) => config,
         }
     }
 
@@ -67,6 +78,31 @@ impl SystemConfig {
                 RelationModule::KdDocre(config.init(encoder, n_classes, device))
             }
             Self::Atlop(config) => RelationModule::Atlop(config.init(encoder, n_classes, device)),
+            Self::Kmgre(config) => RelationModule::Kmgre(config.init(encoder, n_classes, device)),
+        }
+    }
+}
+
+impl<B: Backend> RelationModule<B> {
+    /// Visits the encoders besides the model's first.
+    pub(super) fn visit_encoders<V: ModuleVisitor<B>>(&self, visitor: &mut V) {
+        match self {
+            Self::KdDocre(_) | Self::Atlop(_) => {}
+            Self::Kmgre(module) => module.visit_encoders(visitor),
+        }
+    }
+
+    /// Replaces each encoder besides the model's first by `change(encoder)`.
+    ///
+    /// # Errors
+    /// Returns the first error of `change`.
+    pub(super) fn try_map_encoders<E>(
+        self,
+        change: &mut impl FnMut(Encoder<B>) -> Result<Encoder<B>, E>,
+    ) -> Result<Self, E> {
+        match self {
+            Self::KdDocre(_) | Self::Atlop(_) => Ok(self),
+            Self::Kmgre(module) => module.try_map_encoders(change).map(Self::Kmgre),
         }
     }
 }
@@ -86,6 +122,7 @@ impl<B: DocReBackend> RelationModule<B> {
         match self {
             Self::KdDocre(module) => module.forward(encoded, batch, observer),
             Self::Atlop(module) => module.forward(encoded, batch, observer),
+            Self::Kmgre(module) => module.forward(encoded, batch, observer),
         }
     }
 }

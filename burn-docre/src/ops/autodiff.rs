@@ -11,6 +11,7 @@ use burn_autodiff::{
 use super::{
     bilinear::{side_gradients, weight_gradient},
     dropout::DropoutMask,
+    mention_pairs::MentionPairRows,
     operations::DocReOps,
     primitive::{FloatTensor, unwrap, wrap},
     reference::dropout_factors,
@@ -131,6 +132,23 @@ impl<B: DocReOps, C: CheckpointStrategy> DocReOps for Autodiff<B, C> {
                 weight.primitive,
                 n_groups,
             )),
+        }
+    }
+
+    fn mention_pair_context(
+        attention: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        pairs: &MentionPairRows,
+    ) -> FloatTensor<Self> {
+        let nodes = [attention.node.clone(), values.node.clone()];
+        let output =
+            B::mention_pair_context(attention.primitive.clone(), values.primitive.clone(), pairs);
+        match MentionPairContext.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let inputs = [prep.checkpoint(&attention), prep.checkpoint(&values)];
+                prep.finish((inputs, pairs.clone()), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 }
@@ -311,6 +329,28 @@ impl<B: DocReOps> Backward<B, 3> for GroupedBilinear {
     }
 }
 
+/// The context of mention pairs, whose gradients [`DocReOps::mention_pair_context_backward`]
+/// computes.
+#[derive(Debug)]
+struct MentionPairContext;
+
+impl<B: DocReOps> Backward<B, 2> for MentionPairContext {
+    type State = ([NodeId; 2], MentionPairRows);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let (inputs, pairs) = &ops.state;
+        let [attention, values] = inputs.map(|node| checkpointer.retrieve_node_output(node));
+        let grad = grads.consume::<B>(&ops.node);
+        let gradients = B::mention_pair_context_backward(attention, values, grad, pairs);
+        register::<B, _, _>(grads, &ops, gradients);
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     //! Tests that compare each analytic backward pass with Burn's differentiation of the formula.
@@ -321,7 +361,7 @@ pub(super) mod tests {
     use crate::{
         backend::TestBackend,
         batch::packing::{float_tensor, index_tensor},
-        ops::{self, DropoutMask, Segment, SegmentAttention, Segments},
+        ops::{self, DropoutMask, MentionPairRows, Segment, SegmentAttention, Segments},
     };
 
     pub(in crate::ops) type Diff = Autodiff<TestBackend>;
@@ -532,5 +572,66 @@ pub(super) mod tests {
         assert_eq!(padding, [0.0; 4]);
         let plain = activation::softmax(scores() + bias.reshape([2, 1, 1, 3]), 3);
         assert_same_gradients([&x, &y, &z], ours, plain);
+    }
+
+    /// The shape of the attention in the tests of mention pairs: five mentions of two documents.
+    const MENTIONS: [usize; 3] = [5, 2, 4];
+
+    /// The context of one mention pair with ordinary operations, `[1, r]`.
+    fn plain_context(
+        attention: &Tensor<Diff, 3>,
+        values: Tensor<Diff, 2>,
+        [head, tail]: [usize; 2],
+    ) -> Tensor<Diff, 2> {
+        let [_, n_heads, l] = MENTIONS;
+        let of = |mention: usize| {
+            attention.clone().slice([mention..mention + 1, 0..n_heads, 0..l]).reshape([n_heads, l])
+        };
+        let product = of(head) * of(tail);
+        let weights = product.clone() / product.sum_dim(1);
+        weights.sum_dim(0).matmul(values)
+    }
+
+    /// Nine mention pairs, which fill a test's chunk of eight, none, and two.
+    fn mention_pairs() -> MentionPairRows {
+        let head = vec![0, 0, 1, 2, 1, 2, 2, 0, 0, 3, 4];
+        let tail = vec![1, 2, 0, 0, 2, 1, 1, 2, 2, 4, 3];
+        MentionPairRows::new(head, tail, vec![0..9, 9..9, 9..11])
+    }
+
+    #[test]
+    fn the_context_of_mention_pairs_differentiates_like_the_plain_formula() {
+        let [m, n_heads, l] = MENTIONS;
+        let r = 3;
+        let (x, y, z) = (random([m, n_heads * l]), random([3 * l, r]), random([3 * l, r]));
+        let attention = || activation::softmax(x.clone().reshape(MENTIONS), 2);
+        let values = || y.clone() * z.clone();
+        let pairs = mention_pairs();
+        let ours = ops::mention_pair_context(attention(), values().reshape([3, l, r]), &pairs);
+        let first = [[0, 1], [0, 2], [1, 0], [2, 0], [1, 2], [2, 1], [2, 1], [0, 2], [0, 2]];
+        let second = [[3, 4], [4, 3]];
+        let of = |document: usize, pairs: &[[usize; 2]]| -> Vec<_> {
+            let values = values().slice([document * l..(document + 1) * l, 0..r]);
+            let context = |pair: &[usize; 2]| plain_context(&attention(), values.clone(), *pair);
+            pairs.iter().map(context).collect()
+        };
+        let plain = Tensor::cat([of(0, &first), of(2, &second)].concat(), 0);
+        assert_same_gradients([&x, &y, &z], ours, plain);
+    }
+
+    #[test]
+    fn mentions_that_share_no_token_have_no_context_and_no_gradient() {
+        let attention = vec![1.0, 0.0, /**/ 0.5, 0.5, /**/ 0.0, 1.0, /**/ 1.0, 0.0];
+        let attention = float_tensor::<Diff, 3>(attention, [2, 2, 2], &Default::default());
+        let attention = attention.require_grad();
+        let values = Tensor::<Diff, 3>::ones([1, 2, 1], &Default::default());
+        let pairs = MentionPairRows::new(vec![0], vec![1], vec![0..1]);
+        let context = ops::mention_pair_context(attention.clone(), values, &pairs);
+        // The second attention head contributes 1, the first, without a common token, 0.
+        assert_eq!(context.to_data().to_vec::<f32>().unwrap(), [1.0]);
+        let gradients = context.sum().backward();
+        let gradient: Vec<f32> =
+            attention.grad(&gradients).expect("tracked").into_data().to_vec().unwrap();
+        assert_eq!(gradient, [0.0; 8]);
     }
 }

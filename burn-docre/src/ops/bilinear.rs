@@ -6,7 +6,7 @@ use burn::tensor::{DType, Tensor, backend::Backend};
 
 use super::{
     matmul::matmul,
-    primitive::{FloatTensor, concatenate, unwrap, wrap},
+    primitive::{FloatTensor, add, concatenate, unwrap, wrap},
 };
 
 /// The most rows of an outer product in memory. With groups of 64 they take 64 MiB of f32.
@@ -97,14 +97,6 @@ impl Part {
         let d = weight.dims()[1];
         weight.clone().slice([self.weight_rows(), 0..d])
     }
-}
-
-/// Adds `term` to a sum that may be empty.
-fn add<B: Backend>(sum: &mut Option<Tensor<B, 2>>, term: Tensor<B, 2>) {
-    *sum = Some(match sum.take() {
-        Some(sum) => sum + term,
-        None => term,
-    });
 }
 
 pub(super) fn grouped_bilinear<B: Backend>(

@@ -24,6 +24,7 @@ mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
 mod matmul;
+mod mention_pairs;
 mod operations;
 #[cfg(all(test, any(feature = "flex", feature = "tch")))]
 #[cfg_attr(
@@ -45,6 +46,7 @@ use primitive::{unwrap, wrap};
 pub use adamw::{AdamWStep, AdamWTensors};
 pub use dropout::DropoutMask;
 pub use matmul::matmul;
+pub use mention_pairs::MentionPairRows;
 pub use operations::DocReOps;
 pub use segments::{AttentionLayout, Segment, SegmentAttention, Segments};
 
@@ -172,6 +174,30 @@ pub fn grouped_bilinear<B: DocReOps>(
     assert!(p > 0, "the grouped bilinear form needs at least one pair");
     assert_eq!(emb % n_groups, 0, "{emb} columns do not divide into {n_groups} equal groups");
     wrap(B::grouped_bilinear(unwrap(head), unwrap(tail), unwrap(weight), n_groups))
+}
+
+/// Computes the localized context of mention pairs, eq. (4) of KMGRE: with the attention `a_k` of
+/// attention head `k` and the values `V` of the tokens of the pair's document,
+/// `out = sum_k (a_head,k ∘ a_tail,k)^T V / (sum(a_head,k ∘ a_tail,k) + 1e-30)`.
+///
+/// Each attention head is normalised before the sum. A head in which both mentions share no token
+/// contributes 0 and receives no gradient. The mention pairs are computed in chunks of at most 2²²
+/// products, and again in the backward pass.
+///
+/// # Shapes
+/// - `attention`: `[m, n_heads, l]`, not negative, 0 at padding
+/// - `values`: `[b, l, r]`, finite at padding
+/// - output: `[q, r]`
+///
+/// # Panics
+/// If there is no mention pair.
+pub fn mention_pair_context<B: DocReOps>(
+    attention: Tensor<B, 3>,
+    values: Tensor<B, 3>,
+    pairs: &MentionPairRows,
+) -> Tensor<B, 2> {
+    assert!(!pairs.is_empty(), "the context of mention pairs needs at least one of them");
+    wrap(B::mention_pair_context(unwrap(attention), unwrap(values), pairs))
 }
 
 /// Performs one step of AdamW (Loshchilov and Hutter, 2019) on a parameter `p` of any shape.

@@ -6,6 +6,7 @@ use super::{
     adamw::{AdamWStep, AdamWTensors},
     bilinear,
     dropout::DropoutMask,
+    mention_pairs::{self, MentionPairRows},
     primitive::FloatTensor,
     reference, segment_grid,
     segments::{AttentionLayout, SegmentAttention},
@@ -125,6 +126,26 @@ pub trait DocReOps: Backend {
         n_groups: usize,
     ) -> FloatTensor<Self> {
         bilinear::grouped_bilinear::<Self>(head, tail, weight, n_groups, Self::outer_products)
+    }
+
+    /// Computes [`mention_pair_context`](super::mention_pair_context).
+    fn mention_pair_context(
+        attention: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        pairs: &MentionPairRows,
+    ) -> FloatTensor<Self> {
+        mention_pairs::mention_pair_context::<Self>(attention, values, pairs)
+    }
+
+    /// Computes the gradients of `attention` and `values` of
+    /// [`mention_pair_context`](super::mention_pair_context).
+    fn mention_pair_context_backward(
+        attention: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        pairs: &MentionPairRows,
+    ) -> [FloatTensor<Self>; 2] {
+        mention_pairs::mention_pair_context_backward::<Self>(attention, values, grad, pairs)
     }
 
     /// Computes [`adamw_step`](super::adamw_step).

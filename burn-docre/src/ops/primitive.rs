@@ -22,3 +22,11 @@ pub(super) fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatT
 pub(super) fn concatenate<B: Backend>(mut parts: Vec<Tensor<B, 2>>) -> Tensor<B, 2> {
     if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 0) }
 }
+
+/// Adds `term` to a sum that may be empty.
+pub(super) fn add<B: Backend>(sum: &mut Option<Tensor<B, 2>>, term: Tensor<B, 2>) {
+    *sum = Some(match sum.take() {
+        Some(sum) => sum + term,
+        None => term,
+    });
+}

@@ -2,7 +2,11 @@
 
 use burn_docre::{
     data::document::{EntityPair, RelationFact},
-    model::{AtlopConfig, DecodingConfig, KdDocreConfig, ModelConfig, SystemConfig},
+    mention_pair::KeySelection,
+    model::{
+        AtlopConfig, DecodingConfig, KdDocreConfig, KeyClassifierConfig, KmgreConfig, ModelConfig,
+        SystemConfig,
+    },
     pair::{
         PairMixerConfig,
         mixer::{AxialStackConfig, TwoHopConfig},
@@ -10,14 +14,24 @@ use burn_docre::{
     text::encoded::EncodedDocument,
 };
 
-/// Every system, KD-DocRE with every pair mixer.
+/// Every system, KD-DocRE with every pair mixer, KMGRE with every key classifier.
 pub(crate) fn every_system() -> Vec<SystemConfig> {
     vec![
         kd_docre(PairMixerConfig::AxialStack(AxialStackConfig { layers: 2, heads: 2 })),
         kd_docre(PairMixerConfig::TwoHop(TwoHopConfig {})),
         kd_docre(PairMixerConfig::None {}),
         SystemConfig::Atlop(AtlopConfig { emb_size: 16, group_size: 4 }),
+        kmgre(KeyClassifierConfig::OwnEncoder(SELECTION)),
+        kmgre(KeyClassifierConfig::SharedEncoder(SELECTION)),
+        kmgre(KeyClassifierConfig::None {}),
     ]
+}
+
+/// The paper's rule.
+pub(crate) const SELECTION: KeySelection = KeySelection { xi: 0.15, tau: 0.5 };
+
+pub(crate) fn kmgre(key_classifier: KeyClassifierConfig) -> SystemConfig {
+    SystemConfig::Kmgre(KmgreConfig { key_classifier })
 }
 
 fn kd_docre(mixer: PairMixerConfig) -> SystemConfig {

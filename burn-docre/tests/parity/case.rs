@@ -1,12 +1,19 @@
 //! The files of a parity case.
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 
 use burn_docre::{
     data::document::{EntityPair, RelationFact},
     encoder::EncoderConfig,
     io::weights::{Weight, WeightFile},
-    model::{AtlopConfig, DecodingConfig, KdDocreConfig, ModelConfig, SystemConfig},
+    mention_pair::KeySelection,
+    model::{
+        AtlopConfig, DecodingConfig, KdDocreConfig, KeyClassifierConfig, KmgreConfig, ModelConfig,
+        SystemConfig,
+    },
     pair::{
         PairMixerConfig,
         mixer::{AxialStackConfig, TwoHopConfig},
@@ -15,22 +22,17 @@ use burn_docre::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// A parity case. Tensors and weights are read when they are needed.
+/// A parity case. Weights, tensors and expected results are read when they are needed.
 pub(crate) struct Case {
+    directory: PathBuf,
     /// The directory, for messages.
     pub(crate) name: String,
     /// The model to build.
     pub(crate) config: ModelConfig,
     /// The labelled documents.
     pub(crate) documents: Vec<EncodedDocument>,
-    /// The expected losses and predictions of each document.
-    pub(crate) expected: Vec<Expected>,
     /// The expected tensors.
     pub(crate) tensors: WeightFile<'static>,
-    /// Encoder weights.
-    pub(crate) encoder: WeightFile<'static>,
-    /// Weights of the relation module.
-    pub(crate) relation_module: WeightFile<'static>,
     /// The largest differences so far, for the report of the test.
     pub(crate) worst: RefCell<Worst>,
 }
@@ -43,55 +45,79 @@ pub(crate) struct Worst {
     pub(crate) gradient: f64,
 }
 
-/// The expected results of one document, besides tensors.
 #[derive(Deserialize)]
-pub(crate) struct Expected {
-    /// The value of each loss, by name.
-    pub(crate) losses: BTreeMap<String, f64>,
-    /// Each prediction as `[head, tail, class]`.
-    pub(crate) predictions: Vec<[usize; 3]>,
+struct CaseFile {
+    n_classes: usize,
+    /// Cases of KMGRE have no predictions.
+    #[serde(default = "four")]
+    max_relations_per_pair: usize,
+    max_tokens: usize,
+    #[serde(flatten)]
+    model: CaseModel,
+}
+
+fn four() -> usize {
+    4
 }
 
 #[derive(Deserialize)]
-struct CaseFile {
-    model: String,
+#[serde(tag = "model", rename_all = "kebab-case")]
+enum CaseModel {
+    KdDocre(Sizes),
+    Atlop(Sizes),
+    Kmgre,
+}
+
+#[derive(Deserialize)]
+struct Sizes {
     pair_attention: String,
     emb_size: usize,
     group_size: usize,
     axial_layers: usize,
     axial_heads: usize,
-    n_classes: usize,
-    max_relations_per_pair: usize,
-    max_tokens: usize,
 }
 
-impl CaseFile {
+impl CaseModel {
     fn system(&self) -> SystemConfig {
-        let Self { emb_size, group_size, axial_layers: layers, axial_heads: heads, .. } = *self;
-        let mixer = match self.pair_attention.as_str() {
+        match self {
+            Self::KdDocre(sizes) => {
+                let Sizes { emb_size, group_size, .. } = *sizes;
+                SystemConfig::KdDocre(KdDocreConfig { emb_size, group_size, mixer: sizes.mixer() })
+            }
+            Self::Atlop(sizes) => {
+                assert_eq!(sizes.mixer(), PairMixerConfig::None {}, "ATLOP has no mixer");
+                let Sizes { emb_size, group_size, .. } = *sizes;
+                SystemConfig::Atlop(AtlopConfig { emb_size, group_size })
+            }
+            Self::Kmgre => SystemConfig::Kmgre(KmgreConfig {
+                key_classifier: KeyClassifierConfig::OwnEncoder(KMGRE_SELECTION),
+            }),
+        }
+    }
+}
+
+impl Sizes {
+    fn mixer(&self) -> PairMixerConfig {
+        let Self { axial_layers: layers, axial_heads: heads, .. } = *self;
+        match self.pair_attention.as_str() {
             "axial-stack" => PairMixerConfig::AxialStack(AxialStackConfig { layers, heads }),
             "two-hop" => PairMixerConfig::TwoHop(TwoHopConfig {}),
             "none" => PairMixerConfig::None {},
             other => panic!("unknown pair attention {other}"),
-        };
-        match (self.model.as_str(), mixer) {
-            ("kd-docre", mixer) => {
-                SystemConfig::KdDocre(KdDocreConfig { emb_size, group_size, mixer })
-            }
-            ("atlop", PairMixerConfig::None {}) => {
-                SystemConfig::Atlop(AtlopConfig { emb_size, group_size })
-            }
-            (model, mixer) => panic!("unknown model {model} with {mixer:?}"),
         }
     }
 }
+
+/// The rule of the KMGRE case, which repeats it with the expected results of each document.
+pub(crate) const KMGRE_SELECTION: KeySelection = KeySelection { xi: 0.15, tau: 0.5 };
 
 #[derive(Deserialize)]
 struct Input {
     input_ids: Vec<u32>,
     mentions: Vec<Vec<usize>>,
     max_tokens: usize,
-    window_end_tokens: Vec<u32>,
+    /// `None` in the KMGRE case, whose windows end as those of the other BERT cases.
+    window_end_tokens: Option<Vec<u32>>,
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> T {
@@ -115,8 +141,7 @@ impl Case {
             file.max_tokens,
             "the encoder determines the window length"
         );
-        let open = |name: &str| WeightFile::open(&directory.join(name)).expect("weights");
-        let tensors = open("expected.safetensors");
+        let tensors = WeightFile::open(&directory.join("expected.safetensors")).expect("tensors");
         let inputs: Vec<Input> = read(&directory.join("inputs.json"));
         let documents = inputs
             .iter()
@@ -124,7 +149,9 @@ impl Case {
             .map(|(i, input)| {
                 assert_eq!(input.max_tokens, file.max_tokens);
                 let last = *input.input_ids.last().expect("tokens");
-                assert_eq!(input.window_end_tokens, vec![last; encoder.n_window_end_tokens()]);
+                if let Some(end) = &input.window_end_tokens {
+                    assert_eq!(*end, vec![last; encoder.n_window_end_tokens()]);
+                }
                 EncodedDocument {
                     title: format!("doc{i}"),
                     token_ids: input.input_ids.clone(),
@@ -135,20 +162,28 @@ impl Case {
             })
             .collect();
         Self {
+            directory: directory.to_path_buf(),
             name: directory.display().to_string(),
             config: ModelConfig {
-                system: file.system(),
+                system: file.model.system(),
                 encoder,
                 n_classes: file.n_classes,
                 decoding: DecodingConfig { max_relations_per_pair: file.max_relations_per_pair },
             },
             documents,
-            expected: read(&directory.join("expected.json")),
             tensors,
-            encoder: open("encoder.safetensors"),
-            relation_module: open("head.safetensors"),
             worst: RefCell::default(),
         }
+    }
+
+    /// Reads a JSON file of the case.
+    pub(crate) fn read<T: DeserializeOwned>(&self, name: &str) -> T {
+        read(&self.directory.join(name))
+    }
+
+    /// Opens a weight file of the case.
+    pub(crate) fn weights(&self, name: &str) -> WeightFile<'static> {
+        WeightFile::open(&self.directory.join(name)).expect("weights")
     }
 
     /// The tensor `doc{i}.{name}`, if the case has it.

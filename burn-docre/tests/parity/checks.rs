@@ -1,4 +1,4 @@
-//! The comparisons of a parity case and their tolerances.
+//! The comparisons of a parity case and their tolerances; `kmgre` has those of KMGRE's case.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,11 +16,12 @@ use burn_docre::{
     encoder::names::HUGGING_FACE,
     entity::DocumentEncoding,
     inference::decode::Decoder,
-    io::weights,
+    io::weights::{self, Weight, WeightFile},
     loss::{DistillationLoss, RelationLoss},
     model::{DocReModel, Observer},
     text::encoded::EncodedDocument,
 };
+use serde::Deserialize;
 
 use crate::case::{Case, Worst};
 
@@ -38,43 +39,67 @@ fn record(case: &Case, kind: impl FnOnce(&mut Worst) -> &mut f64, difference: f6
     *worst = worst.max(difference);
 }
 
+/// The expected results of one document, besides tensors.
+#[derive(Deserialize)]
+struct Expected {
+    /// The value of each loss, by name.
+    losses: BTreeMap<String, f64>,
+    /// Each prediction as `[head, tail, class]`.
+    predictions: Vec<[usize; 3]>,
+}
+
 /// Runs every check of one case.
 pub(crate) fn run<B: DocReBackend>(case: &Case, device: &B::Device) {
-    let model = load::<Autodiff<B>>(case, device);
+    let weights = case.weights("head.safetensors");
+    let encoders = [case.weights("encoder.safetensors")];
+    let model = load::<Autodiff<B>>(case, &encoders, device, |name| {
+        weights.read(name).expect("a weight of the relation module")
+    });
     let inner = model.valid();
-    for document in 0..case.documents.len() {
+    let expected: Vec<Expected> = case.read("expected.json");
+    assert_eq!(expected.len(), case.documents.len());
+    for (document, expected) in expected.iter().enumerate() {
         check_intermediates(case, document, &inner, device);
-        check_outputs(case, document, &inner, device);
+        check_outputs(case, document, expected, &inner, device);
     }
     check_batch(case, &inner, device);
     check_gradients(case, &model, device);
 }
 
-fn load<B: DocReBackend>(case: &Case, device: &B::Device) -> DocReModel<B> {
+/// Loads the model: one file for each encoder, and `weight` for the other weights by name.
+pub(crate) fn load<B: DocReBackend>(
+    case: &Case,
+    encoders: &[WeightFile<'_>],
+    device: &B::Device,
+    weight: impl Fn(&str) -> Weight,
+) -> DocReModel<B> {
     let model = case.config.init::<B>(device);
-    // The weights are in two files. The encoder is loaded first. Its weights are then merged with
-    // those of the relation module, because loading a model needs all weights.
+    // The weights are in several files. The encoders are loaded first. Their weights are then
+    // merged with those of the relation module, because loading a model needs all weights.
+    let mut encoders = encoders.iter();
     let model = model
-        .try_map_encoder(|encoder| {
-            weights::load(encoder, &case.encoder, |path| HUGGING_FACE.rename(path))
+        .try_map_encoders(|encoder| {
+            let file = encoders.next().expect("a file for each encoder");
+            weights::load(encoder, file, |path| HUGGING_FACE.rename(path))
                 .map(|loaded| loaded.module)
         })
         .expect("encoder weights");
+    assert!(encoders.next().is_none(), "an encoder for each file");
     let merged = tempfile::tempdir().expect("a directory");
     let path = merged.path().join("merged.safetensors");
     let weights = weights::collect(&model, |path| case.config.weight_name(path)).into_iter().map(
-        |(name, weight)| {
-            let from_case = (!name.starts_with("encoder."))
-                .then(|| case.relation_module.read(&name).expect("a weight"));
-            (name, from_case.unwrap_or(weight))
+        |(name, loaded)| {
+            let is_encoder = name.split('.').any(|part| part == "encoder");
+            let weight = if is_encoder { loaded } else { weight(&name) };
+            (name, weight)
         },
     );
     weights::write_safetensors(&path, &weights.collect::<Vec<_>>()).expect("written");
-    let file = weights::WeightFile::open(&path).expect("a file");
+    let file = WeightFile::open(&path).expect("a file");
     weights::load(model, &file, |path| case.config.weight_name(path)).expect("all weights").module
 }
 
-fn batch<B: DocReBackend>(
+pub(crate) fn batch<B: DocReBackend>(
     case: &Case,
     documents: &[&EncodedDocument],
     device: &B::Device,
@@ -148,7 +173,7 @@ fn expected_logits(case: &Case, document: usize) -> Vec<f32> {
 }
 
 /// The rows `[p, r]` of a grid `[e, e, r]`, without its diagonal.
-fn off_diagonal(case: &Case, document: usize, grid: &[f32]) -> Vec<f32> {
+pub(crate) fn off_diagonal(case: &Case, document: usize, grid: &[f32]) -> Vec<f32> {
     let (e, r) = (case.documents[document].n_entities(), case.config.n_classes);
     let cells = (0..e * e).filter(|cell| cell / e != cell % e);
     cells.flat_map(|cell| grid[cell * r..(cell + 1) * r].to_vec()).collect()
@@ -175,6 +200,7 @@ fn check_batch<B: DocReBackend>(case: &Case, model: &DocReModel<B>, device: &B::
 fn check_outputs<B: DocReBackend>(
     case: &Case,
     document: usize,
+    expected: &Expected,
     model: &DocReModel<B>,
     device: &B::Device,
 ) {
@@ -194,23 +220,20 @@ fn check_outputs<B: DocReBackend>(
     let mut predicted: Vec<_> =
         predictions.iter().map(|p| [p.fact.pair.head, p.fact.pair.tail, p.fact.relation]).collect();
     predicted.sort();
-    assert_eq!(
-        predicted, case.expected[document].predictions,
-        "{}: doc{document} predictions",
-        case.name
-    );
+    assert_eq!(predicted, expected.predictions, "{}: doc{document} predictions", case.name);
 
-    check_losses(case, document, &logits, &batch.labels(case.config.n_classes));
+    check_losses(case, document, expected, &logits, &batch.labels(case.config.n_classes));
 }
 
 /// Checks every loss of one document, given its logits and labels `[p, r]`.
 fn check_losses<B: DocReBackend>(
     case: &Case,
     document: usize,
+    expected: &Expected,
     logits: &Tensor<B, 2>,
     labels: &Tensor<B, 2>,
 ) {
-    for (name, value) in &case.expected[document].losses {
+    for (name, value) in &expected.losses {
         let loss = match distillation(name) {
             Some(loss) => {
                 let teacher = case.tensor(document, "teacher_logits").expect("teacher logits");
@@ -219,15 +242,19 @@ fn check_losses<B: DocReBackend>(
             }
             None => relation_loss(name).forward(logits.clone(), labels.clone()),
         };
-        let loss = f64::from(floats(loss)[0]);
-        let difference = (loss - value).abs();
-        record(case, |worst| &mut worst.loss, difference / value.abs());
-        assert!(
-            difference <= LOSS_TOLERANCE * value.abs(),
-            "{}: doc{document} {name}: {loss} instead of {value}",
-            case.name
-        );
+        assert_loss(case, &format!("doc{document} {name}"), loss, *value);
     }
+}
+
+pub(crate) fn assert_loss<B: Backend>(case: &Case, name: &str, loss: Tensor<B, 1>, expected: f64) {
+    let loss = f64::from(floats(loss)[0]);
+    let difference = (loss - expected).abs();
+    record(case, |worst| &mut worst.loss, difference / expected.abs());
+    assert!(
+        difference <= LOSS_TOLERANCE * expected.abs(),
+        "{}: {name}: {loss} instead of {expected}",
+        case.name
+    );
 }
 
 /// The relation losses of the cases.
@@ -275,12 +302,7 @@ fn check_gradients<B: DocReBackend>(
         let logits = model.forward(&batch).logits;
         let labels = batch.labels(case.config.n_classes);
         let gradients = relation_loss(&loss).forward(logits, labels).backward();
-        let mut collector = Gradients::<Autodiff<B>> { gradients, found: Vec::new() };
-        model.visit(&mut collector);
-        let names = weights::collect(model, |path| case.config.weight_name(path))
-            .into_iter()
-            .map(|(name, _)| name);
-        let found: BTreeMap<String, Vec<f32>> = names.zip(collector.found).collect();
+        let found = gradients_by_name(case, model, gradients);
         for (tensor, weight) in weights {
             // The case names encoder weights without the prefix `encoder.`.
             let prefixed = format!("encoder.{weight}");
@@ -289,6 +311,18 @@ fn check_gradients<B: DocReBackend>(
             assert_gradient(case, &tensor, gradient);
         }
     }
+}
+
+/// The gradient of each weight by name, in PyTorch's layout; empty for a weight without gradient.
+pub(crate) fn gradients_by_name<B: AutodiffBackend>(
+    case: &Case,
+    model: &DocReModel<B>,
+    gradients: B::Gradients,
+) -> BTreeMap<String, Vec<f32>> {
+    let mut collector = Gradients::<B> { gradients, found: Vec::new() };
+    model.visit(&mut collector);
+    let names = weights::collect(model, |path| case.config.weight_name(path)).into_iter();
+    names.map(|(name, _)| name).zip(collector.found).collect()
 }
 
 /// A visitor that collects every gradient, in the module's order and PyTorch's layout.
@@ -308,7 +342,7 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Gradients<B> {
     }
 }
 
-fn assert_gradient(case: &Case, name: &str, gradient: &[f32]) {
+pub(crate) fn assert_gradient(case: &Case, name: &str, gradient: &[f32]) {
     let expected = case.tensors.read(name).expect("a gradient").values;
     assert_eq!(gradient.len(), expected.len(), "{name}");
     let norm = |values: &mut dyn Iterator<Item = f32>| {
@@ -336,7 +370,7 @@ fn assert_close<B: Backend, const D: usize>(
     assert_values(case, &format!("doc{document}.{name}"), &floats(tensor), &expected.values);
 }
 
-fn assert_values(case: &Case, name: &str, values: &[f32], expected: &[f32]) {
+pub(crate) fn assert_values(case: &Case, name: &str, values: &[f32], expected: &[f32]) {
     assert_eq!(values.len(), expected.len(), "{}: {name}", case.name);
     let scale = expected.iter().fold(1f32, |max, value| max.max(value.abs()));
     let worst = values.iter().zip(expected).map(|(a, b)| (a - b).abs());
@@ -349,6 +383,6 @@ fn assert_values(case: &Case, name: &str, values: &[f32], expected: &[f32]) {
     );
 }
 
-fn floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+pub(crate) fn floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().into_vec().expect("floats")
 }

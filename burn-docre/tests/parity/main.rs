@@ -10,13 +10,14 @@
 
 mod case;
 mod checks;
+mod kmgre;
 
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
-use burn_docre::{BackendTask, DocReBackend, dispatch};
+use burn_docre::{BackendTask, DocReBackend, dispatch, model::SystemConfig};
 use case::Case;
 
 /// Defines a test for each case and the list of all cases.
@@ -39,6 +40,7 @@ cases! {
     kd_docre_on_bert_agrees_with_the_reference: "kd-docre-bert",
     kd_docre_on_roberta_agrees_with_the_reference: "kd-docre-roberta",
     kd_docre_without_mixer_on_bert_agrees_with_the_reference: "kd-docre-no-axial-bert",
+    kmgre_on_bert_agrees_with_the_reference: "kmgre",
     two_hop_attention_on_bert_agrees_with_the_reference: "two-hop-bert",
 }
 
@@ -80,6 +82,9 @@ impl BackendTask for Check<'_> {
     type Output = ();
 
     fn run<B: DocReBackend>(self, device: B::Device) {
-        checks::run::<B>(self.0, &device);
+        match self.0.config.system {
+            SystemConfig::Kmgre(_) => kmgre::run::<B>(self.0, &device),
+            SystemConfig::KdDocre(_) | SystemConfig::Atlop(_) => checks::run::<B>(self.0, &device),
+        }
     }
 }

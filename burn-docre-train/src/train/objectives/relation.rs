@@ -96,7 +96,7 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
     where
         V: ModuleVisitor<Autodiff<B>>,
     {
-        model.encoder().visit(visitor);
+        model.visit_encoders(visitor);
     }
 
     fn dev_metrics(&self) -> Vec<DevMetric> {

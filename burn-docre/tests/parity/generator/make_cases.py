@@ -15,6 +15,9 @@ import reference
 
 CLASSES, HIDDEN_SIZE, VOCABULARY, WINDOW = 7, 48, 211, 64
 EMB_SIZE, GROUP_SIZE, LAYERS, HEADS = 64, 16, 2, 4
+KMGRE = {"xi": 0.15, "tau": 0.5, "alpha": 0.3, "gamma": 2.0}
+# The key probabilities of one pair each. Together they reach every branch of the choice of key mention pairs.
+KEY_PROBABILITIES = [[0.9, 0.1, 0.2], [0.45, 0.1, 0.1, 0.1], [0.4] * 9 + [0.0], [0.05, 0.04], [0.8], [0.6, 0.6, 0.6]]
 SIZES = dict(
     vocab_size=VOCABULARY, hidden_size=HIDDEN_SIZE, num_hidden_layers=3, num_attention_heads=4, intermediate_size=96
 )
@@ -211,6 +214,72 @@ def make_case(directory, system, kind, mixer, seed):
     write_json(directory / "expected.json", expected, indent=1)
 
 
+def key_selection():
+    """The key mention pairs of KEY_PROBABILITIES."""
+    xi, tau = KMGRE["xi"], KMGRE["tau"]
+    selections = []
+    for probabilities in KEY_PROBABILITIES:
+        values = torch.tensor(probabilities)
+        kept = reference.is_key(values, xi, tau).nonzero().flatten().tolist()
+        threshold = reference.key_threshold(values, xi, tau)
+        selections.append({"p_key": probabilities, "xi": xi, "tau": tau, "threshold": threshold, "kept": kept})
+    return selections
+
+
+def kmgre_document(extractor, classifier, ids, mentions, labels):
+    """The expected tensors by name, and the expected losses, of one document."""
+    trace = {}
+    logits = extractor(ids, mentions, trace)
+    key = torch.sigmoid(classifier(ids, mentions, {})[..., 0])
+    targets = reference.pseudo_labels(torch.sigmoid(logits).detach(), labels, mentions)
+    is_classified = torch.zeros_like(targets).bool()
+    for block in reference.blocks(mentions).values():
+        is_classified[block] = True
+    focal = reference.binary_focal(key, targets, KMGRE["alpha"], KMGRE["gamma"])[is_classified].mean()
+    fused = reference.fuse(logits, key.detach(), mentions, KMGRE["xi"], KMGRE["tau"])
+    atl = reference.atl(off_diagonal(fused), off_diagonal(labels))
+    tensors = {
+        "grad.atl.extractor.linear.weight": torch.autograd.grad(atl, extractor.linear.weight, retain_graph=True)[0],
+        "grad.focal.key_classifier.linear.weight": torch.autograd.grad(focal, classifier.linear.weight)[0],
+        "context": trace["context"],
+        "mention_logits": logits,
+        "p_key": key,
+        "pseudo_labels": targets,
+        "entity_logits": fused,
+        "labels": labels,
+    }
+    return tensors, {"focal_mean": focal.item(), "atl": atl.item(), **KMGRE}
+
+
+def make_kmgre_case(directory, seed):
+    """Writes the case of KMGRE to `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (config, first), (_, second) = make_encoder("bert"), make_encoder("bert")
+    extractor = reference.MentionPairModel(first, HIDDEN_SIZE, CLASSES, WINDOW).eval()
+    classifier = reference.MentionPairModel(second, HIDDEN_SIZE, 1, WINDOW).eval()
+    for model in (extractor, classifier):
+        torch.nn.init.normal_(model.linear.weight, std=0.1)
+        model.end_tokens = [102]
+    case = {"model": "kmgre", "encoder": "bert", "n_classes": CLASSES, "max_tokens": WINDOW}
+    write_json(directory / "case.json", case, indent=1)
+    write_json(directory / "config.json", config.to_dict(), indent=1)
+    for name, model in (("extractor", extractor), ("key_classifier", classifier)):
+        for part in ("encoder", "linear"):
+            weights = {name: weight.contiguous() for name, weight in getattr(model, part).state_dict().items()}
+            save_file(weights, directory / f"{name}_{part}.safetensors")
+
+    inputs, tensors, expected = [], {}, []
+    for index, (ids, mentions, labels) in enumerate(make_documents("bert", seed)):
+        of_document, losses = kmgre_document(extractor, classifier, ids, mentions, labels)
+        tensors.update({f"doc{index}.{name}": value.detach().contiguous() for name, value in of_document.items()})
+        inputs.append({"input_ids": ids, "mentions": mentions, "max_tokens": WINDOW})
+        expected.append(losses)
+    save_file(tensors, directory / "expected.safetensors")
+    write_json(directory / "inputs.json", inputs)
+    write_json(directory / "expected.json", expected, indent=1)
+    write_json(directory / "key_selection.json", key_selection(), indent=1)
+
+
 def main():
     output = Path(sys.argv[1])
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 7
@@ -221,6 +290,7 @@ def main():
     make_case(output / "two-hop-bert", "kd-docre", "bert", "two-hop", seed)
     make_case(output / "kd-docre-no-axial-bert", "kd-docre", "bert", "none", seed)
     make_case(output / "atlop-bert", "atlop", "bert", "none", seed)
+    make_kmgre_case(output / "kmgre", seed)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""KD-DocRE and ATLOP in PyTorch, written from the papers' equations, one document at a time.
+"""KD-DocRE, ATLOP and KMGRE in PyTorch, written from the papers' equations, one document at a time.
 
 No tensor is padded, so padding cannot change a value.
 """
@@ -179,6 +179,71 @@ class Atlop(RelationModel):
         return logits
 
 
+# Mention pairs of KMGRE
+
+
+class MentionPairModel(nn.Module):
+    """A linear layer on [h_i; h_j; c] of all pairs of mentions, diagonal included. The extractor has a logit for each
+    class, the key classifier one. The context is normalised for each attention head and summed over them."""
+
+    def __init__(self, encoder, d, outputs, max_len):
+        super().__init__()
+        self.encoder, self.max_len = encoder, max_len
+        self.linear = nn.Linear(3 * d, outputs)
+
+    def forward(self, ids, mentions, trace):
+        hidden, attention = encode(self.encoder, ids, self.max_len, self.end_tokens)
+        markers = [position for positions in mentions for position in positions]
+        mention, mention_attention = hidden[markers], attention[:, markers].transpose(0, 1)
+        n = len(markers)
+        product = mention_attention[:, None] * mention_attention[None]
+        context = (product / (product.sum(-1, keepdim=True) + 1e-30)).sum(2) @ hidden
+        pair = torch.cat([mention[:, None].expand(n, n, -1), mention[None].expand(n, n, -1), context], -1)
+        trace.update(context=context)
+        return self.linear(pair)
+
+
+def blocks(mentions):
+    """The pairs of different entities, each with the index of its block in a grid of mention pairs."""
+    ends = torch.tensor([len(positions) for positions in mentions]).cumsum(0).tolist()
+    spans = [torch.arange(end - len(positions), end) for end, positions in zip(ends, mentions)]
+    n = len(spans)
+    return {(h, t): (spans[h][:, None], spans[t][None]) for h in range(n) for t in range(n) if h != t}
+
+
+def pseudo_labels(probabilities, labels, mentions):
+    """KMGRE, eq. (9): 1 if a relation that holds has at least its mean probability over the pair's mention pairs."""
+    result = torch.zeros(probabilities.shape[:2])
+    for (head, tail), block in blocks(mentions).items():
+        relations = labels[head, tail, 1:].nonzero().flatten() + 1
+        of_pair = probabilities[block][..., relations]
+        result[block] = (of_pair >= of_pair.mean((0, 1))).any(-1).float()
+    return result
+
+
+def key_threshold(probabilities, xi, tau):
+    """KMGRE, eqs. (12) and (13)."""
+    spread = probabilities.max() - probabilities.min()
+    return min((probabilities.mean() + xi * spread).item(), tau)
+
+
+def is_key(probabilities, xi, tau):
+    """KMGRE, eqs. (14) and (15); the first mention pair with the highest probability is always a key."""
+    kept = probabilities >= key_threshold(probabilities, xi, tau)
+    kept[probabilities.argmax()] = True
+    return kept
+
+
+def fuse(logits, key_probabilities, mentions, xi, tau):
+    """KMGRE, eq. (16): logits [e, e, r], 0 on the diagonal."""
+    n = len(mentions)
+    result = torch.zeros(n, n, logits.shape[-1])
+    for pair, block in blocks(mentions).items():
+        kept = is_key(key_probabilities[block].flatten(), xi, tau)
+        result[pair] = torch.logsumexp(logits[block].flatten(0, 1)[kept], 0)
+    return result
+
+
 # Losses: means over pairs of logits and labels [p, r], where class 0 is TH
 
 
@@ -202,6 +267,12 @@ def afl(logits, labels, gamma, plus_one=False):
     first = -(weight * F.logsigmoid(margin) * positive).sum(1)
     second = -F.log_softmax(logits - positive * 1e30, -1)[:, 0]
     return (first + second).mean()
+
+
+def binary_focal(probabilities, targets, alpha, gamma):
+    """Binary focal loss of each element (KMGRE, eqs. 10 and 11)."""
+    of_target = torch.where(targets > 0, probabilities, 1 - probabilities)
+    return -alpha * (1 - of_target) ** gamma * torch.log(of_target)
 
 
 def kd_mse(student, teacher):
