@@ -237,12 +237,10 @@ impl Groups {
 pub(crate) mod testing {
     //! The mention pairs of one document.
 
-    use super::MentionPairIndex;
-    use crate::{
-        backend::TestBackend,
-        batch::{DocReBatch, testing},
-    };
     use burn::tensor::backend::Backend;
+
+    use super::MentionPairIndex;
+    use crate::batch::{DocReBatch, testing};
 
     /// A document whose entities have these numbers of mentions.
     pub(crate) fn mention_pairs<B: Backend>(

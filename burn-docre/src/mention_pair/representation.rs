@@ -72,7 +72,7 @@ pub fn mention_pair_flops(
 mod tests {
     use burn::{
         module::Param,
-        tensor::{Distribution, Tolerance},
+        tensor::{Distribution, Int, Tolerance},
     };
 
     use super::*;
@@ -123,9 +123,8 @@ mod tests {
             weight: Param::from_tensor(random([3 * d, r])),
             bias: Some(Param::from_tensor(random([1, r]).reshape([r]))),
         };
-        let mention = |rows: &Tensor<TestBackend, 1, burn::tensor::Int>| {
-            encoding.mentions.clone().select(0, rows.clone())
-        };
+        let mention =
+            |rows: &Tensor<TestBackend, 1, Int>| encoding.mentions.clone().select(0, rows.clone());
         let context = mention_pair_context(&encoding, &index);
         let x = Tensor::cat(vec![mention(&index.head), mention(&index.tail), context], 1);
         let ours = mention_pair_linear(&layer, &encoding, &index);

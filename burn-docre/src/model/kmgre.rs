@@ -64,7 +64,7 @@ pub struct Kmgre<B: Backend> {
 
 /// The classifier of key mention pairs.
 #[derive(Module, Debug)]
-struct KeyClassifier<B: Backend> {
+pub struct KeyClassifier<B: Backend> {
     /// The encoder; `None` if the extractor's encoder is shared.
     encoder: Option<Encoder<B>>,
     linear: Linear<B>,
@@ -215,7 +215,7 @@ impl<B: DocReBackend> KeyClassifier<B> {
 }
 
 /// A KMGRE model with its parts: the extractor and the key classifier, which train in turn.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct KmgreModel<'a, B: Backend> {
     pub(super) encoder: &'a Encoder<B>,
     pub(super) module: &'a Kmgre<B>,

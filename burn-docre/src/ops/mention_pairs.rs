@@ -96,7 +96,7 @@ impl<B: Backend> Inputs<B> {
         }
     }
 
-    fn chunks<'a>(&self, pairs: &'a MentionPairRows) -> impl Iterator<Item = Chunk> + 'a {
+    fn chunks(&self, pairs: &MentionPairRows) -> impl Iterator<Item = Chunk> {
         pairs.chunks((CHUNK_VALUES / (self.n_heads * self.l)).max(1))
     }
 
@@ -175,7 +175,7 @@ pub fn mention_pair_context<B: Backend>(
     unwrap(concatenate(contexts.collect()))
 }
 
-/// Computes [`DocReOps::mention_pair_context_backward`](super::DocReOps::mention_pair_context_backward).
+/// Computes the gradients of `attention` and `values`; see [`DocReOps`](super::DocReOps).
 pub fn mention_pair_context_backward<B: Backend>(
     attention: FloatTensor<B>,
     values: FloatTensor<B>,

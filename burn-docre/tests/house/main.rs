@@ -150,21 +150,21 @@ fn the_architecture_page_lists_every_module_above_those_that_it_imports() {
 
 #[test]
 fn models_and_losses_import_no_documents() {
-    for part in ["nn", "ops", "encoder", "entity", "pair", "model", "loss"] {
+    for part in ["nn", "ops", "encoder", "entity", "pair", "mention_pair", "model", "loss"] {
         assert_imports_none(&library(), part, &["data::document", "data::docred"]);
     }
 }
 
 #[test]
 fn backend_imports_no_operation_and_no_model() {
-    let above = ["nn", "batch", "encoder", "entity", "pair", "loss", "model"];
+    let above = ["nn", "batch", "encoder", "entity", "pair", "mention_pair", "loss", "model"];
     assert_imports_none(&library(), "backend", &above);
     assert_imports_none(&library(), "backend", &["ops", "inference", "io", "eval", "data", "text"]);
 }
 
 #[test]
 fn ops_imports_no_backend_and_no_model() {
-    let above = ["backend", "nn", "batch", "encoder", "entity", "pair", "loss"];
+    let above = ["backend", "nn", "batch", "encoder", "entity", "pair", "mention_pair", "loss"];
     assert_imports_none(&library(), "ops", &above);
     assert_imports_none(&library(), "ops", &["model", "inference", "io", "eval", "data", "text"]);
 }

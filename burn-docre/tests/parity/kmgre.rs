@@ -2,7 +2,7 @@
 
 use burn::{
     module::AutodiffModule,
-    tensor::{Tensor, TensorData, activation::sigmoid, backend::Backend},
+    tensor::{Int, Tensor, TensorData, backend::Backend},
 };
 use burn_autodiff::Autodiff;
 use burn_docre::{
@@ -78,7 +78,7 @@ struct Grids<'a> {
 impl<'a> Grids<'a> {
     /// Finds the mention pairs of a batch whose first document is `first`.
     fn new<B: Backend>(case: &'a Case, first: usize, index: &MentionPairIndex<B>) -> Self {
-        let mentions = |rows: &Tensor<B, 1, burn::tensor::Int>| -> Vec<usize> {
+        let mentions = |rows: &Tensor<B, 1, Int>| -> Vec<usize> {
             rows.clone().into_data().iter::<i64>().map(|row| row as usize).collect()
         };
         let documents = case.documents[first..].iter().enumerate();
