@@ -43,7 +43,7 @@ use crate::{
         dev_set::DevSet,
         learner::ModuleOf,
         loader::StepBatch,
-        objective::Step,
+        objective::{Objective, Step},
         objectives::{PairLoss, RelationObjective},
         optim::{GroupConfig, GroupedAdamW, OptimizerConfig},
     },

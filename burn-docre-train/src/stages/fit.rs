@@ -84,7 +84,7 @@ fn check_needs(context: &Context, stage: &Stage) -> Result<Option<SoftLabels>> {
                 context.finished_model(name)?;
             }
             (Need::SoftLabels { teacher }, Some(distillation)) => {
-                let store = Arc::new(open_labels(context, teacher)?);
+                let store = Arc::new(open_labels(context, stage, teacher)?);
                 soft_labels = Some(SoftLabels { distillation, store });
             }
             (Need::SoftLabels { .. }, None) => {}

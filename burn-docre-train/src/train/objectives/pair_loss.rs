@@ -82,11 +82,7 @@ impl PairLoss {
     ///
     /// # Shapes
     /// - `logits`: `[p, r]`
-    pub fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 2>,
-        targets: PairTargets<B>,
-    ) -> Loss<B> {
+    pub fn forward<B: Backend>(&self, logits: Tensor<B, 2>, targets: PairTargets<B>) -> Loss<B> {
         let PairTargets { labels, teacher_logits } = targets;
         let relation = self.relation.forward(logits.clone(), labels);
         match (&self.soft_labels, teacher_logits) {

@@ -4,10 +4,7 @@ use std::{fmt, path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
 use burn::{
-    backend::Autodiff,
-    data::dataloader::Progress,
-    module::{Module, ModuleVisitor},
-    tensor::backend::Backend,
+    backend::Autodiff, data::dataloader::Progress, module::ModuleVisitor, tensor::backend::Backend,
 };
 use burn_docre::{
     DocReBackend,
