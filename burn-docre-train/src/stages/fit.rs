@@ -27,7 +27,7 @@ use crate::{
         dev_set::DevSet,
         loader::mix,
         objective::Objective,
-        objectives::{PairLoss, RelationObjective, SoftLabels},
+        objectives::{EmObjective, PairLoss, RelationObjective, SoftLabels},
         state::TrainingState,
         training_loop::{StageEnd, Training},
     },
@@ -45,31 +45,49 @@ pub(super) fn fit<B: DocReBackend>(
         context.session.ui.note(&format!("{}: already finished", stage.name));
         return finish(context, stage);
     }
-    let objective = match stage.objective {
-        // A student without soft labels trains by naive adaptation.
-        ObjectiveKind::Relation | ObjectiveKind::Distillation => {
-            let soft_labels = check_needs(context, stage)?;
-            relation_objective(&context.config, &context.corpora, soft_labels)
-        }
-    };
+    let soft_labels = check_needs(context, stage)?;
+    let objective = stage_objective(&context.config, &context.corpora, stage, soft_labels);
     let fit = Fit { context, stage, directory };
-    match fit.train::<B, _>(objective, device)? {
+    let end = match objective {
+        StageObjective::Relation(objective) => fit.train::<B, _>(objective, device)?,
+        StageObjective::Em(objective) => fit.train::<B, _>(objective, device)?,
+    };
+    match end {
         StageEnd::Finished => finish(context, stage),
         StageEnd::Interrupted => Err(Stopped.into()),
     }
 }
 
-/// The relation objective of a run; with soft labels, it distils.
-pub(super) fn relation_objective(
+/// The objective of a stage.
+pub(super) enum StageObjective {
+    /// All parameters minimise one loss.
+    Relation(RelationObjective),
+    /// Extractor and key classifier of a KMGRE model are trained by EM.
+    Em(EmObjective),
+}
+
+/// The objective of `stage`. The model decides between EM and one loss.
+pub(super) fn stage_objective(
     config: &RunConfig,
     corpora: &Corpora,
+    stage: &Stage,
     soft_labels: Option<SoftLabels>,
-) -> RelationObjective {
-    RelationObjective {
-        loss: PairLoss { relation: config.loss, soft_labels },
+) -> StageObjective {
+    let loss = match stage.objective {
+        // A student without soft labels trains by naive adaptation.
+        ObjectiveKind::Relation | ObjectiveKind::Distillation => {
+            PairLoss { relation: config.loss, soft_labels }
+        }
+    };
+    let relation = RelationObjective {
+        loss,
         precision: config.compute.precision,
         spec: Arc::new(corpora.model_spec.clone()),
         dev: Arc::new(DevSet::new(corpora.dev.clone(), corpora.scorer.clone())),
+    };
+    match (config.em, config.key_selection()) {
+        (Some(em), Some(selection)) => StageObjective::Em(EmObjective { relation, em, selection }),
+        _ => StageObjective::Relation(relation),
     }
 }
 
@@ -289,20 +307,28 @@ mod tests {
 
     /// Takes one optimizer step with a different learning rate for each group, and counts the
     /// values that moved by each.
-    struct StepOfBothGroups(RunConfig);
+    struct StepOfBothGroups {
+        config: RunConfig,
+        n_encoders: usize,
+    }
 
     impl BackendTask for StepOfBothGroups {
         type Output = ();
 
         fn run<B: DocReBackend>(self, device: B::Device) {
-            let config = self.0;
+            let Self { config, n_encoders } = self;
             let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
             let corpora = Corpora::load(&config, &[], &ui, &stop).unwrap();
             let spec = &corpora.model_spec;
             let model = fresh_model::<Autodiff<B>>(&config, spec, 1, &device).unwrap().module;
             let encoder = spec.config.encoder.init::<B>(&device);
-            let n_encoder: usize = Values::of(&encoder).values().map(Vec::len).sum();
-            let module = ModuleOf::<B, _>::new(model, relation_objective(&config, &corpora, None));
+            let n_encoder = n_encoders * Values::of(&encoder).values().map(Vec::len).sum::<usize>();
+            let stage = &config.plan.plan().stages[0];
+            let objective = match stage_objective(&config, &corpora, stage, None) {
+                StageObjective::Relation(relation)
+                | StageObjective::Em(EmObjective { relation, .. }) => relation,
+            };
+            let module = ModuleOf::<B, _>::new(model, objective);
             let before = Values::of(&module);
             let n_all: usize = before.values().map(Vec::len).sum();
             let count = ParameterCount { encoder: n_encoder, relation: n_all - n_encoder };
@@ -332,23 +358,33 @@ mod tests {
         }
     }
 
-    fn check(overrides: &[&str]) {
+    fn check(n_encoders: usize, overrides: &[&str]) {
         let demo = include_str!("../../../configs/demo.toml");
         let small =
             ["data.synthetic.n_train=2", "data.synthetic.n_dev=1", "data.synthetic.n_distant=1"];
         let overrides: Vec<String> =
             small.iter().chain(overrides).map(|item| item.to_string()).collect();
         let config = RunConfig::parse(demo, &overrides).unwrap();
-        dispatch(None, 0, StepOfBothGroups(config)).unwrap();
+        dispatch(None, 0, StepOfBothGroups { config, n_encoders }).unwrap();
     }
 
     #[test]
     fn every_parameter_of_kd_docre_is_in_exactly_one_group() {
-        check(&[]);
+        check(1, &[]);
     }
 
     #[test]
     fn every_parameter_of_atlop_is_in_exactly_one_group() {
-        check(&["model={ kind = \"atlop\", emb_size = 64, group_size = 16 }"]);
+        check(1, &["model={ kind = \"atlop\", emb_size = 64, group_size = 16 }"]);
+    }
+
+    #[test]
+    fn every_parameter_of_kmgre_is_in_exactly_one_group() {
+        for (kind, n_encoders) in [("own-encoder", 2), ("shared-encoder", 1)] {
+            let classifier = format!("{{ kind = \"{kind}\", xi = 0.15, tau = 0.5 }}");
+            let model = format!("model={{ kind = \"kmgre\", key_classifier = {classifier} }}");
+            check(n_encoders, &[&model, "em={ warmup_epochs = 1 }"]);
+        }
+        check(1, &["model={ kind = \"kmgre\", key_classifier = { kind = \"none\" } }"]);
     }
 }

@@ -11,7 +11,7 @@ use burn_docre::{
     batch::DocReBatch,
     inference::Inference,
     io::model_directory::ModelSpec,
-    model::{DocReModel, ModelConfig},
+    model::{DocReModel, ModelConfig, SystemConfig},
     nn::{precision::Precision, rounding::with_precision},
     text::encoded::EncodedDocument,
 };
@@ -53,6 +53,14 @@ impl RelationObjective {
     /// The configuration of the model.
     pub fn model(&self) -> &ModelConfig {
         &self.spec.config
+    }
+
+    /// Reports whether the predictions of the model name their evidence.
+    fn names_evidence(&self) -> bool {
+        match self.model().system {
+            SystemConfig::Kmgre(_) => true,
+            SystemConfig::KdDocre(_) | SystemConfig::Atlop(_) => false,
+        }
     }
 }
 
@@ -97,7 +105,9 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
     }
 
     fn dev_metrics(&self) -> Vec<DevMetric> {
-        ["F1", "Ign F1", "Precision", "Recall"].map(DevMetric::percent).to_vec()
+        let relations = ["F1", "Ign F1", "Precision", "Recall"];
+        let evidence = self.names_evidence().then_some("Evidence F1");
+        relations.into_iter().chain(evidence).map(DevMetric::percent).collect()
     }
 
     fn evaluate(
@@ -109,7 +119,11 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
         let model = with_precision(model.clone(), self.precision);
         let inference = Inference::new(model, self.spec.config.clone(), device.clone());
         let scores = self.dev.score(&inference, go_on).context("dev evaluation")?;
-        Ok(scores.map(|scores| vec![scores.f1, scores.ign_f1, scores.precision, scores.recall]))
+        Ok(scores.map(|scores| {
+            let evidence = self.names_evidence().then_some(scores.evidence_f1);
+            let relations = [scores.f1, scores.ign_f1, scores.precision, scores.recall];
+            relations.into_iter().chain(evidence).collect()
+        }))
     }
 
     fn save(&self, model: &DocReModel<B>, directory: &Path) -> Result<()> {
