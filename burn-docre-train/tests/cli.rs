@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Sandbox, TRAIN_TEACHER, stderr, stdout};
+use common::{Sandbox, TRAIN_TEACHER, stderr, stdout, tiny_kmgre};
 
 /// Three documents, the first with a relation that the vocabulary lacks. Only the first has a pair.
 const DOCUMENTS: &str = r#"[
@@ -126,6 +126,19 @@ fn a_dry_run_prints_the_cost_and_trains_nothing() {
     let text = stdout(&output);
     assert!(text.contains("parameters") && text.contains("9 in 3 epochs"), "{text}");
     assert!(!sandbox.path("artifacts").exists());
+}
+
+#[test]
+fn a_dry_run_counts_both_encoders_of_kmgre() {
+    let sandbox = Sandbox::new();
+    sandbox.write("kmgre.toml", tiny_kmgre());
+    let encoder_parameters = |config: &str| -> usize {
+        let dry_run = ["train", config, "--stage", "teacher", "--dry-run"];
+        let text = stdout(&sandbox.succeed(&dry_run));
+        let (_, rest) = text.split_once("(encoder ").unwrap();
+        rest.split_once(',').unwrap().0.parse().unwrap()
+    };
+    assert_eq!(encoder_parameters("kmgre.toml"), 2 * encoder_parameters("tiny.toml"));
 }
 
 #[test]

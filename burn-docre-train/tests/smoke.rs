@@ -10,7 +10,7 @@ use std::{
     process::Child,
 };
 
-use common::{Sandbox, TINY, TRAIN_TEACHER, stderr, stdout};
+use common::{Sandbox, TINY, TRAIN_TEACHER, stderr, stdout, tiny_kmgre};
 
 const STAGES: [&str; 3] = ["teacher", "student", "finetune"];
 
@@ -156,6 +156,134 @@ fn an_interrupted_run_that_is_resumed_writes_the_same_bytes() {
     let moments = [r#""event":"step""#, r#""epoch":2,"epochs":3,"event":"epoch""#];
     assert_resumes_exactly("-INT", &moments);
     assert_resumes_exactly("-TERM", &moments[..1]);
+}
+
+/// A test directory whose `tiny.toml` has KMGRE.
+fn with_kmgre() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("tiny.toml", tiny_kmgre());
+    sandbox
+}
+
+#[test]
+fn kmgre_that_is_interrupted_within_an_e_pass_and_an_m_pass_writes_the_same_bytes() {
+    let sandbox = with_kmgre();
+    // Fifteen steps per epoch: an interruption after the first one is within the epoch.
+    let settings = ["--set", "data.synthetic.n_train=60", "--set", "stages.teacher.epochs=5"];
+    let train = |out: &'static str| {
+        let stage = ["train", "tiny.toml", "--stage", "teacher", "--out", out];
+        [&stage[..], &settings, &["--log-format", "json"]].concat()
+    };
+    sandbox.succeed(&train("whole"));
+    let mut arguments = train("run");
+    // A process reports its first step at once. So a run that was interrupted after an epoch
+    // reports the first step of the next one.
+    for (event, phase, is_within) in [
+        ("epoch", "warm-up", false),
+        ("step", "E step", true),
+        ("epoch", "E step", false),
+        ("step", "M step", true),
+    ] {
+        let mut child = sandbox.docre(&arguments).spawn().unwrap();
+        let (event, phase) = (format!(r#""event":"{event}""#), format!(r#""phase":"{phase}""#));
+        let is_moment = |line: &str| line.contains(&event) && line.contains(&phase);
+        let rest = wait_for_line(&mut child, is_moment);
+        kill(&child, "-INT");
+        let status = child.wait().unwrap();
+        let rest = rest.join().unwrap();
+        assert_eq!(status.code(), Some(1), "{rest}");
+        let state = sandbox.json("run/teacher/training_state.json");
+        assert!(!is_within || state["batches_done"].as_u64() > Some(0), "{phase}: {state}");
+        if !arguments.contains(&"--resume") {
+            arguments.push("--resume");
+        }
+    }
+    sandbox.succeed(&arguments);
+    let (run, whole) = (sandbox.path("run"), sandbox.path("whole"));
+    assert!(weights(&run, "teacher") == weights(&whole, "teacher"), "the weights differ");
+    let file = |run: &Path, name: &str| std::fs::read_to_string(run.join(name)).unwrap();
+    for name in ["teacher/metrics.jsonl", "teacher/training_state.json", "results.json"] {
+        assert_eq!(file(&run, name), file(&whole, name), "{name}");
+    }
+}
+
+#[test]
+fn every_phase_of_em_reports_its_own_losses() {
+    let sandbox = with_kmgre();
+    sandbox.succeed(&TRAIN_TEACHER);
+    let log = std::fs::read_to_string(sandbox.path("run/teacher/metrics.jsonl")).unwrap();
+    let of_phase = |phase: &str| -> Vec<serde_json::Value> {
+        let steps = log.lines().map(|line| serde_json::from_str(line).unwrap());
+        steps.filter(|step: &serde_json::Value| step["Phase"] == phase).collect()
+    };
+    for (phase, epoch, relation, key) in
+        [("warm-up", 1, true, true), ("E step", 2, false, true), ("M step", 3, true, false)]
+    {
+        let steps = of_phase(phase);
+        assert_eq!(steps.len(), 3, "{log}");
+        for step in steps {
+            assert_eq!(step["epoch"], epoch);
+            assert_eq!(step["Relation Loss"].is_number(), relation, "{step}");
+            assert_eq!(step["Key Loss"].is_number(), key, "{step}");
+            assert_eq!(step["Evidence Agreement"].is_number(), key, "{step}");
+        }
+    }
+    let state = sandbox.json("run/teacher/training_state.json");
+    assert!(state["history"][2]["dev"]["evidence_f1"].is_number(), "{state}");
+    let agreement = state["history"][1]["values"]["evidence_agreement"].as_f64();
+    assert!(agreement.is_some_and(|fraction| (0.0..=1.0).contains(&fraction)), "{state}");
+}
+
+#[test]
+fn each_of_both_systems_learns_from_soft_labels_of_the_other() {
+    let sandbox = with_kmgre();
+    sandbox.write("kd.toml", TINY);
+    sandbox.succeed(&["train", "tiny.toml", "--stage", "teacher", "--out", "kmgre"]);
+    sandbox.succeed(&["train", "kd.toml", "--stage", "teacher", "--out", "kd"]);
+    for (config, teacher) in [("kd.toml", "kmgre/teacher/model"), ("tiny.toml", "kd/teacher/model")]
+    {
+        let (out, setting) =
+            (format!("from-{}", &teacher[..2]), format!("stages.student.teacher={teacher}"));
+        let distill = ["distill", config, "--out", &out, "--set", &setting];
+        let table = stdout(&sandbox.succeed(&distill));
+        assert!(table.contains("\nstudent  ") && !table.contains("\nteacher "), "{table}");
+        let log = std::fs::read_to_string(sandbox.path(&out).join("student/metrics.jsonl"));
+        assert!(log.unwrap().contains("Distillation Loss"));
+    }
+    // The labels of one teacher are not those of another.
+    std::fs::rename(sandbox.path("kmgre"), sandbox.path("renamed")).unwrap();
+    std::fs::rename(sandbox.path("kd"), sandbox.path("kmgre")).unwrap();
+    let resume = [
+        "distill",
+        "kd.toml",
+        "--out",
+        "from-km",
+        "--resume",
+        "--set",
+        "stages.student.teacher=kmgre/teacher/model",
+    ];
+    let message = sandbox.fail(1, &resume);
+    assert!(message.contains("has changed since the run began"), "{message}");
+}
+
+#[test]
+fn a_teacher_with_another_tokenizer_is_an_error_before_training() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&TRAIN_TEACHER);
+    let distill = [
+        "distill",
+        "tiny.toml",
+        "--out",
+        "other",
+        "--set",
+        "data.synthetic.seed=4",
+        "--set",
+        "stages.student.teacher=run/teacher/model",
+    ];
+    let message = sandbox.fail(1, &distill);
+    for part in ["the teacher of `stages.student`", "run/teacher/model", "tokenizer differs"] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]
@@ -383,16 +511,17 @@ fn patience_ends_a_stage_early() {
 #[test]
 fn two_devices_give_the_weights_of_one_device_that_accumulates() {
     // Both workers use the only CPU device. The test shows that their gradients are summed.
-    let sandbox = Sandbox::new();
-    let teacher = |out: &str, settings: [&str; 2]| {
-        let mut arguments = vec!["train", "tiny.toml", "--stage", "teacher", "--out", out];
-        settings.into_iter().for_each(|setting| arguments.extend(["--set", setting]));
-        sandbox.succeed(&arguments);
-        weights(&sandbox.path(out), "teacher")
-    };
-    let one = teacher("one", ["stages.teacher.accumulation=2", "compute.devices=[0]"]);
-    let two = teacher("two", ["stages.teacher.accumulation=1", "compute.devices=[0, 0]"]);
-    assert!(one == two, "the weights differ");
+    for sandbox in [Sandbox::new(), with_kmgre()] {
+        let teacher = |out: &str, settings: [&str; 2]| {
+            let mut arguments = vec!["train", "tiny.toml", "--stage", "teacher", "--out", out];
+            settings.into_iter().for_each(|setting| arguments.extend(["--set", setting]));
+            sandbox.succeed(&arguments);
+            weights(&sandbox.path(out), "teacher")
+        };
+        let one = teacher("one", ["stages.teacher.accumulation=2", "compute.devices=[0]"]);
+        let two = teacher("two", ["stages.teacher.accumulation=1", "compute.devices=[0, 0]"]);
+        assert!(one == two, "the weights differ");
+    }
 }
 
 #[test]

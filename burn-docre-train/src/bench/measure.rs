@@ -43,8 +43,8 @@ use crate::{
         dev_set::DevSet,
         learner::ModuleOf,
         loader::StepBatch,
-        objective::Step,
-        objectives::RelationObjective,
+        objective::{Objective, Step},
+        objectives::{PairLoss, RelationObjective},
         optim::{GroupConfig, GroupedAdamW, OptimizerConfig},
     },
     version,
@@ -328,7 +328,7 @@ impl<'a, B: DocReBackend> Training<'a, B> {
         let model = work.model::<Autodiff<B>>(args.model.as_deref(), device)?;
         let no_documents = DevSet::new(Vec::new(), Arc::new(Scorer::new(&[], [])?));
         let objective = RelationObjective {
-            loss: RelationLoss::AflAuthors { gamma: 1.0 },
+            loss: PairLoss::relation(RelationLoss::AflAuthors { gamma: 1.0 }),
             precision: args.precision,
             spec: Arc::new(work.spec.clone()),
             dev: Arc::new(no_documents),
@@ -341,9 +341,9 @@ impl<'a, B: DocReBackend> Training<'a, B> {
 impl<B: DocReBackend> Pass<B> for Training<'_, B> {
     fn pass(&mut self, device: &B::Device, advance: &mut Advance) -> Result<()> {
         for documents in self.work.batches() {
-            let documents: Vec<&EncodedDocument> = documents.iter().map(AsRef::as_ref).collect();
+            let documents: Vec<_> = documents.iter().collect();
             let batch = StepBatch {
-                batch: self.objective.labelled::<B>(&documents, device),
+                batch: Objective::<B>::batch(&self.objective, &documents, device)?,
                 weight: 1.0,
                 step: Step { number: 1, epoch: 1 },
                 dropout_seed: 0,

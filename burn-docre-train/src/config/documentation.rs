@@ -80,12 +80,17 @@ fn known() -> (BTreeSet<String>, BTreeSet<String>) {
     explore("stages.student", &mut keys, &mut kinds);
     // Errors about some tables list only a part of the keys. Resolved configurations contain the
     // others.
-    for item in [
-        "stages.student.distillation={ kind = \"mse\" }",
-        "stages.student.distillation={ kind = \"kl\", temperature = 2.0 }",
-        "model={ kind = \"kmgre\", key_classifier = { kind = \"own-encoder\", xi = 0.1, tau = 0.5 } }",
+    let key_classifier = "{ kind = \"own-encoder\", xi = 0.15, tau = 0.5 }";
+    for items in [
+        &["stages.student.distillation={ kind = \"mse\" }"][..],
+        &["stages.student.distillation={ kind = \"kl\", temperature = 2.0 }"],
+        &[
+            &format!("model={{ kind = \"kmgre\", key_classifier = {key_classifier} }}"),
+            "em={ warmup_epochs = 1 }",
+        ],
     ] {
-        let resolved = RunConfig::parse(DEMO, &[item.to_owned()]).unwrap().to_toml().unwrap();
+        let items: Vec<String> = items.iter().map(|item| item.to_string()).collect();
+        let resolved = RunConfig::parse(DEMO, &items).unwrap().to_toml().unwrap();
         written_keys("", &resolved.parse().unwrap(), &mut keys);
     }
     let stages = ["stages.teacher", "stages.student", "stages.finetune"];

@@ -8,15 +8,17 @@ mod data;
 mod distillation;
 #[cfg(test)]
 mod documentation;
+mod em;
 mod encoder;
 mod plan;
 mod stage;
 
 use std::{error::Error, fmt, path::Path};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn_docre::{
     loss::RelationLoss,
+    mention_pair::KeySelection,
     model::{DecodingConfig, SystemConfig},
     nn::precision::Precision,
 };
@@ -26,6 +28,7 @@ use toml::{Table, Value};
 pub use self::{
     data::DataConfig,
     distillation::DistillationConfig,
+    em::EmConfig,
     encoder::EncoderSource,
     plan::{Column, Corpus, Need, ObjectiveKind, Plan, PlanName, Stage, Start},
     stage::{StageConfig, StagesConfig},
@@ -48,6 +51,8 @@ pub struct RunConfig {
     pub decoding: DecodingConfig,
     /// The relation loss of every stage.
     pub loss: RelationLoss,
+    /// The EM algorithm; required by a model with a key classifier, an error with other models.
+    pub em: Option<EmConfig>,
     /// The devices and the precision.
     #[serde(default, skip_serializing_if = "ComputeConfig::is_default")]
     pub compute: ComputeConfig,
@@ -106,6 +111,15 @@ impl RunConfig {
         Ok(first_difference("", &ours, &theirs))
     }
 
+    /// The selection of key mention pairs by the model's key classifier, which EM trains; `None` if
+    /// the model has none.
+    pub fn key_selection(&self) -> Option<KeySelection> {
+        match &self.model {
+            SystemConfig::Kmgre(kmgre) => kmgre.key_classifier.selection(),
+            SystemConfig::KdDocre(_) | SystemConfig::Atlop(_) => None,
+        }
+    }
+
     /// Checks the ranges of values and their combinations.
     fn check(&self) -> Result<()> {
         self.data.check()?;
@@ -113,11 +127,25 @@ impl RunConfig {
         self.model.validate()?;
         self.decoding.validate()?;
         self.loss.validate()?;
+        self.check_em()?;
         ensure!(
             self.compute.precision != Precision::F16,
             "`compute.precision` f16 is for inference; gradients need the range of bf16 or f32"
         );
         self.stages.check(self.plan.plan())
+    }
+
+    fn check_em(&self) -> Result<()> {
+        match (&self.em, self.key_selection()) {
+            (Some(em), Some(_)) => em.check(),
+            (None, None) => Ok(()),
+            (None, Some(_)) => {
+                bail!("`em` is missing; EM trains the key classifier of `model.key_classifier`")
+            }
+            (Some(_), None) => {
+                bail!("`em` has no effect, because the model has no key classifier; remove it")
+            }
+        }
     }
 }
 
@@ -326,6 +354,34 @@ mod tests {
         ] {
             let message = refusal(&[item]);
             assert!(message.contains(expected), "{item}: {message}");
+        }
+    }
+
+    #[test]
+    fn em_belongs_to_models_with_a_key_classifier() {
+        let em = "em={ warmup_epochs = 1 }";
+        let model = |classifier: &str| {
+            format!("model={{ kind = \"kmgre\", key_classifier = {{ kind = {classifier} }} }}")
+        };
+        let fused = model("\"none\"");
+        assert!(overridden(&[&fused]).is_ok());
+        for without in ["seed=1", &fused] {
+            assert!(refusal(&[em, without]).contains("`em` has no effect"), "{without}");
+        }
+        for kind in ["own-encoder", "shared-encoder"] {
+            let model = model(&format!("\"{kind}\", xi = 0.15, tau = 0.5"));
+            assert!(refusal(&[&model]).contains("`em` is missing"), "{kind}");
+            let config = overridden(&[&model, em]).unwrap();
+            let paper = EmConfig { warmup_epochs: 1, alpha: 0.3, gamma: 2.0, tau_decay: 0.999 };
+            assert_eq!(config.em, Some(paper));
+            for (value, key) in [
+                ("alpha = 0.0", "alpha"),
+                ("gamma = -1.0", "gamma"),
+                ("tau_decay = 1.0", "tau_decay"),
+            ] {
+                let em = format!("em={{ warmup_epochs = 1, {value} }}");
+                assert!(refusal(&[&model, &em]).contains(&format!("`em.{key}`")), "{value}");
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! `[stages]`: the training schedule of each stage.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn_docre::loss::Distillation;
@@ -20,6 +23,11 @@ impl StagesConfig {
     /// The schedule of the stage of this name.
     pub fn get(&self, name: &str) -> Option<&StageConfig> {
         self.0.get(name)
+    }
+
+    /// The model directories of teachers from outside the run.
+    pub fn teachers(&self) -> impl Iterator<Item = &Path> {
+        self.0.values().filter_map(|stage| stage.teacher.as_deref())
     }
 
     /// Checks that every section names a stage of `plan`, and that every schedule is valid.
@@ -79,6 +87,9 @@ pub struct StageConfig {
     /// The loss on the teacher's logits; required in a stage that distils, an error in other
     /// stages.
     pub distillation: Option<DistillationConfig>,
+    /// The model directory of another teacher, in a stage that distils. Its logits replace those of
+    /// the plan's teacher.
+    pub teacher: Option<PathBuf>,
 }
 
 impl StageConfig {
@@ -126,6 +137,10 @@ impl StageConfig {
     }
 
     fn check_distillation(&self, stage: &Stage, plan: &Plan) -> Result<()> {
+        ensure!(
+            self.teacher.is_none() || self.distillation().is_some(),
+            "`teacher` has no effect in a stage without `distillation`; remove it"
+        );
         match (stage.objective, self.distillation) {
             (ObjectiveKind::Distillation, None) => {
                 bail!(
@@ -142,6 +157,11 @@ impl StageConfig {
                     .filter(distils)
                     .map(|stage| format!("`stages.{}`", stage.name))
                     .collect();
+                ensure!(
+                    !names.is_empty(),
+                    "`distillation` belongs to no stage of the plan `{}`",
+                    plan.name
+                );
                 bail!("`distillation` belongs to {} only", names.join(" and "))
             }
         }
@@ -187,6 +207,14 @@ mod tests {
     fn an_unknown_plan_is_an_error_that_lists_the_plans() {
         let message = refusal("plan=no-plan");
         assert!(message.contains("no-plan") && message.contains("kd-docre"), "{message}");
+    }
+
+    #[test]
+    fn another_teacher_without_distillation_is_an_error() {
+        for stage in ["teacher", "finetune"] {
+            let message = refusal(&format!("stages.{stage}.teacher=some/model"));
+            assert!(message.contains("`teacher` has no effect"), "{message}");
+        }
     }
 
     #[test]

@@ -134,6 +134,9 @@ pub fn hash_inputs(config: &RunConfig) -> Result<Inputs> {
         let names = ["config.json", "tokenizer.json", "model.safetensors", "pytorch_model.bin"];
         paths.extend(names.map(|name| encoder.join(name)).into_iter().filter(|path| path.exists()));
     }
+    for teacher in config.stages.teachers() {
+        paths.extend(["config.json", "model.safetensors"].map(|name| teacher.join(name)));
+    }
     let hash = |path: &PathBuf| Ok((path.display().to_string(), files::sha256(path)?));
     paths.iter().map(hash).collect::<Result<_>>().context("an input of the run")
 }

@@ -8,19 +8,20 @@ use burn::{
     data::dataloader::{DataLoader, Progress},
     module::AutodiffModule,
 };
-use burn_docre::{BackendTask, DocReBackend, text::encoded::EncodedDocument};
+use burn_docre::{BackendTask, DocReBackend, model::DocReModel, text::encoded::EncodedDocument};
 
 use super::{
     context::{check_devices, named_stage, placement, stage_config},
-    fit::{fresh_model, relation_objective, with_pairs},
+    fit::{StageObjective, fresh_model, stage_objective, with_pairs},
 };
 use crate::{
-    config::{ObjectiveKind, RunConfig, Stage, StageConfig},
+    config::{RunConfig, Stage, StageConfig},
     memory::{self, gib},
     run::corpora::Corpora,
     session::{Session, synchronize},
     train::{
         dev_set::DevSet,
+        failure::Failure,
         learner::{Components, learner},
         loader::{BatchSizes, Position, StepBatch, TrainLoader},
         objective::{Objective, Step},
@@ -37,8 +38,8 @@ const TIMED_DOCUMENTS: usize = 16;
 
 /// Estimates the parameters, steps, memory and time of the stage of this name.
 ///
-/// A few batches are trained with the relation loss alone, so that a teacher's logits are not
-/// needed.
+/// A few batches of each phase are trained with the relation loss alone, so that a teacher's logits
+/// are not needed.
 ///
 /// # Errors
 /// If the plan has no such stage, or an input cannot be read.
@@ -72,7 +73,15 @@ impl BackendTask for DryRun<'_> {
         };
         let n_batches = sizes.batches_per_epoch(documents.len());
         let steps_per_epoch = sizes.steps_per_epoch(documents.len());
-        let timing = self.time::<B>(stage, documents, steps_per_epoch, &device)?;
+        // The distillation loss costs little, and the teacher's logits may not exist yet.
+        let timing = match stage_objective(self.config, self.corpora, self.stage, None) {
+            StageObjective::Relation(objective) => {
+                self.time::<B, _>(objective.clone(), &objective, documents, &device)?
+            }
+            StageObjective::Em(objective) => {
+                self.time::<B, _>(objective.clone(), &objective.relation, documents, &device)?
+            }
+        };
         let n_epochs = stage.epochs_to_run();
         // The devices compute at the same time, each of them every n-th batch.
         let epoch = timing.batch * n_batches as f64 / self.n_devices as f64 + timing.dev;
@@ -99,118 +108,168 @@ impl BackendTask for DryRun<'_> {
     }
 }
 
-type Batch<B> = StepBatch<<RelationObjective as Objective<B>>::Batch>;
-
-/// The batches of a dry run.
-struct Batches<B: DocReBackend> {
+/// The batches of a phase.
+struct Batches<T> {
     /// The batch of the heaviest documents, which reaches the peak memory and warms up.
-    heaviest: Batch<B>,
+    heaviest: StepBatch<T>,
     /// The timed batches.
-    typical: Vec<Batch<B>>,
+    typical: Vec<StepBatch<T>>,
+}
+
+/// The epochs of a phase.
+#[derive(Debug, PartialEq, Eq)]
+struct PhaseEpochs {
+    name: Option<&'static str>,
+    /// The first epoch, from 1.
+    first: usize,
+    n_epochs: usize,
+}
+
+/// The phases of the first `n_epochs` epochs, given the name of the phase of an epoch.
+fn phases(phase_of: impl Fn(usize) -> Option<&'static str>, n_epochs: usize) -> Vec<PhaseEpochs> {
+    let mut phases: Vec<PhaseEpochs> = Vec::new();
+    for epoch in 1..=n_epochs {
+        let name = phase_of(epoch);
+        match phases.iter_mut().find(|phase| phase.name == name) {
+            Some(phase) => phase.n_epochs += 1,
+            None => phases.push(PhaseEpochs { name, first: epoch, n_epochs: 1 }),
+        }
+    }
+    phases
+}
+
+/// Builds the batches of the phase that begins with `epoch`.
+fn batches<B: DocReBackend, O: Objective<B>>(
+    loader: &TrainLoader<B, O>,
+    stage: &StageConfig,
+    epoch: usize,
+) -> Result<Batches<O::Batch>> {
+    let heaviest: Vec<usize> = (0..stage.batch_size.min(loader.num_items())).collect();
+    let (position, failure) = (Arc::new(Position::default()), Failure::default());
+    position.set(epoch, 0);
+    let loader = loader.clone().with_handles(&position, &failure);
+    let typical: Vec<_> = loader.iter().take(TIMED_BATCHES).collect();
+    failure.check()?;
+    let heaviest = StepBatch {
+        batch: loader.batch(&heaviest)?,
+        weight: 1.0,
+        step: Step { number: 1, epoch },
+        dropout_seed: 0,
+    };
+    Ok(Batches { heaviest, typical })
 }
 
 struct Timing {
     parameters: ParameterCount,
-    /// Seconds per training batch.
+    /// Seconds per training batch, the mean over all epochs.
     batch: f64,
     /// Seconds per dev evaluation.
     dev: f64,
 }
 
 impl DryRun<'_> {
-    /// Trains the batches and evaluates the first dev documents.
-    fn time<B: DocReBackend>(
+    /// Trains batches of each phase and evaluates the first dev documents.
+    fn time<B, O>(
         &self,
-        stage: &StageConfig,
+        objective: O,
+        relation: &RelationObjective,
         documents: Vec<Arc<EncodedDocument>>,
-        steps_per_epoch: usize,
         device: &B::Device,
-    ) -> Result<Timing> {
-        let model_spec = &self.corpora.model_spec;
-        let seed = self.config.seed;
-        let model = fresh_model::<Autodiff<B>>(self.config, model_spec, seed, device)?.module;
-        let objective = match self.stage.objective {
-            // The distillation loss costs little, and the teacher's logits may not exist yet.
-            ObjectiveKind::Relation | ObjectiveKind::Distillation => {
-                relation_objective(self.config, self.corpora)
-            }
-        };
-        let schedule = WarmupLinear::new(stage.epochs * steps_per_epoch, stage.warmup_ratio);
-        let mut learner: burn::train::Learner<Components<B, RelationObjective>> =
+    ) -> Result<Timing>
+    where
+        B: DocReBackend,
+        O: Objective<
+                B,
+                Model = DocReModel<Autodiff<B>>,
+                InnerModel = DocReModel<B>,
+                Example = Arc<EncodedDocument>,
+            >,
+    {
+        let stage = stage_config(self.config, self.stage)?;
+        let (spec, seed) = (&self.corpora.model_spec, self.config.seed);
+        let model = fresh_model::<Autodiff<B>>(self.config, spec, seed, device)?.module;
+        let n_steps = stage.epochs * documents.len().div_ceil(stage.batch_size);
+        let schedule = WarmupLinear::new(n_steps, stage.warmup_ratio);
+        let mut learner: burn::train::Learner<Components<B, O>> =
             learner(model, objective.clone(), stage.into(), schedule, &SkippedSteps::default());
         let parameters = ParameterCount::of(&learner.model());
-        let Batches { heaviest, typical } =
-            self.batches::<B>(objective.clone(), stage, documents, device)?;
-        let n_timed = typical.len().max(1) as f64;
-        let mut started = Instant::now();
-        for (index, batch) in std::iter::once(heaviest).chain(typical).enumerate() {
-            learner.lr_step();
-            let output = learner.train_step(batch);
-            learner.optimizer_step(output.grads);
-            if index == 0 {
-                synchronize::<B>(device)?;
-                started = Instant::now();
+        let loader = self.loader::<B, O>(objective.clone(), stage, documents, device);
+        let mut seconds = 0.0;
+        let phase_of = |epoch| objective.phase(Step { number: 1, epoch });
+        for phase in phases(phase_of, stage.epochs_to_run()) {
+            let Batches { heaviest, typical } = batches(&loader, stage, phase.first)?;
+            let n_timed = typical.len().max(1) as f64;
+            let mut started = Instant::now();
+            for (index, batch) in std::iter::once(heaviest).chain(typical).enumerate() {
+                learner.lr_step();
+                let output = learner.train_step(batch);
+                learner.optimizer_step(output.grads);
+                if index == 0 {
+                    synchronize::<B>(device)?;
+                    started = Instant::now();
+                }
             }
+            synchronize::<B>(device)?;
+            seconds += phase.n_epochs as f64 * started.elapsed().as_secs_f64() / n_timed;
         }
-        synchronize::<B>(device)?;
-        let batch = started.elapsed().as_secs_f64() / n_timed;
         let model = learner.model().valid().model;
-        let dev = self.time_dev::<B>(objective, &model, device)?;
-        Ok(Timing { parameters, batch, dev })
+        let dev = self.time_dev::<B>(relation, &model, device)?;
+        Ok(Timing { parameters, batch: seconds / stage.epochs_to_run() as f64, dev })
     }
 
-    /// Builds the batches; the heaviest documents are those with the most pairs and tokens.
-    fn batches<B: DocReBackend>(
+    /// A loader of `documents`, the heaviest first: those with the most pairs and tokens.
+    fn loader<B, O>(
         &self,
-        objective: RelationObjective,
+        objective: O,
         stage: &StageConfig,
         mut documents: Vec<Arc<EncodedDocument>>,
         device: &B::Device,
-    ) -> Result<Batches<B>> {
+    ) -> TrainLoader<B, O>
+    where
+        B: DocReBackend,
+        O: Objective<B, Example = Arc<EncodedDocument>>,
+    {
         documents.sort_by_key(|document| {
             std::cmp::Reverse(document.n_pairs() + document.token_ids.len())
         });
-        let heaviest: Vec<usize> = (0..stage.batch_size.min(documents.len())).collect();
         let sizes = BatchSizes {
             examples_per_batch: stage.batch_size,
             batches_per_step: stage.accumulation,
         };
-        let position = Arc::new(Position::default());
-        position.set(1, 0);
-        let loader = TrainLoader::<B, _>::new(
-            objective,
-            documents.into(),
-            sizes,
-            self.config.seed,
-            device.clone(),
-        )
-        .with_handles(&position, &Default::default());
-        let typical: Vec<_> = loader.iter().take(TIMED_BATCHES).collect();
-        let heaviest = StepBatch {
-            batch: loader.batch(&heaviest)?,
-            weight: 1.0,
-            step: Step { number: 1, epoch: 1 },
-            dropout_seed: 0,
-        };
-        Ok(Batches { heaviest, typical })
+        TrainLoader::new(objective, documents.into(), sizes, self.config.seed, device.clone())
     }
 
     /// Estimates the seconds of a dev evaluation from its first documents.
     fn time_dev<B: DocReBackend>(
         &self,
-        objective: RelationObjective,
-        model: &<RelationObjective as Objective<B>>::InnerModel,
+        objective: &RelationObjective,
+        model: &DocReModel<B>,
         device: &B::Device,
     ) -> Result<f64> {
         let documents = &self.corpora.dev;
         let sample = documents[..documents.len().min(TIMED_DOCUMENTS)].to_vec();
         let n_timed = sample.len().max(1) as f64;
         let dev = Arc::new(DevSet::new(sample, self.corpora.scorer.clone()));
-        let objective = RelationObjective { dev, ..objective };
+        let objective = RelationObjective { dev, ..objective.clone() };
         let started = Instant::now();
         objective
             .evaluate(model, device, &mut |_: Progress| true)?
             .context("the dev evaluation was interrupted")?;
         Ok(started.elapsed().as_secs_f64() * documents.len() as f64 / n_timed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_epochs_of_a_phase_are_counted_from_its_first_epoch() {
+        let names = ["warm-up", "E step", "M step", "E step"];
+        let epochs = |name, first, n_epochs| PhaseEpochs { name, first, n_epochs };
+        let expected = [("warm-up", 1, 1), ("E step", 2, 2), ("M step", 3, 1)]
+            .map(|(name, first, n)| epochs(Some(name), first, n));
+        assert_eq!(phases(|epoch| Some(names[epoch - 1]), 4), expected);
+        assert_eq!(phases(|_| None, 4), [epochs(None, 1, 4)]);
     }
 }

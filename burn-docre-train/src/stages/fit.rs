@@ -2,14 +2,13 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use burn::{backend::Autodiff, tensor::backend::Backend};
 use burn_docre::{
     DocReBackend,
     io::{
         model_directory::{self, ModelDirectory, ModelSpec},
         pretrained::load_pretrained,
-        soft_labels::SoftLabelStore,
         weights::Loaded,
     },
     model::DocReModel,
@@ -28,7 +27,7 @@ use crate::{
         dev_set::DevSet,
         loader::mix,
         objective::Objective,
-        objectives::{DistillationObjective, RelationObjective},
+        objectives::{EmObjective, PairLoss, RelationObjective, SoftLabels},
         state::TrainingState,
         training_loop::{StageEnd, Training},
     },
@@ -46,23 +45,12 @@ pub(super) fn fit<B: DocReBackend>(
         context.session.ui.note(&format!("{}: already finished", stage.name));
         return finish(context, stage);
     }
-    let config = stage_config(&context.config, stage)?;
-    let needs = Needs::check(context, stage)?;
-    let relation = relation_objective(&context.config, &context.corpora);
+    let soft_labels = check_needs(context, stage)?;
+    let objective = stage_objective(&context.config, &context.corpora, stage, soft_labels);
     let fit = Fit { context, stage, directory };
-    let end = match (stage.objective, config.distillation(), needs.teacher) {
-        // Without distillation, the student trains by naive adaptation.
-        (ObjectiveKind::Relation, ..) | (ObjectiveKind::Distillation, None, _) => {
-            fit.train::<B, _>(relation, device)?
-        }
-        (ObjectiveKind::Distillation, Some(distillation), Some(teacher)) => {
-            let objective =
-                DistillationObjective { relation, distillation, teacher: Arc::new(teacher) };
-            fit.train::<B, _>(objective, device)?
-        }
-        (ObjectiveKind::Distillation, Some(_), None) => {
-            bail!("{}: the plan has no soft labels for this stage", stage.name)
-        }
+    let end = match objective {
+        StageObjective::Relation(objective) => fit.train::<B, _>(objective, device)?,
+        StageObjective::Em(objective) => fit.train::<B, _>(objective, device)?,
     };
     match end {
         StageEnd::Finished => finish(context, stage),
@@ -70,39 +58,62 @@ pub(super) fn fit<B: DocReBackend>(
     }
 }
 
-/// The relation objective of a run.
-pub(super) fn relation_objective(config: &RunConfig, corpora: &Corpora) -> RelationObjective {
-    RelationObjective {
-        loss: config.loss,
+/// The objective of a stage.
+pub(super) enum StageObjective {
+    /// All parameters minimise one loss.
+    Relation(RelationObjective),
+    /// Extractor and key classifier of a KMGRE model are trained by EM.
+    Em(EmObjective),
+}
+
+/// The objective of `stage`. The model decides between EM and one loss.
+pub(super) fn stage_objective(
+    config: &RunConfig,
+    corpora: &Corpora,
+    stage: &Stage,
+    soft_labels: Option<SoftLabels>,
+) -> StageObjective {
+    let loss = match stage.objective {
+        // A student without soft labels trains by naive adaptation.
+        ObjectiveKind::Relation | ObjectiveKind::Distillation => {
+            PairLoss { relation: config.loss, soft_labels }
+        }
+    };
+    let relation = RelationObjective {
+        loss,
         precision: config.compute.precision,
         spec: Arc::new(corpora.model_spec.clone()),
         dev: Arc::new(DevSet::new(corpora.dev.clone(), corpora.scorer.clone())),
+    };
+    match (config.em, config.key_selection()) {
+        (Some(em), Some(selection)) => StageObjective::Em(EmObjective { relation, em, selection }),
+        _ => StageObjective::Relation(relation),
     }
 }
 
-/// The results of earlier stages that a stage reads.
-struct Needs {
-    teacher: Option<SoftLabelStore>,
-}
-
-impl Needs {
-    /// Checks that the results exist, and opens those that the objective reads.
-    fn check(context: &Context, stage: &Stage) -> Result<Self> {
-        let distils = stage_config(&context.config, stage)?.distillation().is_some();
-        let mut teacher_labels = None;
-        for need in stage.needs {
-            match need {
-                Need::Stage(name) => {
-                    context.finished_model(name)?;
-                }
-                Need::SoftLabels { teacher } if distils => {
-                    teacher_labels = Some(open_labels(context, teacher)?);
-                }
-                Need::SoftLabels { .. } => {}
+/// Checks that the results of earlier stages that `stage` reads exist, and opens the soft labels if
+/// it distils.
+fn check_needs(context: &Context, stage: &Stage) -> Result<Option<SoftLabels>> {
+    let distillation = stage_config(&context.config, stage)?.distillation();
+    let mut soft_labels = None;
+    for need in stage.needs {
+        match (*need, distillation) {
+            (Need::Stage(name), _) => {
+                context.finished_model(name)?;
             }
+            (Need::SoftLabels { teacher }, Some(distillation)) => {
+                let store = Arc::new(open_labels(context, stage, teacher)?);
+                soft_labels = Some(SoftLabels { distillation, store });
+            }
+            (Need::SoftLabels { .. }, None) => {}
         }
-        Ok(Self { teacher: teacher_labels })
     }
+    ensure!(
+        soft_labels.is_some() == distillation.is_some(),
+        "{}: the plan has no soft labels for this stage",
+        stage.name
+    );
+    Ok(soft_labels)
 }
 
 /// Records the dev metrics of a finished stage and removes its checkpoints.
@@ -296,20 +307,28 @@ mod tests {
 
     /// Takes one optimizer step with a different learning rate for each group, and counts the
     /// values that moved by each.
-    struct StepOfBothGroups(RunConfig);
+    struct StepOfBothGroups {
+        config: RunConfig,
+        n_encoders: usize,
+    }
 
     impl BackendTask for StepOfBothGroups {
         type Output = ();
 
         fn run<B: DocReBackend>(self, device: B::Device) {
-            let config = self.0;
+            let Self { config, n_encoders } = self;
             let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
             let corpora = Corpora::load(&config, &[], &ui, &stop).unwrap();
             let spec = &corpora.model_spec;
             let model = fresh_model::<Autodiff<B>>(&config, spec, 1, &device).unwrap().module;
             let encoder = spec.config.encoder.init::<B>(&device);
-            let n_encoder: usize = Values::of(&encoder).values().map(Vec::len).sum();
-            let module = ModuleOf::<B, _>::new(model, relation_objective(&config, &corpora));
+            let n_encoder = n_encoders * Values::of(&encoder).values().map(Vec::len).sum::<usize>();
+            let stage = &config.plan.plan().stages[0];
+            let objective = match stage_objective(&config, &corpora, stage, None) {
+                StageObjective::Relation(relation)
+                | StageObjective::Em(EmObjective { relation, .. }) => relation,
+            };
+            let module = ModuleOf::<B, _>::new(model, objective);
             let before = Values::of(&module);
             let n_all: usize = before.values().map(Vec::len).sum();
             let count = ParameterCount { encoder: n_encoder, relation: n_all - n_encoder };
@@ -339,23 +358,33 @@ mod tests {
         }
     }
 
-    fn check(overrides: &[&str]) {
+    fn check(n_encoders: usize, overrides: &[&str]) {
         let demo = include_str!("../../../configs/demo.toml");
         let small =
             ["data.synthetic.n_train=2", "data.synthetic.n_dev=1", "data.synthetic.n_distant=1"];
         let overrides: Vec<String> =
             small.iter().chain(overrides).map(|item| item.to_string()).collect();
         let config = RunConfig::parse(demo, &overrides).unwrap();
-        dispatch(None, 0, StepOfBothGroups(config)).unwrap();
+        dispatch(None, 0, StepOfBothGroups { config, n_encoders }).unwrap();
     }
 
     #[test]
     fn every_parameter_of_kd_docre_is_in_exactly_one_group() {
-        check(&[]);
+        check(1, &[]);
     }
 
     #[test]
     fn every_parameter_of_atlop_is_in_exactly_one_group() {
-        check(&["model={ kind = \"atlop\", emb_size = 64, group_size = 16 }"]);
+        check(1, &["model={ kind = \"atlop\", emb_size = 64, group_size = 16 }"]);
+    }
+
+    #[test]
+    fn every_parameter_of_kmgre_is_in_exactly_one_group() {
+        for (kind, n_encoders) in [("own-encoder", 2), ("shared-encoder", 1)] {
+            let classifier = format!("{{ kind = \"{kind}\", xi = 0.15, tau = 0.5 }}");
+            let model = format!("model={{ kind = \"kmgre\", key_classifier = {classifier} }}");
+            check(n_encoders, &[&model, "em={ warmup_epochs = 1 }"]);
+        }
+        check(1, &["model={ kind = \"kmgre\", key_classifier = { kind = \"none\" } }"]);
     }
 }

@@ -1,8 +1,11 @@
 //! Soft labels: a teacher's logits for distantly labelled documents.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use burn_docre::{
     DocReBackend,
     inference::{DocumentLogits, Inference},
@@ -14,23 +17,29 @@ use burn_docre::{
     text::encoded::EncodedDocument,
 };
 
-use super::context::Context;
-use crate::ui::{Task, signals::StopFlag};
+use super::context::{Context, stage_config};
+use crate::{
+    config::Stage,
+    ui::{Task, signals::StopFlag},
+};
 
-/// Writes the logits of the stage `teacher` for the run's distant documents, unless they exist.
+/// Writes the logits of the teacher of `stage` for the run's distant documents, unless they exist.
+///
+/// `teacher` is the plan's teacher, which the configuration of `stage` can replace.
 pub(super) fn make_labels<B: DocReBackend>(
     context: &Context,
+    stage: &Stage,
     teacher: &str,
     device: &B::Device,
 ) -> Result<()> {
     let output = context.directory.labels();
     // Existing shards may come from several machines; they are checked, never overwritten.
     if SoftLabelStore::has_begun(&output)? {
-        open_labels(context, teacher)?;
+        open_labels(context, stage, teacher)?;
         context.session.ui.note("label: already finished");
         return Ok(());
     }
-    let model = context.finished_model(teacher)?;
+    let model = teacher_model(context, stage, teacher)?;
     let teacher = Teacher::<B>::load(&model, context.config.compute.precision, device)?;
     let documents = context.corpora.distant.iter().cloned().map(Ok);
     let n_documents = context.corpora.distant.len();
@@ -39,17 +48,51 @@ pub(super) fn make_labels<B: DocReBackend>(
     Ok(())
 }
 
-/// Opens the logits of the stage `teacher` for the run's distant documents.
+/// Opens the logits of the teacher of `stage` for the run's distant documents.
 ///
 /// # Errors
-/// If the teacher is not finished, or a document with pairs has no logits.
-pub(super) fn open_labels(context: &Context, teacher: &str) -> Result<SoftLabelStore> {
-    let identity = model_directory::id_of(&context.finished_model(teacher)?)?;
+/// If the teacher is not finished or does not fit the run, or a document with pairs has no logits.
+pub(super) fn open_labels(
+    context: &Context,
+    stage: &Stage,
+    teacher: &str,
+) -> Result<SoftLabelStore> {
+    let identity = model_directory::id_of(&teacher_model(context, stage, teacher)?)?;
     let n_classes = context.corpora.model_spec.config.n_classes;
     let path = context.directory.labels();
     let store = SoftLabelStore::open(&path, identity, n_classes)?;
     check_documents(&store, &path, context.corpora.distant.iter().cloned().map(Ok))?;
     Ok(store)
+}
+
+/// The model directory of the teacher of `stage`: the one that its configuration names, else that
+/// of the stage `teacher`.
+fn teacher_model(context: &Context, stage: &Stage, teacher: &str) -> Result<PathBuf> {
+    let Some(directory) = &stage_config(&context.config, stage)?.teacher else {
+        return context.finished_model(teacher);
+    };
+    check_teacher(directory, &context.corpora.model_spec)
+        .with_context(|| format!("the teacher of `stages.{}`", stage.name))?;
+    Ok(directory.clone())
+}
+
+/// Checks that the model in `directory` can teach the models of a run. Its system and encoder may
+/// be others.
+fn check_teacher(directory: &Path, student: &ModelSpec) -> Result<()> {
+    let model = ModelDirectory::open(directory)?;
+    let ModelSpec { tokenizer, vocab, .. } = model.spec();
+    ensure!(
+        *vocab == student.vocab,
+        "{}: its relations differ from those of the run; choose a model of the same relations",
+        directory.display()
+    );
+    // Soft labels are stored by the tokens of their document.
+    ensure!(
+        tokenizer.to_json()? == student.tokenizer.to_json()?,
+        "{}: its tokenizer differs from that of the run; choose a model with the same tokenizer",
+        directory.display()
+    );
+    Ok(())
 }
 
 /// Checks that every document with pairs has logits in `store`, which was opened at `path`.

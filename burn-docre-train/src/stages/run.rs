@@ -22,7 +22,8 @@ use crate::{
 /// The stages that a run trains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// All stages of the plan, in order; soft labels are computed when a stage needs them.
+    /// All stages of the plan, in order; soft labels are computed when a stage needs them. The
+    /// plan's teacher is skipped if its student has another one.
     Plan,
     /// The stage of this name; everything that it needs must exist.
     Stage(String),
@@ -31,7 +32,10 @@ pub enum Selection {
 impl Selection {
     fn stages(&self, config: &RunConfig) -> Result<Vec<&'static Stage>> {
         match self {
-            Self::Plan => Ok(config.plan.plan().stages.iter().collect()),
+            Self::Plan => {
+                let stages = config.plan.plan().stages.iter();
+                Ok(stages.filter(|stage| !is_replaced(config, stage)).collect())
+            }
             Self::Stage(name) => Ok(vec![named_stage(config, name)?]),
         }
     }
@@ -145,12 +149,22 @@ fn make_soft_labels<B: DocReBackend>(
     for need in stage.needs {
         match need {
             Need::SoftLabels { teacher } if distils => {
-                label::make_labels::<B>(context, teacher, device)?;
+                label::make_labels::<B>(context, stage, teacher, device)?;
             }
             Need::SoftLabels { .. } | Need::Stage(_) => {}
         }
     }
     Ok(())
+}
+
+/// Reports whether the student of `stage` has another teacher.
+fn is_replaced(config: &RunConfig, stage: &Stage) -> bool {
+    let replaces = |student: &Stage| {
+        let section = config.stages.get(student.name);
+        section.is_some_and(|section| section.teacher.is_some())
+            && student.needs.contains(&Need::SoftLabels { teacher: stage.name })
+    };
+    config.plan.plan().stages.iter().any(replaces)
 }
 
 /// The corpora that the stages train on.

@@ -1,4 +1,4 @@
-//! The dev documents and the relation scores of a model on them.
+//! The dev documents and the scores of a model on them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use burn_docre::{
     text::encoded::EncodedDocument,
 };
 
-/// Relation scores, as fractions from 0 to 1.
+/// Scores of relations and evidence, as fractions from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DevScores {
     /// F1.
@@ -22,6 +22,8 @@ pub struct DevScores {
     pub precision: f64,
     /// Recall.
     pub recall: f64,
+    /// F1 of the evidence sentences; 0 for a system that names no evidence.
+    pub evidence_f1: f64,
 }
 
 /// The dev documents with their gold facts.
@@ -64,6 +66,7 @@ impl DevSet {
             ign_f1: scores.ign_f1,
             precision: scores.precision,
             recall: scores.recall,
+            evidence_f1: scores.evidence_f1,
         }))
     }
 }

@@ -98,7 +98,12 @@ impl<B: DocReBackend, O: Objective<B>> TrainStep for ModuleOf<B, O> {
         dropout::seed(input.dropout_seed);
         let loss = self.objective.loss(&self.model, input.batch, input.step);
         let grads = loss.tensor.mul_scalar(input.weight).backward();
-        let metrics = StepMetrics { loss: loss.value, parts: loss.parts, ..StepMetrics::default() };
+        let metrics = StepMetrics {
+            loss: loss.value,
+            values: loss.values,
+            phase: self.objective.phase(input.step),
+            ..StepMetrics::default()
+        };
         TrainOutput::new(self, grads, metrics)
     }
 }

@@ -82,9 +82,13 @@ impl MetricLogger for MetricLog {
         let mut line = Map::new();
         line.insert("split".into(), split.to_string().into());
         line.insert("epoch".into(), epoch.into());
+        for metric in update.entries {
+            let Some(name) = self.names.get(&metric.metric_id) else { continue };
+            line.insert(name.clone(), metric.serialized_entry.serialized.into());
+        }
         for metric in update.entries_numeric {
             let Some(name) = self.names.get(&metric.entry.metric_id) else { continue };
-            // NaN stands for a part of the loss that the step does not compute.
+            // NaN stands for a value that the step does not compute.
             if metric.numeric_entry.current().is_nan() {
                 continue;
             }

@@ -1,5 +1,5 @@
-//! The losses of training steps and the dev metrics, as Burn metrics. Their names come from the
-//! objective.
+//! The losses and phases of training steps and the dev metrics, as Burn metrics. Their names come
+//! from the objective.
 
 use std::sync::Arc;
 
@@ -16,35 +16,51 @@ use crate::{train::objective::DevMetric, ui::metric_key};
 /// The name of the total loss.
 pub const LOSS: &str = "Loss";
 
+/// The name of the metric that shows the phase of a step.
+pub const PHASE: &str = "Phase";
+
 /// The losses of one batch or one optimizer step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepMetrics {
     /// The minimised sum.
     pub loss: f64,
-    /// The unweighted parts of the loss that the step computes, by name.
-    pub parts: Vec<(&'static str, f64)>,
+    /// The unweighted parts of the loss and the measures that the step computes, by name.
+    pub values: Vec<(&'static str, f64)>,
+    /// The name of the step's phase, if the training has phases.
+    pub phase: Option<&'static str>,
     /// The encoder's learning rate.
     pub learning_rate: f64,
 }
 
 impl StepMetrics {
     /// The metrics of an optimizer step: the means over its batches.
+    ///
+    /// The mean of a value is over the batches that have it.
     pub fn mean(batches: &[Self]) -> Self {
-        let n = batches.len().max(1) as f64;
-        let mean = |pick: &dyn Fn(&Self) -> f64| batches.iter().map(pick).sum::<f64>() / n;
-        let names = batches.first().into_iter().flat_map(|batch| &batch.parts);
+        let mean = |pick: &dyn Fn(&Self) -> Option<f64>| {
+            let values: Vec<f64> = batches.iter().filter_map(pick).collect();
+            values.iter().sum::<f64>() / values.len().max(1) as f64
+        };
+        let mut names: Vec<&'static str> = Vec::new();
+        for (name, _) in batches.iter().flat_map(|batch| &batch.values) {
+            if !names.contains(name) {
+                names.push(name);
+            }
+        }
         Self {
-            loss: mean(&|batch| batch.loss),
-            parts: names
-                .map(|&(name, _)| (name, mean(&|batch| batch.part(name).unwrap_or(f64::NAN))))
+            loss: mean(&|batch| Some(batch.loss)),
+            values: names
+                .into_iter()
+                .map(|name| (name, mean(&|batch| batch.value(name))))
                 .collect(),
-            learning_rate: mean(&|batch| batch.learning_rate),
+            phase: batches.first().and_then(|batch| batch.phase),
+            learning_rate: mean(&|batch| Some(batch.learning_rate)),
         }
     }
 
-    /// The part of this name, if the step computes it.
-    fn part(&self, name: &str) -> Option<f64> {
-        self.parts.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+    /// The value of this name, if the step computes it.
+    fn value(&self, name: &str) -> Option<f64> {
+        self.values.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
     }
 }
 
@@ -108,19 +124,53 @@ impl<T> ItemMetric<T> {
     }
 }
 
-/// The metrics of training steps: loss, learning rate, and the parts of a loss with several parts.
-pub fn step_metrics(parts: &[&'static str]) -> Vec<ItemMetric<StepMetrics>> {
-    let lower = || NumericAttributes { unit: None, higher_is_better: false };
+/// The metrics of training steps: loss, learning rate, the parts of a loss with several parts, and
+/// the measures.
+pub fn step_metrics(
+    parts: &[&'static str],
+    measures: &[&'static str],
+) -> Vec<ItemMetric<StepMetrics>> {
+    let attributes = |higher_is_better| NumericAttributes { unit: None, higher_is_better };
+    let loss = |step: &StepMetrics| Some(step.loss);
+    let learning_rate = |step: &StepMetrics| Some(step.learning_rate);
     let mut metrics = vec![
-        ItemMetric::new(LOSS, lower(), |step: &StepMetrics| Some(step.loss)),
-        ItemMetric::new("Learning Rate", lower(), |step: &StepMetrics| Some(step.learning_rate)),
+        ItemMetric::new(LOSS, attributes(false), loss),
+        ItemMetric::new("Learning Rate", attributes(false), learning_rate),
     ];
+    let value = |name: &'static str, higher_is_better| {
+        let pick = move |step: &StepMetrics| step.value(name);
+        ItemMetric::new(name, attributes(higher_is_better), pick)
+    };
     if parts.len() > 1 {
-        let part =
-            |&name| ItemMetric::new(name, lower(), move |step: &StepMetrics| step.part(name));
-        metrics.extend(parts.iter().map(part));
+        metrics.extend(parts.iter().map(|name| value(name, false)));
     }
+    metrics.extend(measures.iter().map(|name| value(name, true)));
     metrics
+}
+
+/// A metric of Burn that shows the phase of each step as text.
+#[derive(Clone)]
+pub struct PhaseMetric(MetricName);
+
+impl Default for PhaseMetric {
+    fn default() -> Self {
+        Self(Arc::new(PHASE.to_string()))
+    }
+}
+
+impl Metric for PhaseMetric {
+    type Input = StepMetrics;
+
+    fn name(&self) -> MetricName {
+        self.0.clone()
+    }
+
+    fn update(&mut self, step: &StepMetrics, _: &MetricMetadata) -> SerializedEntry {
+        let phase = step.phase.unwrap_or_default().to_string();
+        SerializedEntry::new(phase.clone(), phase)
+    }
+
+    fn clear(&mut self) {}
 }
 
 /// The metrics of dev evaluations, scaled for display.
@@ -184,22 +234,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_metrics_of_a_step_are_means_over_its_batches() {
-        let batch = |loss, part| StepMetrics {
+    fn the_metrics_of_a_step_are_means_over_the_batches_that_have_them() {
+        let batch = |loss, values: &[(&'static str, f64)]| StepMetrics {
             loss,
-            parts: vec![("Relation Loss", part)],
+            values: values.to_vec(),
+            phase: Some("E step"),
             learning_rate: 0.0,
         };
-        let step = StepMetrics::mean(&[batch(1.0, 2.0), batch(2.0, 4.0)]);
-        assert_eq!(step, batch(1.5, 3.0));
+        let step = StepMetrics::mean(&[
+            batch(1.0, &[("Key Loss", 2.0)]),
+            batch(2.0, &[("Key Loss", 4.0), ("Evidence Agreement", 0.5)]),
+        ]);
+        assert_eq!(step, batch(1.5, &[("Key Loss", 3.0), ("Evidence Agreement", 0.5)]));
     }
 
     #[test]
-    fn the_only_part_of_a_loss_is_no_metric_of_its_own() {
-        let names = |parts: &[&'static str]| -> Vec<String> {
-            step_metrics(parts).iter().map(|metric| metric.name.to_string()).collect()
+    fn the_only_part_of_a_loss_is_no_metric_of_its_own_but_a_measure_is() {
+        let names = |parts: &[&'static str], measures: &[&'static str]| -> Vec<String> {
+            step_metrics(parts, measures).iter().map(|metric| metric.name.to_string()).collect()
         };
-        assert_eq!(names(&["A"]), ["Loss", "Learning Rate"]);
-        assert_eq!(names(&["A", "B"]), ["Loss", "Learning Rate", "A", "B"]);
+        assert_eq!(names(&["A"], &[]), ["Loss", "Learning Rate"]);
+        assert_eq!(names(&["A"], &["M"]), ["Loss", "Learning Rate", "M"]);
+        assert_eq!(names(&["A", "B"], &[]), ["Loss", "Learning Rate", "A", "B"]);
     }
 }

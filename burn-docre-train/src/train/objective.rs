@@ -1,8 +1,7 @@
 //! The objective of a stage: its model, batches, loss and dev evaluation.
 //!
 //! The training loop, optimizer, checkpoints, metrics and terminal interface are generic over it.
-//! Two objectives exist: [`RelationObjective`](super::objectives::RelationObjective) and
-//! [`DistillationObjective`](super::objectives::DistillationObjective).
+//! [`objectives`](super::objectives) has those of the built-in plans.
 
 use std::{fmt::Debug, path::Path};
 
@@ -39,9 +38,21 @@ pub trait Objective<B: DocReBackend>: Clone + Debug + Send + Sync + 'static {
     /// The names of all loss parts, such as `Relation Loss`.
     fn loss_parts(&self) -> Vec<&'static str>;
 
+    /// The names of all measures that steps report beside the loss; higher is better. By default
+    /// there are none.
+    fn measures(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// The name of the phase of optimizer step `step`, such as `E step`. By default a training has
+    /// no phases.
+    fn phase(&self, _step: Step) -> Option<&'static str> {
+        None
+    }
+
     /// The loss of a batch in optimizer step `step`.
     ///
-    /// Its parts are some or all of [`loss_parts`](Self::loss_parts).
+    /// It has some or all of [`loss_parts`](Self::loss_parts) and [`measures`](Self::measures).
     fn loss(&self, model: &Self::Model, batch: Self::Batch, step: Step) -> Loss<Autodiff<B>>;
 
     /// Visits the modules that optimizer step `step` updates; by default all of them.
@@ -110,30 +121,36 @@ impl DevMetric {
     }
 }
 
-/// The loss of a batch: a weighted sum of named parts.
+/// The loss of a batch: a weighted sum of named parts. Measures stand beside it.
 pub struct Loss<B: Backend> {
     /// The weighted sum, `[1]`.
     pub(super) tensor: Tensor<B, 1>,
     /// The value of `tensor`.
     pub(super) value: f64,
-    /// The unweighted parts, by name.
-    pub(super) parts: Vec<(&'static str, f64)>,
+    /// The unweighted parts and the measures, by name.
+    pub(super) values: Vec<(&'static str, f64)>,
 }
 
 impl<B: Backend> Loss<B> {
     /// A loss of one part, `weight · part`; `part` has the shape `[1]`.
     pub fn part(name: &'static str, part: Tensor<B, 1>, weight: f64) -> Self {
         let value: f64 = part.clone().into_scalar().elem();
-        Self { tensor: part.mul_scalar(weight), value: weight * value, parts: vec![(name, value)] }
+        Self { tensor: part.mul_scalar(weight), value: weight * value, values: vec![(name, value)] }
     }
 
     /// The sum of both losses.
     pub fn plus(mut self, other: Self) -> Self {
-        self.parts.extend(other.parts);
+        self.values.extend(other.values);
         Self {
             tensor: self.tensor + other.tensor,
             value: self.value + other.value,
-            parts: self.parts,
+            values: self.values,
         }
+    }
+
+    /// Adds a measure of the batch, which does not change the loss.
+    pub fn with_measure(mut self, name: &'static str, value: f64) -> Self {
+        self.values.push((name, value));
+        self
     }
 }

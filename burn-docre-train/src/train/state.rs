@@ -24,9 +24,8 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// Mean training loss over the optimizer steps.
     pub loss: f64,
-    /// Mean of each part of the loss, by key, if there are several.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub parts: BTreeMap<String, f64>,
+    /// Means of the parts of the loss and of the measures, by key, over the steps that have them.
+    pub values: BTreeMap<String, f64>,
     /// Dev metrics at the end of the epoch.
     pub dev: DevMetrics,
 }
@@ -63,8 +62,8 @@ pub struct TrainingState {
     pub epochs_done: usize,
     /// Batches done in the epoch in progress.
     pub batches_done: usize,
-    /// The loss and its parts over the steps of the epoch in progress, by key.
-    pub losses: BTreeMap<String, Sum>,
+    /// The loss, its parts and the measures over the steps of the epoch in progress, by key.
+    pub sums: BTreeMap<String, Sum>,
     /// Bytes of `metrics.jsonl` that belong to this state.
     pub metrics_bytes: u64,
     /// The first epoch with the highest value of the deciding metric.
@@ -91,12 +90,12 @@ impl TrainingState {
         files::write_json(&Self::path(directory), self)
     }
 
-    /// Counts an optimizer step and adds its losses to those of the epoch.
+    /// Counts an optimizer step and adds its losses and measures to those of the epoch.
     pub fn add_step(&mut self, step: &StepMetrics) {
         self.step += 1;
-        self.losses.entry(metric_key(LOSS)).or_default().add(step.loss);
-        for (name, value) in &step.parts {
-            self.losses.entry(metric_key(name)).or_default().add(*value);
+        self.sums.entry(metric_key(LOSS)).or_default().add(step.loss);
+        for (name, value) in &step.values {
+            self.sums.entry(metric_key(name)).or_default().add(*value);
         }
     }
 
@@ -111,13 +110,12 @@ impl TrainingState {
         if self.is_best(&dev, deciding) {
             self.best_epoch = Some(epoch);
         }
-        let mut means: BTreeMap<String, f64> = std::mem::take(&mut self.losses)
+        let mut means: BTreeMap<String, f64> = std::mem::take(&mut self.sums)
             .into_iter()
             .map(|(name, sum)| (name, sum.mean()))
             .collect();
         let loss = means.remove(&metric_key(LOSS)).unwrap_or(0.0);
-        let parts = if means.len() > 1 { means } else { BTreeMap::new() };
-        self.history.push(EpochRecord { epoch, loss, parts, dev });
+        self.history.push(EpochRecord { epoch, loss, values: means, dev });
         self.epochs_done = epoch;
         self.batches_done = 0;
     }
@@ -192,13 +190,13 @@ mod tests {
         // The steps compute the parts alternately.
         for (loss, part) in [(1.0, ("E Step", 4.0)), (2.0, ("M Step", 6.0)), (3.0, ("E Step", 5.0))]
         {
-            state.add_step(&StepMetrics { loss, parts: vec![part], learning_rate: 0.1 });
+            state.add_step(&StepMetrics { loss, values: vec![part], ..StepMetrics::default() });
         }
         state.end_epoch(1, DevMetrics::new(), "f1");
         let record = state.best().unwrap();
         assert_eq!(record.loss, 2.0);
-        assert_eq!(record.parts, BTreeMap::from([("e_step".into(), 4.5), ("m_step".into(), 6.0)]));
-        assert_eq!((state.step, state.losses.len()), (3, 0));
+        assert_eq!(record.values, BTreeMap::from([("e_step".into(), 4.5), ("m_step".into(), 6.0)]));
+        assert_eq!((state.step, state.sums.len()), (3, 0));
     }
 
     #[test]

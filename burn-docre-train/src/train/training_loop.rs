@@ -25,7 +25,7 @@ use super::{
     learner::{self, Accumulated, Batches, Components, StageLearner, Strategy},
     loader::{BatchSizes, DevLoader, Position, TrainLoader},
     metric_log::MetricLog,
-    metrics::{StepMetrics, by_key, dev_metrics, step_metrics},
+    metrics::{PhaseMetric, StepMetrics, by_key, dev_metrics, step_metrics},
     objective::{DevMetric, Objective, Step},
     optim::{SkippedSteps, WarmupLinear},
     state::{EpochRecord, TrainingState, pending_model},
@@ -140,8 +140,12 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
         let mut training = SupervisedTraining::new(&self.directory, train, Arc::new(dev))
             .num_epochs(self.config.epochs_to_run())
             .with_application_logger(None);
-        for metric in step_metrics(&self.objective.loss_parts()) {
+        let (parts, measures) = (self.objective.loss_parts(), self.objective.measures());
+        for metric in step_metrics(&parts, &measures) {
             training = training.metric_train_numeric(metric);
+        }
+        if self.objective.phase(Step { number: 1, epoch: 1 }).is_some() {
+            training = training.metric_train(PhaseMetric::default());
         }
         for metric in dev_metrics(&self.objective.dev_metrics()) {
             training = training.metric_valid_numeric(metric);
@@ -431,7 +435,7 @@ mod tests {
         let record = |epoch, f1| EpochRecord {
             epoch,
             loss: 0.0,
-            parts: BTreeMap::new(),
+            values: BTreeMap::new(),
             dev: BTreeMap::from([("f1".into(), f1)]),
         };
         let is_exhausted = |history: &[EpochRecord]| {

@@ -11,7 +11,7 @@ use burn::{
     data::dataloader::Progress,
     train::{
         Interrupter, LearnerSummary,
-        metric::{MetricDefinition, MetricId},
+        metric::{MetricDefinition, MetricEntry, MetricId},
         renderer::{
             EvaluationName, EvaluationProgress, MetricState, MetricsRenderer,
             MetricsRendererEvaluation, MetricsRendererTraining, ProgressType, TrainingProgress,
@@ -99,8 +99,8 @@ impl StageRenderer {
     }
 }
 
-/// Reports whether the item lacks the metric, as a step that lacks a part of the loss. Its value is
-/// then NaN.
+/// Reports whether the item lacks the metric, as a step that lacks a part of the loss or a measure.
+/// Its value is then NaN.
 fn is_absent(state: &MetricState) -> bool {
     matches!(state, MetricState::Numeric(_, value) if value.current().is_nan())
 }
@@ -160,6 +160,8 @@ struct LineRenderer {
     stage: String,
     names: HashMap<MetricId, String>,
     train: BTreeMap<String, f64>,
+    /// The phase of the latest step, if the training has phases.
+    phase: Option<String>,
     dev: BTreeMap<String, f64>,
     losses: Losses,
     /// The last progress line.
@@ -195,6 +197,7 @@ impl LineRenderer {
             stage: stage.to_string(),
             names: HashMap::new(),
             train: BTreeMap::new(),
+            phase: None,
             dev: BTreeMap::new(),
             losses: Losses::default(),
             reported: None,
@@ -202,15 +205,15 @@ impl LineRenderer {
         }
     }
 
-    /// The key and value of a numeric metric.
-    fn named(&self, state: MetricState) -> Option<(String, f64)> {
-        match state {
-            MetricState::Numeric(entry, value) => {
-                let name = self.names.get(&entry.metric_id)?;
-                Some((metric_key(name), value.current()))
-            }
-            MetricState::Generic(_) => None,
-        }
+    /// The key of a metric.
+    fn key(&self, entry: &MetricEntry) -> Option<String> {
+        self.names.get(&entry.metric_id).map(|name| metric_key(name))
+    }
+
+    /// The stage, epoch and phase at the beginning of a line.
+    fn place(&self, epoch: &Progress) -> String {
+        let phase = self.phase.as_ref().map(|phase| format!(" ({phase})")).unwrap_or_default();
+        format!("{} epoch {}/{}{phase}", self.stage, epoch.items_processed, epoch.items_total)
     }
 
     fn is_due(&self) -> bool {
@@ -234,10 +237,8 @@ impl LineRenderer {
         });
         self.reported = Some(Report { at: now, documents });
         let mut human = format!(
-            "{} epoch {}/{} document {}/{}",
-            self.stage,
-            epoch.items_processed,
-            epoch.items_total,
+            "{} document {}/{}",
+            self.place(epoch),
             within.items_processed,
             within.items_total
         );
@@ -253,7 +254,7 @@ impl LineRenderer {
                     "epochs": epoch.items_total, "document": within.items_processed,
                     "documents": within.items_total, "step": item.iteration,
                     "documents_per_second": per_second, "seconds_left": left,
-                    "metrics": self.train })
+                    "phase": self.phase, "metrics": self.train })
         });
     }
 
@@ -262,10 +263,7 @@ impl LineRenderer {
         self.reported = Some(Report { at: Instant::now(), documents });
         let epoch = &item.global_progress;
         let (done, total) = (within.items_processed, within.items_total);
-        let human = format!(
-            "{} epoch {}/{} evaluating dev document {done}/{total}",
-            self.stage, epoch.items_processed, epoch.items_total
-        );
+        let human = format!("{} evaluating dev document {done}/{total}", self.place(epoch));
         self.ui.line(&human, || {
             json!({ "event": "evaluating", "stage": self.stage, "epoch": epoch.items_processed,
                     "epochs": epoch.items_total, "document": done, "documents": total })
@@ -279,15 +277,14 @@ impl LineRenderer {
         let dev = std::mem::take(&mut self.dev);
         let mean_loss = loss.map(|loss| format!(", mean loss {loss:.4}")).unwrap_or_default();
         let human = format!(
-            "{} epoch {}/{} done{mean_loss}, dev{}",
-            self.stage,
-            epoch.items_processed,
-            epoch.items_total,
+            "{} done{mean_loss}, dev{}",
+            self.place(epoch),
             metrics(&dev).replacen(',', "", 1)
         );
         self.ui.line(&human, || {
             json!({ "event": "epoch", "stage": self.stage, "epoch": epoch.items_processed,
-                    "epochs": epoch.items_total, "mean_loss": loss, "dev": dev })
+                    "epochs": epoch.items_total, "phase": self.phase, "mean_loss": loss,
+                    "dev": dev })
         });
     }
 }
@@ -307,18 +304,32 @@ fn metrics(values: &BTreeMap<String, f64>) -> String {
 
 impl MetricsRendererTraining for LineRenderer {
     fn update_train(&mut self, state: MetricState) {
-        if let Some((name, value)) = self.named(state) {
-            if name == "loss" {
-                self.losses.sum += value;
-                self.losses.count += 1;
+        match state {
+            MetricState::Numeric(entry, value) => {
+                let Some(key) = self.key(&entry) else { return };
+                if key == "loss" {
+                    self.losses.sum += value.current();
+                    self.losses.count += 1;
+                }
+                self.train.insert(key, value.current());
             }
-            self.train.insert(name, value);
+            // The phase is the only metric that is text.
+            MetricState::Generic(entry) => {
+                let phase = entry.serialized_entry.formatted;
+                // The losses of another phase are out of date.
+                if self.phase.as_ref() != Some(&phase) {
+                    self.train.clear();
+                    self.phase = Some(phase);
+                }
+            }
         }
     }
 
     fn update_valid(&mut self, state: MetricState) {
-        if let Some((name, value)) = self.named(state) {
-            self.dev.insert(name, value);
+        if let MetricState::Numeric(entry, value) = state
+            && let Some(key) = self.key(&entry)
+        {
+            self.dev.insert(key, value.current());
         }
     }
 

@@ -63,6 +63,15 @@ encoder_weight_decay = 0.0
 relation_weight_decay = 0.0
 "#;
 
+/// [`TINY`] with KMGRE: one epoch of warm-up, then E and M passes.
+pub(crate) fn tiny_kmgre() -> String {
+    let (before, rest) = TINY.split_once("kind = \"kd-docre\"").unwrap();
+    let (_, after) = rest.split_once("heads = 2 }\n").unwrap();
+    let model = "kind = \"kmgre\"\n\
+                 key_classifier = { kind = \"own-encoder\", xi = 0.15, tau = 0.5 }\n";
+    format!("{before}{model}{after}\n[em]\nwarmup_epochs = 1\n")
+}
+
 /// The arguments that train the teacher of [`TINY`] in the directory `run`.
 pub(crate) const TRAIN_TEACHER: [&str; 6] =
     ["train", "tiny.toml", "--stage", "teacher", "--out", "run"];

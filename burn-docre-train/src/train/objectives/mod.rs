@@ -1,9 +1,12 @@
 //! The objectives of the built-in plans.
 
-mod distillation;
+mod em;
+mod evidence_agreement;
+mod pair_loss;
 mod relation;
 
 pub use self::{
-    distillation::{DistillationBatch, DistillationObjective},
+    em::{EmBatch, EmObjective},
+    pair_loss::{PairLoss, PairTargets, SoftLabels},
     relation::{RelationBatch, RelationObjective},
 };

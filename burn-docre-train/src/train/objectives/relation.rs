@@ -1,35 +1,32 @@
-//! The relation loss on labelled documents.
+//! The loss of pair logits on labelled documents.
 
 use std::{fmt, path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
 use burn::{
-    backend::Autodiff,
-    data::dataloader::Progress,
-    module::{Module, ModuleVisitor},
-    tensor::{Tensor, backend::Backend},
+    backend::Autodiff, data::dataloader::Progress, module::ModuleVisitor, tensor::backend::Backend,
 };
 use burn_docre::{
     DocReBackend,
     batch::DocReBatch,
     inference::Inference,
     io::model_directory::ModelSpec,
-    loss::RelationLoss,
-    model::{DocReModel, ModelConfig},
+    model::{DocReModel, ModelConfig, SystemConfig},
     nn::{precision::Precision, rounding::with_precision},
     text::encoded::EncodedDocument,
 };
 
+use super::pair_loss::{PairLoss, PairTargets};
 use crate::train::{
     dev_set::DevSet,
     objective::{DevMetric, Loss, Objective, Step},
 };
 
-/// Minimises the relation loss of a [`DocReModel`].
+/// Minimises the [`PairLoss`] of a [`DocReModel`].
 #[derive(Clone)]
 pub struct RelationObjective {
-    /// The relation loss.
-    pub loss: RelationLoss,
+    /// The loss of pair logits.
+    pub loss: PairLoss,
     /// The precision of the large matrix products.
     pub precision: Precision,
     /// The model directory without its weights: configuration, tokenizer and relations.
@@ -44,41 +41,26 @@ impl fmt::Debug for RelationObjective {
     }
 }
 
-/// Labelled documents.
+/// Documents with their targets.
 pub struct RelationBatch<B: Backend> {
     /// The input of the model.
     pub inputs: DocReBatch<B>,
-    /// The labels `[p, r]`.
-    pub labels: Tensor<B, 2>,
+    /// The targets of the logits.
+    pub targets: PairTargets<B>,
 }
 
 impl RelationObjective {
-    /// The name of the loss in metrics.
-    pub(super) const LOSS: &str = "Relation Loss";
-
     /// The configuration of the model.
     pub fn model(&self) -> &ModelConfig {
         &self.spec.config
     }
 
-    /// Builds the batch of labelled `documents` on `device`.
-    pub fn labelled<B: DocReBackend>(
-        &self,
-        documents: &[&EncodedDocument],
-        device: &B::Device,
-    ) -> RelationBatch<Autodiff<B>> {
-        let inputs = DocReBatch::new(documents, &self.model().encoder, device);
-        let labels = inputs.labels(self.model().n_classes);
-        RelationBatch { inputs, labels }
-    }
-
-    /// The logits `[p, r]` in the objective's precision.
-    pub(super) fn logits<B: DocReBackend>(
-        &self,
-        model: &DocReModel<Autodiff<B>>,
-        inputs: &DocReBatch<Autodiff<B>>,
-    ) -> Tensor<Autodiff<B>, 2> {
-        with_precision(model.clone(), self.precision).forward(inputs).logits
+    /// Reports whether the predictions of the model name their evidence.
+    fn names_evidence(&self) -> bool {
+        match self.model().system {
+            SystemConfig::Kmgre(_) => true,
+            SystemConfig::KdDocre(_) | SystemConfig::Atlop(_) => false,
+        }
     }
 }
 
@@ -95,11 +77,13 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
     ) -> Result<RelationBatch<Autodiff<B>>> {
         let documents: Vec<&EncodedDocument> =
             examples.iter().map(|document| &***document).collect();
-        Ok(self.labelled::<B>(&documents, device))
+        let inputs = DocReBatch::new(&documents, &self.model().encoder, device);
+        let targets = self.loss.targets(&documents, &inputs, self.model().n_classes, device)?;
+        Ok(RelationBatch { inputs, targets })
     }
 
     fn loss_parts(&self) -> Vec<&'static str> {
-        vec![Self::LOSS]
+        self.loss.parts()
     }
 
     fn loss(
@@ -108,8 +92,9 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
         batch: RelationBatch<Autodiff<B>>,
         _: Step,
     ) -> Loss<Autodiff<B>> {
-        let logits = self.logits::<B>(model, &batch.inputs);
-        Loss::part(Self::LOSS, self.loss.forward(logits, batch.labels), 1.0)
+        let model = with_precision(model.clone(), self.precision);
+        let logits = model.forward(&batch.inputs).logits;
+        self.loss.forward(logits, batch.targets)
     }
 
     fn visit_encoders<V>(&self, model: &DocReModel<Autodiff<B>>, visitor: &mut V)
@@ -120,7 +105,9 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
     }
 
     fn dev_metrics(&self) -> Vec<DevMetric> {
-        ["F1", "Ign F1", "Precision", "Recall"].map(DevMetric::percent).to_vec()
+        let relations = ["F1", "Ign F1", "Precision", "Recall"];
+        let evidence = self.names_evidence().then_some("Evidence F1");
+        relations.into_iter().chain(evidence).map(DevMetric::percent).collect()
     }
 
     fn evaluate(
@@ -132,7 +119,11 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
         let model = with_precision(model.clone(), self.precision);
         let inference = Inference::new(model, self.spec.config.clone(), device.clone());
         let scores = self.dev.score(&inference, go_on).context("dev evaluation")?;
-        Ok(scores.map(|scores| vec![scores.f1, scores.ign_f1, scores.precision, scores.recall]))
+        Ok(scores.map(|scores| {
+            let evidence = self.names_evidence().then_some(scores.evidence_f1);
+            let relations = [scores.f1, scores.ign_f1, scores.precision, scores.recall];
+            relations.into_iter().chain(evidence).collect()
+        }))
     }
 
     fn save(&self, model: &DocReModel<B>, directory: &Path) -> Result<()> {

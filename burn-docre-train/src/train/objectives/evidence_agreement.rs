@@ -1,0 +1,122 @@
+//! The agreement of KMGRE's pseudo labels with the annotated evidence.
+
+use std::collections::{BTreeSet, HashMap};
+
+use burn_docre::{data::document::EntityPair, text::encoded::EncodedDocument};
+
+/// The support of each mention pair of a batch by annotated evidence.
+///
+/// `None`: no fact of the entity pair has annotated evidence. Otherwise, whether both mentions are
+/// in sentences of the evidence of the entity pair's facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Support(Vec<Option<bool>>);
+
+/// A mention of a batch.
+struct BatchMention {
+    document: usize,
+    entity: usize,
+    /// The index of the sentence; `None` if the mention is in no sentence.
+    sentence: Option<usize>,
+}
+
+impl Support {
+    /// The support of the mention pairs of `documents`, given the mention row of each head and
+    /// tail.
+    pub(super) fn new(documents: &[&EncodedDocument], head: &[usize], tail: &[usize]) -> Self {
+        let evidence: Vec<_> = documents.iter().map(|document| evidence_of(document)).collect();
+        let mentions: Vec<BatchMention> =
+            documents.iter().copied().enumerate().flat_map(mentions).collect();
+        let support = head.iter().zip(tail).map(|(&head, &tail)| {
+            let (head, tail) = (&mentions[head], &mentions[tail]);
+            let pair = EntityPair { head: head.entity, tail: tail.entity };
+            let sentences = evidence[head.document].get(&pair)?;
+            let is_inside = |mention: &BatchMention| {
+                mention.sentence.is_some_and(|sentence| sentences.contains(&sentence))
+            };
+            Some(is_inside(head) && is_inside(tail))
+        });
+        Self(support.collect())
+    }
+
+    /// The fraction of supported mention pairs among those that have the pseudo label 1 and belong
+    /// to an entity pair with annotated evidence; `None` if there are none.
+    pub(super) fn agreement(&self, pseudo_labels: &[f32]) -> Option<f64> {
+        let of_key_pairs = self.0.iter().zip(pseudo_labels).filter(|(_, label)| **label > 0.5);
+        let (mut n, mut n_supported) = (0_usize, 0_usize);
+        for is_supported in of_key_pairs.filter_map(|(support, _)| *support) {
+            n += 1;
+            n_supported += usize::from(is_supported);
+        }
+        (n > 0).then(|| n_supported as f64 / n as f64)
+    }
+}
+
+/// The evidence sentences of each pair with annotated evidence, over all its facts.
+fn evidence_of(document: &EncodedDocument) -> HashMap<EntityPair, BTreeSet<usize>> {
+    let mut evidence: HashMap<EntityPair, BTreeSet<usize>> = HashMap::new();
+    for fact in document.facts.iter().filter(|fact| !fact.evidence.is_empty()) {
+        evidence.entry(fact.pair).or_default().extend(&fact.evidence);
+    }
+    evidence
+}
+
+/// The mentions of a document, entity by entity.
+fn mentions((document, encoded): (usize, &EncodedDocument)) -> impl Iterator<Item = BatchMention> {
+    encoded.mentions.iter().enumerate().flat_map(move |(entity, tokens)| {
+        tokens.iter().map(move |token| BatchMention {
+            document,
+            entity,
+            sentence: encoded.sentences.iter().position(|span| span.contains(token)),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_docre::data::document::RelationFact;
+
+    use super::*;
+
+    /// Two entities: the first has mentions in sentences 0 and 1, the second in sentences 1 and 2.
+    fn document(facts: &[(usize, usize, &[usize])]) -> EncodedDocument {
+        let fact = |&(head, tail, evidence): &(usize, usize, &[usize])| RelationFact {
+            pair: EntityPair { head, tail },
+            relation: 1,
+            evidence: evidence.to_vec(),
+        };
+        EncodedDocument {
+            title: String::new(),
+            token_ids: vec![0; 12],
+            mentions: vec![vec![1, 5], vec![6, 9]],
+            sentences: vec![0..4, 4..8, 8..12],
+            facts: facts.iter().map(fact).collect(),
+        }
+    }
+
+    /// The mention rows of a pair of entities with two mentions each, from row `first`.
+    fn rows(first: usize) -> ([usize; 8], [usize; 8]) {
+        let head = [0, 0, 1, 1, 2, 2, 3, 3].map(|row| first + row);
+        let tail = [2, 3, 2, 3, 0, 1, 0, 1].map(|row| first + row);
+        (head, tail)
+    }
+
+    #[test]
+    fn a_mention_pair_is_supported_if_both_mentions_are_in_evidence_sentences_of_its_pair() {
+        let unannotated = document(&[(0, 1, &[])]);
+        let annotated = document(&[(0, 1, &[0]), (0, 1, &[1])]);
+        let (first, second) = (rows(0), rows(4));
+        let head = [first.0, second.0].concat();
+        let tail = [first.1, second.1].concat();
+        let support = Support::new(&[&unannotated, &annotated], &head, &tail);
+        let mut expected = vec![None; 16];
+        expected[8..12].copy_from_slice(&[Some(true), Some(false), Some(true), Some(false)]);
+        assert_eq!(support, Support(expected));
+    }
+
+    #[test]
+    fn the_agreement_is_a_fraction_of_the_key_pairs_with_annotated_evidence() {
+        let support = Support(vec![None, Some(true), Some(false), Some(true), Some(true)]);
+        assert_eq!(support.agreement(&[1.0, 1.0, 1.0, 1.0, 0.0]), Some(2.0 / 3.0));
+        assert_eq!(support.agreement(&[1.0, 0.0, 0.0, 0.0, 0.0]), None);
+    }
+}
