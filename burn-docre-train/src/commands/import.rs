@@ -5,12 +5,12 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use burn_docre::{
     BackendTask, DocReBackend,
+    data::pair::PairSet,
     io::{
         model_directory::ModelSpec,
         pretrained::PretrainedEncoder,
         published::{PublishedAxial, PublishedCheckpoint, PublishedSystem},
     },
-    data::pair::PairSet,
     model::{DecodingConfig, ModelConfig},
 };
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use burn_docre::{
-    BackendTask, DocReBackend,
+    BackendTask, DocReBackend, PairSet,
     batch::DocReBatch,
     dispatch,
     encoder::EncoderConfig,
@@ -47,6 +47,7 @@ impl Checkpoint {
             mentions: input.mentions,
             sentences: Vec::new(),
             facts: Vec::new(),
+            pair_set: PairSet::OffDiagonal,
         };
         let open = |name: &str| WeightFile::open(&directory.join(name)).expect("tensors");
         Self {
@@ -63,6 +64,7 @@ impl Checkpoint {
             system: self.weights.system_config(axial),
             n_classes: self.weights.n_classes(),
             decoding: DecodingConfig::default(),
+            pair_set: PairSet::OffDiagonal,
         }
     }
 
