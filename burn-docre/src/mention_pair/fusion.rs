@@ -36,7 +36,7 @@ fn fuse_group<B: Backend>(
     let r = mention_logits.dims()[1];
     let logits = group.rows(mention_logits);
     let is_key = group.values(is_key) * group.mask.clone();
-    let masked = logits + ((1.0 - is_key) * MASKED).reshape([n, size, 1]);
+    let masked = logits + ((is_key - 1.0) * -MASKED).reshape([n, size, 1]);
     // Subtracting the maximum avoids overflow. It is detached, because its gradient cancels.
     let max = masked.clone().detach().max_dim(1);
     let sum = (masked - max.clone()).exp().sum_dim(1);

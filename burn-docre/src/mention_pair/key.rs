@@ -71,7 +71,7 @@ impl KeySelection {
         // No probability is below 0 or above 1, so padding is neither the maximum nor the minimum.
         let probabilities = probabilities * mask.clone();
         let max = probabilities.clone().max_dim(1);
-        let min = (probabilities.clone() + (1.0 - mask.clone())).min_dim(1);
+        let min = (probabilities.clone() - (mask.clone() - 1.0)).min_dim(1);
         let mean = probabilities.clone().sum_dim(1) / mask.clone().sum_dim(1);
         // Rounding must not lift the mean above the maximum.
         let mean = mean.min_pair(max.clone());

@@ -2,7 +2,7 @@
 
 use burn::{
     nn::Linear,
-    tensor::{Tensor, backend::Backend},
+    tensor::Tensor,
 };
 
 use crate::{
