@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Sandbox, TRAIN_TEACHER, stderr, stdout, tiny_kmgre};
+use common::{Sandbox, TRAIN_TEACHER, stderr, stdout};
 
 /// Three documents, the first with a relation that the vocabulary lacks. Only the first has a pair.
 const DOCUMENTS: &str = r#"[
@@ -131,7 +131,6 @@ fn a_dry_run_prints_the_cost_and_trains_nothing() {
 #[test]
 fn a_dry_run_counts_both_encoders_of_kmgre() {
     let sandbox = Sandbox::new();
-    sandbox.write("kmgre.toml", tiny_kmgre());
     let encoder_parameters = |config: &str| -> usize {
         let dry_run = ["train", config, "--stage", "teacher", "--dry-run"];
         let text = stdout(&sandbox.succeed(&dry_run));

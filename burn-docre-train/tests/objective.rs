@@ -175,6 +175,7 @@ impl BackendTask for Train<'_> {
                 patience: Some(4),
                 checkpoint_every_steps: None,
                 distillation: None,
+                teacher: None,
             },
             seed: 5,
             devices: vec![device.clone(); self.n_devices],

@@ -10,7 +10,7 @@ use std::{
     process::Child,
 };
 
-use common::{Sandbox, TINY, TRAIN_TEACHER, stderr, stdout, tiny_kmgre};
+use common::{Sandbox, TINY, TRAIN_TEACHER, stderr, stdout};
 
 const STAGES: [&str; 3] = ["teacher", "student", "finetune"];
 
@@ -161,7 +161,7 @@ fn an_interrupted_run_that_is_resumed_writes_the_same_bytes() {
 /// A test directory whose `tiny.toml` has KMGRE.
 fn with_kmgre() -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.write("tiny.toml", tiny_kmgre());
+    std::fs::copy(sandbox.path("kmgre.toml"), sandbox.path("tiny.toml")).unwrap();
     sandbox
 }
 

@@ -64,7 +64,7 @@ relation_weight_decay = 0.0
 "#;
 
 /// [`TINY`] with KMGRE: one epoch of warm-up, then E and M passes.
-pub(crate) fn tiny_kmgre() -> String {
+fn tiny_kmgre() -> String {
     let (before, rest) = TINY.split_once("kind = \"kd-docre\"").unwrap();
     let (_, after) = rest.split_once("heads = 2 }\n").unwrap();
     let model = "kind = \"kmgre\"\n\
@@ -76,7 +76,8 @@ pub(crate) fn tiny_kmgre() -> String {
 pub(crate) const TRAIN_TEACHER: [&str; 6] =
     ["train", "tiny.toml", "--stage", "teacher", "--out", "run"];
 
-/// A temporary directory with the configuration [`TINY`] in `tiny.toml`.
+/// A temporary directory with the configuration [`TINY`] in `tiny.toml`, and the same with KMGRE in
+/// `kmgre.toml`.
 pub(crate) struct Sandbox {
     directory: tempfile::TempDir,
 }
@@ -85,6 +86,7 @@ impl Sandbox {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("tiny.toml"), TINY).unwrap();
+        std::fs::write(directory.path().join("kmgre.toml"), tiny_kmgre()).unwrap();
         Self { directory }
     }
 
