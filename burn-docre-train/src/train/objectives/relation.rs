@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use burn::{
     backend::Autodiff,
     data::dataloader::Progress,
-    module::{Module, ModuleVisitor},
+    module::ModuleVisitor,
     tensor::{Tensor, backend::Backend},
 };
 use burn_docre::{
