@@ -625,7 +625,7 @@ pub(super) mod tests {
         let attention = float_tensor::<Diff, 3>(attention, [2, 2, 2], &Default::default());
         let attention = attention.require_grad();
         let values = Tensor::<Diff, 3>::ones([1, 2, 1], &Default::default());
-        let pairs = MentionPairRows::new(vec![0], vec![1], vec![0..1]);
+        let pairs = MentionPairRows::new(vec![0], vec![1], vec![0..1, 1..1]);
         let context = ops::mention_pair_context(attention.clone(), values, &pairs);
         // The second attention head contributes 1, the first, without a common token, 0.
         assert_eq!(context.to_data().to_vec::<f32>().unwrap(), [1.0]);

@@ -162,7 +162,7 @@ impl<B: Backend> Products<B> {
 }
 
 /// Computes [`DocReOps::mention_pair_context`](super::DocReOps::mention_pair_context).
-pub fn mention_pair_context<B: Backend>(
+pub(super) fn mention_pair_context<B: Backend>(
     attention: FloatTensor<B>,
     values: FloatTensor<B>,
     pairs: &MentionPairRows,
@@ -176,7 +176,7 @@ pub fn mention_pair_context<B: Backend>(
 }
 
 /// Computes the gradients of `attention` and `values`; see [`DocReOps`](super::DocReOps).
-pub fn mention_pair_context_backward<B: Backend>(
+pub(super) fn mention_pair_context_backward<B: Backend>(
     attention: FloatTensor<B>,
     values: FloatTensor<B>,
     grad: FloatTensor<B>,
@@ -218,6 +218,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "each mention pair belongs to a document")]
     fn a_mention_pair_without_a_document_is_refused() {
-        MentionPairRows::new(vec![0; 2], vec![1; 2], vec![0..1]);
+        MentionPairRows::new(vec![0; 2], vec![1; 2], vec![0..1, 1..1]);
     }
 }

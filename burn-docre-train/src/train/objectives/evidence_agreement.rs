@@ -90,6 +90,7 @@ mod tests {
             mentions: vec![vec![1, 5], vec![6, 9]],
             sentences: vec![0..4, 4..8, 8..12],
             facts: facts.iter().map(fact).collect(),
+            pair_set: PairSet::OffDiagonal,
         }
     }
 
