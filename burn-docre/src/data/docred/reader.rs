@@ -1,13 +1,12 @@
 //! Reading a file document by document.
 
 use std::fmt;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::record::{Labels, parse_document, title_of};
+use super::record::{Labels, Record, parse_document, title_of};
 use crate::data::document::Document;
 use crate::data::json_array::{ArrayScanner, ScanError};
+use crate::input::{self, Reader};
 use crate::{Error, Result};
 
 /// Reads all documents of a DocRED file.
@@ -19,40 +18,47 @@ pub fn read_documents(path: &Path, labels: Labels) -> Result<Vec<Document>> {
     DocRedReader::open(path, labels)?.collect()
 }
 
-/// Iterates over the documents of a DocRED file.
+/// Iterates over the documents of a DocRED file: a JSON array, or JSON lines.
 ///
 /// # Errors
 ///
 /// - [`Error::Document`] when a document is not valid JSON, lacks `title`, `vertexSet` or `sents`,
 ///   or is not [valid](Document::validate). The next item is the next document.
 /// - [`Error::Document`] when the array is malformed at a document. This is the last item.
-/// - [`Error::Format`] when the file is not an array, and [`Error::Io`] when it cannot be read.
+/// - [`Error::Format`] when the file starts neither as an array nor as an object, and [`Error::Io`] when it cannot be read.
 ///   Each is the last item.
 pub struct DocRedReader<'a> {
     path: PathBuf,
     labels: Labels<'a>,
-    scanner: ArrayScanner<BufReader<File>>,
+    scanner: ArrayScanner<Reader>,
     element: Vec<u8>,
     n_read: usize,
+    n_unlabelled: usize,
     finished: bool,
 }
 
 impl<'a> DocRedReader<'a> {
-    /// Opens `path`.
+    /// Opens `path`, which may be compressed, a pipe, or [`STANDARD`](crate::input::STANDARD).
     ///
     /// # Errors
     ///
     /// [`Error::Io`] when the file cannot be opened.
     pub fn open(path: &Path, labels: Labels<'a>) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::io(path, "opening", source))?;
         Ok(Self {
             path: path.to_path_buf(),
             labels,
-            scanner: ArrayScanner::new(BufReader::with_capacity(1 << 16, file)),
+            scanner: ArrayScanner::new(input::open(path)?),
             element: Vec::new(),
             n_read: 0,
+            n_unlabelled: 0,
             finished: false,
         })
+    }
+
+    /// The number of documents without the key `labels` among those read so far. A list of labels
+    /// may be empty. It is 0 with [`Labels::Ignore`].
+    pub fn n_unlabelled(&self) -> usize {
+        self.n_unlabelled
     }
 
     fn next_document(&mut self) -> Result<Option<Document>> {
@@ -63,10 +69,13 @@ impl<'a> DocRedReader<'a> {
         match found {
             Ok(false) => Ok(None),
             Ok(true) => {
-                let document =
-                    parse_document(&self.element, self.labels).map_err(|error| self.placed(error));
+                let start = self.scanner.element_start();
+                let record = parse_document(&self.element, start, self.labels)
+                    .map_err(|error| self.placed(error));
                 self.n_read += 1;
-                document.map(Some)
+                let Record { document, has_labels } = record?;
+                self.n_unlabelled += usize::from(!has_labels);
+                Ok(Some(document))
             }
             Err(error) => {
                 self.finished = true;
@@ -227,8 +236,52 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_an_array_is_a_format_error() {
-        for json in ["", "{}", ANNA, "7", "\"[]\"", "null", "\u{feff}"] {
+        for json in ["", "7", "\"[]\"", "null", "\u{feff}"] {
             assert!(matches!(read(json), Err(Error::Format { .. })), "{json}");
+        }
+    }
+
+    #[test]
+    fn json_lines_a_single_object_and_compressed_files_hold_the_documents_of_an_array() {
+        use std::io::Write;
+        let array = read(format!("[{ANNA},{ANNA}]")).unwrap();
+        assert_eq!(read(format!("{ANNA}\n{ANNA}\n")).unwrap(), array);
+        assert_eq!(read(ANNA).unwrap(), array[..1]);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        write!(gzip, "\u{feff}[{ANNA},{ANNA}]").unwrap();
+        assert_eq!(read(gzip.finish().unwrap()).unwrap(), array);
+        let (index, _, reason) = document_error(format!("{ANNA}\n[{ANNA}]"));
+        assert_eq!(index, 1);
+        assert!(reason.contains("between the objects of JSON lines"), "{reason}");
+    }
+
+    #[test]
+    fn the_line_of_an_error_is_that_of_the_file() {
+        let pretty = "[\n {\n  \"title\": \"a\",\n  \"sents\": [],\n  \"vertexSet\": []\n },\n {\n  \
+                      \"title\": \"b\",\n  \"sents\": 7\n }\n]";
+        let (index, title, reason) = document_error(pretty);
+        assert_eq!((index, title.as_deref()), (1, Some("b")));
+        assert!(
+            reason.ends_with("expected a list, not the number 7 (line 9, column 12)"),
+            "{reason}"
+        );
+        let (_, _, reason) =
+            document_error("{\"title\": \"a\", \"sents\": [],\n\"vertexSet\": []} {7}");
+        assert!(reason.ends_with("key must be a string (line 2, column 20)"), "{reason}");
+    }
+
+    #[test]
+    fn documents_without_the_key_labels_are_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("documents.json");
+        let misspelt = ANNA.replace("\"labels\":", "\"relations\":");
+        let empty = ANNA.replace(r#"[{"r":"P551","h":0,"t":1,"evidence":[0]}]"#, "[]");
+        std::fs::write(&path, format!("[{ANNA},{misspelt},{empty}]")).unwrap();
+        let vocab = vocab();
+        for (labels, expected) in [(Labels::Resolve(&vocab), 1), (Labels::Ignore, 0)] {
+            let mut reader = DocRedReader::open(&path, labels).unwrap();
+            assert_eq!(reader.by_ref().filter(Result::is_ok).count(), 3);
+            assert_eq!(reader.n_unlabelled(), expected);
         }
     }
 

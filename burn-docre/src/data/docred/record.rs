@@ -1,6 +1,5 @@
 //! One record of a file and its conversion to a document.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
@@ -8,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact};
 use crate::data::relation::RelationVocab;
+use crate::input::{JsonError, TextPosition};
 use crate::{Error, Result};
 
 /// The treatment of the labels in a file.
@@ -16,7 +16,8 @@ pub enum Labels<'a> {
     /// Skips the labels unchecked. Documents have no facts.
     Ignore,
     /// Converts the labels to facts of this vocabulary. A relation outside the vocabulary is an
-    /// error. A document without labels has no facts.
+    /// error. A document without labels has no facts; [`DocRedReader`](super::DocRedReader) counts
+    /// such documents.
     Resolve(&'a RelationVocab),
 }
 
@@ -33,7 +34,7 @@ struct RawDocument<L> {
 #[derive(Deserialize)]
 struct RawMention {
     name: String,
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "kind")]
     kind: String,
     sent_id: i64,
     pos: Vec<i64>,
@@ -48,34 +49,64 @@ struct RawLabel {
     evidence: Vec<i64>,
 }
 
-/// Parses the bytes of one record. The caller adds file, position and title to an error.
-pub(super) fn parse_document(json: &[u8], labels: Labels) -> Result<Document> {
+/// Reads the type of a mention. Corpora give it as a text, a number, a list or `null`, and no model
+/// here uses it, so that anything but a text is read as no type.
+fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Kind {
+        Text(String),
+        Other(IgnoredAny),
+    }
+
+    Ok(match Kind::deserialize(deserializer)? {
+        Kind::Text(text) => text,
+        Kind::Other(_) => String::new(),
+    })
+}
+
+/// A record of a file.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) document: Document,
+    /// False if the record has no labels but should have them.
+    pub(super) has_labels: bool,
+}
+
+/// Parses the bytes of one record, which begins at `start` of its file.
+///
+/// The caller adds file, position and title to an error.
+pub(super) fn parse_document(json: &[u8], start: TextPosition, labels: Labels) -> Result<Record> {
     let json = std::str::from_utf8(json).map_err(|error| {
         refused(format!("byte {} is not UTF-8", error.valid_up_to())).with_source(error)
     })?;
-    let document = match labels {
+    let record = match labels {
         Labels::Ignore => {
-            let raw: RawDocument<IgnoredAny> = from_json(json)?;
-            document_without_facts(raw.title, raw.entities, raw.sentences)?
+            let raw: RawDocument<IgnoredAny> = from_json(json, start)?;
+            let document = document_without_facts(raw.title, raw.entities, raw.sentences)?;
+            Record { document, has_labels: true }
         }
         Labels::Resolve(vocab) => {
-            let raw: RawDocument<Vec<RawLabel>> = from_json(json)?;
+            let raw: RawDocument<Vec<RawLabel>> = from_json(json, start)?;
             let mut document = document_without_facts(raw.title, raw.entities, raw.sentences)?;
+            let has_labels = raw.labels.is_some();
             document.facts = resolve_labels(raw.labels.unwrap_or_default(), vocab)?;
-            document
+            Record { document, has_labels }
         }
     };
-    document.validate()?;
-    Ok(document)
+    record.document.validate()?;
+    Ok(record)
 }
 
 fn refused(reason: impl ToString) -> Error {
     Error::document(None, reason)
 }
 
-fn from_json<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T> {
-    serde_json::from_str(json)
-        .map_err(|error| refused("not a document in DocRED's format").with_source(error))
+fn from_json<T: for<'de> Deserialize<'de>>(json: &str, start: TextPosition) -> Result<T> {
+    serde_json::from_str(json).map_err(|error| {
+        let cause = JsonError::from(error).within(start);
+        refused("not a document in DocRED's format").with_source(cause)
+    })
 }
 
 fn document_without_facts(
@@ -115,17 +146,11 @@ fn resolve_mention(raw: RawMention) -> Result<Mention, String> {
 }
 
 fn resolve_labels(labels: Vec<RawLabel>, vocab: &RelationVocab) -> Result<Vec<RelationFact>> {
-    let mut seen = HashSet::new();
-    let mut facts = Vec::with_capacity(labels.len());
-    for (label_idx, label) in labels.into_iter().enumerate() {
-        let fact = resolve_label(label, vocab)
-            .map_err(|reason| refused(format!("label {label_idx}: {reason}")))?;
-        // Corpora repeat some labels. The first occurrence gives the evidence.
-        if seen.insert((fact.pair, fact.relation)) {
-            facts.push(fact);
-        }
-    }
-    Ok(facts)
+    let facts = labels.into_iter().enumerate().map(|(label_idx, label)| {
+        resolve_label(label, vocab)
+            .map_err(|reason| refused(format!("label {label_idx}: {reason}")))
+    });
+    facts.collect()
 }
 
 /// Converts the indices and the relation of a label. [`Document::validate`] checks their upper
@@ -193,7 +218,9 @@ mod tests {
     use crate::error::chain_of;
 
     fn parse(json: &str) -> Result<Document, String> {
-        parse_document(json.as_bytes(), Labels::Resolve(&vocab())).map_err(|e| chain_of(&e))
+        parse_document(json.as_bytes(), TextPosition::START, Labels::Resolve(&vocab()))
+            .map(|record| record.document)
+            .map_err(|error| chain_of(&error))
     }
 
     /// Asserts that [`ANNA`] with `from` replaced by `to` is refused and its title is found.
@@ -248,20 +275,20 @@ mod tests {
     fn ignored_labels_may_be_any_json() {
         for labels in ["7", "\"x\"", "{\"r\":[]}", "[{\"r\":\"P0\",\"h\":-9}]", "[[[]]]"] {
             let json = ANNA.replace(r#"[{"r":"P551","h":0,"t":1,"evidence":[0]}]"#, labels);
-            let document = parse_document(json.as_bytes(), Labels::Ignore).unwrap();
-            assert!(document.facts.is_empty());
+            let read = parse_document(json.as_bytes(), TextPosition::START, Labels::Ignore);
+            assert!(read.unwrap().document.facts.is_empty());
             assert!(parse(&json).is_err(), "{labels}");
         }
     }
 
     #[test]
-    fn a_repeated_label_counts_once_and_keeps_its_first_evidence() {
+    fn a_repeated_label_is_kept_with_its_evidence() {
         let label = r#"{"r":"P551","h":0,"t":1,"evidence":[0]}"#;
         let more = r#",{"r":"P551","h":0,"t":1,"evidence":[1]},{"r":"P27","h":0,"t":1}"#;
         let json = ANNA.replace(label, &format!("{label}{more}"));
         let facts = parse(&json).unwrap().facts;
-        assert_eq!(facts.iter().map(|fact| fact.relation).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!((&facts[0].evidence[..], &facts[1].evidence[..]), (&[0][..], &[][..]));
+        let found: Vec<_> = facts.iter().map(|fact| (fact.relation, &fact.evidence[..])).collect();
+        assert_eq!(found, [(1, &[0][..]), (1, &[1]), (2, &[])]);
     }
 
     #[test]
@@ -305,8 +332,8 @@ mod tests {
         assert_refused(r#""t":1"#, r#""t":0"#, "an entity is related to itself");
         assert_refused(r#""evidence":[0]"#, r#""evidence":[2]"#, "evidence 2");
         assert_refused(r#""evidence":[0]"#, r#""evidence":[-1]"#, "evidence -1");
-        assert_refused(r#""evidence":[0]"#, r#""evidence":0"#, "expected a sequence");
-        assert_refused(r#""evidence":[0]"#, r#""evidence":["0"]"#, "expected i64");
+        assert_refused(r#""evidence":[0]"#, r#""evidence":0"#, "expected a list");
+        assert_refused(r#""evidence":[0]"#, r#""evidence":["0"]"#, "expected a whole number");
     }
 
     #[test]
@@ -314,11 +341,42 @@ mod tests {
         assert_refused("\"sents\"", "\"s\"", "missing field `sents`");
         assert_refused("\"vertexSet\"", "\"v\"", "missing field `vertexSet`");
         assert_refused("\"name\"", "\"n\"", "missing field `name`");
-        assert_refused("\"pos\":[3,4]", "\"pos\":[3,4.5]", "expected i64");
-        assert_refused("\"pos\":[3,4]", "\"pos\":\"3\"", "expected a sequence");
+        assert_refused("\"pos\":[3,4]", "\"pos\":[3,4.5]", "expected a whole number");
+        assert_refused("\"pos\":[3,4]", "\"pos\":\"3\"", "expected a list");
         assert_refused("[\"She\",", "[7,", "expected a string");
-        assert_refused("\"type\":\"PER\"", "\"type\":7", "expected a string");
         assert_refused("\"extra\":", "\"sents\":", "duplicate field");
+    }
+
+    #[test]
+    fn a_type_of_a_mention_that_is_not_a_text_is_read_as_no_type() {
+        for (kind, expected) in [
+            (r#""type":null,"#, ""),
+            (r#""type":7,"#, ""),
+            (r#""type":-1.5e300,"#, ""),
+            (r#""type":["PER",{"x":[]}],"#, ""),
+            (r#""type":{"coarse":"PER"},"#, ""),
+            (r#""type":true,"#, ""),
+            ("", ""),
+            (r#""type":"P\u00e9R","#, "PéR"),
+        ] {
+            let document = parse(&ANNA.replacen(r#""type":"PER","#, kind, 1)).unwrap();
+            assert_eq!(document.entities[0].kind, expected, "{kind}");
+            assert_eq!(document.entities[0].mentions.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_wrong_type_is_described_in_the_words_of_json_without_the_document() {
+        let long = "x".repeat(100_000);
+        let reason = parse(&ANNA.replace("[3,4]", &format!("\"{long}\""))).unwrap_err();
+        assert!(reason.contains("expected a list, not the text \"xxx"), "{reason}");
+        for json in [format!("\"{long}\""), ANNA.replace("[0]}", &format!("[\"{long}\"]}}"))] {
+            let reason = parse(&json).unwrap_err();
+            assert!(reason.len() < 300, "{reason}");
+            for rust in ["i64", "usize", "struct", "RawDocument", "sequence", "map"] {
+                assert!(!reason.contains(rust), "{reason}");
+            }
+        }
     }
 
     #[test]
