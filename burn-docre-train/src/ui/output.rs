@@ -4,7 +4,7 @@
 //! shown.
 
 use std::{
-    io::Write,
+    io::{self, BufWriter, Write},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -103,12 +103,26 @@ impl Ui {
     /// Writes results to standard output.
     ///
     /// # Errors
-    /// If standard output cannot be written.
+    /// As [`results_with`](Self::results_with).
     pub fn results(&self, text: &str) -> Result<()> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())
-            .and_then(|()| out.flush())
-            .context("standard output cannot be written")
+        self.results_with(|out| out.write_all(text.as_bytes()))
+    }
+
+    /// Calls `write` with standard output. It is no error if the program that reads standard output
+    /// has ended, as `head` does.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn results_with(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        match write(&mut out).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                // A buffer that is dropped writes its rest.
+                let _ = out.into_parts();
+                Ok(())
+            }
+            result => result.context("standard output cannot be written"),
+        }
     }
 
     /// Buffers all lines until [`flush_lines`](Self::flush_lines) is called.
