@@ -16,6 +16,7 @@ use std::{error::Error, fmt, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use burn_docre::{
+    input,
     loss::RelationLoss,
     model::{DecodingConfig, SystemConfig},
     nn::precision::Precision,
@@ -64,8 +65,8 @@ impl RunConfig {
     /// # Errors
     /// If the file cannot be read, or the configuration is invalid.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{}: reading failed", path.display()))?;
+        let text = String::from_utf8(input::read(path)?)
+            .with_context(|| format!("{}: not UTF-8 text", path.display()))?;
         Self::parse(&text, overrides)
             .with_context(|| format!("{}: invalid configuration", path.display()))
     }
@@ -104,6 +105,16 @@ impl RunConfig {
         let ours = Value::Table(Table::try_from(self)?);
         let theirs = Value::Table(Table::try_from(other)?);
         Ok(first_difference("", &ours, &theirs))
+    }
+
+    /// Reports whether a stage trains on the labels of the distant documents. A stage with a
+    /// teacher and without a relation loss does not.
+    pub fn learns_distant_labels(&self) -> bool {
+        let distant = self.plan.plan().stages.iter().filter(|s| s.documents == Corpus::Distant);
+        let mut sections = distant.filter_map(|stage| self.stages.get(stage.name));
+        sections.any(|section| {
+            section.distillation().is_none_or(|distillation| distillation.relation_weight > 0.0)
+        })
     }
 
     /// Checks the ranges of values and their combinations.
@@ -297,6 +308,17 @@ mod tests {
     }
 
     #[test]
+    fn distant_labels_are_learned_unless_the_teacher_alone_is() {
+        for (item, expected) in [
+            ("seed=1", true),
+            ("stages.student.distillation={ kind = \"none\" }", true),
+            ("stages.student.distillation={ kind = \"mse\", relation_weight = 0.0 }", false),
+        ] {
+            assert_eq!(overridden(&[item]).unwrap().learns_distant_labels(), expected, "{item}");
+        }
+    }
+
+    #[test]
     fn a_difference_names_its_key() {
         let (a, b) = (overridden(&["seed=2"]).unwrap(), overridden(&["seed=1"]).unwrap());
         assert_eq!(a.difference(&b).unwrap().unwrap(), "`seed` was 1 and is now 2");
@@ -309,8 +331,15 @@ mod tests {
         for (item, expected) in [
             ("stages.teacher.epochs=0", "stages.teacher: `epochs` must be at least 1"),
             ("stages.teacher.stop_after_epochs=99", "epochs of the schedule"),
-            ("stages.teacher.relation_lr=-1.0", "`relation_lr` must not be negative"),
-            ("stages.finetune.max_grad_norm=0.0", "`max_grad_norm` must be positive"),
+            (
+                "stages.teacher.relation_lr=-1.0",
+                "`relation_lr` is -1.0; it must be a finite number of",
+            ),
+            ("stages.teacher.encoder_lr=nan", "`encoder_lr` is NaN; it must be a finite number of"),
+            ("stages.teacher.encoder_lr=inf", "`encoder_lr` is inf; it must be a finite number of"),
+            ("stages.finetune.max_grad_norm=0.0", "`max_grad_norm` is 0.0; it must be a finite"),
+            ("stages.finetune.adam_epsilon=nan", "`adam_epsilon` is NaN; it must be a finite"),
+            ("stages.finetune.warmup_ratio=nan", "`warmup_ratio` is NaN; it must lie in 0..=1"),
             ("model.group_size=7", "multiple of `group_size` 7"),
             ("model.mixer.heads=0", "`mixer.heads` must be at least 1"),
             ("model.mixer={ kind = \"two-hop\", layers = 2 }", "`layers`"),

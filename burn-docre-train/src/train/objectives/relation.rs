@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::{
     backend::Autodiff,
     data::dataloader::Progress,
@@ -10,7 +10,7 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 use burn_docre::{
-    DocReBackend,
+    DocReBackend, Error,
     batch::DocReBatch,
     inference::Inference,
     io::model_directory::ModelSpec,
@@ -82,6 +82,11 @@ impl RelationObjective {
     }
 }
 
+/// The cause of logits that are not numbers in the dev evaluation: the weights of a loaded model are
+/// finite.
+const DIVERGED: &str =
+    "dev evaluation: the training diverges; lower `encoder_lr` and `relation_lr`";
+
 impl<B: DocReBackend> Objective<B> for RelationObjective {
     type Model = DocReModel<Autodiff<B>>;
     type InnerModel = DocReModel<B>;
@@ -131,7 +136,10 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
     ) -> Result<Option<Vec<f64>>> {
         let model = with_precision(model.clone(), self.precision);
         let inference = Inference::new(model, self.spec.config.clone(), device.clone());
-        let scores = self.dev.score(&inference, go_on).context("dev evaluation")?;
+        let scores = self.dev.score(&inference, go_on).map_err(|error| {
+            let is_nan = matches!(error, Error::NotANumber { .. });
+            anyhow::Error::from(error).context(if is_nan { DIVERGED } else { "dev evaluation" })
+        })?;
         Ok(scores.map(|scores| vec![scores.f1, scores.ign_f1, scores.precision, scores.recall]))
     }
 
