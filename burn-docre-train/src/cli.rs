@@ -9,6 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 ///
 /// Progress goes to standard error, results to standard output. The exit code is 0 after success, 1
 /// after a failure or an interruption, and 2 if the command line is invalid.
+///
+/// Inputs may be compressed with gzip, pipes, or `-` for standard input. An output may be `-` for
+/// standard output, and is compressed if its name ends in `.gz`.
 #[derive(Debug, Parser)]
 #[command(name = "docre", version)]
 pub struct Cli {
@@ -136,7 +139,7 @@ pub struct PredictArgs {
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
     pub precision: Precision,
     /// Output file in the DocRED submission format. The extension `.zip` gives the leaderboard's
-    /// archive, `.jsonl` the scores and thresholds of each document.
+    /// archive, `.jsonl` the scores and thresholds of each document. A further `.gz` compresses.
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
 }
@@ -144,24 +147,26 @@ pub struct PredictArgs {
 /// `docre evaluate`.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
-    /// Predictions in the DocRED submission format.
+    /// Predictions: a DocRED submission, a leaderboard archive, or JSON lines.
     #[arg(long, value_name = "FILE")]
     pub predictions: PathBuf,
     /// Documents with the gold labels.
     #[arg(long, value_name = "DOCS")]
     pub gold: PathBuf,
-    /// Human-annotated training documents; Ign F1 ignores their facts.
+    /// Human-annotated training documents; Ign F1 ignores their facts. Without them there is no Ign
+    /// F1.
     #[arg(long, value_name = "DOCS")]
-    pub train: PathBuf,
+    pub train: Option<PathBuf>,
     /// Distantly labelled training documents, for a second Ign F1.
     #[arg(long, value_name = "DOCS")]
     pub distant: Option<PathBuf>,
     /// Relations: a rel2id.json or a model's relations.json [default: the 96 relations of DocRED].
     #[arg(long, value_name = "FILE")]
     pub relations: Option<PathBuf>,
-    /// Source of the ten frequent relation types; all others are the long tail.
-    #[arg(long, value_name = "SET", value_enum, default_value_t = FrequentSet::Train)]
-    pub frequent_relations: FrequentSet,
+    /// Source of the ten frequent relation types; all others are the long tail [default: train, or
+    /// redocred without `--train`].
+    #[arg(long, value_name = "SET", value_enum)]
+    pub frequent_relations: Option<FrequentSet>,
     /// Print JSON instead of tables.
     #[arg(long)]
     pub json: bool,

@@ -156,6 +156,26 @@ fn an_interrupted_run_that_is_resumed_writes_the_same_bytes() {
     let moments = [r#""event":"step""#, r#""epoch":2,"epochs":3,"event":"epoch""#];
     assert_resumes_exactly("-INT", &moments);
     assert_resumes_exactly("-TERM", &moments[..1]);
+    assert_resumes_exactly("-HUP", &moments[..1]);
+}
+
+#[test]
+fn a_run_under_nohup_ignores_the_end_of_its_terminal() {
+    let sandbox = Sandbox::new();
+    let script = "trap '' HUP; exec \"$0\" \"$@\"";
+    let docre = sandbox.docre(&[&TRAIN_TEACHER[..], &["--log-format", "json"]].concat());
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(docre.get_program())
+        .args(docre.get_args())
+        .current_dir(sandbox.path("."))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"step""#));
+    kill(&child, "-HUP");
+    assert!(child.wait().unwrap().success(), "{}", rest.join().unwrap());
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! `docre bench`: compares the throughput of the backends of this build on equal work.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Result, ensure};
 use burn_docre::nn::precision::Precision;
 
 use crate::{
     bench::{self, record, table, work::Work},
     cli::{BenchArgs, BenchMode},
+    run::files,
     session::Session,
 };
 
@@ -16,6 +19,8 @@ pub(super) fn run(session: &Session, args: &BenchArgs) -> Result<()> {
         return bench::measure_here(session, args, path);
     }
     if let Some(path) = &args.dump_inputs {
+        let inputs: Vec<&Path> = args.input.iter().map(PathBuf::as_path).collect();
+        files::check_output(path, &inputs)?;
         return Work::load(args)?.dump(path);
     }
     let records = if args.merge.is_empty() {

@@ -5,6 +5,7 @@ mod bench;
 mod distill;
 mod evaluate;
 mod label;
+mod output;
 mod predict;
 mod train;
 mod training;

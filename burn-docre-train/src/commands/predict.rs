@@ -1,46 +1,56 @@
 //! `docre predict`: writes the relations that a model finds in documents.
 
 use std::{
+    collections::HashSet,
     fs::File,
     io::{self, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use burn_docre::{
     BackendTask, DocReBackend,
     data::{
         docred::{DocRedReader, Labels},
         relation::RelationVocab,
-        submission::{SubmittedFact, write_json},
+        submission::{ARCHIVED, SubmittedFact, write_json},
     },
     inference::{DocumentLogits, Inference, decode::Prediction},
-    io::{atomic_file::write_atomically, model_directory::ModelDirectory},
+    io::{
+        atomic_file::write_atomically,
+        model_directory::{self, ModelDirectory},
+    },
     nn::rounding::with_precision,
     text::encoded::EncodedDocument,
 };
 use serde_json::json;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use crate::{cli::PredictArgs, session::Session, ui::Task};
+use super::output::{has_extension, without_compression, write_text};
+use crate::{cli::PredictArgs, run::files, session::Session, ui::Task};
 
 /// Writes the relations of the input documents in the format that the extension of the output
 /// names.
 pub(super) fn run(session: &Session, args: &PredictArgs) -> Result<()> {
-    session.dispatch(Predict { session, args })
+    let format = Format::of(&args.output)?;
+    let model = model_directory::FILES.map(|name| args.model.join(name));
+    let inputs = std::iter::once(&args.input).chain(&model).map(PathBuf::as_path);
+    files::check_output(&args.output, &inputs.collect::<Vec<_>>())?;
+    session.dispatch(Predict { session, args, format })
 }
 
 struct Predict<'a> {
     session: &'a Session<'a>,
     args: &'a PredictArgs,
+    format: Format,
 }
 
 impl BackendTask for Predict<'_> {
     type Output = Result<()>;
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
-        let Self { session, args } = self;
+        let Self { session, args, format } = self;
         let directory = ModelDirectory::open(&args.model)?;
         session.check_precision::<B>(args.precision, &device)?;
         let model = with_precision(directory.model::<B>(&device)?, args.precision);
@@ -52,24 +62,72 @@ impl BackendTask for Predict<'_> {
             session,
             logits: inference.run(documents),
             task: session.ui.task("predicting documents", None),
+            titles: Titles::default(),
             error: None,
         };
-        let format = Format::of(&args.output);
-        let written = write_atomically(&args.output, |out| {
-            match format {
-                Format::Lines => write_lines(out, &mut documents, &spec.vocab)?,
-                Format::Archive => write_archive(out, &mut documents, &spec.vocab)?,
-                Format::Submission => write_json(out, facts(&mut documents, &spec.vocab))?,
-            }
-            match &documents.error {
-                Some(error) => Err(io::Error::other(error.to_string())),
-                None => Ok(()),
-            }
-        });
-        match documents.error {
-            Some(error) => Err(error),
-            None => Ok(written?),
+        let written = write(session, &args.output, format, &mut documents, &spec.vocab);
+        let Predictions { task, titles, error, .. } = documents;
+        drop(task);
+        match error {
+            Some(error) => return Err(error),
+            None => written?,
         }
+        if let Some(note) = titles.note() {
+            session.ui.note(&format!("{}: {note}", args.input.display()));
+        }
+        Ok(())
+    }
+}
+
+/// Writes all documents, and fails at the first error that `documents` stores.
+fn write<I: Iterator<Item = Result<DocumentLogits>>>(
+    session: &Session,
+    path: &Path,
+    format: Format,
+    documents: &mut Predictions<I>,
+    vocab: &RelationVocab,
+) -> Result<()> {
+    if format == Format::Archive {
+        return Ok(write_atomically(path, |out| {
+            write_archive(out, &mut *documents, vocab)?;
+            documents.check()
+        })?);
+    }
+    write_text(session.ui, path, |mut out| {
+        if format == Format::Lines {
+            write_lines(&mut out, &mut *documents, vocab)?;
+        } else {
+            write_json(&mut out, facts(&mut *documents, vocab))?;
+        }
+        documents.check()
+    })
+}
+
+/// The titles of the documents so far.
+#[derive(Default)]
+struct Titles {
+    seen: HashSet<String>,
+    n_repeated: usize,
+    first_repeated: Option<String>,
+}
+
+impl Titles {
+    fn add(&mut self, title: &str) {
+        if self.seen.insert(title.to_owned()) {
+            return;
+        }
+        self.n_repeated += 1;
+        self.first_repeated.get_or_insert_with(|| title.to_owned());
+    }
+
+    /// The message about repeated titles; `None` if there are none.
+    fn note(self) -> Option<String> {
+        let first = self.first_repeated?;
+        Some(format!(
+            "{} documents have the title of an earlier one, the first is {first:?}; their \
+             predictions cannot be told apart",
+            self.n_repeated
+        ))
     }
 }
 
@@ -86,15 +144,17 @@ enum Format {
 
 impl Format {
     /// The format that the extension of `output`, in any case, names: `zip`, `jsonl` or any other
-    /// for the submission.
-    fn of(output: &Path) -> Self {
-        let is = |name| output.extension().is_some_and(|found| found.eq_ignore_ascii_case(name));
-        if is("jsonl") {
-            Self::Lines
-        } else if is("zip") {
-            Self::Archive
+    /// for the submission. A further `gz` compresses the file.
+    fn of(output: &Path) -> Result<Self> {
+        let text = without_compression(output);
+        if has_extension(text, "jsonl") {
+            Ok(Self::Lines)
+        } else if has_extension(output, "zip") {
+            Ok(Self::Archive)
+        } else if has_extension(text, "zip") {
+            bail!("{}: an archive is compressed already; remove `.gz`", output.display())
         } else {
-            Self::Submission
+            Ok(Self::Submission)
         }
     }
 }
@@ -110,14 +170,24 @@ struct Predictions<'a, I> {
     session: &'a Session<'a>,
     logits: I,
     task: Task,
+    titles: Titles,
     error: Option<anyhow::Error>,
 }
 
 impl<I: Iterator<Item = Result<DocumentLogits>>> Predictions<'_, I> {
+    /// Fails if the documents ended at an error, so that no incomplete file is kept.
+    fn check(&self) -> io::Result<()> {
+        match &self.error {
+            Some(error) => Err(io::Error::other(error.to_string())),
+            None => Ok(()),
+        }
+    }
+
     fn decode(&mut self, found: Result<DocumentLogits>) -> Result<Predicted> {
         self.session.stop.check()?;
         let found = found?;
         let predictions = found.predictions()?;
+        self.titles.add(&found.document.title);
         self.task.advance(1);
         Ok(Predicted { found, predictions })
     }
@@ -154,7 +224,7 @@ fn write_archive(
 ) -> io::Result<()> {
     let mut archive = ZipWriter::new(out);
     let options = SimpleFileOptions::default().large_file(true);
-    archive.start_file("result.json", options)?;
+    archive.start_file(ARCHIVED, options)?;
     let mut json = BufWriter::new(&mut archive);
     write_json(&mut json, facts(documents, vocab))?;
     json.flush()?;
@@ -196,15 +266,28 @@ mod tests {
 
     #[test]
     fn the_extension_selects_the_format_in_any_case() {
-        let format = |output: &str| Format::of(Path::new(output));
-        for output in ["facts.jsonl", "facts.JSONL", "facts.JsonL"] {
+        let format = |output: &str| Format::of(Path::new(output)).unwrap();
+        for output in ["facts.jsonl", "facts.JSONL", "facts.JsonL", "facts.jsonl.gz"] {
             assert_eq!(format(output), Format::Lines, "{output}");
         }
         for output in ["facts.zip", "facts.ZIP"] {
             assert_eq!(format(output), Format::Archive, "{output}");
         }
-        for output in ["facts.json", "facts.JSON", "facts", "zip"] {
+        for output in ["facts.json", "facts.JSON", "facts", "zip", "-", "facts.json.gz", "x.GZ"] {
             assert_eq!(format(output), Format::Submission, "{output}");
         }
+        assert!(Format::of(Path::new("facts.zip.gz")).is_err());
+    }
+
+    #[test]
+    fn repeated_titles_are_counted_and_the_first_is_named() {
+        let note = |titles: &[&str]| {
+            let mut found = Titles::default();
+            titles.iter().for_each(|title| found.add(title));
+            found.note()
+        };
+        assert_eq!(note(&["a", "b", ""]), None);
+        let message = note(&["a", "b", "b", "a", "b"]).unwrap();
+        assert!(message.starts_with("3 documents") && message.contains("\"b\""), "{message}");
     }
 }
