@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use burn_docre::{backend::BackendKind, io::soft_labels::Shard, nn::precision::Precision};
+use burn_docre::{
+    backend::BackendKind, data::docred::OnInvalid, io::soft_labels::Shard, nn::precision::Precision,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Trains, distils, evaluates and runs document-level relation extraction models.
@@ -124,6 +126,10 @@ pub struct LabelArgs {
     /// Precision of the large matrix products: f32, bf16 or f16.
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
     pub precision: Precision,
+    /// Treatment of invalid documents: error, skip-mention or skip-document. Skipped ones are counted
+    /// and listed.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub on_invalid: OnInvalid,
 }
 
 /// `docre predict`.
@@ -142,6 +148,14 @@ pub struct PredictArgs {
     /// archive, `.jsonl` the scores and thresholds of each document. A further `.gz` compresses.
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Write the logits of all pairs of entities and all classes, not only of the predicted facts.
+    /// The output must be a `.jsonl` file; the classes are in the order of `relations.json`.
+    #[arg(long)]
+    pub all_scores: bool,
+    /// Treatment of invalid documents: error, skip-mention or skip-document. Skipped ones are counted
+    /// and listed.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub on_invalid: OnInvalid,
 }
 
 /// `docre evaluate`.
@@ -167,6 +181,10 @@ pub struct EvaluateArgs {
     /// redocred without `--train`].
     #[arg(long, value_name = "SET", value_enum)]
     pub frequent_relations: Option<FrequentSet>,
+    /// Treatment of invalid documents: error, skip-mention or skip-document. Skipped ones are counted
+    /// and listed.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub on_invalid: OnInvalid,
     /// Print JSON instead of tables.
     #[arg(long)]
     pub json: bool,

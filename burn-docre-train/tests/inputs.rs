@@ -42,7 +42,8 @@ fn predict<'a>(input: &'a str, output: &'a str) -> [&'a str; 7] {
 /// Runs `docre` with `input` as standard input.
 fn fed(sandbox: &Sandbox, arguments: &[&str], input: &[u8]) -> Output {
     let mut child = sandbox.docre(arguments).stdin(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
+    // A command that refuses its input does not read it.
+    let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
 
@@ -288,4 +289,65 @@ fn a_learning_rate_that_is_too_high_is_named_as_the_cause_of_divergence() {
     let message = message.lines().last().unwrap();
     assert!(message.contains("the training diverges"), "{message}");
     assert!(message.contains("lower `encoder_lr` and `relation_lr`"), "{message}");
+}
+
+#[test]
+fn invalid_mentions_are_skipped_with_a_count_and_a_list_where_that_is_chosen() {
+    let sandbox = with_teacher();
+    let valid = documents(&["One", "Two"], "");
+    let second = r#"{"name": "Anna", "sent_id": 0, "pos": [5, 5], "type": null}"#;
+    let first = r#"[[{"name": "Anna""#;
+    sandbox
+        .write("invalid.json", valid.replacen(first, &format!("[[{second}, {}", &first[2..]), 1));
+    sandbox.succeed(&predict("documents.json", "expected.jsonl"));
+    let expected = std::fs::read(sandbox.path("expected.jsonl")).unwrap();
+    let message = sandbox.fail(1, &predict("invalid.json", "facts.jsonl"));
+    assert!(message.contains("[5, 5] is not a span of sentence 0"), "{message}");
+    let skip = |what| {
+        let arguments = predict("invalid.json", "facts.jsonl");
+        stderr(&sandbox.succeed(&[&arguments[..], &["--on-invalid", what]].concat()))
+    };
+    let message = skip("skip-mention");
+    assert!(message.contains("1 mentions and 0 documents are skipped: "), "{message}");
+    assert!(message.contains("document 0 (\"One\"): entity 0, mention 0: [5, 5]"), "{message}");
+    assert!(std::fs::read(sandbox.path("facts.jsonl")).unwrap() == expected);
+    let message = skip("skip-document");
+    assert!(message.contains("0 mentions and 1 documents are skipped: "), "{message}");
+    let lines = std::fs::read_to_string(sandbox.path("facts.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 1);
+}
+
+#[test]
+fn all_scores_are_the_logits_of_every_pair_and_agree_with_the_predicted_ones() {
+    let sandbox = with_teacher();
+    let dev = "run/data/dev.json";
+    sandbox.succeed(&predict(dev, "facts.jsonl"));
+    sandbox.succeed(&[&predict(dev, "all.jsonl")[..], &["--all-scores"]].concat());
+    let lines = |name: &str| -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(sandbox.path(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let relations = sandbox.json("run/teacher/model/relations.json");
+    let class = |id: &serde_json::Value| {
+        relations.as_array().unwrap().iter().position(|relation| relation["id"] == *id).unwrap()
+    };
+    let mut n_compared = 0;
+    for (all, some) in lines("all.jsonl").iter().zip(lines("facts.jsonl")) {
+        assert_eq!(all["title"], some["title"]);
+        let n = all["n_entities"].as_u64().unwrap() as usize;
+        let pairs = all["pairs"].as_array().unwrap();
+        assert_eq!(pairs.len(), n * n.saturating_sub(1));
+        for fact in some["predictions"].as_array().unwrap() {
+            let of_fact = |pair: &&serde_json::Value| {
+                pair["h_idx"] == fact["h_idx"] && pair["t_idx"] == fact["t_idx"]
+            };
+            let logits = &pairs.iter().find(of_fact).unwrap()["logits"];
+            assert_eq!(logits[class(&fact["r"])], fact["logit"]);
+            assert_eq!(logits[0], fact["threshold"]);
+            n_compared += 1;
+        }
+    }
+    assert!(n_compared > 0, "the teacher predicts nothing");
+    let message = sandbox.fail(1, &[&predict(dev, "all.json")[..], &["--all-scores"]].concat());
+    assert!(message.contains("give a `.jsonl` file"), "{message}");
 }

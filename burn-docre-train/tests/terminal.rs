@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+#[allow(dead_code, reason = "the other tests use the rest")]
 mod common;
 
 use std::{
@@ -77,6 +78,13 @@ impl OnTerminal {
         // The reader ends when the program's side of the terminal is closed.
         std::thread::sleep(Duration::from_millis(200));
         (code, self.text())
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        // The program has ended already, unless a test fails.
+        let _ = self.child.kill();
     }
 }
 

@@ -12,10 +12,7 @@ use burn_docre::{
     },
     encoder::{EncoderConfig, EncoderFamily},
     inference::Inference,
-    io::{
-        atomic_file::write_atomically,
-        model_directory::{ModelDirectory, ModelSpec},
-    },
+    io::model_directory::{ModelDirectory, ModelSpec},
     model::{DecodingConfig, DocReModel, DocumentSize, KdDocreConfig, ModelConfig, SystemConfig},
     nn::rounding::with_precision,
     pair::{PairMixerConfig, mixer::AxialStackConfig},
@@ -128,19 +125,15 @@ impl Work {
         self.encoded.iter().map(flops).sum()
     }
 
-    /// Writes the batches as JSON for a program in another language, such as `tools/peer`.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn dump(&self, path: &Path) -> Result<()> {
+    /// The batches as JSON for a program in another language, such as `tools/peer`.
+    pub fn to_json(&self) -> String {
         let batches: Vec<Vec<_>> = self
             .batches()
             .map(|batch| batch.iter().map(|document| to_json(document)).collect())
             .collect();
-        let text = json!({ "batch_size": self.batch_size, "forward_flops": self.forward_flops(),
-                           "batches": batches })
-        .to_string();
-        Ok(write_atomically(path, |out| std::io::Write::write_all(out, text.as_bytes()))?)
+        json!({ "batch_size": self.batch_size, "forward_flops": self.forward_flops(),
+                "batches": batches })
+        .to_string()
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use burn_docre::nn::precision::Precision;
 
+use super::output::write_text;
 use crate::{
     bench::{self, record, table, work::Work},
     cli::{BenchArgs, BenchMode},
@@ -21,7 +22,8 @@ pub(super) fn run(session: &Session, args: &BenchArgs) -> Result<()> {
     if let Some(path) = &args.dump_inputs {
         let inputs: Vec<&Path> = args.input.iter().map(PathBuf::as_path).collect();
         files::check_output(path, &inputs)?;
-        return Work::load(args)?.dump(path);
+        let text = Work::load(args)?.to_json();
+        return write_text(session.ui, path, |out| out.write_all(text.as_bytes()));
     }
     let records = if args.merge.is_empty() {
         bench::measure_all(session, args)?

@@ -3,16 +3,18 @@
 use std::{
     collections::HashSet,
     fs::File,
+    hash::{DefaultHasher, Hash, Hasher},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use burn_docre::{
     BackendTask, DocReBackend,
     data::{
         docred::{DocRedReader, Labels},
+        document::EntityPair,
         relation::RelationVocab,
         submission::{ARCHIVED, SubmittedFact, write_json},
     },
@@ -24,7 +26,7 @@ use burn_docre::{
     nn::rounding::with_precision,
     text::encoded::EncodedDocument,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 use super::output::{has_extension, without_compression, write_text};
@@ -34,6 +36,11 @@ use crate::{cli::PredictArgs, run::files, session::Session, ui::Task};
 /// names.
 pub(super) fn run(session: &Session, args: &PredictArgs) -> Result<()> {
     let format = Format::of(&args.output)?;
+    ensure!(
+        !args.all_scores || format == Format::Lines,
+        "{}: `--all-scores` writes JSON lines; give a `.jsonl` file",
+        args.output.display()
+    );
     let model = model_directory::FILES.map(|name| args.model.join(name));
     let inputs = std::iter::once(&args.input).chain(&model).map(PathBuf::as_path);
     files::check_output(&args.output, &inputs.collect::<Vec<_>>())?;
@@ -56,22 +63,27 @@ impl BackendTask for Predict<'_> {
         let model = with_precision(directory.model::<B>(&device)?, args.precision);
         let spec = directory.into_spec();
         let inference = Inference::new(model, spec.config.clone(), device);
-        let documents = DocRedReader::open(&args.input, Labels::Ignore)?
+        let reader = DocRedReader::open(&args.input, Labels::Ignore)?;
+        let mut reader = reader.on_invalid(args.on_invalid);
+        let documents = reader
+            .by_ref()
             .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &spec.tokenizer)?)));
         let mut documents = Predictions {
             session,
             logits: inference.run(documents),
             task: session.ui.task("predicting documents", None),
             titles: Titles::default(),
+            all_scores: args.all_scores,
             error: None,
         };
         let written = write(session, &args.output, format, &mut documents, &spec.vocab);
-        let Predictions { task, titles, error, .. } = documents;
-        drop(task);
+        let Predictions { logits, task, titles, error, .. } = documents;
+        drop((logits, task));
         match error {
             Some(error) => return Err(error),
             None => written?,
         }
+        session.ui.note_skipped(&args.input, reader.skipped());
         if let Some(note) = titles.note() {
             session.ui.note(&format!("{}: {note}", args.input.display()));
         }
@@ -95,7 +107,8 @@ fn write<I: Iterator<Item = Result<DocumentLogits>>>(
     }
     write_text(session.ui, path, |mut out| {
         if format == Format::Lines {
-            write_lines(&mut out, &mut *documents, vocab)?;
+            let all_scores = documents.all_scores;
+            write_lines(&mut out, &mut *documents, vocab, all_scores)?;
         } else {
             write_json(&mut out, facts(&mut *documents, vocab))?;
         }
@@ -106,14 +119,17 @@ fn write<I: Iterator<Item = Result<DocumentLogits>>>(
 /// The titles of the documents so far.
 #[derive(Default)]
 struct Titles {
-    seen: HashSet<String>,
+    /// The hashes of the titles. They take less memory than the titles of a large corpus.
+    seen: HashSet<u64>,
     n_repeated: usize,
     first_repeated: Option<String>,
 }
 
 impl Titles {
     fn add(&mut self, title: &str) {
-        if self.seen.insert(title.to_owned()) {
+        let mut hasher = DefaultHasher::new();
+        title.hash(&mut hasher);
+        if self.seen.insert(hasher.finish()) {
             return;
         }
         self.n_repeated += 1;
@@ -171,6 +187,7 @@ struct Predictions<'a, I> {
     logits: I,
     task: Task,
     titles: Titles,
+    all_scores: bool,
     error: Option<anyhow::Error>,
 }
 
@@ -234,30 +251,48 @@ fn write_archive(
 }
 
 /// Writes one JSON line per document: each prediction with its logit, its score and the threshold
-/// of its pair.
+/// of its pair, or with `all_scores` the logits of every pair.
 fn write_lines(
     out: &mut impl Write,
     documents: impl Iterator<Item = Predicted>,
     vocab: &RelationVocab,
+    all_scores: bool,
 ) -> io::Result<()> {
-    let n_classes = vocab.n_classes();
-    for Predicted { found: DocumentLogits { document, logits, .. }, predictions } in documents {
+    for document in documents {
+        let (key, values) = if all_scores {
+            ("pairs", pairs(&document, vocab))
+        } else {
+            ("predictions", predictions(&document, vocab))
+        };
+        let document = &document.found.document;
         let n_entities = document.n_entities();
-        let predictions: Vec<_> = predictions
-            .iter()
-            .map(|Prediction { fact, score, threshold }| {
-                let row = fact.pair.off_diagonal_row(n_entities) * n_classes;
-                let logit = logits[row + fact.relation];
-                json!({ "h_idx": fact.pair.head, "t_idx": fact.pair.tail,
-                        "r": vocab.id(fact.relation), "logit": logit, "threshold": threshold,
-                        "score": score })
-            })
-            .collect();
-        let line = json!({ "title": document.title, "n_entities": n_entities,
-                           "predictions": predictions });
+        let line = json!({ "title": document.title, "n_entities": n_entities, key: values });
         writeln!(out, "{line}")?;
     }
     Ok(())
+}
+
+/// The predicted facts of a document.
+fn predictions(Predicted { found, predictions }: &Predicted, vocab: &RelationVocab) -> Vec<Value> {
+    let n_entities = found.document.n_entities();
+    let value = |Prediction { fact, score, threshold }: &Prediction| {
+        let row = fact.pair.off_diagonal_row(n_entities) * vocab.n_classes();
+        let logit = found.logits[row + fact.relation];
+        json!({ "h_idx": fact.pair.head, "t_idx": fact.pair.tail, "r": vocab.id(fact.relation),
+                "logit": logit, "threshold": threshold, "score": score })
+    };
+    predictions.iter().map(value).collect()
+}
+
+/// The pairs of a document with the logits of all classes.
+fn pairs(Predicted { found, .. }: &Predicted, vocab: &RelationVocab) -> Vec<Value> {
+    let n_entities = found.document.n_entities();
+    let rows = found.logits.chunks_exact(vocab.n_classes()).enumerate();
+    let value = |(row, logits): (usize, &[f32])| {
+        let EntityPair { head, tail } = EntityPair::from_off_diagonal_row(row, n_entities);
+        json!({ "h_idx": head, "t_idx": tail, "logits": logits })
+    };
+    rows.map(value).collect()
 }
 
 #[cfg(test)]

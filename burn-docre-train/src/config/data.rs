@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use burn_docre::data::synthetic::SyntheticConfig;
+use burn_docre::data::{docred::OnInvalid, synthetic::SyntheticConfig};
 use serde::{Deserialize, Serialize};
 
 /// The origin of the documents: the synthetic corpus, or files.
@@ -22,6 +22,13 @@ pub struct DataConfig {
     pub relations: Option<PathBuf>,
     /// A `rel_info.json` file, which maps relation ids to names; without it the ids serve as names.
     pub relation_names: Option<PathBuf>,
+    /// The treatment of invalid documents in files.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_invalid: OnInvalid,
+}
+
+fn is_default(on_invalid: &OnInvalid) -> bool {
+    *on_invalid == OnInvalid::default()
 }
 
 impl DataConfig {
@@ -30,7 +37,7 @@ impl DataConfig {
         if let Some(synthetic) = &self.synthetic {
             synthetic.validate()?;
             ensure!(
-                files.iter().all(|file| file.is_none()),
+                files.iter().all(|file| file.is_none()) && is_default(&self.on_invalid),
                 "`data.synthetic` replaces all files: remove it or the other keys of `data`"
             );
             return Ok(());

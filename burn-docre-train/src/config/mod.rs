@@ -160,9 +160,8 @@ pub struct TomlError(pub toml::de::Error);
 impl fmt::Display for TomlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string();
-        let lines: Vec<&str> =
-            text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        f.write_str(&lines.join(" "))
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        f.write_str(&lines.map(input::plain_words).collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -274,6 +273,19 @@ mod tests {
             let error = RunConfig::parse(text, &[]).unwrap_err();
             assert!(error.is::<TomlError>(), "{error:?}");
             assert_eq!(format!("{error:#}").lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_value_of_a_wrong_type_is_described_in_plain_words() {
+        for (item, expected) in [
+            ("stages.teacher.epochs=three", "expected a whole number of at least 0, not the text"),
+            ("stages.teacher.epochs=1.5", "expected a whole number of at least 0, not the number"),
+            ("stages.teacher.encoder_lr=[1]", "expected a number, not a list"),
+            ("data.train=7", "expected a string, not the number 7"),
+        ] {
+            let message = refusal(&[item]);
+            assert!(message.contains(expected) && !message.contains("usize"), "{item}: {message}");
         }
     }
 

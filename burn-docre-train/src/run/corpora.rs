@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use burn_docre::{
     data::{
-        docred::{DocRedReader, Labels, write_documents},
+        docred::{DocRedReader, Labels, OnInvalid, write_documents},
         document::Document,
         relation::RelationVocab,
         synthetic::SyntheticCorpus,
@@ -150,12 +150,9 @@ impl Documents {
         }
         let relations = data.relations.as_deref().context("`data.relations` is missing")?;
         let vocab = RelationVocab::from_rel2id(relations, data.relation_names.as_deref())?;
-        let read = |path: &Option<PathBuf>, needs_labels| match path {
-            Some(path) => read(path, &vocab, needs_labels, ui, stop),
-            None => Ok(Vec::new()),
-        };
-        let (train, dev) = (read(&data.train, true)?, read(&data.dev, true)?);
-        let distant = read(&data.distant, learns_distant_labels)?;
+        let reading = Reading { vocab: &vocab, on_invalid: data.on_invalid, ui, stop };
+        let (train, dev) = (reading.read(&data.train, true)?, reading.read(&data.dev, true)?);
+        let distant = reading.read(&data.distant, learns_distant_labels)?;
         Ok(Self { vocab, train, dev, distant })
     }
 
@@ -198,28 +195,36 @@ pub fn write_synthetic(config: &RunConfig, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn read(
-    path: &Path,
-    vocab: &RelationVocab,
-    needs_labels: bool,
-    ui: &Ui,
-    stop: &StopFlag,
-) -> Result<Vec<Document>> {
-    let mut task = ui.task(&format!("reading {}", path.display()), None);
-    let (mut documents, mut counts) = (Vec::new(), LabelCounts::default());
-    let mut reader = DocRedReader::open(path, Labels::Resolve(vocab))?;
-    for document in reader.by_ref() {
-        let document = document?;
-        counts.add(&document);
-        documents.push(document);
-        task.advance(1);
-        stop.check()?;
+/// The settings of the reader of a run's documents.
+struct Reading<'a> {
+    vocab: &'a RelationVocab,
+    on_invalid: OnInvalid,
+    ui: &'a Ui,
+    stop: &'a StopFlag,
+}
+
+impl Reading<'_> {
+    /// Reads a corpus; one without a path is empty.
+    fn read(&self, path: &Option<PathBuf>, needs_labels: bool) -> Result<Vec<Document>> {
+        let Some(path) = path else { return Ok(Vec::new()) };
+        let mut task = self.ui.task(&format!("reading {}", path.display()), None);
+        let (mut documents, mut counts) = (Vec::new(), LabelCounts::default());
+        let reader = DocRedReader::open(path, Labels::Resolve(self.vocab))?;
+        let mut reader = reader.on_invalid(self.on_invalid);
+        for document in reader.by_ref() {
+            let document = document?;
+            counts.add(&document);
+            documents.push(document);
+            task.advance(1);
+            self.stop.check()?;
+        }
+        drop(task);
+        self.ui.note_skipped(path, reader.skipped());
+        if needs_labels {
+            counts.check(path, reader.n_unlabelled(), |message| self.ui.note(message))?;
+        }
+        Ok(documents)
     }
-    drop(task);
-    if needs_labels {
-        counts.check(path, reader.n_unlabelled(), |message| ui.note(message))?;
-    }
-    Ok(documents)
 }
 
 /// Encodes documents and checks that their relations are classes of the model.

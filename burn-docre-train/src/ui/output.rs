@@ -5,11 +5,13 @@
 
 use std::{
     io::{self, BufWriter, Write},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
+use burn_docre::data::docred::Skipped;
 use serde_json::json;
 
 use crate::cli::LogFormat;
@@ -76,6 +78,14 @@ impl Ui {
     /// Writes a message to standard error.
     pub fn note(&self, message: &str) {
         self.line(message, || json!({ "event": "note", "message": message }));
+    }
+
+    /// Writes a message about the mentions and documents of the file at `path` that were skipped, if
+    /// there are any.
+    pub fn note_skipped(&self, path: &Path, skipped: &Skipped) {
+        if !skipped.is_empty() {
+            self.note(&format!("{}: {skipped}", path.display()));
+        }
     }
 
     /// Writes one line to standard error: `human` or the equivalent JSON `object`, as the format

@@ -160,7 +160,8 @@ impl Document {
         Ok(())
     }
 
-    fn check_mention(&self, mention: &Mention) -> Result<(), String> {
+    /// Checks that a mention is a span of at least one word of a sentence.
+    pub(crate) fn check_mention(&self, mention: &Mention) -> Result<(), String> {
         let Mention { sentence, start, end, .. } = *mention;
         let Some(words) = self.sentences.get(sentence) else {
             let n_sentences = self.sentences.len();

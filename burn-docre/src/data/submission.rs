@@ -10,7 +10,7 @@
 //! The reader also takes the leaderboard's archive, and JSON lines: one fact a line, or one document
 //! with the list of its `predictions`, as `docre predict` writes them.
 
-use std::io::{BufRead, BufReader, Cursor, Read, Seek, Write};
+use std::io::{BufRead, Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -67,6 +67,8 @@ struct Probe {
 
 /// The first bytes of a zip archive.
 const ZIP_MAGIC: &[u8] = b"PK";
+/// The maximum length of a submission in an archive, in bytes. One of DocRED has a few million.
+const MAX_ARCHIVED: u64 = 1 << 30;
 /// The name of the submission in the leaderboard's archive.
 pub const ARCHIVED: &str = "result.json";
 
@@ -90,10 +92,15 @@ pub fn read_submission(path: &Path) -> Result<Vec<SubmittedFact>> {
     let name = submission_in(&archive).ok_or_else(|| {
         refuse(&format!("the archive has no `{ARCHIVED}`, and not exactly one other JSON file"))
     })?;
-    let entry = archive.by_name(&name).map_err(|error| {
-        refuse(&format!("`{name}` in the archive cannot be read")).with_source(error)
-    })?;
-    read_facts(path, BufReader::new(entry))
+    let unreadable = || refuse(&format!("`{name}` in the archive cannot be read"));
+    let entry = archive.by_name(&name).map_err(|error| unreadable().with_source(error))?;
+    let mut bytes = Vec::new();
+    let entry = entry.take(MAX_ARCHIVED + 1).read_to_end(&mut bytes);
+    entry.map_err(|error| unreadable().with_source(error))?;
+    if bytes.len() as u64 > MAX_ARCHIVED {
+        return Err(refuse(&format!("`{name}` is longer than {} MiB", MAX_ARCHIVED >> 20)));
+    }
+    read_facts(path, input::without_byte_order_mark(&bytes))
 }
 
 /// The name of the submission in an archive: [`ARCHIVED`] in any folder, or the only JSON file.
@@ -272,7 +279,9 @@ mod tests {
             array.clone(),
             lines.join("\n").into_bytes(),
             document.as_bytes().to_vec(),
+            [b"\xEF\xBB\xBF", &array[..]].concat(),
             archive(&[("result.json", &array)]),
+            archive(&[("result.json", &[b"\xEF\xBB\xBF", &array[..]].concat())]),
             archive(&[("a.json", b"[]"), ("folder/result.json", &array)]),
             archive(&[("my answer.json", &array), ("notes.txt", b"x")]),
         ] {

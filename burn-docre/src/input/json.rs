@@ -34,7 +34,7 @@ impl From<serde_json::Error> for JsonError {
         let (line, column) = (error.line(), error.column());
         let text = error.to_string();
         let message = text.strip_suffix(&format!(" at line {line} column {column}"));
-        let message = shorten(&plain(message.unwrap_or(&text)), MAX_MESSAGE);
+        let message = shorten(&plain_words(message.unwrap_or(&text)), MAX_MESSAGE);
         // The column is 0 at the end of a line.
         let position = (line > 0).then_some(TextPosition { line, column: column.max(1) });
         Self { message, position }
@@ -53,8 +53,10 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// A message of `serde_json` without its position, in JSON's terms.
-fn plain(message: &str) -> String {
+/// A message of `serde`, without its position, in the terms of JSON and TOML in place of Rust's.
+///
+/// Other messages are returned unchanged.
+pub fn plain_words(message: &str) -> String {
     let mismatch = ["invalid type: ", "invalid value: "]
         .iter()
         .find_map(|start| message.strip_prefix(start)?.rsplit_once(", expected "));

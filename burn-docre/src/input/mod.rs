@@ -16,7 +16,7 @@ use std::{
 use flate2::bufread::MultiGzDecoder;
 use serde::de::DeserializeOwned;
 
-pub use self::json::JsonError;
+pub use self::json::{JsonError, plain_words};
 pub(crate) use self::position::TextPosition;
 use crate::{Error, Result};
 

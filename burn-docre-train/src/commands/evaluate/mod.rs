@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use burn_docre::{
     data::{
-        docred::{DocRedReader, Labels},
+        docred::{DocRedReader, Labels, OnInvalid},
         document::Document,
         relation::RelationVocab,
         submission::read_submission,
@@ -48,21 +48,18 @@ fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) 
         None => RelationVocab::docred(),
     };
     let mut gold = Vec::new();
-    read_documents(session, &args.gold, &vocab, |document| {
+    let corpora = Corpora { session, vocab: &vocab, on_invalid: args.on_invalid };
+    corpora.read(&args.gold, |document| {
         gold.push(document);
         Ok(())
     })?;
     ensure!(!gold.is_empty(), "{}: there are no documents to score", args.gold.display());
     let mut scorer = Scorer::new(&gold, [])?;
     if let Some(train) = &args.train {
-        read_documents(session, train, &vocab, |document| {
-            Ok(scorer.add_training_document(&document)?)
-        })?;
+        corpora.read(train, |document| Ok(scorer.add_training_document(&document)?))?;
     }
     if let Some(distant) = &args.distant {
-        read_documents(session, distant, &vocab, |document| {
-            Ok(scorer.add_distant_document(&document)?)
-        })?;
+        corpora.read(distant, |document| Ok(scorer.add_distant_document(&document)?))?;
     }
     let predictions = read_predictions(&args.predictions, &gold, &vocab, &mut note)?;
     let report = Report::new(&scorer, &predictions, &vocab, frequent);
@@ -101,29 +98,40 @@ fn frequent_relations(args: &EvaluateArgs) -> Result<FrequentRelations> {
     }
 }
 
-/// Reads the documents of a corpus one by one, so that the distant corpus need not fit into memory.
-///
-/// # Errors
-/// If there are documents, but none has a label, and the errors of `use_document`.
-fn read_documents(
-    session: &Session,
-    path: &Path,
-    vocab: &RelationVocab,
-    mut use_document: impl FnMut(Document) -> Result<()>,
-) -> Result<()> {
-    let mut task = session.ui.task(&format!("{}: documents", path.display()), None);
-    let mut documents = DocRedReader::open(path, Labels::Resolve(vocab))?;
-    let mut counts = LabelCounts::default();
-    for document in documents.by_ref() {
-        session.stop.check()?;
-        let document = document?;
-        counts.add(&document);
-        use_document(document)?;
-        task.advance(1);
+/// The corpora of the command.
+struct Corpora<'a> {
+    session: &'a Session<'a>,
+    vocab: &'a RelationVocab,
+    on_invalid: OnInvalid,
+}
+
+impl Corpora<'_> {
+    /// Reads the documents at `path` one by one, so that the distant corpus need not fit into
+    /// memory.
+    ///
+    /// # Errors
+    /// If there are documents, but none has a label, and the errors of `use_document`.
+    fn read(
+        &self,
+        path: &Path,
+        mut use_document: impl FnMut(Document) -> Result<()>,
+    ) -> Result<()> {
+        let ui = self.session.ui;
+        let mut task = ui.task(&format!("{}: documents", path.display()), None);
+        let documents = DocRedReader::open(path, Labels::Resolve(self.vocab))?;
+        let mut documents = documents.on_invalid(self.on_invalid);
+        let mut counts = LabelCounts::default();
+        for document in documents.by_ref() {
+            self.session.stop.check()?;
+            let document = document?;
+            counts.add(&document);
+            use_document(document)?;
+            task.advance(1);
+        }
+        drop(task);
+        ui.note_skipped(path, documents.skipped());
+        counts.check(path, documents.n_unlabelled(), |message| ui.note(message))
     }
-    drop(task);
-    let n_unlabelled = documents.n_unlabelled();
-    counts.check(path, n_unlabelled, |message| session.ui.note(message))
 }
 
 fn read_predictions(

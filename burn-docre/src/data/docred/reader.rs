@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::record::{Labels, Record, parse_document, title_of};
+use super::invalid::{OnInvalid, Skipped};
+use super::record::{Labels, Parser, Record, title_of};
 use crate::data::document::Document;
 use crate::data::json_array::{ArrayScanner, ScanError};
 use crate::input::{self, Reader};
@@ -30,10 +31,12 @@ pub fn read_documents(path: &Path, labels: Labels) -> Result<Vec<Document>> {
 pub struct DocRedReader<'a> {
     path: PathBuf,
     labels: Labels<'a>,
+    on_invalid: OnInvalid,
     scanner: ArrayScanner<Reader>,
     element: Vec<u8>,
     n_read: usize,
     n_unlabelled: usize,
+    skipped: Skipped,
     finished: bool,
 }
 
@@ -47,12 +50,26 @@ impl<'a> DocRedReader<'a> {
         Ok(Self {
             path: path.to_path_buf(),
             labels,
+            on_invalid: OnInvalid::Error,
             scanner: ArrayScanner::new(input::open(path)?),
             element: Vec::new(),
             n_read: 0,
             n_unlabelled: 0,
+            skipped: Skipped::default(),
             finished: false,
         })
+    }
+
+    /// Sets the treatment of invalid documents; the default is [`OnInvalid::Error`].
+    ///
+    /// A file that is not a JSON array or JSON lines stays an error.
+    pub fn on_invalid(self, on_invalid: OnInvalid) -> Self {
+        Self { on_invalid, ..self }
+    }
+
+    /// The mentions and documents skipped so far.
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
     }
 
     /// The number of documents without the key `labels` among those read so far. A list of labels
@@ -62,26 +79,44 @@ impl<'a> DocRedReader<'a> {
     }
 
     fn next_document(&mut self) -> Result<Option<Document>> {
-        let found = match self.scanner.next_element(&mut self.element) {
-            Ok(false) => self.scanner.expect_end().map(|()| false),
-            found => found,
-        };
-        match found {
-            Ok(false) => Ok(None),
-            Ok(true) => {
-                let start = self.scanner.element_start();
-                let record = parse_document(&self.element, start, self.labels)
-                    .map_err(|error| self.placed(error));
-                self.n_read += 1;
-                let Record { document, has_labels } = record?;
-                self.n_unlabelled += usize::from(!has_labels);
-                Ok(Some(document))
-            }
-            Err(error) => {
-                self.finished = true;
-                Err(self.scan_error(error))
+        loop {
+            let found = match self.scanner.next_element(&mut self.element) {
+                Ok(false) => self.scanner.expect_end().map(|()| false),
+                found => found,
+            };
+            match found {
+                Ok(false) => return Ok(None),
+                Ok(true) => {
+                    let document = self.document();
+                    self.n_read += 1;
+                    match document {
+                        Err(error) if self.on_invalid != OnInvalid::Error => {
+                            self.skipped.add_document(error);
+                        }
+                        document => return document.map(Some),
+                    }
+                }
+                Err(error) => {
+                    self.finished = true;
+                    return Err(self.scan_error(error));
+                }
             }
         }
+    }
+
+    /// Parses the document in `self.element`.
+    fn document(&mut self) -> Result<Document> {
+        let skips_mentions = self.on_invalid == OnInvalid::SkipMention;
+        let parser = Parser { labels: self.labels, skips_mentions };
+        let record = parser.parse(&self.element, self.scanner.element_start());
+        let Record { document, has_labels, skipped_mentions } =
+            record.map_err(|error| self.placed(error))?;
+        self.n_unlabelled += usize::from(!has_labels);
+        for fault in skipped_mentions {
+            let fault = Error::document(document.title.clone(), fault).at_index(self.n_read);
+            self.skipped.add_mention(fault);
+        }
+        Ok(document)
     }
 
     fn scan_error(&self, error: ScanError) -> Error {
@@ -268,6 +303,47 @@ mod tests {
         let (_, _, reason) =
             document_error("{\"title\": \"a\", \"sents\": [],\n\"vertexSet\": []} {7}");
         assert!(reason.ends_with("key must be a string (line 2, column 20)"), "{reason}");
+    }
+
+    #[test]
+    fn invalid_mentions_or_documents_are_skipped_and_listed_where_that_is_chosen() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("documents.json");
+        let empty_span = ANNA.replace("\"pos\":[0,1]}", "\"pos\":[0,0]}");
+        let first_only = ANNA.replacen("\"pos\":[0,1]}", "\"pos\":[5,5]}", 1);
+        let documents = [ANNA, &first_only, &empty_span, "{\"title\": 7}", ANNA].join(",");
+        std::fs::write(&path, format!("[{documents}]")).unwrap();
+        let vocab = vocab();
+        let read = |on_invalid| {
+            let reader = DocRedReader::open(&path, Labels::Resolve(&vocab)).unwrap();
+            let mut reader = reader.on_invalid(on_invalid);
+            let found: Result<Vec<_>> = reader.by_ref().collect();
+            (found, reader.skipped().clone())
+        };
+        let (found, skipped) = read(OnInvalid::SkipMention);
+        let n_mentions: Vec<_> =
+            found.unwrap().iter().map(|document| document.entities[0].mentions.len()).collect();
+        assert_eq!(n_mentions, [2, 1, 2]);
+        assert_eq!((skipped.n_mentions, skipped.n_documents), (1, 2));
+        assert!(
+            skipped.faults[0].starts_with("document 1 (\"Anna\"): entity 0, mention 0: [5, 5]")
+        );
+        assert!(skipped.faults[1].ends_with("document 2 (\"Anna\"): entity 0 has no mentions"));
+        let (found, skipped) = read(OnInvalid::SkipDocument);
+        assert_eq!((found.unwrap().len(), skipped.n_mentions, skipped.n_documents), (2, 0, 3));
+        let (found, skipped) = read(OnInvalid::Error);
+        assert!(found.unwrap_err().to_string().contains("document 1 (\"Anna\")"));
+        assert!(skipped.is_empty());
+    }
+
+    #[test]
+    fn a_malformed_file_is_an_error_whatever_is_skipped() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("documents.json");
+        std::fs::write(&path, format!("[{ANNA},")).unwrap();
+        let reader = DocRedReader::open(&path, Labels::Ignore).unwrap();
+        let found: Vec<_> = reader.on_invalid(OnInvalid::SkipDocument).collect();
+        assert!(found.len() == 2 && found[1].is_err(), "{found:?}");
     }
 
     #[test]

@@ -71,31 +71,71 @@ pub(super) struct Record {
     pub(super) document: Document,
     /// False if the record has no labels but should have them.
     pub(super) has_labels: bool,
+    /// The faults of the mentions that were skipped.
+    pub(super) skipped_mentions: Vec<String>,
 }
 
-/// Parses the bytes of one record, which begins at `start` of its file.
-///
-/// The caller adds file, position and title to an error.
-pub(super) fn parse_document(json: &[u8], start: TextPosition, labels: Labels) -> Result<Record> {
-    let json = std::str::from_utf8(json).map_err(|error| {
-        refused(format!("byte {} is not UTF-8", error.valid_up_to())).with_source(error)
-    })?;
-    let record = match labels {
-        Labels::Ignore => {
-            let raw: RawDocument<IgnoredAny> = from_json(json, start)?;
-            let document = document_without_facts(raw.title, raw.entities, raw.sentences)?;
-            Record { document, has_labels: true }
+/// The parser of records.
+#[derive(Clone, Copy)]
+pub(super) struct Parser<'a> {
+    pub(super) labels: Labels<'a>,
+    /// Invalid mentions are skipped and not refused.
+    pub(super) skips_mentions: bool,
+}
+
+impl Parser<'_> {
+    /// Parses the bytes of one record, which begins at `start` of its file.
+    ///
+    /// The caller adds file, position and title to an error.
+    pub(super) fn parse(self, json: &[u8], start: TextPosition) -> Result<Record> {
+        let json = std::str::from_utf8(json).map_err(|error| {
+            refused(format!("byte {} is not UTF-8", error.valid_up_to())).with_source(error)
+        })?;
+        let record = match self.labels {
+            Labels::Ignore => {
+                let raw: RawDocument<IgnoredAny> = from_json(json, start)?;
+                self.record(raw)?.0
+            }
+            Labels::Resolve(vocab) => {
+                let raw: RawDocument<Vec<RawLabel>> = from_json(json, start)?;
+                let (mut record, labels) = self.record(raw)?;
+                record.has_labels = labels.is_some();
+                record.document.facts = resolve_labels(labels.unwrap_or_default(), vocab)?;
+                record
+            }
+        };
+        record.document.validate()?;
+        Ok(record)
+    }
+
+    /// The record without its labels, and the labels.
+    fn record<L>(self, raw: RawDocument<L>) -> Result<(Record, Option<L>)> {
+        let RawDocument { title, entities, sentences, labels } = raw;
+        let facts = Vec::new();
+        let mut document = Document { title, sentences, entities: Vec::new(), facts };
+        let mut skipped_mentions = Vec::new();
+        for (entity_idx, raw_mentions) in entities.into_iter().enumerate() {
+            let kind = raw_mentions.first().map(|first| first.kind.clone()).unwrap_or_default();
+            let mut mentions = Vec::with_capacity(raw_mentions.len());
+            for (mention_idx, raw) in raw_mentions.into_iter().enumerate() {
+                let mention = resolve_mention(raw)
+                    .and_then(|mention| document.check_mention(&mention).map(|()| mention));
+                match mention {
+                    Ok(mention) => mentions.push(mention),
+                    Err(reason) => {
+                        let reason =
+                            format!("entity {entity_idx}, mention {mention_idx}: {reason}");
+                        if !self.skips_mentions {
+                            return Err(refused(reason));
+                        }
+                        skipped_mentions.push(reason);
+                    }
+                }
+            }
+            document.entities.push(Entity { kind, mentions });
         }
-        Labels::Resolve(vocab) => {
-            let raw: RawDocument<Vec<RawLabel>> = from_json(json, start)?;
-            let mut document = document_without_facts(raw.title, raw.entities, raw.sentences)?;
-            let has_labels = raw.labels.is_some();
-            document.facts = resolve_labels(raw.labels.unwrap_or_default(), vocab)?;
-            Record { document, has_labels }
-        }
-    };
-    record.document.validate()?;
-    Ok(record)
+        Ok((Record { document, has_labels: true, skipped_mentions }, labels))
+    }
 }
 
 fn refused(reason: impl ToString) -> Error {
@@ -109,29 +149,7 @@ fn from_json<T: for<'de> Deserialize<'de>>(json: &str, start: TextPosition) -> R
     })
 }
 
-fn document_without_facts(
-    title: String,
-    raw_entities: Vec<Vec<RawMention>>,
-    sentences: Vec<Vec<String>>,
-) -> Result<Document> {
-    let mut entities = Vec::with_capacity(raw_entities.len());
-    for (entity_idx, raw_mentions) in raw_entities.into_iter().enumerate() {
-        let kind = raw_mentions.first().map(|first| first.kind.clone()).unwrap_or_default();
-        let mentions = raw_mentions
-            .into_iter()
-            .enumerate()
-            .map(|(mention_idx, raw)| {
-                resolve_mention(raw).map_err(|reason| {
-                    refused(format!("entity {entity_idx}, mention {mention_idx}: {reason}"))
-                })
-            })
-            .collect::<Result<_>>()?;
-        entities.push(Entity { kind, mentions });
-    }
-    Ok(Document { title, sentences, entities, facts: Vec::new() })
-}
-
-/// Converts the indices of a mention. [`Document::validate`] checks their upper bounds.
+/// Converts the indices of a mention. [`Document::check_mention`] checks their upper bounds.
 fn resolve_mention(raw: RawMention) -> Result<Mention, String> {
     let Some(sentence) = index(raw.sent_id) else {
         return Err(format!("sent_id {} is negative", raw.sent_id));
@@ -218,9 +236,9 @@ mod tests {
     use crate::error::chain_of;
 
     fn parse(json: &str) -> Result<Document, String> {
-        parse_document(json.as_bytes(), TextPosition::START, Labels::Resolve(&vocab()))
-            .map(|record| record.document)
-            .map_err(|error| chain_of(&error))
+        let parser = Parser { labels: Labels::Resolve(&vocab()), skips_mentions: false };
+        let record = parser.parse(json.as_bytes(), TextPosition::START);
+        record.map(|record| record.document).map_err(|error| chain_of(&error))
     }
 
     /// Asserts that [`ANNA`] with `from` replaced by `to` is refused and its title is found.
@@ -275,8 +293,9 @@ mod tests {
     fn ignored_labels_may_be_any_json() {
         for labels in ["7", "\"x\"", "{\"r\":[]}", "[{\"r\":\"P0\",\"h\":-9}]", "[[[]]]"] {
             let json = ANNA.replace(r#"[{"r":"P551","h":0,"t":1,"evidence":[0]}]"#, labels);
-            let read = parse_document(json.as_bytes(), TextPosition::START, Labels::Ignore);
-            assert!(read.unwrap().document.facts.is_empty());
+            let parser = Parser { labels: Labels::Ignore, skips_mentions: false };
+            let record = parser.parse(json.as_bytes(), TextPosition::START).unwrap();
+            assert!(record.document.facts.is_empty());
             assert!(parse(&json).is_err(), "{labels}");
         }
     }
