@@ -52,7 +52,7 @@ fn an_invalid_command_line_exits_with_code_2() {
 fn a_failure_is_an_error_of_one_line_with_its_cause() {
     let sandbox = Sandbox::new();
     let message = sandbox.fail(1, &["distill", "missing.toml"]);
-    assert!(message.starts_with("error: missing.toml: reading failed: "), "{message}");
+    assert!(message.starts_with("error: missing.toml: opening failed: "), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
     let message = sandbox.fail(1, &["distill", "tiny.toml", "--set", "stages.teacher.epoch=1"]);
     assert!(message.contains("unknown field `epoch`"), "{message}");

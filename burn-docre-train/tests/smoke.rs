@@ -156,6 +156,26 @@ fn an_interrupted_run_that_is_resumed_writes_the_same_bytes() {
     let moments = [r#""event":"step""#, r#""epoch":2,"epochs":3,"event":"epoch""#];
     assert_resumes_exactly("-INT", &moments);
     assert_resumes_exactly("-TERM", &moments[..1]);
+    assert_resumes_exactly("-HUP", &moments[..1]);
+}
+
+#[test]
+fn a_run_under_nohup_ignores_the_end_of_its_terminal() {
+    let sandbox = Sandbox::new();
+    let script = "trap '' HUP; exec \"$0\" \"$@\"";
+    let docre = sandbox.docre(&[&TRAIN_TEACHER[..], &["--log-format", "json"]].concat());
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(docre.get_program())
+        .args(docre.get_args())
+        .current_dir(sandbox.path("."))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"step""#));
+    kill(&child, "-HUP");
+    assert!(child.wait().unwrap().success(), "{}", rest.join().unwrap());
 }
 
 /// A test directory whose `tiny.toml` has KMGRE.
@@ -250,18 +270,15 @@ fn each_of_both_systems_learns_from_soft_labels_of_the_other() {
         let log = std::fs::read_to_string(sandbox.path(&out).join("student/metrics.jsonl"));
         assert!(log.unwrap().contains("Distillation Loss"));
     }
+    // The student alone needs no teacher from its own run either.
+    std::fs::remove_dir_all(sandbox.path("from-km/student")).unwrap();
+    let setting = "stages.student.teacher=kmgre/teacher/model";
+    let train = ["train", "kd.toml", "--stage", "student", "--out", "from-km", "--resume"];
+    sandbox.succeed(&[&train[..], &["--set", setting]].concat());
     // The labels of one teacher are not those of another.
     std::fs::rename(sandbox.path("kmgre"), sandbox.path("renamed")).unwrap();
     std::fs::rename(sandbox.path("kd"), sandbox.path("kmgre")).unwrap();
-    let resume = [
-        "distill",
-        "kd.toml",
-        "--out",
-        "from-km",
-        "--resume",
-        "--set",
-        "stages.student.teacher=kmgre/teacher/model",
-    ];
+    let resume = ["distill", "kd.toml", "--out", "from-km", "--resume", "--set", setting];
     let message = sandbox.fail(1, &resume);
     assert!(message.contains("has changed since the run began"), "{message}");
 }

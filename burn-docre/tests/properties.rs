@@ -491,7 +491,10 @@ impl Check for BatchedEvidence {
         assert_eq!(keys + others, together.len());
         if let Some(kmgre) = model.kmgre() {
             // The 38 pairs have at least one key mention pair each, and 72 mention pairs in all.
-            assert_eq!(together.len(), documents.iter().map(EncodedDocument::n_mention_pairs).sum::<usize>());
+            assert_eq!(
+                together.len(),
+                documents.iter().map(EncodedDocument::n_mention_pairs).sum::<usize>()
+            );
             assert!(keys >= 38 && (others > 0) == kmgre.key_selection().is_some(), "{keys}");
         }
     }

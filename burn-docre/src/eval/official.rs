@@ -1,6 +1,6 @@
 //! The official DocRED scores: F1, Ign F1 and evidence F1.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -21,7 +21,8 @@ use crate::data::pair::PairSet;
 /// * Ign F1 is the harmonic mean of (c − i) / (p − i) and the *unchanged* recall c / g.
 /// * An evidence sentence is correct if it is gold evidence of a correct fact. Evidence precision
 ///   divides by the evidence sentences of all predictions about gold documents, evidence recall by
-///   those of all gold facts.
+///   those of all gold facts. If the gold corpus repeats a fact, the last evidence is the gold
+///   evidence, and recall divides by the sentences of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Scores {
     /// F1 of the facts.
@@ -85,8 +86,10 @@ impl Scorer {
     /// [valid](Document::validate_for) with [`PairSet::All`].
     pub fn add_training_document(&mut self, document: &Document) -> Result<()> {
         document.validate_for(PairSet::All)?;
-        for fact in &document.facts {
-            *self.training_counts.entry(fact.relation).or_default() += 1;
+        let facts: BTreeSet<_> =
+            document.facts.iter().map(|fact| (fact.pair, fact.relation)).collect();
+        for (_, relation) in facts {
+            *self.training_counts.entry(relation).or_default() += 1;
         }
         self.gold.mark_repeated(document, |fact| fact.in_training = true);
         Ok(())
@@ -185,6 +188,28 @@ mod tests {
         near(scores.evidence_precision, 2.0 / 4.0);
         near(scores.evidence_recall, 2.0 / 4.0);
         near(scores.evidence_f1, 0.5);
+    }
+
+    #[test]
+    fn the_last_evidence_of_a_repeated_gold_fact_is_correct_and_the_sentences_of_all_count() {
+        let facts: &[Fact] =
+            &[(0, 1, P17, &[0]), (1, 0, P50, &[3]), (0, 1, P17, &[1, 2]), (0, 1, P17, &[2, 4])];
+        let gold = [document("A", &[&[0], &[0]], facts)];
+        let scorer = Scorer::new(&gold, &gold).unwrap();
+        assert_eq!(
+            (scorer.n_gold_facts(), &scorer.training_counts),
+            (2, &[(P17, 1), (P50, 1)].into())
+        );
+        // Gold evidence of P17 is {2, 4}; 1 + 1 + 2 + 2 sentences are in the denominator.
+        for (evidence, correct) in [(&[0][..], 0.0), (&[1], 0.0), (&[2], 1.0), (&[4, 2], 2.0)] {
+            let predicted = [submitted("A", 0, 1, "P17", evidence)];
+            let path = std::path::Path::new("p");
+            let set = PredictionSet::from_submission(path, &predicted, &gold, &vocab()).unwrap();
+            let scores = scorer.score(&set);
+            near(scores.evidence_recall, correct / 6.0);
+            near(scores.evidence_precision, correct / evidence.len() as f64);
+            near(scores.recall, 0.5);
+        }
     }
 
     #[test]

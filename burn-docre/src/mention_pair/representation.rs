@@ -1,9 +1,6 @@
 //! The representation of mention pairs, and a linear layer on it (eqs. 4–8 of KMGRE).
 
-use burn::{
-    nn::Linear,
-    tensor::Tensor,
-};
+use burn::{nn::Linear, tensor::Tensor};
 
 use crate::{
     DocReBackend,
