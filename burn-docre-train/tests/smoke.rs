@@ -102,6 +102,17 @@ fn runs_with_one_seed_give_equal_weights_and_another_seed_gives_others() {
     assert_ne!(first, train("c", "seed=8"));
 }
 
+/// Lets a program receive SIGHUP, also if the tests run under `nohup`.
+fn hear_hangups(command: &mut std::process::Command) {
+    let reset = || {
+        // SAFETY: `signal` is safe to call between fork and exec.
+        unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
+        Ok(())
+    };
+    // SAFETY: the closure calls only `signal`.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, reset) };
+}
+
 /// Sends `signal` to a run at each of `moments`, resumes it, and compares the end with an
 /// uninterrupted run.
 fn assert_resumes_exactly(signal: &str, moments: &[&str]) {
@@ -110,7 +121,9 @@ fn assert_resumes_exactly(signal: &str, moments: &[&str]) {
     sandbox.succeed(&["distill", "tiny.toml", "--out", "uninterrupted"]);
     let mut arguments = vec!["distill", "tiny.toml", "--out", "run", "--log-format", "json"];
     for moment in moments {
-        let mut child = sandbox.docre(&arguments).spawn().unwrap();
+        let mut command = sandbox.docre(&arguments);
+        hear_hangups(&mut command);
+        let mut child = command.spawn().unwrap();
         let rest = wait_for_line(&mut child, |line| line.contains(moment));
         kill(&child, signal);
         let status = child.wait().unwrap();

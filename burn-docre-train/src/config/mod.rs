@@ -311,7 +311,7 @@ mod tests {
             ("stages.teacher.epochs=three", "expected a whole number of at least 0, not the text"),
             ("stages.teacher.epochs=1.5", "expected a whole number of at least 0, not the number"),
             ("stages.teacher.encoder_lr=[1]", "expected a number, not a list"),
-            ("data.train=7", "expected a string, not the number 7"),
+            ("data.train=7", "expected a path, not the number 7"),
         ] {
             let message = refusal(&[item]);
             assert!(message.contains(expected) && !message.contains("usize"), "{item}: {message}");

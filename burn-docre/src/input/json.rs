@@ -78,6 +78,7 @@ fn kind(rust: &str) -> &str {
         "a boolean" => "true or false",
         "a sequence" => "a list",
         "a map" => "an object",
+        "path string" => "a path",
         _ if rust.starts_with("struct ") => "an object",
         _ => rust,
     }

@@ -16,8 +16,6 @@ use burn_docre::{
     eval::{FrequentRelations, PredictionSet, Report, Scorer},
 };
 
-use serde_json::Value;
-
 use super::output::is_standard;
 use crate::{
     cli::{EvaluateArgs, FrequentSet},
@@ -64,16 +62,17 @@ fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) 
         corpora.read(distant, |document| Ok(scorer.add_distant_document(&document)?))?;
     }
     let predictions = read_predictions(&args.predictions, &gold, &vocab, &mut note)?;
-    let report = Report::new(&scorer, &predictions, &vocab, frequent);
-    let has_train = args.train.is_some();
-    if !args.json {
-        return Ok(table::render(&report, &vocab, has_train));
+    let mut report = Report::new(&scorer, &predictions, &vocab, frequent);
+    if args.train.is_some() {
+        // An empty corpus has no fact to ignore.
+        report.official.ign_f1.get_or_insert(report.official.f1);
     }
-    let mut json = serde_json::to_value(&report).context("the scores cannot be written as JSON")?;
-    if !has_train {
-        json["ign_f1"] = Value::Null;
+    if args.json {
+        let json = serde_json::to_string_pretty(&report)
+            .context("the scores cannot be written as JSON")?;
+        return Ok(json + "\n");
     }
-    Ok(format!("{json:#}\n"))
+    Ok(table::render(&report, &vocab))
 }
 
 /// Checks that standard input, which can be read once, is at most one of the inputs.

@@ -9,11 +9,9 @@ use burn_docre::{
 
 use crate::ui::table::Table;
 
-/// Formats all tables of a report. Ign F1 is left out unless the report `has_train`, training
-/// documents.
-pub(super) fn render(report: &Report, vocab: &RelationVocab, has_train: bool) -> String {
-    let rows =
-        scores(report, has_train).into_iter().chain([blank()]).chain(relations(report, vocab));
+/// Formats all tables of a report.
+pub(super) fn render(report: &Report, vocab: &RelationVocab) -> String {
+    let rows = scores(report).into_iter().chain([blank()]).chain(relations(report, vocab));
     let mut table = Table::new();
     rows.for_each(|row| table.row(row));
     let mut text = table.to_string();
@@ -46,7 +44,7 @@ fn percent(fraction: f64) -> String {
     format!("{:.2}", 100.0 * fraction)
 }
 
-fn scores(report: &Report, has_train: bool) -> Vec<Row> {
+fn scores(report: &Report) -> Vec<Row> {
     let scores = &report.official;
     let f1_only =
         |label: &str, f1| [label.to_owned(), "".into(), "".into(), percent(f1), "".into()];
@@ -55,7 +53,7 @@ fn scores(report: &Report, has_train: bool) -> Vec<Row> {
         header("", ""),
         row("all facts", official(scores.precision, scores.recall, scores.f1)),
     ];
-    rows.extend(has_train.then(|| f1_only("Ign (annotated)", scores.ign_f1)));
+    rows.extend(scores.ign_f1.map(|f1| f1_only("Ign (annotated)", f1)));
     rows.extend(scores.ign_f1_distant.map(|f1| f1_only("Ign (distant)", f1)));
     rows.extend([
         row(

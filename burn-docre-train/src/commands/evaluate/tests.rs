@@ -1,6 +1,7 @@
 //! Tests of the command on small files.
 
 use clap::Parser;
+use serde_json::Value;
 
 use super::*;
 use crate::{

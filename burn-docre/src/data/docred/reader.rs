@@ -312,7 +312,7 @@ mod tests {
         );
         let (_, _, reason) =
             document_error("{\"title\": \"a\", \"sents\": [],\n\"vertexSet\": []} {7}");
-        assert!(reason.ends_with("key must be a string (line 2, column 20)"), "{reason}");
+        assert!(reason.ends_with("key must be a string (line 2, column 19)"), "{reason}");
     }
 
     #[test]
