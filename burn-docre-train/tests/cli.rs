@@ -317,7 +317,7 @@ fn an_import_that_would_give_another_model_is_refused_and_writes_nothing() {
 }
 
 #[test]
-fn an_export_needs_the_format_of_the_model_and_a_safetensors_file() {
+fn an_export_needs_the_format_of_the_model_and_another_safetensors_file() {
     let sandbox = with_teacher();
     for (format, output, expected) in [
         ("atlop", PUBLISHED, "a KD-DocRE model; export it with `--format kd-docre`"),
@@ -328,4 +328,8 @@ fn an_export_needs_the_format_of_the_model_and_a_safetensors_file() {
         assert!(message.contains(expected), "{message}");
         assert!(!sandbox.path(output).exists());
     }
+    let weights = "run/teacher/model/model.safetensors";
+    let export = ["export", "--model", "run/teacher/model", "--format", "kd-docre"];
+    let message = sandbox.fail(1, &[&export[..], &["--output", weights]].concat());
+    assert!(message.contains("is an input of this command"), "{message}");
 }
