@@ -503,6 +503,12 @@ fn self_relations_are_learned_labelled_and_predicted() {
     sandbox.succeed(&[&predict[..], &["--output", "facts.json"]].concat());
     let facts = sandbox.json("facts.json");
     assert!(facts.as_array().unwrap().iter().any(|fact| fact["h_idx"] == fact["t_idx"]), "{facts}");
+    sandbox.succeed(&[&predict[..], &["--output", "all.jsonl", "--all-scores"]].concat());
+    let lines = std::fs::read_to_string(sandbox.path("all.jsonl")).unwrap();
+    let of_line = |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["pairs"].clone();
+    let n_pairs: Vec<_> =
+        lines.lines().map(|line| of_line(line).as_array().unwrap().len()).collect();
+    assert_eq!(n_pairs, [4, 1]);
     let evaluate = ["evaluate", "--predictions", "facts.json", "--gold", "documents.json"];
     let files = ["--train", "documents.json", "--relations", "rel2id.json", "--json"];
     let evaluate = [&evaluate[..], &files].concat();
