@@ -2,13 +2,18 @@
 
 use std::path::PathBuf;
 
-use burn_docre::{backend::BackendKind, io::soft_labels::Shard, nn::precision::Precision};
+use burn_docre::{
+    backend::BackendKind, data::docred::OnInvalid, io::soft_labels::Shard, nn::precision::Precision,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Trains, distils, evaluates and runs document-level relation extraction models.
 ///
 /// Progress goes to standard error, results to standard output. The exit code is 0 after success, 1
 /// after a failure or an interruption, and 2 if the command line is invalid.
+///
+/// Inputs may be compressed with gzip, pipes, or `-` for standard input. An output may be `-` for
+/// standard output, and is compressed if its name ends in `.gz`.
 #[derive(Debug, Parser)]
 #[command(name = "docre", version)]
 pub struct Cli {
@@ -125,6 +130,10 @@ pub struct LabelArgs {
     /// Precision of the large matrix products: f32, bf16 or f16.
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
     pub precision: Precision,
+    /// Treatment of invalid documents: error, skip-mention or skip-document. Skipped ones are counted
+    /// and listed.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub on_invalid: OnInvalid,
 }
 
 /// `docre predict`.
@@ -140,36 +149,50 @@ pub struct PredictArgs {
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
     pub precision: Precision,
     /// Output file in the DocRED submission format. The extension `.zip` gives the leaderboard's
-    /// archive, `.jsonl` the scores and thresholds of each document.
+    /// archive, `.jsonl` the scores and thresholds of each document. A further `.gz` compresses.
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Write the logits of all pairs of entities and all classes, not only of the predicted facts.
+    /// The output must be a `.jsonl` file; the classes are in the order of `relations.json`.
+    #[arg(long)]
+    pub all_scores: bool,
+    /// Treatment of invalid documents: error, skip-mention or skip-document. Skipped ones are counted
+    /// and listed.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub on_invalid: OnInvalid,
 }
 
 /// `docre evaluate`.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
-    /// Predictions in the DocRED submission format.
+    /// Predictions: a DocRED submission, a leaderboard archive, or JSON lines.
     #[arg(long, value_name = "FILE")]
     pub predictions: PathBuf,
     /// Documents with the gold labels.
     #[arg(long, value_name = "DOCS")]
     pub gold: PathBuf,
-    /// Human-annotated training documents; Ign F1 ignores their facts.
+    /// Human-annotated training documents; Ign F1 ignores their facts. Without them there is no Ign
+    /// F1.
     #[arg(long, value_name = "DOCS")]
-    pub train: PathBuf,
+    pub train: Option<PathBuf>,
     /// Distantly labelled training documents, for a second Ign F1.
     #[arg(long, value_name = "DOCS")]
     pub distant: Option<PathBuf>,
     /// Relations: a rel2id.json or a model's relations.json [default: the 96 relations of DocRED].
     #[arg(long, value_name = "FILE")]
     pub relations: Option<PathBuf>,
-    /// Source of the ten frequent relation types; all others are the long tail.
-    #[arg(long, value_name = "SET", value_enum, default_value_t = FrequentSet::Train)]
-    pub frequent_relations: FrequentSet,
+    /// Source of the ten frequent relation types; all others are the long tail [default: train, or
+    /// redocred without `--train`].
+    #[arg(long, value_name = "SET", value_enum)]
+    pub frequent_relations: Option<FrequentSet>,
     /// Accept labels that relate an entity to itself, as in DWIE; without this option they are an
     /// error.
     #[arg(long)]
     pub self_relations: bool,
+    /// Treatment of invalid documents: error, skip-mention or skip-document. Skipped ones are counted
+    /// and listed.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub on_invalid: OnInvalid,
     /// Print JSON instead of tables.
     #[arg(long)]
     pub json: bool,

@@ -52,7 +52,7 @@ fn an_invalid_command_line_exits_with_code_2() {
 fn a_failure_is_an_error_of_one_line_with_its_cause() {
     let sandbox = Sandbox::new();
     let message = sandbox.fail(1, &["distill", "missing.toml"]);
-    assert!(message.starts_with("error: missing.toml: reading failed: "), "{message}");
+    assert!(message.starts_with("error: missing.toml: opening failed: "), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
     let message = sandbox.fail(1, &["distill", "tiny.toml", "--set", "stages.teacher.epoch=1"]);
     assert!(message.contains("unknown field `epoch`"), "{message}");
@@ -316,7 +316,7 @@ fn an_import_that_would_give_another_model_is_refused_and_writes_nothing() {
 }
 
 #[test]
-fn an_export_needs_the_format_of_the_model_and_a_safetensors_file() {
+fn an_export_needs_the_format_of_the_model_and_another_safetensors_file() {
     let sandbox = with_teacher();
     for (format, output, expected) in [
         ("atlop", PUBLISHED, "a KD-DocRE model; export it with `--format kd-docre`"),
@@ -327,4 +327,8 @@ fn an_export_needs_the_format_of_the_model_and_a_safetensors_file() {
         assert!(message.contains(expected), "{message}");
         assert!(!sandbox.path(output).exists());
     }
+    let weights = "run/teacher/model/model.safetensors";
+    let export = ["export", "--model", "run/teacher/model", "--format", "kd-docre"];
+    let message = sandbox.fail(1, &[&export[..], &["--output", weights]].concat());
+    assert!(message.contains("is an input of this command"), "{message}");
 }

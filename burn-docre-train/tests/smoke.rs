@@ -102,6 +102,17 @@ fn runs_with_one_seed_give_equal_weights_and_another_seed_gives_others() {
     assert_ne!(first, train("c", "seed=8"));
 }
 
+/// Lets a program receive SIGHUP, also if the tests run under `nohup`.
+fn hear_hangups(command: &mut std::process::Command) {
+    let reset = || {
+        // SAFETY: `signal` is safe to call between fork and exec.
+        unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
+        Ok(())
+    };
+    // SAFETY: the closure calls only `signal`.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, reset) };
+}
+
 /// Sends `signal` to a run at each of `moments`, resumes it, and compares the end with an
 /// uninterrupted run.
 fn assert_resumes_exactly(signal: &str, moments: &[&str]) {
@@ -110,7 +121,9 @@ fn assert_resumes_exactly(signal: &str, moments: &[&str]) {
     sandbox.succeed(&["distill", "tiny.toml", "--out", "uninterrupted"]);
     let mut arguments = vec!["distill", "tiny.toml", "--out", "run", "--log-format", "json"];
     for moment in moments {
-        let mut child = sandbox.docre(&arguments).spawn().unwrap();
+        let mut command = sandbox.docre(&arguments);
+        hear_hangups(&mut command);
+        let mut child = command.spawn().unwrap();
         let rest = wait_for_line(&mut child, |line| line.contains(moment));
         kill(&child, signal);
         let status = child.wait().unwrap();
@@ -156,6 +169,26 @@ fn an_interrupted_run_that_is_resumed_writes_the_same_bytes() {
     let moments = [r#""event":"step""#, r#""epoch":2,"epochs":3,"event":"epoch""#];
     assert_resumes_exactly("-INT", &moments);
     assert_resumes_exactly("-TERM", &moments[..1]);
+    assert_resumes_exactly("-HUP", &moments[..1]);
+}
+
+#[test]
+fn a_run_under_nohup_ignores_the_end_of_its_terminal() {
+    let sandbox = Sandbox::new();
+    let script = "trap '' HUP; exec \"$0\" \"$@\"";
+    let docre = sandbox.docre(&[&TRAIN_TEACHER[..], &["--log-format", "json"]].concat());
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(docre.get_program())
+        .args(docre.get_args())
+        .current_dir(sandbox.path("."))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"step""#));
+    kill(&child, "-HUP");
+    assert!(child.wait().unwrap().success(), "{}", rest.join().unwrap());
 }
 
 /// A test directory whose `tiny.toml` has KMGRE.
@@ -250,18 +283,15 @@ fn each_of_both_systems_learns_from_soft_labels_of_the_other() {
         let log = std::fs::read_to_string(sandbox.path(&out).join("student/metrics.jsonl"));
         assert!(log.unwrap().contains("Distillation Loss"));
     }
+    // The student alone needs no teacher from its own run either.
+    std::fs::remove_dir_all(sandbox.path("from-km/student")).unwrap();
+    let setting = "stages.student.teacher=kmgre/teacher/model";
+    let train = ["train", "kd.toml", "--stage", "student", "--out", "from-km", "--resume"];
+    sandbox.succeed(&[&train[..], &["--set", setting]].concat());
     // The labels of one teacher are not those of another.
     std::fs::rename(sandbox.path("kmgre"), sandbox.path("renamed")).unwrap();
     std::fs::rename(sandbox.path("kd"), sandbox.path("kmgre")).unwrap();
-    let resume = [
-        "distill",
-        "kd.toml",
-        "--out",
-        "from-km",
-        "--resume",
-        "--set",
-        "stages.student.teacher=kmgre/teacher/model",
-    ];
+    let resume = ["distill", "kd.toml", "--out", "from-km", "--resume", "--set", setting];
     let message = sandbox.fail(1, &resume);
     assert!(message.contains("has changed since the run began"), "{message}");
 }
@@ -473,6 +503,12 @@ fn self_relations_are_learned_labelled_and_predicted() {
     sandbox.succeed(&[&predict[..], &["--output", "facts.json"]].concat());
     let facts = sandbox.json("facts.json");
     assert!(facts.as_array().unwrap().iter().any(|fact| fact["h_idx"] == fact["t_idx"]), "{facts}");
+    sandbox.succeed(&[&predict[..], &["--output", "all.jsonl", "--all-scores"]].concat());
+    let lines = std::fs::read_to_string(sandbox.path("all.jsonl")).unwrap();
+    let of_line = |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["pairs"].clone();
+    let n_pairs: Vec<_> =
+        lines.lines().map(|line| of_line(line).as_array().unwrap().len()).collect();
+    assert_eq!(n_pairs, [4, 1]);
     let evaluate = ["evaluate", "--predictions", "facts.json", "--gold", "documents.json"];
     let files = ["--train", "documents.json", "--relations", "rel2id.json", "--json"];
     let evaluate = [&evaluate[..], &files].concat();

@@ -215,14 +215,26 @@ fn weight_faults(faults: &[String], unused: &[String]) -> String {
     }
 }
 
+/// The maximum length of a title in a message, in characters.
+const MAX_TITLE: usize = 80;
+
 /// `FILE: document 3 ("Anna")`, without the unknown parts.
 fn document_place(path: &Option<PathBuf>, index: &Option<usize>, title: &Option<String>) -> String {
     let file = path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default();
+    let title = title.as_ref().map(|title| shorten(title, MAX_TITLE));
     match (index, title) {
         (Some(index), Some(title)) => format!("{file}document {index} ({title:?})"),
         (Some(index), None) => format!("{file}document {index}"),
         (None, Some(title)) => format!("{file}document {title:?}"),
         (None, None) => format!("{file}document"),
+    }
+}
+
+/// `text`, cut behind `max` characters. `…` marks the cut.
+pub(crate) fn shorten(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -286,5 +298,7 @@ mod tests {
         assert_eq!(titled().at_index(3).to_string(), "document 3 (\"Anna\"): no");
         let placed = Error::document(None, "no").in_file(Path::new("dev.json")).at_index(3);
         assert_eq!(placed.to_string(), "dev.json: document 3: no");
+        let long = Error::document("é".repeat(100_000), "no").to_string();
+        assert!(long.ends_with("é…\": no") && long.len() < 200, "{long}");
     }
 }

@@ -54,6 +54,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`input`] | files, pipes and standard input; JSON with errors in plain words |
 //! | [`data`] | documents, relations and their file formats |
 //! | [`text`] | tokenizer and encoded documents |
 //! | [`encoder`] | BERT and RoBERTa |
@@ -78,6 +79,7 @@ pub mod entity;
 pub mod error;
 pub mod eval;
 pub mod inference;
+pub mod input;
 pub mod io;
 pub mod loss;
 #[doc(hidden)]

@@ -72,7 +72,8 @@ pub fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
         tempfile::tempdir().context("a temporary directory for the records cannot be created")?;
     let inputs = directory.path().join("inputs.json");
     if !args.peer.is_empty() {
-        Work::load(args)?.dump(&inputs)?;
+        std::fs::write(&inputs, Work::load(args)?.to_json()?)
+            .with_context(|| format!("{}: writing failed", inputs.display()))?;
     }
     let kinds = backends(session)?;
     let mut records = Vec::new();

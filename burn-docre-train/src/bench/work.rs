@@ -12,10 +12,7 @@ use burn_docre::{
     },
     encoder::{EncoderConfig, EncoderFamily},
     inference::Inference,
-    io::{
-        atomic_file::write_atomically,
-        model_directory::{ModelDirectory, ModelSpec},
-    },
+    io::model_directory::{ModelDirectory, ModelSpec},
     model::{DecodingConfig, DocReModel, DocumentSize, KdDocreConfig, ModelConfig, SystemConfig},
     nn::rounding::with_precision,
     pair::{PairMixerConfig, mixer::AxialStackConfig},
@@ -127,11 +124,11 @@ impl Work {
         self.encoded.iter().map(flops).sum()
     }
 
-    /// Writes the batches as JSON for a program in another language, such as `tools/peer`.
+    /// The batches as JSON for a program in another language, such as `tools/peer`.
     ///
     /// # Errors
-    /// If the model classifies self relations, or the file cannot be written.
-    pub fn dump(&self, path: &Path) -> Result<()> {
+    /// If the model classifies self relations.
+    pub fn to_json(&self) -> Result<String> {
         ensure!(
             self.spec.config.pair_set == PairSet::OffDiagonal,
             "programs in other languages classify no self relations; give a model without \
@@ -141,10 +138,9 @@ impl Work {
             .batches()
             .map(|batch| batch.iter().map(|document| to_json(document)).collect())
             .collect();
-        let text = json!({ "batch_size": self.batch_size, "forward_flops": self.forward_flops(),
-                           "batches": batches })
-        .to_string();
-        Ok(write_atomically(path, |out| std::io::Write::write_all(out, text.as_bytes()))?)
+        let work = json!({ "batch_size": self.batch_size, "forward_flops": self.forward_flops(),
+                           "batches": batches });
+        Ok(work.to_string())
     }
 }
 

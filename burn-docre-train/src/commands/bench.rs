@@ -1,11 +1,15 @@
 //! `docre bench`: compares the throughput of the backends of this build on equal work.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Result, ensure};
 use burn_docre::nn::precision::Precision;
 
+use super::output::write_text;
 use crate::{
     bench::{self, record, table, work::Work},
     cli::{BenchArgs, BenchMode},
+    run::files,
     session::Session,
 };
 
@@ -16,7 +20,10 @@ pub(super) fn run(session: &Session, args: &BenchArgs) -> Result<()> {
         return bench::measure_here(session, args, path);
     }
     if let Some(path) = &args.dump_inputs {
-        return Work::load(args)?.dump(path);
+        let inputs: Vec<&Path> = args.input.iter().map(PathBuf::as_path).collect();
+        files::check_output(path, &inputs)?;
+        let text = Work::load(args)?.to_json()?;
+        return write_text(session.ui, path, |out| out.write_all(text.as_bytes()));
     }
     let records = if args.merge.is_empty() {
         bench::measure_all(session, args)?

@@ -1,12 +1,12 @@
 //! `docre export`: writes a model's weights under the names of the authors' code.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use burn_docre::{
     BackendTask, DocReBackend,
     io::{
-        model_directory::ModelDirectory,
+        model_directory::{self, ModelDirectory},
         published::{self, PublishedAxial},
     },
     model::SystemConfig,
@@ -15,6 +15,7 @@ use burn_docre::{
 
 use crate::{
     cli::{ExportArgs, ExportFormat},
+    run::files,
     session::Session,
 };
 
@@ -27,6 +28,8 @@ pub(super) fn run(session: &Session, args: &ExportArgs) -> Result<()> {
             args.output.display()
         );
     }
+    let model = model_directory::FILES.map(|name| args.model.join(name));
+    files::check_output(&args.output, &model.each_ref().map(PathBuf::as_path))?;
     session.dispatch(Export { session, args })
 }
 

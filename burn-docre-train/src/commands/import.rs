@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use burn_docre::{
-    BackendTask, DocReBackend,
-    data::pair::PairSet,
+    BackendTask, DocReBackend, PairSet,
+    data::relation::RelationVocab,
     io::{
         model_directory::ModelSpec,
         pretrained::PretrainedEncoder,
@@ -14,7 +14,6 @@ use burn_docre::{
     model::{DecodingConfig, ModelConfig},
 };
 
-use super::evaluate::read_relations;
 use crate::{cli::ImportArgs, session::Session};
 
 /// Writes the model directory and notes the ignored tensors.
@@ -32,7 +31,7 @@ fn spec(args: &ImportArgs, checkpoint: &PublishedCheckpoint) -> Result<ModelSpec
     let PretrainedEncoder { config: mut encoder, tokenizer } =
         PretrainedEncoder::open(&args.encoder)?;
     encoder.max_window = args.max_window.or(encoder.max_window);
-    let vocab = read_relations(&args.relations)?;
+    let vocab = RelationVocab::from_rel2id(&args.relations, None)?;
     let n_classes = checkpoint.n_classes();
     if vocab.n_classes() != n_classes {
         bail!(

@@ -35,7 +35,10 @@ impl BackendTask for Label<'_> {
         let teacher = Teacher::<B>::load(&args.model, args.precision, &device)?;
         let spec = teacher.spec();
         let Shard { index, count } = args.shard;
-        let documents = DocRedReader::open(&args.input, Labels::Ignore)?
+        let reader = DocRedReader::open(&args.input, Labels::Ignore)?;
+        let mut reader = reader.on_invalid(args.on_invalid);
+        let documents = reader
+            .by_ref()
             .enumerate()
             .filter(|(position, document)| document.is_err() || position % count == index)
             .map(|(_, document)| Ok(Arc::new(EncodedDocument::encode(&document?, spec)?)));
@@ -50,6 +53,7 @@ impl BackendTask for Label<'_> {
         let n_labelled =
             teacher.label(documents, &args.output, args.shard, &mut task, session.stop)?;
         drop(task);
+        session.ui.note_skipped(&args.input, reader.skipped());
         session.ui.note(&format!("{n_labelled} documents labelled in {}", args.output.display()));
         Ok(())
     }

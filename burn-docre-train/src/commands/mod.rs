@@ -7,6 +7,7 @@ mod evaluate;
 mod export;
 mod import;
 mod label;
+mod output;
 mod predict;
 mod train;
 mod training;

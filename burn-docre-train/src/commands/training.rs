@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::output::is_standard;
 use crate::{
     cli::RunArgs,
     config::RunConfig,
@@ -38,7 +39,8 @@ fn run_directory(args: &RunArgs) -> Result<PathBuf> {
     if let Some(out) = &args.out {
         return Ok(out.clone());
     }
-    let name = args.config.file_stem().with_context(|| {
+    let name = args.config.file_stem().filter(|_| !is_standard(&args.config));
+    let name = name.with_context(|| {
         format!(
             "{}: no name for the run can be taken from this path; give `--out`",
             args.config.display()

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use burn_docre::{PairSet, data::synthetic::SyntheticConfig};
+use burn_docre::{
+    PairSet,
+    data::{docred::OnInvalid, synthetic::SyntheticConfig},
+};
 use serde::{Deserialize, Serialize};
 
 /// The origin of the documents: the synthetic corpus, or files.
@@ -25,6 +28,13 @@ pub struct DataConfig {
     /// The pairs of entities that labels can be about: with self relations, all pairs.
     #[serde(default, rename = "self_relations", skip_serializing_if = "PairSet::is_default")]
     pub pair_set: PairSet,
+    /// The treatment of invalid documents in files.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_invalid: OnInvalid,
+}
+
+fn is_default(on_invalid: &OnInvalid) -> bool {
+    *on_invalid == OnInvalid::default()
 }
 
 impl DataConfig {
@@ -33,7 +43,7 @@ impl DataConfig {
         if let Some(synthetic) = &self.synthetic {
             synthetic.validate()?;
             ensure!(
-                files.iter().all(|file| file.is_none()),
+                files.iter().all(|file| file.is_none()) && is_default(&self.on_invalid),
                 "`data.synthetic` replaces all files: remove it or the other keys of `data`"
             );
             return Ok(());

@@ -17,6 +17,7 @@ use std::{error::Error, fmt, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn_docre::{
+    input,
     loss::RelationLoss,
     mention_pair::KeySelection,
     model::{DecodingConfig, SystemConfig},
@@ -69,8 +70,8 @@ impl RunConfig {
     /// # Errors
     /// If the file cannot be read, or the configuration is invalid.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{}: reading failed", path.display()))?;
+        let text = String::from_utf8(input::read(path)?)
+            .with_context(|| format!("{}: not UTF-8 text", path.display()))?;
         Self::parse(&text, overrides)
             .with_context(|| format!("{}: invalid configuration", path.display()))
     }
@@ -118,6 +119,17 @@ impl RunConfig {
             SystemConfig::Kmgre(kmgre) => kmgre.key_classifier.selection(),
             SystemConfig::KdDocre(_) | SystemConfig::Atlop(_) => None,
         }
+    }
+
+    /// Reports whether a stage trains on the labels of the distant documents. A stage with a
+    /// teacher and without a relation loss does not, except by EM, whose pseudo labels need them.
+    pub fn learns_distant_labels(&self) -> bool {
+        let distant = self.plan.plan().stages.iter().filter(|s| s.documents == Corpus::Distant);
+        let mut sections = distant.filter_map(|stage| self.stages.get(stage.name));
+        sections.any(|section| {
+            self.em.is_some()
+                || section.distillation().is_none_or(|given| given.relation_weight > 0.0)
+        })
     }
 
     /// Checks the ranges of values and their combinations.
@@ -177,9 +189,8 @@ pub struct TomlError(pub toml::de::Error);
 impl fmt::Display for TomlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string();
-        let lines: Vec<&str> =
-            text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        f.write_str(&lines.join(" "))
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        f.write_str(&lines.map(input::plain_words).collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -295,6 +306,19 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_a_wrong_type_is_described_in_plain_words() {
+        for (item, expected) in [
+            ("stages.teacher.epochs=three", "expected a whole number of at least 0, not the text"),
+            ("stages.teacher.epochs=1.5", "expected a whole number of at least 0, not the number"),
+            ("stages.teacher.encoder_lr=[1]", "expected a number, not a list"),
+            ("data.train=7", "expected a path, not the number 7"),
+        ] {
+            let message = refusal(&[item]);
+            assert!(message.contains(expected) && !message.contains("usize"), "{item}: {message}");
+        }
+    }
+
+    #[test]
     fn an_override_replaces_a_value_and_keeps_its_type() {
         let config = overridden(&["stages.teacher.epochs=3", "loss={ kind = \"atl\" }"]).unwrap();
         assert_eq!(config.stages.get("teacher").unwrap().epochs, 3);
@@ -325,6 +349,17 @@ mod tests {
     }
 
     #[test]
+    fn distant_labels_are_learned_unless_the_teacher_alone_is() {
+        let learns = |items: &[&str]| overridden(items).unwrap().learns_distant_labels();
+        let teacher_alone = "stages.student.distillation={ kind = \"mse\", relation_weight = 0.0 }";
+        assert!(learns(&["seed=1"]));
+        assert!(learns(&["stages.student.distillation={ kind = \"none\" }"]));
+        assert!(!learns(&[teacher_alone]));
+        let kmgre = "model={ kind = \"kmgre\", key_classifier = { kind = \"shared-encoder\", xi = 0.15, tau = 0.5 } }";
+        assert!(learns(&[teacher_alone, kmgre, "em={ warmup_epochs = 1 }"]));
+    }
+
+    #[test]
     fn a_difference_names_its_key() {
         let (a, b) = (overridden(&["seed=2"]).unwrap(), overridden(&["seed=1"]).unwrap());
         assert_eq!(a.difference(&b).unwrap().unwrap(), "`seed` was 1 and is now 2");
@@ -337,8 +372,15 @@ mod tests {
         for (item, expected) in [
             ("stages.teacher.epochs=0", "stages.teacher: `epochs` must be at least 1"),
             ("stages.teacher.stop_after_epochs=99", "epochs of the schedule"),
-            ("stages.teacher.relation_lr=-1.0", "`relation_lr` must not be negative"),
-            ("stages.finetune.max_grad_norm=0.0", "`max_grad_norm` must be positive"),
+            (
+                "stages.teacher.relation_lr=-1.0",
+                "`relation_lr` is -1.0; it must be a finite number of",
+            ),
+            ("stages.teacher.encoder_lr=nan", "`encoder_lr` is NaN; it must be a finite number of"),
+            ("stages.teacher.encoder_lr=inf", "`encoder_lr` is inf; it must be a finite number of"),
+            ("stages.finetune.max_grad_norm=0.0", "`max_grad_norm` is 0.0; it must be a finite"),
+            ("stages.finetune.adam_epsilon=nan", "`adam_epsilon` is NaN; it must be a finite"),
+            ("stages.finetune.warmup_ratio=nan", "`warmup_ratio` is NaN; it must lie in 0..=1"),
             ("model.group_size=7", "multiple of `group_size` 7"),
             ("model.mixer.heads=0", "`mixer.heads` must be at least 1"),
             ("model.mixer={ kind = \"two-hop\", layers = 2 }", "`layers`"),

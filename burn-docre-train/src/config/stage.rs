@@ -125,14 +125,24 @@ impl StageConfig {
             ("encoder_weight_decay", self.encoder_weight_decay),
             ("relation_weight_decay", self.relation_weight_decay),
         ] {
-            ensure!(value.is_finite() && value >= 0.0, "`{key}` must not be negative");
+            ensure!(
+                value.is_finite() && value >= 0.0,
+                "`{key}` is {value:?}; it must be a finite number of at least 0"
+            );
         }
         for (key, value) in
             [("max_grad_norm", self.max_grad_norm), ("adam_epsilon", self.adam_epsilon)]
         {
-            ensure!(value.is_finite() && value > 0.0, "`{key}` must be positive");
+            ensure!(
+                value.is_finite() && value > 0.0,
+                "`{key}` is {value:?}; it must be a finite number above 0"
+            );
         }
-        ensure!((0.0..=1.0).contains(&self.warmup_ratio), "`warmup_ratio` must lie in 0..=1");
+        ensure!(
+            (0.0..=1.0).contains(&self.warmup_ratio),
+            "`warmup_ratio` is {:?}; it must lie in 0..=1",
+            self.warmup_ratio
+        );
         self.check_distillation(stage, plan)
     }
 

@@ -1,7 +1,7 @@
 //! The documents of a run, and the configuration, tokenizer and relations of its models.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use burn_docre::{
     PairSet,
     data::{
-        docred::{DocRedReader, Labels, write_documents},
+        docred::{DocRedReader, Labels, OnInvalid, write_documents},
         document::Document,
         relation::RelationVocab,
         synthetic::SyntheticCorpus,
@@ -46,6 +46,42 @@ pub struct Corpora {
     pub distant: Vec<Arc<EncodedDocument>>,
 }
 
+/// The number of documents and labels of a corpus that should have labels.
+#[derive(Default)]
+pub struct LabelCounts {
+    n_documents: usize,
+    n_facts: usize,
+}
+
+impl LabelCounts {
+    /// Counts a document.
+    pub fn add(&mut self, document: &Document) {
+        self.n_documents += 1;
+        self.n_facts += document.facts.len();
+    }
+
+    /// Checks that the corpus at `path` has labels. `note` receives a message if `n_unlabelled`
+    /// documents lack the key `labels`.
+    ///
+    /// # Errors
+    /// If there are documents, but none has a label.
+    pub fn check(self, path: &Path, n_unlabelled: usize, note: impl FnOnce(&str)) -> Result<()> {
+        let path = path.display();
+        if self.n_documents == 0 {
+            return Ok(());
+        }
+        ensure!(self.n_facts > 0, "{path}: no document has a label; the key is `labels`");
+        if n_unlabelled > 0 {
+            note(&format!(
+                "{path}: {n_unlabelled} of {} documents have no `labels`; they count as documents \
+                 without relations",
+                self.n_documents
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// The documents before tokenization.
 struct Documents {
     vocab: RelationVocab,
@@ -67,7 +103,8 @@ impl Corpora {
         if !needs_distant && !matches!(config.encoder, EncoderSource::Scratch(_)) {
             data.distant = None;
         }
-        let documents = Documents::load(&data, ui, stop)?;
+        let documents = Documents::load(&data, config.learns_distant_labels(), ui, stop)?;
+        documents.note_overlaps(ui);
         let model_spec = model_spec(config, &documents)?;
         let encode =
             |what: &str, documents: &[Document]| encode(what, documents, &model_spec, ui, stop);
@@ -99,7 +136,14 @@ impl Corpora {
 }
 
 impl Documents {
-    fn load(data: &DataConfig, ui: &Ui, stop: &StopFlag) -> Result<Self> {
+    /// Reads the documents. `learns_distant_labels` is true if a stage trains on the labels of the
+    /// distant documents.
+    fn load(
+        data: &DataConfig,
+        learns_distant_labels: bool,
+        ui: &Ui,
+        stop: &StopFlag,
+    ) -> Result<Self> {
         if let Some(synthetic) = &data.synthetic {
             let SyntheticCorpus { train, dev, distant, vocab } =
                 SyntheticCorpus::generate(synthetic);
@@ -107,13 +151,37 @@ impl Documents {
         }
         let relations = data.relations.as_deref().context("`data.relations` is missing")?;
         let vocab = RelationVocab::from_rel2id(relations, data.relation_names.as_deref())?;
-        let read = |path: &Option<PathBuf>| match path {
-            Some(path) => read(path, &vocab, data.pair_set, ui, stop),
-            None => Ok(Vec::new()),
+        let reading = Reading {
+            vocab: &vocab,
+            pair_set: data.pair_set,
+            on_invalid: data.on_invalid,
+            ui,
+            stop,
         };
-        let (train, dev, distant) = (read(&data.train)?, read(&data.dev)?, read(&data.distant)?);
+        let (train, dev) = (reading.read(&data.train, true)?, reading.read(&data.dev, true)?);
+        let distant = reading.read(&data.distant, learns_distant_labels)?;
         Ok(Self { vocab, train, dev, distant })
     }
+
+    /// Writes a note if dev documents are also training documents.
+    fn note_overlaps(&self, ui: &Ui) {
+        for (name, corpus) in [("train", &self.train), ("distant", &self.distant)] {
+            if let Some(overlap) = overlap(corpus, &self.dev) {
+                ui.note(&format!("`data.{name}` and `data.dev` share {overlap}"));
+            }
+        }
+    }
+}
+
+/// Describes the dev documents whose text is also in `corpus`; `None` if there are none.
+fn overlap(corpus: &[Document], dev: &[Document]) -> Option<String> {
+    let texts: HashSet<_> = corpus.iter().map(|document| &document.sentences).collect();
+    let mut shared = dev.iter().filter(|document| texts.contains(&document.sentences));
+    let first = &shared.next()?.title;
+    Some(format!(
+        "{} documents, the first is {first:?}; the dev scores are too high",
+        shared.count() + 1
+    ))
 }
 
 /// Writes the documents of a synthetic run into `directory`, for `docre label`, `docre predict` and
@@ -134,22 +202,37 @@ pub fn write_synthetic(config: &RunConfig, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn read(
-    path: &Path,
-    vocab: &RelationVocab,
+/// The settings of the reader of a run's documents.
+struct Reading<'a> {
+    vocab: &'a RelationVocab,
     pair_set: PairSet,
-    ui: &Ui,
-    stop: &StopFlag,
-) -> Result<Vec<Document>> {
-    let mut task = ui.task(&format!("reading {}", path.display()), None);
-    let mut documents = Vec::new();
-    let reader = DocRedReader::open(path, Labels::Resolve(vocab))?;
-    for document in reader.with_pair_set(pair_set) {
-        documents.push(document?);
-        task.advance(1);
-        stop.check()?;
+    on_invalid: OnInvalid,
+    ui: &'a Ui,
+    stop: &'a StopFlag,
+}
+
+impl Reading<'_> {
+    /// Reads a corpus; one without a path is empty.
+    fn read(&self, path: &Option<PathBuf>, needs_labels: bool) -> Result<Vec<Document>> {
+        let Some(path) = path else { return Ok(Vec::new()) };
+        let mut task = self.ui.task(&format!("reading {}", path.display()), None);
+        let (mut documents, mut counts) = (Vec::new(), LabelCounts::default());
+        let reader = DocRedReader::open(path, Labels::Resolve(self.vocab))?;
+        let mut reader = reader.with_pair_set(self.pair_set).on_invalid(self.on_invalid);
+        for document in reader.by_ref() {
+            let document = document?;
+            counts.add(&document);
+            documents.push(document);
+            task.advance(1);
+            self.stop.check()?;
+        }
+        drop(task);
+        self.ui.note_skipped(path, reader.skipped());
+        if needs_labels {
+            counts.check(path, reader.n_unlabelled(), |message| self.ui.note(message))?;
+        }
+        Ok(documents)
     }
-    Ok(documents)
 }
 
 /// Encodes documents and checks that their relations are classes of the model.
@@ -202,4 +285,41 @@ fn model_spec(config: &RunConfig, documents: &Documents) -> Result<ModelSpec> {
     };
     config.validate()?;
     Ok(ModelSpec { config, tokenizer, vocab })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(title: &str, words: &[&str]) -> Document {
+        let sentences = vec![words.iter().map(|word| word.to_string()).collect()];
+        Document { title: title.into(), sentences, entities: Vec::new(), facts: Vec::new() }
+    }
+
+    #[test]
+    fn documents_are_shared_if_their_words_are_equal_whatever_their_titles() {
+        let train = [document("a", &["x", "y"]), document("b", &["z"])];
+        assert_eq!(overlap(&train, &[document("a", &["x", "z"])]), None);
+        assert_eq!(overlap(&train, &[document("a", &["x y"])]), None);
+        let dev = [document("c", &["w"]), document("d", &["z"]), document("e", &["x", "y"])];
+        let message = overlap(&train, &dev).unwrap();
+        assert!(message.starts_with("2 documents, the first is \"d\""), "{message}");
+    }
+
+    #[test]
+    fn a_corpus_with_documents_needs_a_label_and_documents_without_the_key_are_noted() {
+        let path = Path::new("dev.json");
+        let check = |n_documents, n_facts, n_unlabelled| {
+            let mut notes = Vec::new();
+            let counts = LabelCounts { n_documents, n_facts };
+            counts.check(path, n_unlabelled, |note| notes.push(note.to_owned())).map(|()| notes)
+        };
+        assert!(check(0, 0, 0).unwrap().is_empty());
+        assert!(check(2, 1, 0).unwrap().is_empty());
+        assert!(check(2, 1, 1).unwrap()[0].starts_with("dev.json: 1 of 2 documents"));
+        for n_unlabelled in [0, 2] {
+            let error = check(2, 0, n_unlabelled).unwrap_err().to_string();
+            assert!(error.starts_with("dev.json: no document has a label"), "{error}");
+        }
+    }
 }

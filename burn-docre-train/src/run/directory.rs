@@ -13,7 +13,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
 };
@@ -44,9 +44,14 @@ pub enum Mode {
 }
 
 /// The directory of one run, locked while this value lives.
+///
+/// If the run has not started when the value is dropped, the lock file and the directories that
+/// were created for it are removed again.
 pub struct RunDir {
     root: PathBuf,
     _lock: File,
+    /// The created files and directories, the innermost first.
+    created: Vec<PathBuf>,
 }
 
 /// Dev metrics by key, such as `ign_f1`; scores are fractions in `0..=1`.
@@ -56,15 +61,18 @@ pub type DevMetrics = BTreeMap<String, f64>;
 pub type Results = BTreeMap<String, DevMetrics>;
 
 impl RunDir {
-    /// Creates and locks the directory `root`. No file of the run is written yet, so that a run
-    /// with invalid inputs leaves the directory empty.
+    /// Creates and locks the directory `root`. No file of the run is written before
+    /// [`start`](Self::start), so that a run with invalid inputs leaves the directory as it was.
     ///
     /// # Errors
     /// If another process holds the lock, the directory of a [new](Mode::New) run is not empty, or
     /// the files in it do not belong to a run.
     pub fn open(root: &Path, mode: Mode) -> Result<Self> {
+        let mut created = vec![root.join(LOCK)];
+        created.extend(root.ancestors().map(PathBuf::from));
+        created.retain(|path| path.as_os_str() != "" && !path.exists());
         files::create_directory(root)?;
-        let run = Self { _lock: lock(root)?, root: root.into() };
+        let run = Self { _lock: lock(root)?, root: root.into(), created };
         let is_started = !run.is_empty()?;
         ensure!(
             !is_started || mode == Mode::Resume,
@@ -109,7 +117,13 @@ impl RunDir {
     ///
     /// # Errors
     /// If a file cannot be written, or a device does not exist.
-    pub fn start(&self, config: &RunConfig, inputs: Inputs, placement: &Placement) -> Result<()> {
+    pub fn start(
+        &mut self,
+        config: &RunConfig,
+        inputs: Inputs,
+        placement: &Placement,
+    ) -> Result<()> {
+        self.created.clear();
         files::remove_partial(&self.root);
         let path = self.root.join(CONFIG);
         if !path.exists() {
@@ -189,6 +203,15 @@ impl RunDir {
             );
         }
         Ok(())
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        // A directory that is not empty stays, as does anything that cannot be removed.
+        for path in &self.created {
+            let _ = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
+        }
     }
 }
 

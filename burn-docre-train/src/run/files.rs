@@ -3,11 +3,13 @@
 use std::{
     fs::File,
     io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn_docre::{
+    input,
     io::atomic_file::{PARTIAL, write_atomically},
     text::hex::write_hex,
 };
@@ -39,9 +41,31 @@ pub fn write_json(path: &Path, value: &(impl serde::Serialize + ?Sized)) -> Resu
 /// # Errors
 /// If the file cannot be read, or does not contain a `T`.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes =
-        std::fs::read(path).with_context(|| format!("{}: reading failed", path.display()))?;
-    serde_json::from_slice(&bytes).with_context(|| format!("{}: invalid content", path.display()))
+    Ok(input::read_json(path, "invalid content")?)
+}
+
+/// Checks that writing `output` replaces none of the `inputs`, under whatever name.
+///
+/// # Errors
+/// If `output` is the same file as an input.
+pub fn check_output(output: &Path, inputs: &[&Path]) -> Result<()> {
+    for input in inputs {
+        ensure!(
+            !is_same_file(output, input),
+            "{} is an input of this command ({}); give another file for the output",
+            output.display(),
+            input.display()
+        );
+    }
+    Ok(())
+}
+
+/// Reports whether two paths lead to one regular file, also through links.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let (Ok(first), Ok(second)) = (std::fs::metadata(a), std::fs::metadata(b)) else {
+        return false;
+    };
+    first.is_file() && (first.dev(), first.ino()) == (second.dev(), second.ino())
 }
 
 /// Reports whether `name` is that of a partial file, which an interrupted write leaves.

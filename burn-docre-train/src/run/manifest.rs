@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use burn_docre::backend::BackendKind;
+use burn_docre::{backend::BackendKind, input::STANDARD, io::pretrained::PretrainedEncoder};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -121,7 +121,7 @@ impl Manifest {
 /// Hashes every file that a run with this configuration reads.
 ///
 /// # Errors
-/// If a file cannot be read.
+/// If a file cannot be read, or is a pipe, which cannot be read again when the run is resumed.
 pub fn hash_inputs(config: &RunConfig) -> Result<Inputs> {
     let data = &config.data;
     let mut paths: Vec<PathBuf> =
@@ -131,12 +131,19 @@ pub fn hash_inputs(config: &RunConfig) -> Result<Inputs> {
             .cloned()
             .collect();
     if let EncoderSource::Pretrained(encoder) = &config.encoder {
-        let names = ["config.json", "tokenizer.json", "model.safetensors", "pytorch_model.bin"];
-        paths.extend(names.map(|name| encoder.join(name)).into_iter().filter(|path| path.exists()));
+        paths.extend(PretrainedEncoder::files_in(encoder)?);
     }
     for teacher in config.stages.teachers() {
         paths.extend(["config.json", "model.safetensors"].map(|name| teacher.join(name)));
     }
-    let hash = |path: &PathBuf| Ok((path.display().to_string(), files::sha256(path)?));
+    let hash = |path: &PathBuf| {
+        let name = path.display().to_string();
+        let is_pipe = path.metadata().is_ok_and(|data| !data.is_file() && !data.is_dir());
+        ensure!(
+            !is_pipe && path.as_os_str() != STANDARD,
+            "{name} is a pipe; a run reads its inputs again when it is resumed, so give a file"
+        );
+        Ok((name, files::sha256(path)?))
+    };
     paths.iter().map(hash).collect::<Result<_>>().context("an input of the run")
 }

@@ -42,15 +42,23 @@ impl Context<'_> {
     /// # Errors
     /// If the stage is not finished.
     pub(super) fn finished_model(&self, stage: &str) -> Result<PathBuf> {
-        let directory = self.directory.model(stage);
-        let state = TrainingState::load(&self.directory.stage(stage))?;
-        ensure!(
-            state.finished && model_directory::is_complete(&directory),
-            "the stage `{stage}` is not finished in {}; run it first",
-            self.directory.root().display()
-        );
-        Ok(directory)
+        finished_model(&self.directory, stage)
     }
+}
+
+/// The model directory of a finished stage of the run in `directory`.
+///
+/// # Errors
+/// If the stage is not finished.
+pub(super) fn finished_model(directory: &RunDir, stage: &str) -> Result<PathBuf> {
+    let model = directory.model(stage);
+    let state = TrainingState::load(&directory.stage(stage))?;
+    ensure!(
+        state.finished && model_directory::is_complete(&model),
+        "the stage `{stage}` is not finished in {}; run it first",
+        directory.root().display()
+    );
+    Ok(model)
 }
 
 /// The stage of this name in the configuration's plan.

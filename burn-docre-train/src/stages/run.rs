@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-use burn_docre::{BackendTask, DocReBackend};
+use anyhow::{Result, ensure};
+use burn_docre::{BackendTask, DocReBackend, io::soft_labels::SoftLabelStore};
 
 use super::{
-    context::{Context, check_devices, named_stage, placement, stage_config},
+    context::{Context, check_devices, finished_model, named_stage, placement, stage_config},
     fit, label,
 };
 use crate::{
@@ -76,9 +76,15 @@ impl<'a> Run<'a> {
         let placement = placement(session, &config, before.as_ref())?;
         let session = Session { backend: Some(placement.backend), ..*session };
         check_devices(&session, &placement.devices, config.compute.precision)?;
-        let directory = RunDir::open(&root, mode)?;
+        let mut directory = RunDir::open(&root, mode)?;
         let inputs = directory.check(&config, &placement)?;
         let corpora = Corpora::load(&config, &corpora_of(&stages), session.ui, session.stop)?;
+        for stage in &stages {
+            fit::with_pairs(stage, corpora.documents(stage.documents))?;
+        }
+        if let Selection::Stage(_) = selection {
+            check_needs(&directory, &config, stages[0])?;
+        }
         if let Some(before) = before.filter(|before| before.backend != placement.backend) {
             let (from, to) = (before.backend, placement.backend);
             session.ui.note(&format!("the run continues on {to}; it ran on {from} before"));
@@ -120,6 +126,32 @@ impl<'a> Run<'a> {
         }
         Ok(table.to_string())
     }
+}
+
+/// Checks that the results that a single stage needs exist. Their content is checked when the stage
+/// begins.
+fn check_needs(directory: &RunDir, config: &RunConfig, stage: &Stage) -> Result<()> {
+    let section = stage_config(config, stage)?;
+    for need in stage.needs {
+        match need {
+            Need::Stage(name) => drop(finished_model(directory, name)?),
+            Need::SoftLabels { teacher } if section.distillation().is_some() => {
+                // The files of another teacher are inputs of the run, which were read already.
+                if section.teacher.is_none() {
+                    finished_model(directory, teacher)?;
+                }
+                let labels = directory.labels();
+                ensure!(
+                    SoftLabelStore::has_begun(&labels)?,
+                    "{}: the stage `{}` needs the teacher's logits; label the documents with `docre label`",
+                    labels.display(),
+                    stage.name
+                );
+            }
+            Need::SoftLabels { .. } => {}
+        }
+    }
+    Ok(())
 }
 
 struct TrainStages<'a>(&'a Run<'a>);

@@ -63,7 +63,8 @@ impl DevSet {
         let scores = self.scorer.score(&predictions);
         Ok(Some(DevScores {
             f1: scores.f1,
-            ign_f1: scores.ign_f1,
+            // Without training documents there is no fact to ignore.
+            ign_f1: scores.ign_f1.unwrap_or(scores.f1),
             precision: scores.precision,
             recall: scores.recall,
             evidence_f1: scores.evidence_f1,

@@ -302,16 +302,12 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
         self.shared.failure.check()?;
         self.state.batches_done += accumulated.batches.len();
         let mut metrics = StepMetrics::mean(&accumulated.batches);
-        ensure!(
-            metrics.loss.is_finite(),
-            "the loss is not finite at step {}; lower the learning rates",
-            step.number
-        );
+        ensure!(metrics.loss.is_finite(), "{}", not_finite(step));
         learner.optimizer_step(accumulated, step);
         ensure!(
             self.shared.skipped.in_a_row() < MAX_SKIPPED,
-            "the gradients of {MAX_SKIPPED} steps in a row were not finite, the last at step {}; \
-             lower the learning rates, or train in f32",
+            "the training diverges: the gradients of {MAX_SKIPPED} steps in a row were not finite, \
+             the last at step {}; lower `encoder_lr` and `relation_lr`, or train in f32",
             step.number
         );
         metrics.learning_rate = learner.schedule_factor() * self.config.encoder_lr;
@@ -424,11 +420,33 @@ impl EarlyStoppingStrategy for Patience {
     }
 }
 
+/// The message about a loss that is infinite or not a number.
+///
+/// At the first step no weight has changed, so that the learning rates are not the cause.
+fn not_finite(step: Step) -> String {
+    match step.number {
+        1 => "the loss of the first step is not finite, before any weight has changed; check the \
+              initial model, or train in f32"
+            .into(),
+        number => format!(
+            "the training diverges: the loss is not finite at step {number}; lower `encoder_lr` and \
+             `relation_lr`"
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn a_loss_that_is_not_finite_is_blamed_on_the_learning_rates_from_the_second_step_on() {
+        let message = |number| not_finite(Step { number, epoch: 1 });
+        assert!(!message(1).contains("_lr") && message(1).contains("initial model"));
+        assert!(message(2).contains("diverges") && message(2).contains("at step 2; lower `enc"));
+    }
 
     #[test]
     fn patience_counts_epochs_without_improvement_and_survives_a_resume() {

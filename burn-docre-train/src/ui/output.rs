@@ -4,12 +4,14 @@
 //! shown.
 
 use std::{
-    io::Write,
+    io::{self, BufWriter, Write},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
+use burn_docre::data::docred::Skipped;
 use serde_json::json;
 
 use crate::cli::LogFormat;
@@ -78,6 +80,14 @@ impl Ui {
         self.line(message, || json!({ "event": "note", "message": message }));
     }
 
+    /// Writes a message about the mentions and documents of the file at `path` that were skipped, if
+    /// there are any.
+    pub fn note_skipped(&self, path: &Path, skipped: &Skipped) {
+        if !skipped.is_empty() {
+            self.note(&format!("{}: {skipped}", path.display()));
+        }
+    }
+
     /// Writes one line to standard error: `human` or the equivalent JSON `object`, as the format
     /// requires.
     pub fn line(&self, human: &str, object: impl FnOnce() -> serde_json::Value) {
@@ -103,12 +113,26 @@ impl Ui {
     /// Writes results to standard output.
     ///
     /// # Errors
-    /// If standard output cannot be written.
+    /// As [`results_with`](Self::results_with).
     pub fn results(&self, text: &str) -> Result<()> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())
-            .and_then(|()| out.flush())
-            .context("standard output cannot be written")
+        self.results_with(|out| out.write_all(text.as_bytes()))
+    }
+
+    /// Calls `write` with standard output. It is no error if the program that reads standard output
+    /// has ended, as `head` does.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn results_with(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        match write(&mut out).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                // A buffer that is dropped writes its rest.
+                let _ = out.into_parts();
+                Ok(())
+            }
+            result => result.context("standard output cannot be written"),
+        }
     }
 
     /// Buffers all lines until [`flush_lines`](Self::flush_lines) is called.

@@ -8,7 +8,10 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use super::output::{Ui, duration};
+use super::{
+    output::{Ui, duration},
+    terminal,
+};
 use crate::cli::LogFormat;
 
 /// The interval between the progress lines of a task.
@@ -44,6 +47,7 @@ impl Ui {
     pub fn task(&self, what: &str, total: Option<usize>) -> Task {
         let is_drawable = self.format() == LogFormat::Human
             && std::io::stderr().is_terminal()
+            && !terminal::is_plain()
             && !self.is_buffering();
         let bar = is_drawable.then(|| bar(what, total));
         self.state().n_bars += usize::from(bar.is_some());

@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use anyhow::anyhow;
 use burn::{
     data::dataloader::Progress,
     train::{
@@ -47,10 +48,19 @@ pub struct Screen {
 impl Screen {
     /// Starts the display of `stage`, of which `epochs_done` epochs are finished.
     pub fn start(ui: &Ui, stage: &str, interrupter: &Interrupter, epochs_done: usize) -> Self {
-        let is_interface = ui.format() == LogFormat::Human && std::io::stdout().is_terminal();
+        let is_interface = ui.format() == LogFormat::Human
+            && std::io::stdout().is_terminal()
+            && !terminal::is_plain();
         let renderer: BoxedRenderer = if is_interface {
             ui.buffer_lines();
             terminal::before_interface();
+            let killed = ui.clone();
+            terminal::on_kill(move || {
+                terminal::restore();
+                killed.flush_lines();
+                killed.error(&anyhow!("ended by the keys `q` and `k`; resume with `--resume`"));
+                std::process::exit(1);
+            });
             let resumed_at = (epochs_done > 0).then_some(epochs_done);
             let interface = TuiMetricsRendererWrapper::new(interrupter.clone(), resumed_at);
             terminal::after_interface_started();

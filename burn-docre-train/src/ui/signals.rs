@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM: the first signal requests a stop at the next safe point, the second one ends
-//! the process.
+//! SIGINT, SIGTERM and SIGHUP: the first signal requests a stop at the next safe point, the second
+//! one ends the process.
 
 use std::sync::{
     Arc,
@@ -8,7 +8,7 @@ use std::sync::{
 
 use anyhow::{Context, Result};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 
@@ -48,14 +48,18 @@ impl std::fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Starts a thread that sets the returned flag at the first SIGINT or SIGTERM. At the second one,
-/// the thread calls `on_second` and exits the process with code 1.
+/// Starts a thread that sets the returned flag at the first SIGINT, SIGTERM or SIGHUP. At the second
+/// one, the thread calls `on_second` and exits the process with code 1.
+///
+/// SIGHUP stays ignored under `nohup`.
 ///
 /// # Errors
 /// If the signal handler or its thread cannot be installed.
 pub fn listen(on_second: fn()) -> Result<StopFlag> {
     let stop = StopFlag::default();
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("signals cannot be received")?;
+    let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    let numbers = [SIGINT, SIGTERM].into_iter().chain(hangup);
+    let mut signals = Signals::new(numbers).context("signals cannot be received")?;
     let flag = stop.clone();
     std::thread::Builder::new()
         .name("signals".into())
@@ -69,4 +73,15 @@ pub fn listen(on_second: fn()) -> Result<StopFlag> {
         })
         .context("the signal thread cannot start")?;
     Ok(stop)
+}
+
+/// Reports whether the process that started this one has set `signal` to be ignored.
+fn is_ignored(signal: i32) -> bool {
+    let mut current = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action, the call only writes the current one to `current`, for which
+    // zeros are a valid value.
+    unsafe {
+        libc::sigaction(signal, std::ptr::null(), current.as_mut_ptr()) == 0
+            && current.assume_init().sa_sigaction == libc::SIG_IGN
+    }
 }

@@ -1,8 +1,48 @@
-//! Workarounds for the terminal interface of Burn 0.21.
+//! The choice of plain lines, and workarounds for the terminal interface of Burn 0.21.
 //!
 //! Burn puts the terminal into raw mode, in which Ctrl-C raises no signal, and its drawing thread
-//! never sleeps (upstream issue 5021). This module enables the signal again, lowers the priority of
-//! the thread, and restores the terminal if the process ends early.
+//! never sleeps (upstream issue 5021). Its keys `q` and `k` end the program by a panic. This module
+//! enables the signal again, lowers the priority of the thread, restores the terminal if the
+//! process ends early, and ends the program in order after those keys.
+
+use std::{ffi::OsString, panic::PanicHookInfo};
+
+/// The message of the panic by which Burn reports the keys `q` and `k`.
+const KILLED: &str = "Killing training from user input.";
+
+/// Reports whether the environment asks for plain lines: no interface, no progress bars, no colours.
+///
+/// This holds under continuous integration (`CI`), if `NO_COLOR` is set, and on a terminal without
+/// control sequences: `TERM` is missing or `dumb`.
+pub fn is_plain() -> bool {
+    is_plain_in(|name| std::env::var_os(name))
+}
+
+fn is_plain_in(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let set = |name| variable(name).filter(|value| !value.is_empty());
+    let is_off = |value: &OsString| value == "0" || value.eq_ignore_ascii_case("false");
+    set("NO_COLOR").is_some()
+        || set("CI").is_some_and(|value| !is_off(&value))
+        || set("TERM").is_none_or(|value| value == "dumb")
+}
+
+/// Calls `end` in place of a panic message when Burn's interface reports the keys `q` and `k`.
+///
+/// Call it before the interface starts. The interface restores the terminal before it calls `end`.
+pub fn on_kill(end: impl Fn() + Send + Sync + 'static) {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if is_kill(info) {
+            end();
+        } else {
+            previous(info);
+        }
+    }));
+}
+
+fn is_kill(info: &PanicHookInfo<'_>) -> bool {
+    info.payload().downcast_ref::<&str>() == Some(&KILLED)
+}
 
 #[cfg(unix)]
 mod unix {
@@ -135,3 +175,36 @@ mod other {
 
 #[cfg(not(unix))]
 pub use other::{after_interface, after_interface_started, before_interface, restore};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_lines_are_written_where_the_environment_asks_for_them() {
+        let is_plain = |variables: &[(&str, &str)]| {
+            let value = |name: &str| variables.iter().find(|(key, _)| *key == name);
+            is_plain_in(|name| value(name).map(|(_, value)| value.into()))
+        };
+        let terminal = ("TERM", "xterm-256color");
+        for variables in [
+            &[][..],
+            &[("TERM", "")],
+            &[("TERM", "dumb")],
+            &[terminal, ("CI", "true")],
+            &[terminal, ("CI", "1")],
+            &[terminal, ("NO_COLOR", "1")],
+            &[terminal, ("NO_COLOR", "0")],
+        ] {
+            assert!(is_plain(variables), "{variables:?}");
+        }
+        for variables in [
+            &[terminal][..],
+            &[terminal, ("CI", "")],
+            &[terminal, ("CI", "false")],
+            &[terminal, ("NO_COLOR", "")],
+        ] {
+            assert!(!is_plain(variables), "{variables:?}");
+        }
+    }
+}

@@ -1,22 +1,22 @@
-//! Splits a JSON array into its elements, with one element in memory at a time.
+//! Splits a JSON array, or JSON lines, into elements, with one element in memory at a time.
 
 use std::io::{self, BufRead};
+
+use crate::input::TextPosition;
 
 /// The maximum nesting depth of an element. A DocRED document has six levels.
 const MAX_DEPTH: usize = 64;
 /// The maximum length of an element in bytes. A DocRED document has about six thousand.
 const MAX_ELEMENT_BYTES: usize = 64 << 20;
 
-const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
-
 /// The reason why the next element cannot be read.
 #[derive(Debug)]
 pub(crate) enum ScanError {
     /// The input could not be read.
     Io(io::Error),
-    /// The input does not start as an array.
+    /// The input starts neither as an array nor as an object.
     NotAnArray(String),
-    /// The array is malformed at the current element. The buffer holds its bytes up to the fault.
+    /// The input is malformed at the current element. The buffer holds its bytes up to the fault.
     Broken(String),
 }
 
@@ -30,72 +30,79 @@ fn broken<T>(reason: impl ToString) -> Result<T, ScanError> {
     Err(ScanError::Broken(reason.to_string()))
 }
 
-/// Reads the elements of one top-level array.
+/// Reads the elements of one top-level array, or the objects of a file of JSON lines.
+///
+/// The first byte selects the form: `[` or `{`. A single object is a file of one line.
 ///
 /// It examines brackets, commas and quotes only, and does not check that an element is valid JSON.
 pub(crate) struct ArrayScanner<R> {
     input: R,
-    position: Position,
+    state: State,
+    /// The position of the next byte of the input.
+    position: TextPosition,
+    /// The position of the first byte of the current element.
+    start: TextPosition,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Position {
-    BeforeArray,
+enum State {
+    BeforeFirst,
     AfterOpening,
     AfterComma,
     AfterArray,
+    /// Between the objects of JSON lines.
+    AfterLine,
 }
 
 impl<R: BufRead> ArrayScanner<R> {
     pub(crate) fn new(input: R) -> Self {
-        Self { input, position: Position::BeforeArray }
+        let start = TextPosition::START;
+        Self { input, state: State::BeforeFirst, position: start, start }
+    }
+
+    /// The position of the first byte of the current element in the input.
+    pub(crate) fn element_start(&self) -> TextPosition {
+        self.start
     }
 
     /// Reads the bytes of the next element into `element`. Returns `false` after the last element.
     ///
-    /// After an error the position of the scanner is undefined and it must not be used again.
+    /// After an error the state of the scanner is undefined and it must not be used again.
     pub(crate) fn next_element(&mut self, element: &mut Vec<u8>) -> Result<bool, ScanError> {
         element.clear();
-        match self.position {
-            Position::AfterArray => return Ok(false),
-            Position::BeforeArray => self.open_array()?,
-            Position::AfterOpening | Position::AfterComma => {}
+        match self.state {
+            State::AfterArray => return Ok(false),
+            State::BeforeFirst => match self.next_visible_byte()? {
+                Some(b'[') => self.state = State::AfterOpening,
+                Some(b'{') => return self.take_line(element),
+                first => return Err(ScanError::NotAnArray(not_an_array(first))),
+            },
+            State::AfterLine => match self.next_visible_byte()? {
+                None => return Ok(false),
+                Some(b'{') => return self.take_line(element),
+                Some(byte) => {
+                    let byte = byte.escape_ascii().to_string();
+                    return broken(format!("{byte:?} between the objects of JSON lines"));
+                }
+            },
+            State::AfterOpening | State::AfterComma => {}
         }
+        self.start = self.position;
         let terminator = self.take_element(element)?;
         let is_empty = element.iter().all(u8::is_ascii_whitespace);
         match (terminator, is_empty) {
-            (b']', true) if self.position == Position::AfterOpening => {
-                self.position = Position::AfterArray;
+            (b']', true) if self.state == State::AfterOpening => {
+                self.state = State::AfterArray;
                 return Ok(false);
             }
             (_, true) => return broken("an element is missing; remove the superfluous comma"),
-            (b']', false) => self.position = Position::AfterArray,
-            (_, false) => self.position = Position::AfterComma,
+            (b']', false) => self.state = State::AfterArray,
+            (_, false) => self.state = State::AfterComma,
         }
         Ok(true)
     }
 
-    fn open_array(&mut self) -> Result<(), ScanError> {
-        let mut first = self.next_visible_byte()?;
-        if first == Some(BYTE_ORDER_MARK[0]) {
-            let mut rest = [0; 2];
-            self.input.read_exact(&mut rest).or_else(end_of_file_is_no_error)?;
-            if rest == BYTE_ORDER_MARK[1..] {
-                first = self.next_visible_byte()?;
-            }
-        }
-        let found = match first {
-            Some(b'[') => {
-                self.position = Position::AfterOpening;
-                return Ok(());
-            }
-            None => "the file is empty".to_owned(),
-            Some(byte) => format!("it starts with {:?}", byte.escape_ascii().to_string()),
-        };
-        Err(ScanError::NotAnArray(format!("not a JSON array: {found}")))
-    }
-
-    /// Checks that only white space follows the array.
+    /// Checks that only white space follows the last element.
     pub(crate) fn expect_end(&mut self) -> Result<(), ScanError> {
         match self.next_visible_byte()? {
             None => Ok(()),
@@ -103,6 +110,14 @@ impl<R: BufRead> ArrayScanner<R> {
                 broken(format!("{:?} after the end of the array", byte.escape_ascii().to_string()))
             }
         }
+    }
+
+    /// Consumes the next `n` bytes, which are in the buffer.
+    fn consume(&mut self, n: usize) -> io::Result<()> {
+        let bytes = &self.input.fill_buf()?[..n];
+        self.position.advance(bytes);
+        self.input.consume(n);
+        Ok(())
     }
 
     fn next_visible_byte(&mut self) -> io::Result<Option<u8>> {
@@ -113,7 +128,7 @@ impl<R: BufRead> ArrayScanner<R> {
             }
             let skipped = available.iter().take_while(|&&byte| is_json_whitespace(byte)).count();
             let visible = available.get(skipped).copied();
-            self.input.consume(skipped + usize::from(visible.is_some()));
+            self.consume(skipped + usize::from(visible.is_some()))?;
             if visible.is_some() {
                 return Ok(visible);
             }
@@ -123,6 +138,31 @@ impl<R: BufRead> ArrayScanner<R> {
     /// Copies bytes up to the `,` or `]` that ends the element, consumes that byte and returns it.
     fn take_element(&mut self, element: &mut Vec<u8>) -> Result<u8, ScanError> {
         let mut nesting = Nesting::default();
+        self.take_until(element, &mut nesting, |nesting, byte| {
+            nesting.step(byte).map(|ends| ends.then_some(Ending::Terminator))
+        })
+    }
+
+    /// Copies the object whose opening brace has been consumed.
+    fn take_line(&mut self, element: &mut Vec<u8>) -> Result<bool, ScanError> {
+        self.state = State::AfterLine;
+        self.start = TextPosition { column: self.position.column - 1, ..self.position };
+        element.push(b'{');
+        let mut nesting = Nesting { depth: 1, ..Nesting::default() };
+        self.take_until(element, &mut nesting, |nesting, byte| {
+            nesting.step(byte)?;
+            Ok((nesting.depth == 0).then_some(Ending::LastByte))
+        })?;
+        Ok(true)
+    }
+
+    /// Copies and consumes bytes up to the one that `step` names as the last. Returns that byte.
+    fn take_until(
+        &mut self,
+        element: &mut Vec<u8>,
+        nesting: &mut Nesting,
+        step: fn(&mut Nesting, u8) -> Result<Option<Ending>, ScanError>,
+    ) -> Result<u8, ScanError> {
         loop {
             let available = self.input.fill_buf()?;
             if available.is_empty() {
@@ -130,20 +170,45 @@ impl<R: BufRead> ArrayScanner<R> {
             }
             let mut end = None;
             for (offset, &byte) in available.iter().enumerate() {
-                if nesting.step(byte)? {
-                    end = Some((offset, byte));
+                if let Some(ending) = step(nesting, byte)? {
+                    end = Some((offset, byte, ending));
                     break;
                 }
             }
-            let n_content = end.map_or(available.len(), |(offset, _)| offset);
+            let n_content = match end {
+                None => available.len(),
+                Some((offset, _, Ending::Terminator)) => offset,
+                Some((offset, _, Ending::LastByte)) => offset + 1,
+            };
             if element.len() + n_content > MAX_ELEMENT_BYTES {
                 return broken(format!("longer than {} MiB", MAX_ELEMENT_BYTES >> 20));
             }
             element.extend_from_slice(&available[..n_content]);
-            self.input.consume(n_content + usize::from(end.is_some()));
-            if let Some((_, terminator)) = end {
-                return Ok(terminator);
+            let n_consumed = end.map_or(n_content, |(offset, ..)| offset + 1);
+            self.consume(n_consumed)?;
+            if let Some((_, byte, _)) = end {
+                return Ok(byte);
             }
+        }
+    }
+}
+
+/// The role of the byte that ends an element.
+#[derive(Clone, Copy)]
+enum Ending {
+    /// The byte follows the element.
+    Terminator,
+    /// The byte is the element's last one.
+    LastByte,
+}
+
+/// The reason why an input with this first byte has no elements.
+fn not_an_array(first: Option<u8>) -> String {
+    match first {
+        None => "the file is empty".to_owned(),
+        Some(byte) => {
+            let byte = byte.escape_ascii().to_string();
+            format!("neither a JSON array nor JSON lines: it starts with {byte:?}")
         }
     }
 }
@@ -197,10 +262,6 @@ fn is_json_whitespace(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-fn end_of_file_is_no_error(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::UnexpectedEof { Ok(()) } else { Err(error) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::BufReader;
@@ -230,17 +291,57 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_array_and_a_byte_order_mark_are_accepted() {
+    fn an_empty_array_has_no_elements() {
         assert!(elements(b"[ \n ]", 1).unwrap().is_empty());
-        assert_eq!(elements(b"\xEF\xBB\xBF [1]", 2).unwrap(), ["1"]);
+    }
+
+    #[test]
+    fn the_objects_of_json_lines_are_elements_with_or_without_line_breaks() {
+        let json = br#" {"a": "}{"} {"b": [{}]}
+            {"c": 1}{}
+        "#;
+        for capacity in 1..20 {
+            let found = elements(json, capacity).unwrap();
+            assert_eq!(found, [r#"{"a": "}{"}"#, r#"{"b": [{}]}"#, r#"{"c": 1}"#, "{}"]);
+        }
+    }
+
+    #[test]
+    fn the_start_of_an_element_is_its_position_in_the_input() {
+        for (json, expected) in [
+            ("[\n 1,2,\n\n[3,\n4]]", [(1, 2), (2, 4), (2, 6)]),
+            ("{}\n {} {}", [(1, 1), (2, 2), (2, 5)]),
+        ] {
+            for capacity in 1..20 {
+                let reader = BufReader::with_capacity(capacity, json.as_bytes());
+                let (mut scanner, mut element) = (ArrayScanner::new(reader), Vec::new());
+                for (line, column) in expected {
+                    assert!(scanner.next_element(&mut element).unwrap());
+                    assert_eq!(scanner.element_start(), TextPosition { line, column }, "{json}");
+                }
+            }
+        }
     }
 
     #[test]
     fn input_that_is_no_array_and_a_malformed_array_are_different_errors() {
-        for json in [&b""[..], b"  ", b"{}", b"\xEF", b"\xEF\xBBx", b"\xFF\xFE[\0", b"]"] {
+        for json in [&b""[..], b"  ", b"7", b"\xEF", b"\xEF\xBBx", b"\xFF\xFE[\0", b"]"] {
             assert!(matches!(elements(json, 8), Err(ScanError::NotAnArray(_))), "{json:?}");
         }
-        for json in [&b"["[..], b"[1", b"[1,", b"[1,]", b"[,1]", b"[}", b"[1] 2", b"[]]", b"[\"]"] {
+        for json in [
+            &b"["[..],
+            b"[1",
+            b"[1,",
+            b"[1,]",
+            b"[,1]",
+            b"[}",
+            b"[1] 2",
+            b"[]]",
+            b"[\"]",
+            b"{",
+            b"{} 1",
+            b"{}]",
+        ] {
             assert!(matches!(elements(json, 8), Err(ScanError::Broken(_))), "{json:?}");
         }
     }

@@ -4,16 +4,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::error::shorten;
+use crate::input::{self, read_json};
 use crate::{Error, Result};
 
 /// Class index of the threshold class (TH). DocRED calls it `Na`, no relation.
 pub const THRESHOLD_CLASS: usize = 0;
 
-/// The id of the threshold class in every vocabulary.
-const THRESHOLD_ID: &str = "Na";
+/// The ids of the threshold class in known corpora, in lower case. DocRED has `Na`, the corpora CDR
+/// and GDA have `1:NR:2`.
+const THRESHOLD_IDS: [&str; 6] = ["na", "n/a", "nr", "1:nr:2", "no_relation", "none"];
+
+/// The maximum length of a relation id in a message, in characters.
+const MAX_ID: usize = 40;
 
 /// One relation type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,12 +39,13 @@ pub struct RelationVocab {
 }
 
 impl RelationVocab {
-    /// A vocabulary of `relations` in class order, the first of which must be `Na`.
+    /// A vocabulary of `relations` in class order, the first of which must be the threshold class:
+    /// `Na`, `N/A`, `NR`, `1:NR:2`, `no_relation` or `None`, in any case.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] when `Na` is not first, an id is empty or occurs twice, or there is no
-    /// relation besides `Na`.
+    /// [`Error::Config`] when the first is no threshold class, an id is empty or occurs twice, or
+    /// there is no other relation.
     pub fn new(relations: Vec<Relation>) -> Result<Self> {
         Self::build(relations).map_err(Error::config)
     }
@@ -50,23 +57,27 @@ impl RelationVocab {
     }
 
     /// Reads DocRED's `rel2id.json` (`{"Na": 0, "P17": 1, …}`) and optionally the names in its
-    /// `rel_info.json` (`{"P17": "country", …}`).
+    /// `rel_info.json` (`{"P17": "country", …}`). A `relations.json` is accepted in place of the
+    /// first.
     ///
     /// # Errors
     ///
     /// [`Error::Format`] unless the indices are 0, 1, … without gap or repetition, every id occurs
-    /// once, and `Na` is 0. [`Error::Io`] when a file cannot be read.
+    /// once, and the threshold class is 0. [`Error::Io`] when a file cannot be read.
     pub fn from_rel2id(rel2id: &Path, rel_info: Option<&Path>) -> Result<Self> {
-        let Pairs(indices) = read_json::<Pairs<usize>>(rel2id, "not a table of class indices")?;
+        let bytes = input::read(rel2id)?;
         let names = match rel_info {
-            Some(path) => {
-                read_json::<BTreeMap<String, String>>(path, "not a table of relation names")?
-            }
+            Some(path) => read_names(path)?,
             None => BTreeMap::new(),
         };
-        let relations =
-            in_class_order(indices, &names).map_err(|reason| Error::format(rel2id, reason))?;
-        Self::build(relations).map_err(|reason| Error::format(rel2id, reason))
+        let first = input::without_byte_order_mark(&bytes).trim_ascii_start().first();
+        if first == Some(&b'[') {
+            return Self::parse(&bytes, rel2id).map(|vocab| vocab.with_names(&names));
+        }
+        let refuse = |reason| Error::format(rel2id, reason);
+        let Pairs(entries) = input::parse_json(&bytes, rel2id, "not a table of class indices")?;
+        let indices = class_indices(entries).map_err(refuse)?;
+        Self::build(in_class_order(indices, &names).map_err(refuse)?).map_err(refuse)
     }
 
     /// Reads the `relations.json` of a model directory, as written by [`to_json`](Self::to_json).
@@ -76,8 +87,7 @@ impl RelationVocab {
     /// [`Error::Format`] under the conditions of [`new`](Self::new) or when the file is not such a
     /// table; [`Error::Io`] when it cannot be read.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
-        Self::parse(&bytes, path)
+        Self::parse(&input::read(path)?, path)
     }
 
     /// Reads a `relations.json` from memory.
@@ -105,7 +115,7 @@ impl RelationVocab {
         match self.index_of(id) {
             Some(THRESHOLD_CLASS) => Err(format!("{id:?} is the threshold class, not a relation")),
             Some(class) => Ok(class),
-            None => Err(format!("relation {id:?} is not in the vocabulary")),
+            None => Err(format!("relation {:?} is not in the vocabulary", shorten(id, MAX_ID))),
         }
     }
 
@@ -138,8 +148,7 @@ impl RelationVocab {
     }
 
     fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
-        let relations = serde_json::from_slice(bytes)
-            .map_err(|error| Error::format(path, "not a table of relations").with_source(error))?;
+        let relations = input::parse_json(bytes, path, "not a table of relations")?;
         Self::build(relations).map_err(|reason| Error::format(path, reason))
     }
 
@@ -154,14 +163,75 @@ impl RelationVocab {
                 return Err(format!("relation {id:?} is both class {earlier} and class {class}"));
             }
         }
-        if index.get(THRESHOLD_ID) != Some(&THRESHOLD_CLASS) {
-            return Err(format!("{THRESHOLD_ID:?} must be class {THRESHOLD_CLASS}"));
+        let first = relations.get(THRESHOLD_CLASS).map_or("", |relation| &relation.id);
+        if !THRESHOLD_IDS.contains(&first.to_lowercase().as_str()) {
+            return Err(format!(
+                "the threshold class must be class {THRESHOLD_CLASS}, under one of the names Na, \
+                 {}; class {THRESHOLD_CLASS} is {first:?}",
+                THRESHOLD_IDS[1..].join(", ")
+            ));
         }
         if relations.len() == 1 {
-            return Err(format!("no relation besides {THRESHOLD_ID:?}"));
+            return Err(format!("no relation besides {first:?}"));
         }
         Ok(Self { relations, index })
     }
+
+    /// The vocabulary with the names in `names`; the others stay.
+    fn with_names(mut self, names: &BTreeMap<String, String>) -> Self {
+        for relation in &mut self.relations {
+            if let Some(name) = names.get(&relation.id) {
+                relation.name.clone_from(name);
+            }
+        }
+        self
+    }
+}
+
+/// A value in a table that should map relations to class indices.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Index(usize),
+    Name(String),
+    Other(IgnoredAny),
+}
+
+/// The entries of a `rel2id.json` with their class indices.
+fn class_indices(entries: Vec<(String, Entry)>) -> Result<Vec<(String, usize)>, String> {
+    let has_names = entries.iter().any(|(_, entry)| matches!(entry, Entry::Name(_)));
+    if has_names && !entries.iter().any(|(_, entry)| matches!(entry, Entry::Index(_))) {
+        return Err("it has texts in place of class indices, as the names in DocRED's \
+                    rel_info.json; give the rel2id.json of the corpus"
+            .to_owned());
+    }
+    let index = |(id, entry): (String, Entry)| match entry {
+        Entry::Index(index) => Ok((id, index)),
+        Entry::Name(_) | Entry::Other(_) => Err(format!(
+            "the class index of {:?} must be a whole number of at least 0",
+            shorten(&id, MAX_ID)
+        )),
+    };
+    entries.into_iter().map(index).collect()
+}
+
+/// Reads the names of relations from a `rel_info.json`.
+fn read_names(path: &Path) -> Result<BTreeMap<String, String>> {
+    let Pairs(entries) = read_json::<Pairs<Entry>>(path, "not a table of relation names")?;
+    let is_index = |(_, entry): &(String, Entry)| matches!(entry, Entry::Index(_));
+    if !entries.is_empty() && entries.iter().all(is_index) {
+        let reason = "it has class indices in place of names, as DocRED's rel2id.json; give the \
+                      rel_info.json of the corpus";
+        return Err(Error::format(path, reason));
+    }
+    let name = |(id, entry): (String, Entry)| match entry {
+        Entry::Name(name) => Ok((id, name)),
+        Entry::Index(_) | Entry::Other(_) => {
+            let id = shorten(&id, MAX_ID);
+            Err(Error::format(path, format!("the name of {id:?} must be a text")))
+        }
+    };
+    entries.into_iter().map(name).collect()
 }
 
 /// Sorts the entries of a `rel2id.json` by class and looks up their names.
@@ -184,12 +254,6 @@ fn in_class_order(
         }
     }
     Ok(slots.into_iter().flatten().collect())
-}
-
-/// Reads a JSON file. `mismatch` is the message of the error when its contents are not a `T`.
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, mismatch: &str) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::format(path, mismatch).with_source(error))
 }
 
 /// A JSON object as a list of pairs. Unlike a map it keeps repeated keys, which are an error.
@@ -277,6 +341,50 @@ mod tests {
         assert!(reason(r#"{"Na": 0, "P17": 2}"#).contains("without gap"));
         assert!(reason(r#"{"Na": 0, "P17": 1, "P50": 1}"#).contains("share index 1"));
         assert!(reason(r#"{"Na": 0, "P17": 1, "P17": 2}"#).contains("both class 1 and class 2"));
+    }
+
+    #[test]
+    fn the_threshold_class_may_have_its_name_in_other_corpora() {
+        for id in ["NA", "na", "1:NR:2", "no_relation"] {
+            let vocab = from_rel2id(&format!(r#"{{"P17": 1, "{id}": 0}}"#)).unwrap();
+            assert_eq!(vocab.id(THRESHOLD_CLASS), id);
+            assert!(vocab.relation_index(id).unwrap_err().contains("is the threshold class"));
+        }
+        let reason = reason(r#"{"P17": 0, "P50": 1}"#);
+        assert!(reason.contains("1:nr:2") && reason.contains("class 0 is \"P17\""), "{reason}");
+    }
+
+    #[test]
+    fn a_file_in_place_of_another_is_recognised() {
+        let names = r#"{"P17": "country", "P50": "author"}"#;
+        assert!(reason(names).contains("give the rel2id.json"));
+        let table = r#"[{"id": "Na", "name": "Na"}, {"id": "P17", "name": "P17"}]"#;
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, format!("\u{feff}{text}")).unwrap();
+            path
+        };
+        let (ids, info) = (file("ids", r#"{"Na": 0, "P17": 1}"#), file("info", names));
+        let table = file("relations", table);
+        for path in [&ids, &table] {
+            let vocab = RelationVocab::from_rel2id(path, Some(&info)).unwrap();
+            assert_eq!((vocab.n_classes(), vocab.name(0), vocab.name(1)), (2, "Na", "country"));
+        }
+        let error = RelationVocab::from_rel2id(&ids, Some(&ids)).unwrap_err().to_string();
+        assert!(error.contains("give the rel_info.json"), "{error}");
+        let wrong = file("wrong", r#"{"P17": "country", "P50": null}"#);
+        let error = RelationVocab::from_rel2id(&ids, Some(&wrong)).unwrap_err().to_string();
+        assert!(error.contains("the name of \"P50\" must be a text"), "{error}");
+    }
+
+    #[test]
+    fn a_class_index_that_is_no_whole_number_is_named() {
+        for value in ["-1", "0.5", "\"0\"", "null", "[1]"] {
+            let reason = reason(&format!(r#"{{"Na": 0, "P17": {value}}}"#));
+            let expected = "the class index of \"P17\" must be a whole number of at least 0";
+            assert!(reason.contains(expected), "{value}: {reason}");
+        }
     }
 
     #[test]

@@ -6,16 +6,21 @@
 //! ```
 //!
 //! Files of this crate may also have the field `score`, which leaderboard and scorer ignore.
+//!
+//! The reader also takes the leaderboard's archive, and JSON lines: one fact a line, or one document
+//! with the list of its `predictions`, as `docre predict` writes them.
 
-use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::{BufRead, Cursor, Read, Seek, Write};
 use std::path::Path;
 
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
+use zip::ZipArchive;
 
 use crate::data::document::{EntityPair, RelationFact};
 use crate::data::json_array::{ArrayScanner, ScanError};
 use crate::data::relation::RelationVocab;
+use crate::input::{self, JsonError};
 use crate::{Error, Result};
 
 /// One predicted fact with the field names of the file.
@@ -37,28 +42,129 @@ pub struct SubmittedFact {
     pub score: Option<f32>,
 }
 
-/// Reads a submission.
+/// A line of a document with its facts.
+#[derive(Deserialize)]
+struct PredictedDocument {
+    title: String,
+    predictions: Vec<PredictedFact>,
+}
+
+#[derive(Deserialize)]
+struct PredictedFact {
+    h_idx: usize,
+    t_idx: usize,
+    r: String,
+    #[serde(default)]
+    evidence: Vec<usize>,
+    score: Option<f32>,
+}
+
+/// A record that has the key `predictions`.
+#[derive(Deserialize)]
+struct Probe {
+    predictions: Option<IgnoredAny>,
+}
+
+/// The first bytes of a zip archive.
+const ZIP_MAGIC: &[u8] = b"PK";
+/// The maximum length of a submission in an archive, in bytes. One of DocRED has a few million.
+const MAX_ARCHIVED: u64 = 1 << 30;
+/// The name of the submission in the leaderboard's archive.
+pub const ARCHIVED: &str = "result.json";
+
+/// Reads a submission: a JSON array, an archive, or JSON lines. The content selects the format.
 ///
 /// # Errors
 ///
-/// [`Error::Format`] when the file is not an array, or a record is not a fact. The message gives
+/// [`Error::Format`] when the file is none of these, or a record is not a fact. The message gives
 /// the position of the record, from 0. [`Error::Io`] when the file cannot be read.
 pub fn read_submission(path: &Path) -> Result<Vec<SubmittedFact>> {
-    let file = File::open(path).map_err(|source| Error::io(path, "opening", source))?;
-    let mut scanner = ArrayScanner::new(BufReader::with_capacity(1 << 16, file));
-    let (mut facts, mut record) = (Vec::new(), Vec::new());
-    loop {
-        let found =
-            scanner.next_element(&mut record).map_err(|e| e.in_record(path, facts.len()))?;
-        if !found {
-            scanner.expect_end().map_err(|e| e.in_record(path, facts.len()))?;
-            return Ok(facts);
+    let mut reader = input::open(path)?;
+    let io = |source| Error::io(path, "reading", source);
+    if !reader.fill_buf().map_err(io)?.starts_with(ZIP_MAGIC) {
+        return read_facts(path, reader);
+    }
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).map_err(io)?;
+    let refuse = |reason: &str| Error::format(path, reason);
+    let archive = ZipArchive::new(Cursor::new(bytes));
+    let mut archive = archive.map_err(|e| refuse("not a complete zip archive").with_source(e))?;
+    let name = submission_in(&archive).ok_or_else(|| {
+        refuse(&format!("the archive has no `{ARCHIVED}`, and not exactly one other JSON file"))
+    })?;
+    let unreadable = || refuse(&format!("`{name}` in the archive cannot be read"));
+    let entry = archive.by_name(&name).map_err(|error| unreadable().with_source(error))?;
+    let mut bytes = Vec::new();
+    let entry = entry.take(MAX_ARCHIVED + 1).read_to_end(&mut bytes);
+    entry.map_err(|error| unreadable().with_source(error))?;
+    if bytes.len() as u64 > MAX_ARCHIVED {
+        return Err(refuse(&format!("`{name}` is longer than {} MiB", MAX_ARCHIVED >> 20)));
+    }
+    read_facts(path, input::without_byte_order_mark(&bytes))
+}
+
+/// The name of the submission in an archive: [`ARCHIVED`] in any folder, or the only JSON file.
+fn submission_in<R: Read + Seek>(archive: &ZipArchive<R>) -> Option<String> {
+    let is_named = |name: &&str| name.rsplit('/').next() == Some(ARCHIVED);
+    if let Some(name) = archive.file_names().find(is_named) {
+        return Some(name.to_owned());
+    }
+    let mut files = archive.file_names().filter(|name| name.ends_with(".json"));
+    match (files.next(), files.next()) {
+        (Some(name), None) => Some(name.to_owned()),
+        _ => None,
+    }
+}
+
+fn read_facts(path: &Path, reader: impl BufRead) -> Result<Vec<SubmittedFact>> {
+    let mut records = Records { path, scanner: ArrayScanner::new(reader), bytes: Vec::new(), n: 0 };
+    let mut facts = Vec::new();
+    while records.advance()? {
+        let is_document = records.parse::<Probe>()?.predictions.is_some();
+        if is_document {
+            let PredictedDocument { title, predictions } = records.parse()?;
+            facts.extend(predictions.into_iter().map(|fact| fact.of(&title)));
+        } else {
+            facts.push(records.parse()?);
         }
-        let fact = serde_json::from_slice(&record).map_err(|error| {
-            let reason = format!("record {} is not a predicted fact", facts.len());
-            Error::format(path, reason).with_source(error)
-        })?;
-        facts.push(fact);
+        records.n += 1;
+    }
+    Ok(facts)
+}
+
+/// The records of a submission.
+struct Records<'a, R> {
+    path: &'a Path,
+    scanner: ArrayScanner<R>,
+    /// The current record.
+    bytes: Vec<u8>,
+    /// The number of records before the current one.
+    n: usize,
+}
+
+impl<R: BufRead> Records<'_, R> {
+    /// Reads the next record; returns false if there is none.
+    fn advance(&mut self) -> Result<bool> {
+        let found = match self.scanner.next_element(&mut self.bytes) {
+            Ok(false) => self.scanner.expect_end().map(|()| false),
+            found => found,
+        };
+        found.map_err(|error| error.in_record(self.path, self.n))
+    }
+
+    fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.bytes).map_err(|error| {
+            let cause = JsonError::from(error).within(self.scanner.element_start());
+            let reason = format!("record {} is not a predicted fact", self.n);
+            Error::format(self.path, reason).with_source(cause)
+        })
+    }
+}
+
+impl PredictedFact {
+    fn of(self, title: &str) -> SubmittedFact {
+        let Self { h_idx, t_idx, r, evidence, score } = self;
+        SubmittedFact { title: title.to_owned(), h_idx, t_idx, r, evidence, score }
     }
 }
 
@@ -147,6 +253,50 @@ mod tests {
         }
     }
 
+    /// The archive of files with these names and contents.
+    fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, content) in files {
+            archive.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(content).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn archives_and_json_lines_hold_the_facts_of_an_array() {
+        let facts = vec![fact("P17", Some(0.5)), fact("P131", None)];
+        let mut array = Vec::new();
+        write_json(&mut array, facts.clone()).unwrap();
+        let lines: Vec<_> = facts.iter().map(|f| serde_json::to_string(f).unwrap()).collect();
+        let document = r#"{"title":"Karvu \"the\" river","n_entities":4,"predictions":[
+            {"h_idx":0,"t_idx":3,"r":"P17","evidence":[2,0],"logit":2.0,"threshold":1.5,"score":0.5},
+            {"h_idx":0,"t_idx":3,"r":"P131","evidence":[2,0]}]}
+            {"title":"none","n_entities":0,"predictions":[]}"#;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("any name");
+        for content in [
+            array.clone(),
+            lines.join("\n").into_bytes(),
+            document.as_bytes().to_vec(),
+            [b"\xEF\xBB\xBF", &array[..]].concat(),
+            archive(&[("result.json", &array)]),
+            archive(&[("result.json", &[b"\xEF\xBB\xBF", &array[..]].concat())]),
+            archive(&[("a.json", b"[]"), ("folder/result.json", &array)]),
+            archive(&[("my answer.json", &array), ("notes.txt", b"x")]),
+        ] {
+            std::fs::write(&path, &content).unwrap();
+            assert_eq!(read_submission(&path).unwrap(), facts, "{}", content.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn an_archive_without_a_submission_is_refused() {
+        for files in [&[][..], &[("a.json", &b"[]"[..]), ("b.json", b"[]")], &[("a.txt", b"[]")]] {
+            assert!(error_of(&archive(files)).contains("the archive has no `result.json`"));
+        }
+    }
+
     #[test]
     fn each_fact_is_one_line_and_an_absent_score_is_omitted() {
         let mut bytes = Vec::new();
@@ -184,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_a_submission_is_an_error() {
-        for json in ["", "{}", "[", "null", "[] []"] {
+        for json in ["", "{}", "[", "null", "[] []", "PK", "PK\u{3}\u{4}", "{\"predictions\":[]}"] {
             error_of(json.as_bytes());
         }
         error_of(b"[{\"title\":\"\xff\",\"h_idx\":0,\"t_idx\":1,\"r\":\"P1\"}]");

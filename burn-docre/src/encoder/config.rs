@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, batch::EncoderInput};
+use crate::{Error, Result, batch::EncoderInput, input};
 
 /// The minimum of [`EncoderConfig::max_tokens`].
 const MIN_TOKENS: usize = 8;
@@ -16,7 +16,7 @@ pub enum EncoderFamily {
     #[serde(rename = "bert")]
     Bert,
     /// RoBERTa: the first position id is `pad_token_id + 1`; a cut window ends with two closing
-    /// tokens.
+    /// tokens. CamemBERT is RoBERTa under another name.
     #[serde(rename = "roberta")]
     Roberta,
     /// XLM-RoBERTa: RoBERTa's architecture with another vocabulary.
@@ -26,8 +26,11 @@ pub enum EncoderFamily {
 
 /// Sizes and dropout rates of an encoder.
 ///
-/// Unknown keys are ignored, because Hugging Face's `config.json` also holds keys of other tasks.
+/// Unknown keys are ignored, because Hugging Face's `config.json` also holds keys of other tasks. A
+/// missing key has the default of the family's configuration class in Hugging Face's
+/// `transformers`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "HuggingFaceConfig")]
 pub struct EncoderConfig {
     /// The family.
     pub model_type: EncoderFamily,
@@ -49,39 +52,134 @@ pub struct EncoderConfig {
     pub max_position_embeddings: usize,
     /// Length of the longest window in tokens, special tokens included: at least 8. `None` is all
     /// that the position embedding has. No key of Hugging Face.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_window: Option<usize>,
     /// Rows of the token type embedding, at least 1; only row 0 is used.
     pub type_vocab_size: usize,
     /// Epsilon of layer normalisation, added to the variance; finite and above 0.
     pub layer_norm_eps: f64,
     /// The id of the padding token; RoBERTa's first position id is one more.
-    #[serde(default)]
     pub pad_token_id: usize,
-    /// The activation; only `gelu`, the exact form, is supported.
-    #[serde(default = "default_activation")]
+    /// The activation; only `gelu`, the exact form, is supported. It is read from `gelu_python` too.
     pub hidden_act: String,
     /// The encoding of positions; only `absolute` is supported.
-    #[serde(default = "default_positions")]
     pub position_embedding_type: String,
 }
 
-fn default_activation() -> String {
-    "gelu".into()
+/// Hugging Face's names of the supported families.
+#[derive(Clone, Copy, Deserialize)]
+enum ModelType {
+    #[serde(rename = "bert")]
+    Bert,
+    #[serde(rename = "roberta")]
+    Roberta,
+    #[serde(rename = "xlm-roberta")]
+    XlmRoberta,
+    #[serde(rename = "camembert")]
+    Camembert,
 }
 
-fn default_positions() -> String {
-    "absolute".into()
+/// A `config.json` as Hugging Face's programs or this crate write it.
+///
+/// The classes `BertConfig`, `RobertaConfig`, `XLMRobertaConfig` and `CamembertConfig` have the same
+/// defaults, except the size of RoBERTa's vocabulary and the padding id, which is 0 for BERT and 1
+/// for the others. Programs leave out the keys whose values are the defaults.
+#[derive(Deserialize)]
+struct HuggingFaceConfig {
+    model_type: Option<ModelType>,
+    /// The names of the model's classes, such as `RobertaForMaskedLM`.
+    architectures: Option<Vec<String>>,
+    vocab_size: Option<usize>,
+    hidden_size: Option<usize>,
+    num_hidden_layers: Option<usize>,
+    num_attention_heads: Option<usize>,
+    intermediate_size: Option<usize>,
+    hidden_dropout_prob: Option<f64>,
+    attention_probs_dropout_prob: Option<f64>,
+    max_position_embeddings: Option<usize>,
+    /// Our own key, see [`EncoderConfig::max_window`].
+    max_window: Option<usize>,
+    type_vocab_size: Option<usize>,
+    layer_norm_eps: Option<f64>,
+    pad_token_id: Option<usize>,
+    hidden_act: Option<String>,
+    position_embedding_type: Option<String>,
+    /// True for a decoder, in which a token attends to earlier ones only.
+    is_decoder: Option<bool>,
+}
+
+impl HuggingFaceConfig {
+    /// `model_type`, else that of the first class in `architectures`.
+    ///
+    /// BERT's first programs wrote neither. Such a file is BERT's if it gives all sizes and none is
+    /// one of RoBERTa's.
+    fn model_type(&self) -> Result<ModelType, &'static str> {
+        if let Some(given) = self.model_type {
+            return Ok(given);
+        }
+        if let Some(name) = self.architectures.as_ref().and_then(|names| names.first()) {
+            return match name {
+                name if name.starts_with("Bert") => Ok(ModelType::Bert),
+                name if name.starts_with("Roberta") => Ok(ModelType::Roberta),
+                name if name.starts_with("XLMRoberta") => Ok(ModelType::XlmRoberta),
+                name if name.starts_with("Camembert") => Ok(ModelType::Camembert),
+                _ => Err("`architectures` names no encoder of the BERT or RoBERTa families"),
+            };
+        }
+        let sizes = [self.vocab_size, self.hidden_size, self.num_hidden_layers];
+        let has_sizes = sizes.iter().all(Option::is_some);
+        if has_sizes && self.type_vocab_size != Some(1) && self.pad_token_id.unwrap_or(0) == 0 {
+            return Ok(ModelType::Bert);
+        }
+        Err("the key `model_type` is missing; add \"bert\", \"roberta\" or \"xlm-roberta\"")
+    }
+}
+
+impl TryFrom<HuggingFaceConfig> for EncoderConfig {
+    type Error = &'static str;
+
+    fn try_from(given: HuggingFaceConfig) -> Result<Self, Self::Error> {
+        if given.is_decoder == Some(true) {
+            return Err("`is_decoder` is true; only encoders are supported");
+        }
+        let (model_type, vocab_size, pad_token_id) = match given.model_type()? {
+            ModelType::Bert => (EncoderFamily::Bert, 30_522, 0),
+            ModelType::Roberta => (EncoderFamily::Roberta, 50_265, 1),
+            ModelType::XlmRoberta => (EncoderFamily::XlmRoberta, 30_522, 1),
+            ModelType::Camembert => (EncoderFamily::Roberta, 30_522, 1),
+        };
+        Ok(Self {
+            model_type,
+            vocab_size: given.vocab_size.unwrap_or(vocab_size),
+            hidden_size: given.hidden_size.unwrap_or(768),
+            num_hidden_layers: given.num_hidden_layers.unwrap_or(12),
+            num_attention_heads: given.num_attention_heads.unwrap_or(12),
+            intermediate_size: given.intermediate_size.unwrap_or(3072),
+            hidden_dropout_prob: given.hidden_dropout_prob.unwrap_or(0.1),
+            attention_probs_dropout_prob: given.attention_probs_dropout_prob.unwrap_or(0.1),
+            max_position_embeddings: given.max_position_embeddings.unwrap_or(512),
+            max_window: given.max_window,
+            type_vocab_size: given.type_vocab_size.unwrap_or(2),
+            layer_norm_eps: given.layer_norm_eps.unwrap_or(1e-12),
+            pad_token_id: given.pad_token_id.unwrap_or(pad_token_id),
+            hidden_act: match given.hidden_act {
+                Some(name) if name != "gelu_python" => name,
+                _ => "gelu".to_owned(),
+            },
+            position_embedding_type: given
+                .position_embedding_type
+                .unwrap_or_else(|| "absolute".to_owned()),
+        })
+    }
 }
 
 impl EncoderConfig {
     /// Reads the `config.json` of a Hugging Face directory and checks it.
     ///
     /// # Errors
-    /// If the file cannot be read, lacks a key, or describes an unsupported encoder.
+    /// If the file cannot be read, names no family, or describes an unsupported encoder.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "reading", e))?;
-        Self::parse(&bytes, path)
+        Self::parse(&input::read(path)?, path)
     }
 
     /// Reads the bytes of a `config.json`, by which errors call it, and checks it.
@@ -93,8 +191,7 @@ impl EncoderConfig {
     }
 
     fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
-        let config: Self = serde_json::from_slice(bytes)
-            .map_err(|e| Error::format(path, "not an encoder configuration").with_source(e))?;
+        let config: Self = input::parse_json(bytes, path, "not an encoder configuration")?;
         config
             .validate()
             .map_err(|e| Error::format(path, "an unsupported encoder").with_source(e))?;
@@ -220,6 +317,7 @@ impl From<&EncoderConfig> for EncoderInput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::chain_of;
 
     /// A small BERT for tests.
     fn tiny_bert() -> EncoderConfig {
@@ -230,6 +328,95 @@ mod tests {
                 "type_vocab_size": 2, "layer_norm_eps": 1e-12, "some_other_key": true}"#,
         )
         .expect("a valid configuration")
+    }
+
+    fn parsed(json: &str) -> EncoderConfig {
+        EncoderConfig::from_bytes(json.as_bytes()).unwrap_or_else(|e| panic!("{}", chain_of(&e)))
+    }
+
+    #[track_caller]
+    fn refusal(json: &str) -> String {
+        chain_of(&EncoderConfig::from_bytes(json.as_bytes()).unwrap_err())
+    }
+
+    #[test]
+    fn missing_keys_have_the_defaults_of_hugging_faces_classes() {
+        for (family, vocab_size, pad_token_id, position_offset) in [
+            ("bert", 30_522, 0, 0),
+            ("roberta", 50_265, 1, 2),
+            ("xlm-roberta", 30_522, 1, 2),
+            ("camembert", 30_522, 1, 2),
+        ] {
+            let config = parsed(&format!(r#"{{"model_type": "{family}"}}"#));
+            let given = r#", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+                "intermediate_size": 3072, "hidden_dropout_prob": 0.1, "hidden_act": "gelu",
+                "attention_probs_dropout_prob": 0.1, "max_position_embeddings": 512,
+                "type_vocab_size": 2, "layer_norm_eps": 1e-12,
+                "position_embedding_type": "absolute""#;
+            let full = format!(
+                r#"{{"model_type": "{family}", "vocab_size": {vocab_size},
+                    "pad_token_id": {pad_token_id} {given}}}"#
+            );
+            assert_eq!(config, parsed(&full), "{family}");
+            assert_eq!(config.position_offset(), position_offset, "{family}");
+            let null = full
+                .replace(&format!(r#""pad_token_id": {pad_token_id}"#), r#""pad_token_id": null"#);
+            assert_eq!(config, parsed(&null), "{family}");
+        }
+    }
+
+    #[test]
+    fn a_given_padding_id_replaces_the_default_of_the_family() {
+        let config = parsed(r#"{"model_type": "roberta", "pad_token_id": 0}"#);
+        assert_eq!(config.position_offset(), 1);
+        let bert = parsed(r#"{"model_type": "bert", "pad_token_id": 7}"#);
+        assert_eq!((bert.pad_token_id, bert.position_offset()), (7, 0));
+    }
+
+    #[test]
+    fn a_file_without_model_type_is_of_the_family_that_its_classes_or_sizes_show() {
+        let sizes = r#""vocab_size": 26, "hidden_size": 16, "num_hidden_layers": 1,
+            "num_attention_heads": 2"#;
+        let bert = parsed(&format!("{{{sizes}}}"));
+        assert_eq!((bert.model_type, bert.layer_norm_eps), (EncoderFamily::Bert, 1e-12));
+        for (class, family) in [
+            ("BertForPreTraining", EncoderFamily::Bert),
+            ("RobertaForMaskedLM", EncoderFamily::Roberta),
+            ("CamembertModel", EncoderFamily::Roberta),
+            ("XLMRobertaModel", EncoderFamily::XlmRoberta),
+        ] {
+            let config = parsed(&format!(r#"{{{sizes}, "architectures": ["{class}"]}}"#));
+            assert_eq!(config.model_type, family, "{class}");
+        }
+        for json in [
+            "{}".to_owned(),
+            format!(r#"{{{sizes}, "type_vocab_size": 1}}"#),
+            format!(r#"{{{sizes}, "pad_token_id": 1}}"#),
+        ] {
+            assert!(refusal(&json).contains("the key `model_type` is missing"), "{json}");
+        }
+        let error = refusal(&format!(r#"{{{sizes}, "architectures": ["DistilBertModel"]}}"#));
+        assert!(error.contains("`architectures` names no encoder"), "{error}");
+    }
+
+    #[test]
+    fn encoders_of_other_architectures_are_refused() {
+        let error = refusal(r#"{"model_type": "distilbert"}"#);
+        assert!(error.contains("`distilbert`") && error.contains("`xlm-roberta`"), "{error}");
+        let error = refusal(r#"{"model_type": "bert", "is_decoder": true}"#);
+        assert!(error.contains("`is_decoder` is true"), "{error}");
+        let error = refusal(r#"{"model_type": "bert", "hidden_size": "16"}"#);
+        assert!(error.contains("expected a whole number of at least 0, not the text"), "{error}");
+    }
+
+    #[test]
+    fn gelu_python_is_the_exact_gelu_and_the_approximations_are_refused() {
+        let config = parsed(r#"{"model_type": "bert", "hidden_act": "gelu_python"}"#);
+        assert_eq!(config.hidden_act, "gelu");
+        for name in ["gelu_new", "gelu_fast", "relu", ""] {
+            let error = refusal(&format!(r#"{{"model_type": "bert", "hidden_act": "{name}"}}"#));
+            assert!(error.contains("hidden_act"), "{error}");
+        }
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub(super) struct GoldFact {
 #[derive(Clone, Debug, Default)]
 pub(super) struct GoldCorpus {
     pub(super) facts: BTreeMap<FactKey, GoldFact>,
-    /// Number of evidence sentences of all facts. Repeated sentences of a fact count repeatedly, as
-    /// in the official scorer.
+    /// Number of evidence sentences of all facts. As in the official scorer, repeated sentences
+    /// count repeatedly, and so do the sentences of a repeated fact.
     pub(super) n_evidence: usize,
     /// The sentences that mention each entity, by document and entity.
     sentences: Vec<Vec<BTreeSet<usize>>>,
@@ -35,6 +35,7 @@ impl GoldCorpus {
             corpus.sentences.push(document.entities.iter().map(sentences_of).collect());
             for fact in &document.facts {
                 let key = FactKey::new(index, fact);
+                // The last evidence of a repeated fact counts as correct.
                 corpus.n_evidence += fact.evidence.len();
                 let evidence = fact.evidence.iter().copied().collect();
                 corpus.facts.insert(key, GoldFact { evidence, ..GoldFact::default() });

@@ -1,6 +1,6 @@
 //! The official DocRED scores: F1, Ign F1 and evidence F1.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -21,7 +21,8 @@ use crate::data::pair::PairSet;
 /// * Ign F1 is the harmonic mean of (c − i) / (p − i) and the *unchanged* recall c / g.
 /// * An evidence sentence is correct if it is gold evidence of a correct fact. Evidence precision
 ///   divides by the evidence sentences of all predictions about gold documents, evidence recall by
-///   those of all gold facts.
+///   those of all gold facts. If the gold corpus repeats a fact, the last evidence is the gold
+///   evidence, and recall divides by the sentences of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Scores {
     /// F1 of the facts.
@@ -30,8 +31,9 @@ pub struct Scores {
     pub precision: f64,
     /// Recall of the facts.
     pub recall: f64,
-    /// Ign F1 with respect to the annotated training documents, as on the leaderboard.
-    pub ign_f1: f64,
+    /// Ign F1 with respect to the annotated training documents, as on the leaderboard; `None` if
+    /// the scorer has none.
+    pub ign_f1: Option<f64>,
     /// Ign F1 with respect to the distant documents; `None` if the scorer has none.
     pub ign_f1_distant: Option<f64>,
     /// F1 of the evidence sentences.
@@ -48,6 +50,7 @@ pub struct Scorer {
     pub(super) gold: GoldCorpus,
     /// The number of facts of each relation in the annotated training documents.
     pub(super) training_counts: BTreeMap<usize, usize>,
+    has_training: bool,
     has_distant: bool,
 }
 
@@ -69,6 +72,7 @@ impl Scorer {
         let mut scorer = Self {
             gold: GoldCorpus::new(gold),
             training_counts: BTreeMap::new(),
+            has_training: false,
             has_distant: false,
         };
         for (index, document) in training.into_iter().enumerate() {
@@ -78,6 +82,7 @@ impl Scorer {
     }
 
     /// Adds one annotated training document, for corpora that are read one document at a time.
+    /// [`Scores::ign_f1`] is `Some` from the first one on.
     ///
     /// # Errors
     ///
@@ -85,8 +90,11 @@ impl Scorer {
     /// [valid](Document::validate_for) with [`PairSet::All`].
     pub fn add_training_document(&mut self, document: &Document) -> Result<()> {
         document.validate_for(PairSet::All)?;
-        for fact in &document.facts {
-            *self.training_counts.entry(fact.relation).or_default() += 1;
+        self.has_training = true;
+        let facts: BTreeSet<_> =
+            document.facts.iter().map(|fact| (fact.pair, fact.relation)).collect();
+        for (_, relation) in facts {
+            *self.training_counts.entry(relation).or_default() += 1;
         }
         self.gold.mark_repeated(document, |fact| fact.in_training = true);
         Ok(())
@@ -128,7 +136,7 @@ impl Scorer {
             f1: facts.f1,
             precision: facts.precision,
             recall: facts.recall,
-            ign_f1: ign_f1(counts.correct_in_training),
+            ign_f1: self.has_training.then(|| ign_f1(counts.correct_in_training)),
             ign_f1_distant: self.has_distant.then(|| ign_f1(counts.correct_in_distant)),
             evidence_f1: evidence.f1,
             evidence_precision: evidence.precision,
@@ -177,7 +185,7 @@ mod tests {
         near(scores.recall, 3.0 / 5.0);
         near(scores.f1, 0.5);
         // Training has 1 of the 3: precision (3 - 1) / (7 - 1), recall stays 3/5.
-        near(scores.ign_f1, 2.0 * (1.0 / 3.0) * 0.6 / (1.0 / 3.0 + 0.6));
+        near(scores.ign_f1.unwrap(), 2.0 * (1.0 / 3.0) * 0.6 / (1.0 / 3.0 + 0.6));
         // The distant corpus has 2 of the 3: precision (3 - 2) / (7 - 2).
         near(scores.ign_f1_distant.unwrap(), 2.0 * 0.2 * 0.6 / (0.2 + 0.6));
         // 2 correct sentences. Predicted: 2 + 1 + 0 with correct facts, 1 with wrong facts.
@@ -188,9 +196,34 @@ mod tests {
     }
 
     #[test]
+    fn the_last_evidence_of_a_repeated_gold_fact_is_correct_and_the_sentences_of_all_count() {
+        let facts: &[Fact] =
+            &[(0, 1, P17, &[0]), (1, 0, P50, &[3]), (0, 1, P17, &[1, 2]), (0, 1, P17, &[2, 4])];
+        let gold = [document("A", &[&[0], &[0]], facts)];
+        let scorer = Scorer::new(&gold, &gold).unwrap();
+        assert_eq!(
+            (scorer.n_gold_facts(), &scorer.training_counts),
+            (2, &[(P17, 1), (P50, 1)].into())
+        );
+        // Gold evidence of P17 is {2, 4}; 1 + 1 + 2 + 2 sentences are in the denominator.
+        for (evidence, correct) in [(&[0][..], 0.0), (&[1], 0.0), (&[2], 1.0), (&[4, 2], 2.0)] {
+            let predicted = [submitted("A", 0, 1, "P17", evidence)];
+            let path = std::path::Path::new("p");
+            let set = PredictionSet::from_submission(path, &predicted, &gold, &vocab()).unwrap();
+            let scores = scorer.score(&set);
+            near(scores.evidence_recall, correct / 6.0);
+            near(scores.evidence_precision, correct / evidence.len() as f64);
+            near(scores.recall, 0.5);
+        }
+    }
+
+    #[test]
     fn no_predictions_score_zero() {
         let scores = small_scorer().score(&PredictionSet::default());
-        assert_eq!(scores, Scores { ign_f1_distant: Some(0.0), ..Scores::default() });
+        assert_eq!(
+            scores,
+            Scores { ign_f1: Some(0.0), ign_f1_distant: Some(0.0), ..Scores::default() }
+        );
     }
 
     #[test]
@@ -213,9 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn without_distant_documents_there_is_no_distant_score() {
+    fn without_training_or_distant_documents_there_is_no_ign_score() {
         let scorer = Scorer::new(&small_gold(), &small_training()).unwrap();
         assert_eq!(scorer.score(&small_predictions()).ign_f1_distant, None);
+        let scorer = Scorer::new(&small_gold(), &[]).unwrap();
+        assert_eq!(scorer.score(&small_predictions()).ign_f1, None);
     }
 
     #[test]
@@ -244,7 +279,7 @@ mod tests {
             let scorer = Scorer::new(&gold, [&training]).unwrap();
             let predictions = PredictionSet::new([(0, &gold[0].facts[0])]);
             let expected = if is_ignored { 0.0 } else { 1.0 };
-            assert_eq!(scorer.score(&predictions).ign_f1, expected, "{training:?}");
+            assert_eq!(scorer.score(&predictions).ign_f1, Some(expected), "{training:?}");
         }
     }
 }

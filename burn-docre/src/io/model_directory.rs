@@ -20,6 +20,7 @@ use crate::{
     Error, Result,
     data::relation::RelationVocab,
     encoder::EncoderConfig,
+    input,
     io::{
         atomic_file::{sync_directory_of, write_atomically},
         weights::{self, WeightFile},
@@ -28,10 +29,12 @@ use crate::{
     text::{encoded::Encoding, hex::write_hex, tokenizer::DocumentTokenizer},
 };
 
-const CONFIG: &str = "config.json";
-pub(super) const TOKENIZER: &str = "tokenizer.json";
+pub(super) const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
 const RELATIONS: &str = "relations.json";
 const WEIGHTS: &str = "model.safetensors";
+/// The names of the files of a model directory.
+pub const FILES: [&str; 4] = [CONFIG, TOKENIZER, RELATIONS, WEIGHTS];
 
 /// A model without its weights: configuration, tokenizer and relations.
 #[derive(Clone)]
@@ -88,7 +91,7 @@ impl ModelDirectory<'static> {
     /// If a file is missing or malformed, or the files contradict each other.
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join(CONFIG);
-        let config = std::fs::read(&path).map_err(|e| Error::io(&path, "reading", e))?;
+        let config = input::read(&path)?;
         let vocab = RelationVocab::load(&directory.join(RELATIONS))?;
         let tokenizer = DocumentTokenizer::from_file(&directory.join(TOKENIZER))?;
         let spec = ModelSpec::assemble(&config, &path, tokenizer, vocab)?;
@@ -161,7 +164,7 @@ impl<'a> ModelDirectory<'a> {
 /// If a file cannot be read.
 pub fn id_of(directory: &Path) -> Result<ModelId> {
     let mut hash = Sha256::new();
-    for name in [CONFIG, TOKENIZER, RELATIONS, WEIGHTS] {
+    for name in FILES {
         let path = directory.join(name);
         let mut digest = Sha256::new();
         File::open(&path)
@@ -185,8 +188,7 @@ impl ModelSpec {
         tokenizer: DocumentTokenizer,
         vocab: RelationVocab,
     ) -> Result<Self> {
-        let config: ModelConfig = serde_json::from_slice(config)
-            .map_err(|e| Error::format(path, "not a model configuration").with_source(e))?;
+        let config: ModelConfig = input::parse_json(config, path, "not a model configuration")?;
         config
             .validate()
             .map_err(|e| Error::format(path, "not a valid model configuration").with_source(e))?;
@@ -406,6 +408,20 @@ mod tests {
             let config = &open.spec().config;
             assert!(weights::collect(&model, |path| config.weight_name(path)) == expected);
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_any_file_of_a_model_directory_changes_nothing() {
+        let (directory, expected) = saved();
+        for name in [CONFIG, TOKENIZER, RELATIONS] {
+            let path = directory.path().join(name);
+            let text = std::fs::read(&path).unwrap();
+            std::fs::write(path, [b"\xEF\xBB\xBF", &text[..]].concat()).unwrap();
+        }
+        let open = ModelDirectory::open(directory.path()).unwrap();
+        let model = open.model::<TestBackend>(&Default::default()).unwrap();
+        let config = &open.spec().config;
+        assert!(weights::collect(&model, |path| config.weight_name(path)) == expected);
     }
 
     #[test]

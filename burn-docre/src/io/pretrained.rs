@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::backend::Backend;
 
 use super::{
-    model_directory::{TOKENIZER, check_tokenizer},
+    model_directory::{CONFIG, check_tokenizer},
     weights::{self, Loaded, WeightFile},
 };
 use crate::{
@@ -38,15 +38,27 @@ pub struct PretrainedEncoder {
 }
 
 impl PretrainedEncoder {
-    /// Reads `config.json` and `tokenizer.json` of a directory.
+    /// Reads `config.json` and the tokenizer of a directory: `tokenizer.json`, or the vocabulary
+    /// files of [`DocumentTokenizer::from_directory`].
     ///
     /// [`load_pretrained`] reads the weights.
     ///
     /// # Errors
     /// If a file is missing or malformed, or the tokenizer does not fit the encoder.
     pub fn open(directory: &Path) -> Result<Self> {
-        let config = EncoderConfig::from_file(&directory.join("config.json"))?;
-        Self::checked(config, DocumentTokenizer::from_file(&directory.join(TOKENIZER))?)
+        let config = EncoderConfig::from_file(&directory.join(CONFIG))?;
+        Self::checked(config, DocumentTokenizer::from_directory(directory)?)
+    }
+
+    /// The files of a directory that [`open`](Self::open) and [`load_pretrained`] read.
+    ///
+    /// # Errors
+    /// If the directory has no weights, or the list of their shards cannot be read.
+    pub fn files_in(directory: &Path) -> Result<Vec<PathBuf>> {
+        let mut files = vec![directory.join(CONFIG)];
+        files.extend(DocumentTokenizer::files_in(directory));
+        files.extend(weights::files_of(&weight_file(directory)?)?);
+        Ok(files)
     }
 
     /// Reads the bytes of `config.json` and `tokenizer.json`.

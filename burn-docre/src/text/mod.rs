@@ -3,3 +3,4 @@
 pub mod encoded;
 pub mod hex;
 pub mod tokenizer;
+mod vocabulary;

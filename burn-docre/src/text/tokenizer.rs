@@ -22,6 +22,8 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use crate::data::document::Document;
 use crate::data::pair::PairSet;
+use crate::input::{self, JsonError};
+use crate::text::vocabulary::{TokenizerSettings, byte_pairs, word_pieces};
 use crate::{Error, Result};
 
 /// The text that marks the boundaries of mentions.
@@ -30,6 +32,13 @@ const MARKER: &str = "*";
 const WORD_LEVEL_SPECIALS: [&str; 4] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];
 /// The maximum number of words in a [`WordCache`]. Most corpora have fewer different words.
 const MAX_CACHED_WORDS: usize = 1 << 18;
+
+/// The files that hold a tokenizer or its vocabulary, the preferred ones first.
+const TOKENIZER_FILES: [&str; 3] = ["tokenizer.json", "vocab.txt", "vocab.json"];
+/// The merges that belong to `vocab.json`.
+const MERGES: &str = "merges.txt";
+/// The settings beside a vocabulary.
+const SETTINGS: &str = "tokenizer_config.json";
 
 /// A Hugging Face tokenizer for documents that are already split into words.
 ///
@@ -67,8 +76,58 @@ impl DocumentTokenizer {
     /// [`Error::Io`] when the file cannot be read. [`Error::Format`] when it is not a tokenizer, or
     /// has no token for the marker `*`.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::io(path, "reading", source))?;
-        Self::parse(&bytes, path)
+        Self::parse(&input::read(path)?, path)
+    }
+
+    /// Reads the tokenizer of a directory in Hugging Face's layout: `tokenizer.json`, else
+    /// `vocab.txt` (BERT), else `vocab.json` with `merges.txt` (RoBERTa).
+    ///
+    /// A `tokenizer_config.json` beside a vocabulary is respected. It may be missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] when the directory has none of these files, or under the conditions of
+    /// [`from_file`](Self::from_file).
+    pub fn from_directory(directory: &Path) -> Result<Self> {
+        let [whole, words, bytes] = TOKENIZER_FILES.map(|name| directory.join(name));
+        if whole.is_file() {
+            return Self::from_file(&whole);
+        }
+        let settings = directory.join(SETTINGS);
+        let settings = if settings.is_file() {
+            input::read_json(&settings, "not the settings of a tokenizer")?
+        } else {
+            TokenizerSettings::default()
+        };
+        let (path, json) = if words.is_file() {
+            let json = word_pieces(&read_text(&words)?, &settings);
+            (words, json)
+        } else if bytes.is_file() {
+            let vocab = input::read_json(&bytes, "not a vocabulary of tokens and their ids")?;
+            let json = byte_pairs(vocab, &read_text(&directory.join(MERGES))?, &settings);
+            (bytes, json)
+        } else {
+            let reason = "has neither tokenizer.json nor vocab.txt nor vocab.json with merges.txt; \
+                          write a tokenizer.json in Python: \
+                          `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`";
+            return Err(Error::format(directory, reason));
+        };
+        let json = json.map_err(|reason| Error::format(&path, reason))?;
+        Self::parse(json.to_string().as_bytes(), &path)
+    }
+
+    /// The files in `directory` that [`from_directory`](Self::from_directory) reads.
+    pub fn files_in(directory: &Path) -> Vec<PathBuf> {
+        let [whole, words, bytes] = TOKENIZER_FILES;
+        let names = if directory.join(whole).is_file() {
+            vec![whole]
+        } else if directory.join(words).is_file() {
+            vec![words, SETTINGS]
+        } else {
+            vec![bytes, MERGES, SETTINGS]
+        };
+        let paths = names.into_iter().map(|name| directory.join(name));
+        paths.filter(|path| path.is_file()).collect()
     }
 
     /// Reads a `tokenizer.json` from memory.
@@ -213,8 +272,14 @@ impl DocumentTokenizer {
     }
 
     fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
-        let tokenizer = Tokenizer::from_bytes(bytes)
-            .map_err(|error| Error::format(path, "not a tokenizer.json").with_source(error))?;
+        let tokenizer =
+            Tokenizer::from_bytes(input::without_byte_order_mark(bytes)).map_err(|error| {
+                let cause = match error.downcast::<serde_json::Error>() {
+                    Ok(error) => JsonError::from(*error).into(),
+                    Err(other) => other,
+                };
+                Error::format(path, "not a tokenizer.json").with_source(cause)
+            })?;
         Self::prepare(tokenizer, path)
     }
 
@@ -227,6 +292,11 @@ impl DocumentTokenizer {
         let (opening, closing) = special_tokens(&tokenizer, path)?;
         Ok(Self { tokenizer, path: path.to_path_buf(), marker, opening, closing })
     }
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(input::read(path)?)
+        .map_err(|error| Error::format(path, "not UTF-8 text").with_source(error))
 }
 
 /// The first and the last words of all mentions, as indices of sentence and word.
@@ -450,10 +520,41 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_with_a_vocabulary_has_the_tokenizer_of_its_tokenizer_json() {
+        let json: serde_json::Value = serde_json::from_slice(WORD_PIECE).unwrap();
+        let Some(vocab) = json["model"]["vocab"].as_object() else { panic!("a vocabulary") };
+        let mut tokens = vec![""; vocab.len()];
+        for (token, id) in vocab {
+            tokens[id.as_u64().unwrap() as usize] = token;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        };
+        let error = DocumentTokenizer::from_directory(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("has neither tokenizer.json nor vocab.txt"), "{error}");
+        write("vocab.txt", &tokens.join("\n"));
+        write("tokenizer_config.json", r#"{"do_lower_case": true, "model_max_length": 512}"#);
+        let from_vocabulary = DocumentTokenizer::from_directory(directory.path()).unwrap();
+        let document = document(&[&["Anna", "LIVES", "in", "Ósló", "?"]], &[&[(0, 0, 1)]]);
+        let expected = DocumentTokenizer::from_bytes(WORD_PIECE).unwrap();
+        assert_eq!(
+            from_vocabulary.tokenize(&document).unwrap(),
+            expected.tokenize(&document).unwrap()
+        );
+        let files = DocumentTokenizer::files_in(directory.path());
+        let names: Vec<_> = files.iter().map(|path| path.file_name().unwrap()).collect();
+        assert_eq!(names, ["vocab.txt", "tokenizer_config.json"]);
+        write("tokenizer.json", "{}");
+        assert!(DocumentTokenizer::from_directory(directory.path()).is_err());
+    }
+
+    #[test]
     fn bytes_that_are_not_a_tokenizer_are_a_format_error() {
         for bytes in [&b""[..], b"{}", b"[]", b"\xFF", b"{\"model\":7}"] {
             assert!(matches!(DocumentTokenizer::from_bytes(bytes), Err(Error::Format { .. })));
         }
+        assert!(DocumentTokenizer::from_bytes(&[b"\xEF\xBB\xBF", WORD_PIECE].concat()).is_ok());
         let missing = Path::new("/nonexistent/tokenizer.json");
         assert!(matches!(DocumentTokenizer::from_file(missing), Err(Error::Io { .. })));
     }

@@ -2,17 +2,13 @@
 
 mod table;
 
-use std::{
-    fs::File,
-    io::{self, BufRead, BufReader},
-    path::Path,
-};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use burn_docre::{
     PairSet,
     data::{
-        docred::{DocRedReader, Labels},
+        docred::{DocRedReader, Labels, OnInvalid},
         document::Document,
         relation::RelationVocab,
         submission::read_submission,
@@ -20,8 +16,10 @@ use burn_docre::{
     eval::{FrequentRelations, PredictionSet, Report, Scorer},
 };
 
+use super::output::is_standard;
 use crate::{
     cli::{EvaluateArgs, FrequentSet},
+    run::corpora::LabelCounts,
     session::Session,
 };
 
@@ -37,37 +35,38 @@ impl From<FrequentSet> for FrequentRelations {
 /// Prints all scores of the predictions.
 pub(super) fn run(session: &Session, args: &EvaluateArgs) -> Result<()> {
     let text = evaluate(session, args, |message| session.ui.note(message))?;
-    match session.ui.results(&text) {
-        // The program that reads standard output, such as `head`, has ended.
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        result => result,
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let error: Option<&io::Error> = error.downcast_ref();
-    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    session.ui.results(&text)
 }
 
 /// The text that `docre evaluate` prints; `note` receives messages for standard error.
 fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) -> Result<String> {
-    let vocab = read_vocab(args.relations.as_deref())?;
+    check_standard_input(args)?;
+    let frequent = frequent_relations(args)?;
+    let vocab = match &args.relations {
+        Some(path) => RelationVocab::from_rel2id(path, None)?,
+        None => RelationVocab::docred(),
+    };
+    let mut gold = Vec::new();
     let pair_set = args.self_relations.into();
-    let gold = documents(session, &args.gold, &vocab, pair_set)?.collect::<Result<Vec<_>>>()?;
+    let corpora = Corpora { session, vocab: &vocab, pair_set, on_invalid: args.on_invalid };
+    corpora.read(&args.gold, |document| {
+        gold.push(document);
+        Ok(())
+    })?;
+    ensure!(!gold.is_empty(), "{}: there are no documents to score", args.gold.display());
     let mut scorer = Scorer::new(&gold, [])?;
-    if scorer.n_gold_facts() == 0 {
-        bail!("{}: no document has a label; give documents with gold labels", args.gold.display());
-    }
-    for document in documents(session, &args.train, &vocab, pair_set)? {
-        scorer.add_training_document(&document?)?;
+    if let Some(train) = &args.train {
+        corpora.read(train, |document| Ok(scorer.add_training_document(&document)?))?;
     }
     if let Some(distant) = &args.distant {
-        for document in documents(session, distant, &vocab, pair_set)? {
-            scorer.add_distant_document(&document?)?;
-        }
+        corpora.read(distant, |document| Ok(scorer.add_distant_document(&document)?))?;
     }
     let predictions = read_predictions(&args.predictions, &gold, &vocab, &mut note)?;
-    let report = Report::new(&scorer, &predictions, &vocab, args.frequent_relations.into());
+    let mut report = Report::new(&scorer, &predictions, &vocab, frequent);
+    if args.train.is_some() {
+        // An empty corpus has no fact to ignore.
+        report.official.ign_f1.get_or_insert(report.official.f1);
+    }
     if args.json {
         let json = serde_json::to_string_pretty(&report)
             .context("the scores cannot be written as JSON")?;
@@ -76,51 +75,65 @@ fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) 
     Ok(table::render(&report, &vocab))
 }
 
-/// The built-in relations, or those of a file.
-fn read_vocab(path: Option<&Path>) -> Result<RelationVocab> {
-    path.map_or_else(|| Ok(RelationVocab::docred()), read_relations)
+/// Checks that standard input, which can be read once, is at most one of the inputs.
+fn check_standard_input(args: &EvaluateArgs) -> Result<()> {
+    let EvaluateArgs { predictions, gold, train, distant, relations, .. } = args;
+    let inputs = [Some(predictions), Some(gold), train.as_ref(), distant.as_ref()];
+    let inputs = inputs.into_iter().chain([relations.as_ref()]).flatten();
+    let n_standard = inputs.filter(|path| is_standard(path)).count();
+    ensure!(n_standard <= 1, "only one input can be `-`, standard input");
+    Ok(())
 }
 
-/// The relations of a `relations.json` or `rel2id.json` file. Only the former starts with `[`.
-pub(super) fn read_relations(path: &Path) -> Result<RelationVocab> {
-    let vocab =
-        match first_byte(path).with_context(|| format!("{}: reading failed", path.display()))? {
-            Some(b'[') => RelationVocab::load(path)?,
-            _ => RelationVocab::from_rel2id(path, None)?,
-        };
-    Ok(vocab)
-}
-
-/// The first byte that is not white space.
-fn first_byte(path: &Path) -> io::Result<Option<u8>> {
-    let mut reader = BufReader::new(File::open(path)?);
-    loop {
-        let bytes = reader.fill_buf()?;
-        let len = bytes.len();
-        if let Some(byte) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            return Ok(Some(*byte));
+/// The source of the frequent relation types. Without training documents, it is Re-DocRED's list.
+fn frequent_relations(args: &EvaluateArgs) -> Result<FrequentRelations> {
+    match (args.frequent_relations, &args.train) {
+        (Some(FrequentSet::Train), None) => {
+            bail!(
+                "`--frequent-relations train` counts the facts of training documents; give `--train`"
+            )
         }
-        if len == 0 {
-            return Ok(None);
-        }
-        reader.consume(len);
+        (Some(set), _) => Ok(set.into()),
+        (None, Some(_)) => Ok(FrequentRelations::Train),
+        (None, None) => Ok(FrequentRelations::ReDocRed),
     }
 }
 
-/// Reads the documents of a corpus one by one, so that the distant corpus need not fit into memory.
-fn documents<'a>(
-    session: &'a Session,
-    path: &Path,
+/// The corpora of the command.
+struct Corpora<'a> {
+    session: &'a Session<'a>,
     vocab: &'a RelationVocab,
     pair_set: PairSet,
-) -> Result<impl Iterator<Item = Result<Document>> + 'a> {
-    let mut task = session.ui.task(&format!("{}: documents", path.display()), None);
-    let documents = DocRedReader::open(path, Labels::Resolve(vocab))?.with_pair_set(pair_set);
-    Ok(documents.map(move |document| {
-        session.stop.check()?;
-        task.advance(1);
-        Ok(document?)
-    }))
+    on_invalid: OnInvalid,
+}
+
+impl Corpora<'_> {
+    /// Reads the documents at `path` one by one, so that the distant corpus need not fit into
+    /// memory.
+    ///
+    /// # Errors
+    /// If there are documents, but none has a label, and the errors of `use_document`.
+    fn read(
+        &self,
+        path: &Path,
+        mut use_document: impl FnMut(Document) -> Result<()>,
+    ) -> Result<()> {
+        let ui = self.session.ui;
+        let mut task = ui.task(&format!("{}: documents", path.display()), None);
+        let documents = DocRedReader::open(path, Labels::Resolve(self.vocab))?;
+        let mut documents = documents.with_pair_set(self.pair_set).on_invalid(self.on_invalid);
+        let mut counts = LabelCounts::default();
+        for document in documents.by_ref() {
+            self.session.stop.check()?;
+            let document = document?;
+            counts.add(&document);
+            use_document(document)?;
+            task.advance(1);
+        }
+        drop(task);
+        ui.note_skipped(path, documents.skipped());
+        counts.check(path, documents.n_unlabelled(), |message| ui.note(message))
+    }
 }
 
 fn read_predictions(

@@ -52,8 +52,8 @@ fn scores(report: &Report) -> Vec<Row> {
     let mut rows = vec![
         header("", ""),
         row("all facts", official(scores.precision, scores.recall, scores.f1)),
-        f1_only("Ign (annotated)", scores.ign_f1),
     ];
+    rows.extend(scores.ign_f1.map(|f1| f1_only("Ign (annotated)", f1)));
     rows.extend(scores.ign_f1_distant.map(|f1| f1_only("Ign (distant)", f1)));
     rows.extend([
         row(

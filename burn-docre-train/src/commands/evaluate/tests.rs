@@ -1,8 +1,7 @@
 //! Tests of the command on small files.
 
-use std::path::Path;
-
 use clap::Parser;
+use serde_json::Value;
 
 use super::*;
 use crate::{
@@ -47,7 +46,8 @@ fn evaluated(args: &EvaluateArgs) -> Result<(String, Vec<String>)> {
     Ok((text, notes))
 }
 
-/// Runs the command on `predictions` with `more` arguments; returns its text and its notes.
+/// Runs the command on `predictions` with `more` arguments, which replace those of the tests;
+/// returns its text and its notes.
 fn run_on(predictions: &str, more: &[&str]) -> Result<(String, Vec<String>)> {
     let dir = tempfile::tempdir()?;
     let file = |name: &str, text: &str| {
@@ -60,11 +60,13 @@ fn run_on(predictions: &str, more: &[&str]) -> Result<(String, Vec<String>)> {
         ("--gold", file("gold.json", GOLD)),
         ("--train", file("train.json", TRAIN)),
     ];
+    let is_replaced = |option: &str| more.contains(&option);
+    let required = required.into_iter().filter(|(option, _)| !is_replaced(option));
     file("rel2id.json", r#"{"Na":0,"P17":1,"P27":2,"P551":3,"P19":4}"#);
     file("narrow.json", r#" [{"id":"Na","name":"no relation"},{"id":"P27","name":"citizen"}]"#);
-    let more = more.iter().map(|arg| arg.replace("DIR", dir.path().to_str().unwrap()));
-    let flags = required.into_iter().flat_map(|(flag, path)| [flag.to_owned(), path]);
-    let args = ["docre".to_owned()].into_iter().chain(flags).chain(more);
+    let given = more.iter().map(|arg| arg.replace("DIR", dir.path().to_str().unwrap()));
+    let flags = required.flat_map(|(flag, path)| [flag.to_owned(), path]);
+    let args = ["docre".to_owned()].into_iter().chain(flags).chain(given);
     evaluated(&Command::parse_from(args).args)
 }
 
@@ -152,61 +154,85 @@ fn an_invalid_prediction_is_an_error_that_names_file_and_record() {
 #[test]
 fn self_relations_are_scored_where_the_option_allows_them() {
     let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
+    let path = dir.path().join("dwie.json");
     let label = r#"{"h":0,"t":2,"r":"P27","evidence":[0,1]}"#;
     assert!(GOLD.contains(label));
-    let gold = file("dwie.json", &GOLD.replace(label, r#"{"h":2,"t":2,"r":"P17"}"#));
+    std::fs::write(&path, GOLD.replace(label, r#"{"h":2,"t":2,"r":"P17"}"#)).unwrap();
+    let gold = ["--gold", path.to_str().unwrap()];
     let predictions = r#"[{"title":"Anna","h_idx":2,"t_idx":2,"r":"P17"},
                           {"title":"Anna","h_idx":1,"t_idx":2,"r":"P17"},
                           {"title":"Anna","h_idx":0,"t_idx":0,"r":"P17"}]"#;
-    let (predictions, train) = (file("predictions.json", predictions), file("train.json", TRAIN));
-    let run = |more: &[&str]| {
-        let files = ["--predictions", &predictions, "--gold", &gold, "--train", &train];
-        let args = [&["docre"], &files[..], more].concat();
-        evaluated(&Command::parse_from(args).args)
-    };
-    let (text, notes) = run(&["--self-relations", "--json"]).unwrap();
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let more = [&gold[..], &["--self-relations", "--json"]].concat();
+    let (text, notes) = run_on(predictions, &more).unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&json["precision"], &json["recall"]), (&(2.0 / 3.0).into(), &(2.0 / 3.0).into()));
     assert!(notes.is_empty(), "{notes:?}");
 
-    let error = format!("{:#}", run(&[]).unwrap_err());
+    let error = failure(predictions, &gold);
     for part in ["dwie.json: document 0 (\"Anna\")", "related to itself", "`self_relations`"] {
         assert!(error.contains(part), "{error}");
     }
 }
 
 #[test]
-fn gold_without_labels_is_an_error() {
+fn documents_without_labels_are_an_error_that_names_their_file() {
+    let misspelt = GOLD.replace("\"labels\"", "\"relations\"");
     let dir = tempfile::tempdir().unwrap();
-    let empty = dir.path().join("unlabelled.json");
-    std::fs::write(&empty, "[]").unwrap();
-    let args = EvaluateArgs {
-        predictions: empty.clone(),
-        gold: empty.clone(),
-        train: empty,
-        distant: None,
-        relations: None,
-        frequent_relations: FrequentSet::Train,
-        self_relations: false,
-        json: false,
-    };
-    let error = evaluated(&args).unwrap_err().to_string();
-    assert!(error.contains("unlabelled.json: no document has a label"), "{error}");
+    let path = dir.path().join("unlabelled.json");
+    let file = path.to_str().unwrap();
+    for (documents, expected) in [
+        (misspelt, "no document has a label; the key is `labels`"),
+        (GOLD.replace("\"labels\":[", "\"labels\":[],\"other\":["), "no document has a label"),
+    ] {
+        std::fs::write(&path, documents).unwrap();
+        for option in ["--gold", "--train", "--distant"] {
+            let error = failure(PREDICTIONS, &[option, file]);
+            assert!(error.contains("unlabelled.json") && error.contains(expected), "{error}");
+        }
+    }
+    std::fs::write(&path, "[]").unwrap();
+    let error = failure(PREDICTIONS, &["--gold", file]);
+    assert!(error.contains("unlabelled.json: there are no documents"), "{error}");
 }
 
 #[test]
-fn white_space_before_the_json_is_skipped() {
+fn repeated_gold_labels_give_the_evidence_score_of_the_official_scorer() {
+    let gold = GOLD.replace(
+        r#"{"h":1,"t":2,"r":"P17","evidence":[1]}"#,
+        r#"{"h":1,"t":2,"r":"P17","evidence":[0]},{"h":1,"t":2,"r":"P17","evidence":[1]}"#,
+    );
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("x.json");
-    let first = |text: &str, path: &Path| {
-        std::fs::write(path, text).unwrap();
-        first_byte(path).unwrap()
-    };
-    assert_eq!(first(&(" ".repeat(10_000) + "\n["), &path), Some(b'['));
-    assert_eq!(first("  ", &path), None);
+    let path = dir.path().join("repeated.json");
+    std::fs::write(&path, gold).unwrap();
+    let more = ["--gold", path.to_str().unwrap(), "--json"];
+    let (text, _) = run_on(PREDICTIONS, &more).unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap();
+    // One sentence is predicted and correct; the gold rows have 1 + 1 + 1 + 2 sentences.
+    assert_eq!((&json["evidence_precision"], &json["evidence_recall"]), (&1.0.into(), &0.2.into()));
+    assert_eq!(json["recall"], 2.0 / 3.0);
+}
+
+#[test]
+fn without_training_documents_there_is_no_ign_score() {
+    let dir = tempfile::tempdir().unwrap();
+    let (predictions, gold) = (dir.path().join("p.json"), dir.path().join("g.json"));
+    std::fs::write(&predictions, PREDICTIONS).unwrap();
+    std::fs::write(&gold, GOLD).unwrap();
+    let [predictions, gold] = [&predictions, &gold].map(|path| path.to_str().unwrap());
+    let files = ["docre", "--predictions", predictions, "--gold", gold];
+    let run = |more: &[&str]| evaluated(&Command::parse_from([&files[..], more].concat()).args);
+    let (with, _) = run(&["--train", gold, "--json"]).unwrap();
+    let (without, _) = run(&["--json"]).unwrap();
+    let [with, without] = [with, without].map(|text| serde_json::from_str::<Value>(&text).unwrap());
+    assert!(with["ign_f1"].is_number() && without["ign_f1"].is_null());
+    assert_eq!(with["f1"], without["f1"]);
+    assert!(!run(&[]).unwrap().0.contains("Ign"));
+    let error = run(&["--frequent-relations", "train"]).unwrap_err().to_string();
+    assert!(error.contains("give `--train`"), "{error}");
+}
+
+#[test]
+fn standard_input_can_be_only_one_input() {
+    let error = failure(PREDICTIONS, &["--gold", "-", "--predictions", "-"]);
+    assert!(error.contains("only one input can be `-`"), "{error}");
 }

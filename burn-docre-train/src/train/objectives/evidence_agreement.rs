@@ -73,7 +73,7 @@ fn mentions((document, encoded): (usize, &EncodedDocument)) -> impl Iterator<Ite
 
 #[cfg(test)]
 mod tests {
-    use burn_docre::data::document::RelationFact;
+    use burn_docre::{PairSet, data::document::RelationFact};
 
     use super::*;
 

@@ -2,12 +2,12 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::{
     backend::Autodiff, data::dataloader::Progress, module::ModuleVisitor, tensor::backend::Backend,
 };
 use burn_docre::{
-    DocReBackend,
+    DocReBackend, Error,
     batch::DocReBatch,
     inference::Inference,
     io::model_directory::ModelSpec,
@@ -64,6 +64,11 @@ impl RelationObjective {
     }
 }
 
+/// The cause of logits that are not numbers in the dev evaluation: the weights of a loaded model are
+/// finite.
+const DIVERGED: &str =
+    "dev evaluation: the training diverges; lower `encoder_lr` and `relation_lr`";
+
 impl<B: DocReBackend> Objective<B> for RelationObjective {
     type Model = DocReModel<Autodiff<B>>;
     type InnerModel = DocReModel<B>;
@@ -118,7 +123,10 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
     ) -> Result<Option<Vec<f64>>> {
         let model = with_precision(model.clone(), self.precision);
         let inference = Inference::new(model, self.spec.config.clone(), device.clone());
-        let scores = self.dev.score(&inference, go_on).context("dev evaluation")?;
+        let scores = self.dev.score(&inference, go_on).map_err(|error| {
+            let is_nan = matches!(error, Error::NotANumber { .. });
+            anyhow::Error::from(error).context(if is_nan { DIVERGED } else { "dev evaluation" })
+        })?;
         Ok(scores.map(|scores| {
             let evidence = self.names_evidence().then_some(scores.evidence_f1);
             let relations = [scores.f1, scores.ign_f1, scores.precision, scores.recall];

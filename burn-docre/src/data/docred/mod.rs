@@ -4,12 +4,14 @@
 //! the size of the file. Every fault of a document is an
 //! [`Error::Document`](crate::Error::Document) with its file, index and title.
 
+mod invalid;
 mod reader;
 mod record;
 #[cfg(test)]
 mod sample;
 mod writer;
 
+pub use invalid::{OnInvalid, Skipped};
 pub use reader::{DocRedReader, read_documents};
 pub use record::Labels;
 pub use writer::write_documents;

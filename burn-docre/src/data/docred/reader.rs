@@ -1,14 +1,14 @@
 //! Reading a file document by document.
 
 use std::fmt;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::record::{Labels, parse_document, title_of};
+use super::invalid::{OnInvalid, Skipped};
+use super::record::{Labels, Parser, Record, title_of};
 use crate::data::document::Document;
 use crate::data::json_array::{ArrayScanner, ScanError};
 use crate::data::pair::PairSet;
+use crate::input::{self, Reader};
 use crate::{Error, Result};
 
 /// Reads all documents of a DocRED file.
@@ -20,69 +20,112 @@ pub fn read_documents(path: &Path, labels: Labels) -> Result<Vec<Document>> {
     DocRedReader::open(path, labels)?.collect()
 }
 
-/// Iterates over the documents of a DocRED file.
+/// Iterates over the documents of a DocRED file: a JSON array, or JSON lines.
 ///
 /// # Errors
 ///
 /// - [`Error::Document`] when a document is not valid JSON, lacks `title`, `vertexSet` or `sents`,
 ///   or is not [valid](Document::validate_for). The next item is the next document.
 /// - [`Error::Document`] when the array is malformed at a document. This is the last item.
-/// - [`Error::Format`] when the file is not an array, and [`Error::Io`] when it cannot be read.
-///   Each is the last item.
+/// - [`Error::Format`] when the file starts neither as an array nor as an object, and
+///   [`Error::Io`] when it cannot be read. Each is the last item.
 pub struct DocRedReader<'a> {
     path: PathBuf,
     labels: Labels<'a>,
     pair_set: PairSet,
-    scanner: ArrayScanner<BufReader<File>>,
+    on_invalid: OnInvalid,
+    scanner: ArrayScanner<Reader>,
     element: Vec<u8>,
     n_read: usize,
+    n_unlabelled: usize,
+    skipped: Skipped,
     finished: bool,
 }
 
 impl<'a> DocRedReader<'a> {
-    /// Opens `path`.
+    /// Opens `path`, which may be compressed, a pipe, or [`STANDARD`](crate::input::STANDARD).
     ///
     /// # Errors
     ///
     /// [`Error::Io`] when the file cannot be opened.
     pub fn open(path: &Path, labels: Labels<'a>) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::io(path, "opening", source))?;
         Ok(Self {
             path: path.to_path_buf(),
             labels,
             pair_set: PairSet::OffDiagonal,
-            scanner: ArrayScanner::new(BufReader::with_capacity(1 << 16, file)),
+            on_invalid: OnInvalid::Error,
+            scanner: ArrayScanner::new(input::open(path)?),
             element: Vec::new(),
             n_read: 0,
+            n_unlabelled: 0,
+            skipped: Skipped::default(),
             finished: false,
         })
     }
 
     /// Sets the pairs that labels can be about. By default a label whose head is its tail is an
     /// error.
-    pub fn with_pair_set(mut self, pair_set: PairSet) -> Self {
-        self.pair_set = pair_set;
-        self
+    pub fn with_pair_set(self, pair_set: PairSet) -> Self {
+        Self { pair_set, ..self }
+    }
+
+    /// Sets the treatment of invalid documents; the default is [`OnInvalid::Error`].
+    ///
+    /// A file that is not a JSON array or JSON lines stays an error.
+    pub fn on_invalid(self, on_invalid: OnInvalid) -> Self {
+        Self { on_invalid, ..self }
+    }
+
+    /// The mentions and documents skipped so far.
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
+    /// The number of documents without the key `labels` among those read so far. A list of labels
+    /// may be empty. It is 0 with [`Labels::Ignore`].
+    pub fn n_unlabelled(&self) -> usize {
+        self.n_unlabelled
     }
 
     fn next_document(&mut self) -> Result<Option<Document>> {
-        let found = match self.scanner.next_element(&mut self.element) {
-            Ok(false) => self.scanner.expect_end().map(|()| false),
-            found => found,
-        };
-        match found {
-            Ok(false) => Ok(None),
-            Ok(true) => {
-                let document = parse_document(&self.element, self.labels, self.pair_set)
-                    .map_err(|error| self.placed(error));
-                self.n_read += 1;
-                document.map(Some)
-            }
-            Err(error) => {
-                self.finished = true;
-                Err(self.scan_error(error))
+        loop {
+            let found = match self.scanner.next_element(&mut self.element) {
+                Ok(false) => self.scanner.expect_end().map(|()| false),
+                found => found,
+            };
+            match found {
+                Ok(false) => return Ok(None),
+                Ok(true) => {
+                    let document = self.document();
+                    self.n_read += 1;
+                    match document {
+                        Err(error) if self.on_invalid != OnInvalid::Error => {
+                            self.skipped.add_document(error);
+                        }
+                        document => return document.map(Some),
+                    }
+                }
+                Err(error) => {
+                    self.finished = true;
+                    return Err(self.scan_error(error));
+                }
             }
         }
+    }
+
+    /// Parses the document in `self.element`.
+    fn document(&mut self) -> Result<Document> {
+        let skips_mentions = self.on_invalid == OnInvalid::SkipMention;
+        let parser = Parser { labels: self.labels, pair_set: self.pair_set, skips_mentions };
+        let record = parser.parse(&self.element, self.scanner.element_start());
+        let Record { document, has_labels, skipped_mentions } =
+            record.map_err(|error| self.placed(error))?;
+        self.n_unlabelled += usize::from(!has_labels);
+        for fault in skipped_mentions {
+            let fault = Error::document(document.title.clone(), fault).at_index(self.n_read);
+            self.skipped.add_mention(fault);
+        }
+        Ok(document)
     }
 
     fn scan_error(&self, error: ScanError) -> Error {
@@ -238,8 +281,93 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_an_array_is_a_format_error() {
-        for json in ["", "{}", ANNA, "7", "\"[]\"", "null", "\u{feff}"] {
+        for json in ["", "7", "\"[]\"", "null", "\u{feff}"] {
             assert!(matches!(read(json), Err(Error::Format { .. })), "{json}");
+        }
+    }
+
+    #[test]
+    fn json_lines_a_single_object_and_compressed_files_hold_the_documents_of_an_array() {
+        use std::io::Write;
+        let array = read(format!("[{ANNA},{ANNA}]")).unwrap();
+        assert_eq!(read(format!("{ANNA}\n{ANNA}\n")).unwrap(), array);
+        assert_eq!(read(ANNA).unwrap(), array[..1]);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        write!(gzip, "\u{feff}[{ANNA},{ANNA}]").unwrap();
+        assert_eq!(read(gzip.finish().unwrap()).unwrap(), array);
+        let (index, _, reason) = document_error(format!("{ANNA}\n[{ANNA}]"));
+        assert_eq!(index, 1);
+        assert!(reason.contains("between the objects of JSON lines"), "{reason}");
+    }
+
+    #[test]
+    fn the_line_of_an_error_is_that_of_the_file() {
+        let pretty = "[\n {\n  \"title\": \"a\",\n  \"sents\": [],\n  \"vertexSet\": []\n },\n {\n  \
+                      \"title\": \"b\",\n  \"sents\": 7\n }\n]";
+        let (index, title, reason) = document_error(pretty);
+        assert_eq!((index, title.as_deref()), (1, Some("b")));
+        assert!(
+            reason.ends_with("expected a list, not the number 7 (line 9, column 12)"),
+            "{reason}"
+        );
+        let (_, _, reason) =
+            document_error("{\"title\": \"a\", \"sents\": [],\n\"vertexSet\": []} {7}");
+        assert!(reason.ends_with("key must be a string (line 2, column 19)"), "{reason}");
+    }
+
+    #[test]
+    fn invalid_mentions_or_documents_are_skipped_and_listed_where_that_is_chosen() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("documents.json");
+        let empty_span = ANNA.replace("\"pos\":[0,1]}", "\"pos\":[0,0]}");
+        let first_only = ANNA.replacen("\"pos\":[0,1]}", "\"pos\":[5,5]}", 1);
+        let documents = [ANNA, &first_only, &empty_span, "{\"title\": 7}", ANNA].join(",");
+        std::fs::write(&path, format!("[{documents}]")).unwrap();
+        let vocab = vocab();
+        let read = |on_invalid| {
+            let reader = DocRedReader::open(&path, Labels::Resolve(&vocab)).unwrap();
+            let mut reader = reader.on_invalid(on_invalid);
+            let found: Result<Vec<_>> = reader.by_ref().collect();
+            (found, reader.skipped().clone())
+        };
+        let (found, skipped) = read(OnInvalid::SkipMention);
+        let n_mentions: Vec<_> =
+            found.unwrap().iter().map(|document| document.entities[0].mentions.len()).collect();
+        assert_eq!(n_mentions, [2, 1, 2]);
+        assert_eq!((skipped.n_mentions, skipped.n_documents), (1, 2));
+        assert!(
+            skipped.faults[0].starts_with("document 1 (\"Anna\"): entity 0, mention 0: [5, 5]")
+        );
+        assert!(skipped.faults[1].ends_with("document 2 (\"Anna\"): entity 0 has no mentions"));
+        let (found, skipped) = read(OnInvalid::SkipDocument);
+        assert_eq!((found.unwrap().len(), skipped.n_mentions, skipped.n_documents), (2, 0, 3));
+        let (found, skipped) = read(OnInvalid::Error);
+        assert!(found.unwrap_err().to_string().contains("document 1 (\"Anna\")"));
+        assert!(skipped.is_empty());
+    }
+
+    #[test]
+    fn a_malformed_file_is_an_error_whatever_is_skipped() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("documents.json");
+        std::fs::write(&path, format!("[{ANNA},")).unwrap();
+        let reader = DocRedReader::open(&path, Labels::Ignore).unwrap();
+        let found: Vec<_> = reader.on_invalid(OnInvalid::SkipDocument).collect();
+        assert!(found.len() == 2 && found[1].is_err(), "{found:?}");
+    }
+
+    #[test]
+    fn documents_without_the_key_labels_are_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("documents.json");
+        let misspelt = ANNA.replace("\"labels\":", "\"relations\":");
+        let empty = ANNA.replace(r#"[{"r":"P551","h":0,"t":1,"evidence":[0]}]"#, "[]");
+        std::fs::write(&path, format!("[{ANNA},{misspelt},{empty}]")).unwrap();
+        let vocab = vocab();
+        for (labels, expected) in [(Labels::Resolve(&vocab), 1), (Labels::Ignore, 0)] {
+            let mut reader = DocRedReader::open(&path, labels).unwrap();
+            assert_eq!(reader.by_ref().filter(Result::is_ok).count(), 3);
+            assert_eq!(reader.n_unlabelled(), expected);
         }
     }
 

@@ -1,6 +1,5 @@
 //! One record of a file and its conversion to a document.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
@@ -9,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact};
 use crate::data::pair::PairSet;
 use crate::data::relation::RelationVocab;
+use crate::input::{JsonError, TextPosition};
 use crate::{Error, Result};
 
 /// The treatment of the labels in a file.
@@ -17,7 +17,8 @@ pub enum Labels<'a> {
     /// Skips the labels unchecked. Documents have no facts.
     Ignore,
     /// Converts the labels to facts of this vocabulary. A relation outside the vocabulary is an
-    /// error. A document without labels has no facts.
+    /// error. A document without labels has no facts; [`DocRedReader`](super::DocRedReader) counts
+    /// such documents.
     Resolve(&'a RelationVocab),
 }
 
@@ -34,7 +35,7 @@ struct RawDocument<L> {
 #[derive(Deserialize)]
 struct RawMention {
     name: String,
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "kind")]
     kind: String,
     sent_id: i64,
     pos: Vec<i64>,
@@ -49,60 +50,109 @@ struct RawLabel {
     evidence: Vec<i64>,
 }
 
-/// Parses the bytes of one record, whose labels are about pairs of `pair_set`. The caller adds file,
-/// position and title to an error.
-pub(super) fn parse_document(json: &[u8], labels: Labels, pair_set: PairSet) -> Result<Document> {
-    let json = std::str::from_utf8(json).map_err(|error| {
-        refused(format!("byte {} is not UTF-8", error.valid_up_to())).with_source(error)
-    })?;
-    let document = match labels {
-        Labels::Ignore => {
-            let raw: RawDocument<IgnoredAny> = from_json(json)?;
-            document_without_facts(raw.title, raw.entities, raw.sentences)?
+/// Reads the type of a mention. Corpora give it as a text, a number, a list or `null`, and no model
+/// here uses it, so that anything but a text is read as no type.
+fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Kind {
+        Text(String),
+        Other(IgnoredAny),
+    }
+
+    Ok(match Kind::deserialize(deserializer)? {
+        Kind::Text(text) => text,
+        Kind::Other(_) => String::new(),
+    })
+}
+
+/// A record of a file.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) document: Document,
+    /// False if the record has no labels but should have them.
+    pub(super) has_labels: bool,
+    /// The faults of the mentions that were skipped.
+    pub(super) skipped_mentions: Vec<String>,
+}
+
+/// The parser of records.
+#[derive(Clone, Copy)]
+pub(super) struct Parser<'a> {
+    pub(super) labels: Labels<'a>,
+    /// The pairs that labels can be about.
+    pub(super) pair_set: PairSet,
+    /// Invalid mentions are skipped and not refused.
+    pub(super) skips_mentions: bool,
+}
+
+impl Parser<'_> {
+    /// Parses the bytes of one record, which begins at `start` of its file.
+    ///
+    /// The caller adds file, position and title to an error.
+    pub(super) fn parse(self, json: &[u8], start: TextPosition) -> Result<Record> {
+        let json = std::str::from_utf8(json).map_err(|error| {
+            refused(format!("byte {} is not UTF-8", error.valid_up_to())).with_source(error)
+        })?;
+        let record = match self.labels {
+            Labels::Ignore => {
+                let raw: RawDocument<IgnoredAny> = from_json(json, start)?;
+                self.record(raw)?.0
+            }
+            Labels::Resolve(vocab) => {
+                let raw: RawDocument<Vec<RawLabel>> = from_json(json, start)?;
+                let (mut record, labels) = self.record(raw)?;
+                record.has_labels = labels.is_some();
+                record.document.facts = resolve_labels(labels.unwrap_or_default(), vocab)?;
+                record
+            }
+        };
+        record.document.validate_for(self.pair_set)?;
+        Ok(record)
+    }
+
+    /// The record without its labels, and the labels.
+    fn record<L>(self, raw: RawDocument<L>) -> Result<(Record, Option<L>)> {
+        let RawDocument { title, entities, sentences, labels } = raw;
+        let facts = Vec::new();
+        let mut document = Document { title, sentences, entities: Vec::new(), facts };
+        let mut skipped_mentions = Vec::new();
+        for (entity_idx, raw_mentions) in entities.into_iter().enumerate() {
+            let kind = raw_mentions.first().map(|first| first.kind.clone()).unwrap_or_default();
+            let mut mentions = Vec::with_capacity(raw_mentions.len());
+            for (mention_idx, raw) in raw_mentions.into_iter().enumerate() {
+                let mention = resolve_mention(raw)
+                    .and_then(|mention| document.check_mention(&mention).map(|()| mention));
+                match mention {
+                    Ok(mention) => mentions.push(mention),
+                    Err(reason) => {
+                        let reason =
+                            format!("entity {entity_idx}, mention {mention_idx}: {reason}");
+                        if !self.skips_mentions {
+                            return Err(refused(reason));
+                        }
+                        skipped_mentions.push(reason);
+                    }
+                }
+            }
+            document.entities.push(Entity { kind, mentions });
         }
-        Labels::Resolve(vocab) => {
-            let raw: RawDocument<Vec<RawLabel>> = from_json(json)?;
-            let mut document = document_without_facts(raw.title, raw.entities, raw.sentences)?;
-            document.facts = resolve_labels(raw.labels.unwrap_or_default(), vocab)?;
-            document
-        }
-    };
-    document.validate_for(pair_set)?;
-    Ok(document)
+        Ok((Record { document, has_labels: true, skipped_mentions }, labels))
+    }
 }
 
 fn refused(reason: impl ToString) -> Error {
     Error::document(None, reason)
 }
 
-fn from_json<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T> {
-    serde_json::from_str(json)
-        .map_err(|error| refused("not a document in DocRED's format").with_source(error))
+fn from_json<T: for<'de> Deserialize<'de>>(json: &str, start: TextPosition) -> Result<T> {
+    serde_json::from_str(json).map_err(|error| {
+        let cause = JsonError::from(error).within(start);
+        refused("not a document in DocRED's format").with_source(cause)
+    })
 }
 
-fn document_without_facts(
-    title: String,
-    raw_entities: Vec<Vec<RawMention>>,
-    sentences: Vec<Vec<String>>,
-) -> Result<Document> {
-    let mut entities = Vec::with_capacity(raw_entities.len());
-    for (entity_idx, raw_mentions) in raw_entities.into_iter().enumerate() {
-        let kind = raw_mentions.first().map(|first| first.kind.clone()).unwrap_or_default();
-        let mentions = raw_mentions
-            .into_iter()
-            .enumerate()
-            .map(|(mention_idx, raw)| {
-                resolve_mention(raw).map_err(|reason| {
-                    refused(format!("entity {entity_idx}, mention {mention_idx}: {reason}"))
-                })
-            })
-            .collect::<Result<_>>()?;
-        entities.push(Entity { kind, mentions });
-    }
-    Ok(Document { title, sentences, entities, facts: Vec::new() })
-}
-
-/// Converts the indices of a mention. [`Document::validate`] checks their upper bounds.
+/// Converts the indices of a mention. [`Document::check_mention`] checks their upper bounds.
 fn resolve_mention(raw: RawMention) -> Result<Mention, String> {
     let Some(sentence) = index(raw.sent_id) else {
         return Err(format!("sent_id {} is negative", raw.sent_id));
@@ -117,20 +167,14 @@ fn resolve_mention(raw: RawMention) -> Result<Mention, String> {
 }
 
 fn resolve_labels(labels: Vec<RawLabel>, vocab: &RelationVocab) -> Result<Vec<RelationFact>> {
-    let mut seen = HashSet::new();
-    let mut facts = Vec::with_capacity(labels.len());
-    for (label_idx, label) in labels.into_iter().enumerate() {
-        let fact = resolve_label(label, vocab)
-            .map_err(|reason| refused(format!("label {label_idx}: {reason}")))?;
-        // Corpora repeat some labels. The first occurrence gives the evidence.
-        if seen.insert((fact.pair, fact.relation)) {
-            facts.push(fact);
-        }
-    }
-    Ok(facts)
+    let facts = labels.into_iter().enumerate().map(|(label_idx, label)| {
+        resolve_label(label, vocab)
+            .map_err(|reason| refused(format!("label {label_idx}: {reason}")))
+    });
+    facts.collect()
 }
 
-/// Converts the indices and the relation of a label. [`Document::validate`] checks their upper
+/// Converts the indices and the relation of a label. [`Document::validate_for`] checks their upper
 /// bounds.
 fn resolve_label(label: RawLabel, vocab: &RelationVocab) -> Result<RelationFact, String> {
     let relation = vocab.relation_index(&label.r)?;
@@ -195,8 +239,13 @@ mod tests {
     use crate::error::chain_of;
 
     fn parse(json: &str) -> Result<Document, String> {
-        parse_document(json.as_bytes(), Labels::Resolve(&vocab()), PairSet::OffDiagonal)
-            .map_err(|e| chain_of(&e))
+        let parser = Parser {
+            labels: Labels::Resolve(&vocab()),
+            pair_set: PairSet::OffDiagonal,
+            skips_mentions: false,
+        };
+        let record = parser.parse(json.as_bytes(), TextPosition::START);
+        record.map(|record| record.document).map_err(|error| chain_of(&error))
     }
 
     /// Asserts that [`ANNA`] with `from` replaced by `to` is refused and its title is found.
@@ -251,21 +300,25 @@ mod tests {
     fn ignored_labels_may_be_any_json() {
         for labels in ["7", "\"x\"", "{\"r\":[]}", "[{\"r\":\"P0\",\"h\":-9}]", "[[[]]]"] {
             let json = ANNA.replace(r#"[{"r":"P551","h":0,"t":1,"evidence":[0]}]"#, labels);
-            let document =
-                parse_document(json.as_bytes(), Labels::Ignore, PairSet::OffDiagonal).unwrap();
-            assert!(document.facts.is_empty());
+            let parser = Parser {
+                labels: Labels::Ignore,
+                pair_set: PairSet::OffDiagonal,
+                skips_mentions: false,
+            };
+            let record = parser.parse(json.as_bytes(), TextPosition::START).unwrap();
+            assert!(record.document.facts.is_empty());
             assert!(parse(&json).is_err(), "{labels}");
         }
     }
 
     #[test]
-    fn a_repeated_label_counts_once_and_keeps_its_first_evidence() {
+    fn a_repeated_label_is_kept_with_its_evidence() {
         let label = r#"{"r":"P551","h":0,"t":1,"evidence":[0]}"#;
         let more = r#",{"r":"P551","h":0,"t":1,"evidence":[1]},{"r":"P27","h":0,"t":1}"#;
         let json = ANNA.replace(label, &format!("{label}{more}"));
         let facts = parse(&json).unwrap().facts;
-        assert_eq!(facts.iter().map(|fact| fact.relation).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!((&facts[0].evidence[..], &facts[1].evidence[..]), (&[0][..], &[][..]));
+        let found: Vec<_> = facts.iter().map(|fact| (fact.relation, &fact.evidence[..])).collect();
+        assert_eq!(found, [(1, &[0][..]), (1, &[1]), (2, &[])]);
     }
 
     #[test]
@@ -309,8 +362,8 @@ mod tests {
         assert_refused(r#""t":1"#, r#""t":0"#, "an entity is related to itself");
         assert_refused(r#""evidence":[0]"#, r#""evidence":[2]"#, "evidence 2");
         assert_refused(r#""evidence":[0]"#, r#""evidence":[-1]"#, "evidence -1");
-        assert_refused(r#""evidence":[0]"#, r#""evidence":0"#, "expected a sequence");
-        assert_refused(r#""evidence":[0]"#, r#""evidence":["0"]"#, "expected i64");
+        assert_refused(r#""evidence":[0]"#, r#""evidence":0"#, "expected a list");
+        assert_refused(r#""evidence":[0]"#, r#""evidence":["0"]"#, "expected a whole number");
     }
 
     #[test]
@@ -318,11 +371,42 @@ mod tests {
         assert_refused("\"sents\"", "\"s\"", "missing field `sents`");
         assert_refused("\"vertexSet\"", "\"v\"", "missing field `vertexSet`");
         assert_refused("\"name\"", "\"n\"", "missing field `name`");
-        assert_refused("\"pos\":[3,4]", "\"pos\":[3,4.5]", "expected i64");
-        assert_refused("\"pos\":[3,4]", "\"pos\":\"3\"", "expected a sequence");
+        assert_refused("\"pos\":[3,4]", "\"pos\":[3,4.5]", "expected a whole number");
+        assert_refused("\"pos\":[3,4]", "\"pos\":\"3\"", "expected a list");
         assert_refused("[\"She\",", "[7,", "expected a string");
-        assert_refused("\"type\":\"PER\"", "\"type\":7", "expected a string");
         assert_refused("\"extra\":", "\"sents\":", "duplicate field");
+    }
+
+    #[test]
+    fn a_type_of_a_mention_that_is_not_a_text_is_read_as_no_type() {
+        for (kind, expected) in [
+            (r#""type":null,"#, ""),
+            (r#""type":7,"#, ""),
+            (r#""type":-1.5e300,"#, ""),
+            (r#""type":["PER",{"x":[]}],"#, ""),
+            (r#""type":{"coarse":"PER"},"#, ""),
+            (r#""type":true,"#, ""),
+            ("", ""),
+            (r#""type":"P\u00e9R","#, "PéR"),
+        ] {
+            let document = parse(&ANNA.replacen(r#""type":"PER","#, kind, 1)).unwrap();
+            assert_eq!(document.entities[0].kind, expected, "{kind}");
+            assert_eq!(document.entities[0].mentions.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_wrong_type_is_described_in_the_words_of_json_without_the_document() {
+        let long = "x".repeat(100_000);
+        let reason = parse(&ANNA.replace("[3,4]", &format!("\"{long}\""))).unwrap_err();
+        assert!(reason.contains("expected a list, not the text \"xxx"), "{reason}");
+        for json in [format!("\"{long}\""), ANNA.replace("[0]}", &format!("[\"{long}\"]}}"))] {
+            let reason = parse(&json).unwrap_err();
+            assert!(reason.len() < 300, "{reason}");
+            for rust in ["i64", "usize", "struct", "RawDocument", "sequence", "map"] {
+                assert!(!reason.contains(rust), "{reason}");
+            }
+        }
     }
 
     #[test]

@@ -53,6 +53,43 @@ fn every_weight_format_gives_the_same_encoder() {
 }
 
 #[test]
+fn the_encoder_is_found_under_the_prefixes_of_published_files() {
+    let plain = WeightFile::open(&fixtures().join("plain.safetensors")).unwrap();
+    for prefix in ["bert.", "module.bert.", "0.auto_model.", "model.roberta.", "encoder."] {
+        let mut all: Vec<_> = plain
+            .names()
+            .map(|name| (format!("{prefix}{name}"), plain.read(name).unwrap()))
+            .collect();
+        // A pooler and the output layers of pretraining have no use and are not reported.
+        for name in ["pooler.dense.weight", "cls.predictions.bias", "lm_head.bias"] {
+            all.push((format!("{prefix}{name}"), Weight { shape: vec![1], values: vec![0.0] }));
+        }
+        let directory = tempfile::tempdir().unwrap();
+        weights::write_safetensors(&directory.path().join("model.safetensors"), &all).unwrap();
+        let loaded = load(directory.path()).unwrap();
+        assert!(loaded.unused.is_empty(), "{prefix}: {:?}", loaded.unused);
+        for (name, weight) in values(&loaded.module) {
+            assert!(plain.read(&name).unwrap() == weight, "{prefix}{name}");
+        }
+    }
+}
+
+#[test]
+fn the_files_of_a_directory_include_its_vocabulary_and_all_shards() {
+    let index = "model.safetensors.index.json";
+    let names = ["config.json", "model-1.safetensors", "model-2.safetensors", index];
+    let directory = directory(&names.map(|name| (name, name)));
+    std::fs::write(directory.path().join("vocab.txt"), "").unwrap();
+    let files = PretrainedEncoder::files_in(directory.path()).unwrap();
+    let mut found: Vec<_> =
+        files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    found.sort_unstable();
+    let expected =
+        ["config.json", "model-1.safetensors", "model-2.safetensors", index, "vocab.txt"];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn tensorflow_names_of_layer_normalisation_are_accepted() {
     let plain = WeightFile::open(&fixtures().join("plain.safetensors")).unwrap();
     let renamed = |name: &str| {

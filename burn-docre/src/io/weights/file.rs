@@ -13,12 +13,10 @@ use super::{
     source::Source,
     weight::Weight,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 /// The suffix of the file that lists the shards of a model.
 const INDEX: &str = ".index.json";
-/// The maximum length of a list of shards, in bytes.
-const MAX_INDEX: u64 = 64 << 20;
 
 /// An open weight file: safetensors, either format of PyTorch, or the shards of one model.
 ///
@@ -36,6 +34,42 @@ struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
+impl ShardIndex {
+    fn read(path: &Path) -> Result<Self> {
+        input::read_json(path, "not a list of weight files")
+    }
+
+    /// The paths of the shards that the list at `path` names.
+    fn shards(&self, path: &Path) -> Result<Vec<PathBuf>> {
+        let names: BTreeSet<&String> = self.weight_map.values().collect();
+        let shard = |name: &String| {
+            if Path::new(name).file_name().is_none_or(|plain| plain != name.as_str()) {
+                let reason =
+                    format!("the shard {name:?} is no file name; shards lie beside this list");
+                return Err(Error::format(path, reason));
+            }
+            Ok(path.with_file_name(name))
+        };
+        names.into_iter().map(shard).collect()
+    }
+}
+
+/// The files that [`WeightFile::open`] reads: `path` itself, and the shards that it lists.
+///
+/// # Errors
+/// If the list of shards cannot be read.
+pub(in crate::io) fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = vec![path.to_path_buf()];
+    if is_index(path) {
+        files.extend(ShardIndex::read(path)?.shards(path)?);
+    }
+    Ok(files)
+}
+
+fn is_index(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(INDEX)
+}
+
 impl WeightFile<'static> {
     /// Opens a weight file, or the shards that an `.index.json` lists.
     ///
@@ -46,30 +80,17 @@ impl WeightFile<'static> {
     /// # Errors
     /// If a file cannot be read, is cut off or damaged, or has another format.
     pub fn open(path: &Path) -> Result<Self> {
-        if path.to_string_lossy().ends_with(INDEX) {
+        if is_index(path) {
             return Self::open_shards(path);
         }
         Self::of_source(path, Source::open(path)?)
     }
 
     fn open_shards(path: &Path) -> Result<Self> {
-        let source = Source::open(path)?;
-        if source.len() > MAX_INDEX {
-            return Err(Error::format(path, "too long for a list of weight files"));
-        }
-        let text = std::fs::read(path).map_err(|e| Error::io(path, "reading", e))?;
-        let index: ShardIndex = serde_json::from_slice(&text)
-            .map_err(|e| Error::format(path, "not a list of weight files").with_source(e))?;
+        let index = ShardIndex::read(path)?;
         let mut file =
             Self { path: path.to_path_buf(), sources: Vec::new(), tensors: TensorTable::new() };
-        let shards: BTreeSet<&String> = index.weight_map.values().collect();
-        for name in shards {
-            if Path::new(name).file_name().is_none_or(|plain| plain != name.as_str()) {
-                let reason =
-                    format!("the shard {name:?} is no file name; shards lie beside this list");
-                return Err(Error::format(path, reason));
-            }
-            let shard = path.with_file_name(name);
+        for shard in index.shards(path)? {
             let source = Source::open(&shard)?;
             file.tensors.extend(tensors(&shard, &source, file.sources.len())?);
             file.sources.push(source);

@@ -12,12 +12,12 @@ mod safetensors;
 mod source;
 mod weight;
 
-pub(super) use self::module::load_exactly;
 pub use self::{
     file::WeightFile,
     module::{Loaded, collect, load},
     weight::{Weight, write_safetensors},
 };
+pub(super) use self::{file::files_of, module::load_exactly};
 
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ pub struct Loaded<M> {
 ///
 /// # Errors
 /// [`Error::Weights`] with every missing or misshapen weight and every unused tensor.
-/// [`Error::Weight`] if a tensor cannot be read.
+/// [`Error::Weight`] if a tensor cannot be read, or has a value that is infinite or not a number.
 pub fn load<B: Backend, M: Module<B>>(
     module: M,
     file: &WeightFile<'_>,
@@ -163,11 +163,24 @@ impl<F: Fn(&str) -> String> Loader<'_, F> {
                 } else {
                     self.file.read(&name)
                 };
+                let read = read.and_then(|weight| self.finite(&name, weight));
                 read.map_err(|error| self.failure = Some(error)).ok()
             }
         };
         self.used.insert(name);
         weight
+    }
+
+    /// Refuses damaged weights, which would give predictions and losses that are not numbers.
+    fn finite(&self, name: &str, weight: Weight) -> Result<Weight> {
+        match weight.values.iter().find(|value| !value.is_finite()) {
+            None => Ok(weight),
+            Some(value) => {
+                let reason =
+                    format!("has the value {value}; the file is damaged, use another copy");
+                Err(Error::weight(self.file.path(), name, reason))
+            }
+        }
     }
 }
 

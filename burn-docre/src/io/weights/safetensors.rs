@@ -6,7 +6,7 @@ use super::{
     layout::{Element, Layout, TensorTable, row_major},
     source::Source,
 };
-use crate::error::Cause;
+use crate::{error::Cause, input::JsonError};
 
 /// The maximum length of the header, as in the crate `safetensors`.
 const MAX_HEADER: u64 = 100_000_000;
@@ -30,7 +30,7 @@ pub(super) fn tensors(source: &Source<'_>, index: usize) -> Result<TensorTable, 
     }
     let mut header = vec![0; length as usize];
     source.read_exact_at(LENGTH, &mut header)?;
-    let metadata: Metadata = serde_json::from_slice(&header)?;
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(JsonError::from)?;
     let start = LENGTH + length;
     let n_bytes = metadata.data_len() as u64;
     if start.checked_add(n_bytes) != Some(source.len()) {

@@ -109,6 +109,19 @@ fn missing_and_misshapen_weights_and_unused_tensors_are_listed_in_one_error() {
 }
 
 #[test]
+fn a_weight_that_is_infinite_or_not_a_number_is_refused_by_name() {
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut weights = weights();
+        let (name, weight) = &mut weights[2];
+        weight.values[1] = value;
+        let expected = format!("weight `{name}`: has the value {value}; the file is damaged");
+        let (_directory, path) = written(&weights);
+        let error = load(layers(), &WeightFile::open(&path).unwrap(), own_name).unwrap_err();
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
+}
+
+#[test]
 fn surplus_weights_are_returned_or_refused() {
     let mut weights = weights();
     weights.push(("third.bias".into(), Weight { shape: vec![1], values: vec![1.0] }));

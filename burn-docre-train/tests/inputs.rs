@@ -1,0 +1,350 @@
+//! Inputs and outputs of any origin: pipes, compressed files, standard input and output; files that
+//! a command refuses.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::{
+    io::Write,
+    process::{Output, Stdio},
+};
+
+use common::{Sandbox, TINY, TRAIN_TEACHER, stderr, stdout};
+
+/// Documents of the synthetic corpus's relations: two entities each.
+fn documents(titles: &[&str], labels: &str) -> String {
+    let document = |title: &&str| {
+        format!(
+            r#"{{"title": "{title}", "sents": [["Anna", "lives", "in", "{title}", "."]],
+            "vertexSet": [[{{"name": "Anna", "sent_id": 0, "pos": [0, 1], "type": null}}],
+                          [{{"name": "Oslo", "sent_id": 0, "pos": [3, 4], "type": 7}}]]{labels}}}"#
+        )
+    };
+    format!("[{}]", titles.iter().map(document).collect::<Vec<_>>().join(","))
+}
+
+const LABELS: &str = r#", "labels": [{"h": 0, "t": 1, "r": "P551", "evidence": [0]}]"#;
+
+/// A test directory with a trained teacher in `run` and `documents.json`.
+fn with_teacher() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&TRAIN_TEACHER);
+    sandbox.write("documents.json", documents(&["One", "Two"], ""));
+    sandbox
+}
+
+/// The arguments that predict `input` with the teacher.
+fn predict<'a>(input: &'a str, output: &'a str) -> [&'a str; 7] {
+    ["predict", "--model", "run/teacher/model", "--input", input, "--output", output]
+}
+
+/// Runs `docre` with `input` as standard input.
+fn fed(sandbox: &Sandbox, arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = sandbox.docre(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    // A command that refuses its input does not read it.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+/// Writes `files.toml`, which trains on `train.json`, `dev.json` and `distant.json`.
+fn write_config_with_files(sandbox: &Sandbox) {
+    let (seed, rest) = TINY.split_once("[data.synthetic]").unwrap();
+    let rest = &rest[rest.find("[encoder").unwrap()..];
+    let data = "[data]\ntrain = \"train.json\"\ndev = \"dev.json\"\ndistant = \"distant.json\"\n\
+                relations = \"rel2id.json\"\n";
+    sandbox.write("files.toml", format!("{seed}{data}{rest}"));
+    sandbox.write("rel2id.json", r#"{"Na": 0, "P551": 1}"#);
+    sandbox.write("train.json", documents(&["A", "B"], LABELS));
+    sandbox.write("dev.json", documents(&["C"], LABELS));
+    sandbox.write("distant.json", documents(&["D", "E"], LABELS));
+}
+
+const TRAIN_FILES: [&str; 6] = ["train", "files.toml", "--stage", "teacher", "--out", "new/run"];
+
+#[test]
+fn an_output_that_names_an_input_is_refused_before_anything_is_read() {
+    let sandbox = with_teacher();
+    let text = std::fs::read(sandbox.path("documents.json")).unwrap();
+    std::os::unix::fs::symlink("documents.json", sandbox.path("link.json")).unwrap();
+    std::fs::hard_link(sandbox.path("documents.json"), sandbox.path("hard.json")).unwrap();
+    for (input, output) in [
+        ("documents.json", "documents.json"),
+        ("documents.json", "./run/../documents.json"),
+        ("documents.json", "link.json"),
+        ("link.json", "documents.json"),
+        ("documents.json", "hard.json"),
+        ("documents.json", "run/teacher/model/config.json"),
+        ("documents.json", "run/teacher/model/model.safetensors"),
+    ] {
+        let message = sandbox.fail(1, &predict(input, output));
+        assert!(message.contains("is an input of this command"), "{output}: {message}");
+    }
+    // The model does not exist: the refusal comes first.
+    let missing =
+        ["predict", "--model", "none", "--input", "link.json", "--output", "documents.json"];
+    assert!(sandbox.fail(1, &missing).contains("is an input of this command"));
+    let dump = ["bench", "--model", "run/teacher/model", "--input", "documents.json"];
+    let dump = [&dump[..], &["--dump-inputs", "link.json"]].concat();
+    assert!(sandbox.fail(1, &dump).contains("is an input of this command"));
+    assert!(std::fs::read(sandbox.path("documents.json")).unwrap() == text);
+    sandbox.succeed(&predict("documents.json", "other.json"));
+}
+
+#[test]
+fn train_and_dev_documents_without_labels_are_refused_and_leave_no_directory() {
+    let misspelt = LABELS.replace("labels", "relations");
+    let empty = r#", "labels": []"#;
+    for file in ["train.json", "dev.json", "distant.json"] {
+        for labels in ["", empty, &misspelt] {
+            let sandbox = Sandbox::new();
+            write_config_with_files(&sandbox);
+            sandbox.write(file, documents(&["X", "Y"], labels));
+            for command in ["teacher", "plan"] {
+                let message = match command {
+                    "teacher" if file == "distant.json" => continue,
+                    "teacher" => sandbox.fail(1, &TRAIN_FILES),
+                    _ => sandbox.fail(1, &["distill", "files.toml", "--out", "new/run"]),
+                };
+                let expected = format!("{file}: no document has a label");
+                assert!(message.contains(&expected), "{labels}: {message}");
+                assert!(!sandbox.path("new").exists());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_document_in_both_train_and_dev_is_noted() {
+    let sandbox = Sandbox::new();
+    write_config_with_files(&sandbox);
+    let note = "`data.train` and `data.dev` share";
+    assert!(!stderr(&sandbox.succeed(&TRAIN_FILES)).contains(note));
+    let both = documents(&["C", "B"], LABELS).replace(r#""title": "B""#, r#""title": "renamed""#);
+    sandbox.write("dev.json", both);
+    let arguments = ["train", "files.toml", "--stage", "teacher", "--out", "other"];
+    let message = stderr(&sandbox.succeed(&arguments));
+    assert!(
+        message.contains(&format!("{note} 1 documents, the first is \"renamed\"")),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_distant_corpus_without_a_pair_is_refused_before_the_teacher_trains() {
+    let sandbox = Sandbox::new();
+    write_config_with_files(&sandbox);
+    sandbox.write(
+        "distant.json",
+        r#"[{"title": "D", "sents": [["Oslo"]],
+             "vertexSet": [[{"name": "Oslo", "sent_id": 0, "pos": [0, 1]}]]}]"#,
+    );
+    let unlabelled = "stages.student.distillation={ kind = \"mse\", relation_weight = 0.0 }";
+    for setting in ["seed=1", unlabelled] {
+        let message =
+            sandbox.fail(1, &["distill", "files.toml", "--out", "new/run", "--set", setting]);
+        assert!(message.contains("no document has"), "{message}");
+        assert!(!sandbox.path("new").exists(), "the teacher has trained");
+    }
+}
+
+#[test]
+fn a_refused_command_leaves_the_directory_as_it_was() {
+    let sandbox = Sandbox::new();
+    for stage in ["student", "finetune"] {
+        let train = |out: &str| {
+            sandbox.fail(1, &["train", "tiny.toml", "--stage", stage, "--out", out]);
+        };
+        train("a/b/c");
+        assert!(!sandbox.path("a").exists());
+        std::fs::create_dir_all(sandbox.path("empty")).unwrap();
+        train("empty");
+        train("empty/inner");
+        assert_eq!(std::fs::read_dir(sandbox.path("empty")).unwrap().count(), 0);
+    }
+    // Further stages of a run that has started leave its files alone.
+    sandbox.succeed(&TRAIN_TEACHER);
+    let manifest = std::fs::read(sandbox.path("run/manifest.json")).unwrap();
+    let student = ["train", "tiny.toml", "--stage", "student", "--out", "run", "--resume"];
+    sandbox.fail(1, &student);
+    assert!(std::fs::read(sandbox.path("run/manifest.json")).unwrap() == manifest);
+    sandbox.succeed(&[&TRAIN_TEACHER[..], &["--resume"]].concat());
+}
+
+#[test]
+fn repeated_titles_are_noted_because_their_predictions_cannot_be_told_apart() {
+    let sandbox = with_teacher();
+    let note = "cannot be told apart";
+    let message = stderr(&sandbox.succeed(&predict("documents.json", "facts.json")));
+    assert!(!message.contains(note), "{message}");
+    sandbox.write("twice.json", documents(&["One", "Two", "One"], ""));
+    let message = stderr(&sandbox.succeed(&predict("twice.json", "facts.json")));
+    assert!(message.contains("twice.json: 1 documents") && message.contains(note), "{message}");
+    assert!(message.contains("\"One\""), "{message}");
+}
+
+#[test]
+fn predictions_are_the_same_from_files_pipes_and_compressed_files() {
+    let sandbox = with_teacher();
+    let text = documents(&["One", "Two", "Three"], "");
+    sandbox.write("plain.json", &text);
+    sandbox.succeed(&predict("plain.json", "expected.jsonl"));
+    let expected = std::fs::read(sandbox.path("expected.jsonl")).unwrap();
+    let compressed = |text: &str| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(text.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    };
+    sandbox.write("documents.json.gz", compressed(&text));
+    let marked = format!("\u{feff}{text}");
+    sandbox.write("marked.json", &marked);
+    let elements: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let lines: Vec<_> = elements.iter().map(ToString::to_string).collect();
+    sandbox.write("lines.jsonl", lines.join("\n"));
+    for input in ["documents.json.gz", "marked.json", "lines.jsonl"] {
+        sandbox.succeed(&predict(input, "facts.jsonl"));
+        assert!(std::fs::read(sandbox.path("facts.jsonl")).unwrap() == expected, "{input}");
+    }
+    for input in ["-", "/dev/stdin"] {
+        for bytes in [text.clone().into_bytes(), compressed(&marked)] {
+            let output = fed(&sandbox, &predict(input, "facts.jsonl"), &bytes);
+            assert!(output.status.success(), "{}", stderr(&output));
+            assert!(std::fs::read(sandbox.path("facts.jsonl")).unwrap() == expected, "{input}");
+        }
+    }
+    sandbox.succeed(&predict("plain.json", "facts.json"));
+    let facts = std::fs::read(sandbox.path("facts.json")).unwrap();
+    assert!(sandbox.succeed(&predict("plain.json", "-")).stdout == facts);
+    sandbox.succeed(&predict("plain.json", "facts.json.gz"));
+    let bytes = std::fs::read(sandbox.path("facts.json.gz")).unwrap();
+    assert!(bytes.starts_with(b"\x1F\x8B"));
+    let mut read = Vec::new();
+    std::io::copy(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut read).unwrap();
+    assert!(read == facts);
+    assert!(sandbox.fail(1, &predict("plain.json", "facts.zip.gz")).contains("remove `.gz`"));
+}
+
+#[test]
+fn evaluate_reads_every_file_that_predict_writes_and_each_input_from_a_pipe() {
+    let sandbox = with_teacher();
+    let relations = "run/teacher/model/relations.json";
+    let gold = "run/data/dev.json";
+    let evaluate = |predictions: &str, relations: &str, gold: &str| {
+        ["evaluate", "--predictions", predictions, "--relations", relations, "--gold", gold]
+            .map(str::to_owned)
+    };
+    sandbox.succeed(&predict(gold, "facts.json"));
+    let run = |arguments: &[String], input: &str| {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let output = match input {
+            "" => sandbox.docre(&arguments).output().unwrap(),
+            file => fed(&sandbox, &arguments, &std::fs::read(sandbox.path(file)).unwrap()),
+        };
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        stdout(&output)
+    };
+    let expected = run(&evaluate("facts.json", relations, gold), "");
+    assert!(expected.contains("all facts") && !expected.contains("Ign"), "{expected}");
+    for output in ["facts.zip", "FACTS.ZIP", "facts.jsonl", "x.JSONL", "facts.json.gz"] {
+        sandbox.succeed(&predict(gold, output));
+        assert_eq!(run(&evaluate(output, relations, gold), ""), expected, "{output}");
+    }
+    for pipe in ["-", "/dev/stdin"] {
+        assert_eq!(run(&evaluate(pipe, relations, gold), "facts.json"), expected);
+        assert_eq!(run(&evaluate("facts.json", pipe, gold), relations), expected);
+        assert_eq!(run(&evaluate("facts.json", relations, pipe), gold), expected);
+    }
+}
+
+#[test]
+fn a_closed_pipe_on_standard_output_is_no_error() {
+    let sandbox = with_teacher();
+    for arguments in [&["backends"][..], &predict("documents.json", "-")] {
+        let mut child = sandbox.docre(arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_pipe_as_an_input_of_a_run_is_refused() {
+    let sandbox = Sandbox::new();
+    write_config_with_files(&sandbox);
+    let arguments = [&TRAIN_FILES[..], &["--set", "data.dev=/dev/stdin"]].concat();
+    let output = fed(&sandbox, &arguments, documents(&["C"], LABELS).as_bytes());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("/dev/stdin is a pipe"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_learning_rate_that_is_too_high_is_named_as_the_cause_of_divergence() {
+    let sandbox = Sandbox::new();
+    let rates = ["stages.teacher.encoder_lr=1e10", "stages.teacher.relation_lr=1e10"];
+    let rates = ["--set", rates[0], "--set", rates[1]];
+    let message = sandbox.fail(1, &[&TRAIN_TEACHER[..], &rates].concat());
+    let message = message.lines().last().unwrap();
+    assert!(message.contains("the training diverges"), "{message}");
+    assert!(message.contains("lower `encoder_lr` and `relation_lr`"), "{message}");
+}
+
+#[test]
+fn invalid_mentions_are_skipped_with_a_count_and_a_list_where_that_is_chosen() {
+    let sandbox = with_teacher();
+    let valid = documents(&["One", "Two"], "");
+    let second = r#"{"name": "Anna", "sent_id": 0, "pos": [5, 5], "type": null}"#;
+    let first = r#"[[{"name": "Anna""#;
+    sandbox
+        .write("invalid.json", valid.replacen(first, &format!("[[{second}, {}", &first[2..]), 1));
+    sandbox.succeed(&predict("documents.json", "expected.jsonl"));
+    let expected = std::fs::read(sandbox.path("expected.jsonl")).unwrap();
+    let message = sandbox.fail(1, &predict("invalid.json", "facts.jsonl"));
+    assert!(message.contains("[5, 5] is not a span of sentence 0"), "{message}");
+    let skip = |what| {
+        let arguments = predict("invalid.json", "facts.jsonl");
+        stderr(&sandbox.succeed(&[&arguments[..], &["--on-invalid", what]].concat()))
+    };
+    let message = skip("skip-mention");
+    assert!(message.contains("1 mentions and 0 documents are skipped: "), "{message}");
+    assert!(message.contains("document 0 (\"One\"): entity 0, mention 0: [5, 5]"), "{message}");
+    assert!(std::fs::read(sandbox.path("facts.jsonl")).unwrap() == expected);
+    let message = skip("skip-document");
+    assert!(message.contains("0 mentions and 1 documents are skipped: "), "{message}");
+    let lines = std::fs::read_to_string(sandbox.path("facts.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 1);
+}
+
+#[test]
+fn all_scores_are_the_logits_of_every_pair_and_agree_with_the_predicted_ones() {
+    let sandbox = with_teacher();
+    let dev = "run/data/dev.json";
+    sandbox.succeed(&predict(dev, "facts.jsonl"));
+    sandbox.succeed(&[&predict(dev, "all.jsonl")[..], &["--all-scores"]].concat());
+    let lines = |name: &str| -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(sandbox.path(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let relations = sandbox.json("run/teacher/model/relations.json");
+    let class = |id: &serde_json::Value| {
+        relations.as_array().unwrap().iter().position(|relation| relation["id"] == *id).unwrap()
+    };
+    let mut n_compared = 0;
+    for (all, some) in lines("all.jsonl").iter().zip(lines("facts.jsonl")) {
+        assert_eq!(all["title"], some["title"]);
+        let n = all["n_entities"].as_u64().unwrap() as usize;
+        let pairs = all["pairs"].as_array().unwrap();
+        assert_eq!(pairs.len(), n * n.saturating_sub(1));
+        for fact in some["predictions"].as_array().unwrap() {
+            let of_fact = |pair: &&serde_json::Value| {
+                pair["h_idx"] == fact["h_idx"] && pair["t_idx"] == fact["t_idx"]
+            };
+            let logits = &pairs.iter().find(of_fact).unwrap()["logits"];
+            assert_eq!(logits[class(&fact["r"])], fact["logit"]);
+            assert_eq!(logits[0], fact["threshold"]);
+            n_compared += 1;
+        }
+    }
+    assert!(n_compared > 0, "the teacher predicts nothing");
+    let message = sandbox.fail(1, &[&predict(dev, "all.json")[..], &["--all-scores"]].concat());
+    assert!(message.contains("give a `.jsonl` file"), "{message}");
+}

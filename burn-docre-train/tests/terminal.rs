@@ -1,0 +1,134 @@
+//! The program on a terminal: the interface, its keys, and plain lines where they are asked for.
+
+#![cfg(unix)]
+
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod common;
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::fd::{FromRawFd, OwnedFd},
+    process::{Child, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use common::{Sandbox, TRAIN_TEACHER};
+
+/// A program on a pseudoterminal.
+struct OnTerminal {
+    child: Child,
+    terminal: File,
+    /// Everything that the program has written so far.
+    output: Arc<Mutex<Vec<u8>>>,
+}
+
+impl OnTerminal {
+    /// Starts `docre ARGUMENTS` with `variables` in its environment; `TERM` is `xterm`.
+    fn start(sandbox: &Sandbox, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let (mut terminal, mut program) = (-1, -1);
+        let (name, settings) = (std::ptr::null_mut(), std::ptr::null());
+        let size = libc::winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: both descriptors and the size are valid for the call; name and settings may be
+        // null. A result of 0 means that both descriptors are open and owned by nothing else.
+        let (terminal, program) = unsafe {
+            assert_eq!(libc::openpty(&mut terminal, &mut program, name, settings, &size), 0);
+            (OwnedFd::from_raw_fd(terminal), OwnedFd::from_raw_fd(program))
+        };
+        let mut command = sandbox.docre(arguments);
+        command.env_remove("CI").env_remove("NO_COLOR").env("TERM", "xterm");
+        command.envs(variables.iter().copied());
+        command.stdin(Stdio::from(program.try_clone().unwrap()));
+        command.stdout(Stdio::from(program.try_clone().unwrap())).stderr(Stdio::from(program));
+        let child = command.spawn().unwrap();
+        drop(command);
+        let terminal = File::from(terminal);
+        let output = Arc::new(Mutex::new(Vec::new()));
+        let (mut reader, sink) = (terminal.try_clone().unwrap(), output.clone());
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(n @ 1..) = reader.read(&mut bytes) {
+                sink.lock().unwrap().extend_from_slice(&bytes[..n]);
+            }
+        });
+        Self { child, terminal, output }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output.lock().unwrap()).into_owned()
+    }
+
+    /// Waits until the program has written `text`.
+    fn wait_for(&self, text: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.text().contains(text) {
+            assert!(Instant::now() < deadline, "no {text:?} in {:?}", self.text());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn press(&mut self, key: &str) {
+        self.terminal.write_all(key.as_bytes()).unwrap();
+    }
+
+    /// Waits for the end of the program; returns its exit code and its output.
+    fn end(mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        // The reader ends when the program's side of the terminal is closed.
+        std::thread::sleep(Duration::from_millis(200));
+        (code, self.text())
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        // The program has ended already, unless a test fails.
+        let _ = self.child.kill();
+    }
+}
+
+/// A run that ends only when it is stopped.
+fn endless() -> Vec<&'static str> {
+    [&TRAIN_TEACHER[..], &["--set", "stages.teacher.epochs=100000"]].concat()
+}
+
+#[test]
+fn the_keys_q_and_k_end_the_program_with_code_1_and_no_panic() {
+    let sandbox = Sandbox::new();
+    let mut program = OnTerminal::start(&sandbox, &endless(), &[]);
+    program.wait_for("Loss");
+    program.press("q");
+    std::thread::sleep(Duration::from_millis(500));
+    program.press("k");
+    let (code, text) = program.end();
+    assert_eq!(code, Some(1), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    assert!(text.contains("ended by the keys `q` and `k`; resume with `--resume`"), "{text}");
+}
+
+#[test]
+fn the_keys_q_and_s_stop_the_run_with_a_checkpoint() {
+    let sandbox = Sandbox::new();
+    let mut program = OnTerminal::start(&sandbox, &endless(), &[]);
+    program.wait_for("Loss");
+    program.press("q");
+    std::thread::sleep(Duration::from_millis(500));
+    program.press("s");
+    let (code, text) = program.end();
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("--resume"), "{text}");
+    assert!(sandbox.path("run/teacher/checkpoint").is_dir(), "{text}");
+}
+
+#[test]
+fn plain_lines_are_written_where_the_environment_asks_for_them() {
+    for variable in [("TERM", "dumb"), ("TERM", ""), ("CI", "true"), ("NO_COLOR", "1")] {
+        let sandbox = Sandbox::new();
+        let (code, text) = OnTerminal::start(&sandbox, &TRAIN_TEACHER, &[variable]).end();
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("teacher") && !text.contains('\u{1b}'), "{variable:?}: {text:?}");
+        let (_, help) = OnTerminal::start(&sandbox, &["--help"], &[variable]).end();
+        assert!(help.contains("Usage") && !help.contains('\u{1b}'), "{variable:?}: {help:?}");
+    }
+}

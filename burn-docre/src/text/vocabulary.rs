@@ -1,0 +1,170 @@
+//! Tokenizers from vocabulary files: BERT's `vocab.txt`, RoBERTa's `vocab.json` with `merges.txt`.
+//!
+//! The result is the content of the `tokenizer.json` that Hugging Face's `transformers` makes of
+//! these files.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// The keys of a `tokenizer_config.json` that matter here.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct TokenizerSettings {
+    /// True if BERT's tokenizer converts texts to lower case. The file of a vocabulary with capital
+    /// letters may lack this key, as BioBERT's does: then the vocabulary decides.
+    do_lower_case: Option<bool>,
+    strip_accents: Option<bool>,
+    tokenize_chinese_chars: Option<bool>,
+    /// True if RoBERTa's tokenizer puts a space before a text.
+    add_prefix_space: Option<bool>,
+}
+
+/// BERT's tokenizer of word pieces. `vocab` has one token a line, in the order of the ids.
+pub(super) fn word_pieces(vocab: &str, settings: &TokenizerSettings) -> Result<Value, String> {
+    let lines = vocab.strip_suffix('\n').unwrap_or(vocab).split('\n');
+    let tokens = lines.map(|line| line.strip_suffix('\r').unwrap_or(line));
+    let vocab: Map<String, Value> =
+        tokens.zip(0u32..).map(|(token, id)| (token.to_owned(), id.into())).collect();
+    let is_special = |token: &str| token.starts_with('[') && token.ends_with(']');
+    let has_capitals = || {
+        let words = vocab.keys().filter(|token| !is_special(token));
+        words.flat_map(|token| token.chars()).any(char::is_uppercase)
+    };
+    let lower_case = settings.do_lower_case.unwrap_or_else(|| !has_capitals());
+    let [unknown, opening, closing] = ["[UNK]", "[CLS]", "[SEP]"];
+    id_of(&vocab, unknown)?;
+    Ok(json!({
+        "version": "1.0", "truncation": null, "padding": null, "decoder": null,
+        "added_tokens": special_tokens(&vocab, &[unknown, opening, closing, "[PAD]", "[MASK]"]),
+        "normalizer": {
+            "type": "BertNormalizer", "clean_text": true, "lowercase": lower_case,
+            "handle_chinese_chars": settings.tokenize_chinese_chars.unwrap_or(true),
+            "strip_accents": settings.strip_accents,
+        },
+        "pre_tokenizer": { "type": "BertPreTokenizer" },
+        "post_processor": {
+            "type": "BertProcessing",
+            "sep": [closing, id_of(&vocab, closing)?], "cls": [opening, id_of(&vocab, opening)?],
+        },
+        "model": {
+            "type": "WordPiece", "unk_token": unknown, "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": vocab,
+        },
+    }))
+}
+
+/// RoBERTa's tokenizer of byte pairs. `merges` has one pair a line, the first merge first.
+pub(super) fn byte_pairs(
+    vocab: Map<String, Value>,
+    merges: &str,
+    settings: &TokenizerSettings,
+) -> Result<Value, String> {
+    let lines = merges.lines().filter(|line| !line.is_empty() && !line.starts_with("#version"));
+    let merges: Vec<&str> = lines.collect();
+    let [unknown, opening, closing] = ["<unk>", "<s>", "</s>"];
+    id_of(&vocab, unknown)?;
+    let add_prefix_space = settings.add_prefix_space.unwrap_or(false);
+    Ok(json!({
+        "version": "1.0", "truncation": null, "padding": null, "decoder": null,
+        "added_tokens": special_tokens(&vocab, &[unknown, opening, closing, "<pad>", "<mask>"]),
+        "normalizer": null,
+        "pre_tokenizer": {
+            "type": "ByteLevel", "add_prefix_space": add_prefix_space, "trim_offsets": true,
+            "use_regex": true,
+        },
+        "post_processor": {
+            "type": "RobertaProcessing", "trim_offsets": true, "add_prefix_space": add_prefix_space,
+            "sep": [closing, id_of(&vocab, closing)?], "cls": [opening, id_of(&vocab, opening)?],
+        },
+        "model": {
+            "type": "BPE", "dropout": null, "unk_token": unknown,
+            "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
+            "byte_fallback": false, "ignore_merges": false, "vocab": vocab, "merges": merges,
+        },
+    }))
+}
+
+/// The id of a token that a tokenizer cannot do without.
+fn id_of<'a>(vocab: &'a Map<String, Value>, token: &str) -> Result<&'a Value, String> {
+    vocab.get(token).ok_or_else(|| format!("the vocabulary has no token {token}"))
+}
+
+/// The entries of those `tokens` that the vocabulary has. Each is one token in any text.
+fn special_tokens(vocab: &Map<String, Value>, tokens: &[&str]) -> Vec<Value> {
+    let entry = |token: &&str| {
+        let id = vocab.get(*token)?;
+        Some(json!({
+            "id": id, "content": token, "single_word": false, "lstrip": *token == "<mask>",
+            "rstrip": false, "normalized": false, "special": true,
+        }))
+    };
+    tokens.iter().filter_map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::tokenizer::DocumentTokenizer;
+
+    const CASED: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nAnna\nanna\nOs\n##lo\n*\nin\n";
+
+    fn tokenizer(json: &Value) -> DocumentTokenizer {
+        DocumentTokenizer::from_bytes(json.to_string().as_bytes()).unwrap()
+    }
+
+    fn lower_case(vocab: &str, settings: &TokenizerSettings) -> bool {
+        word_pieces(vocab, settings).unwrap()["normalizer"]["lowercase"].as_bool().unwrap()
+    }
+
+    #[test]
+    fn a_token_has_the_number_of_its_line_as_id() {
+        for vocab in [CASED.to_owned(), CASED.replace('\n', "\r\n"), CASED.trim().to_owned()] {
+            let tokenizer = tokenizer(&word_pieces(&vocab, &Default::default()).unwrap());
+            assert_eq!(tokenizer.vocab_size(), 10);
+            assert_eq!(tokenizer.token(7).as_deref(), Some("##lo"));
+            assert_eq!((tokenizer.opening(), tokenizer.closing()), (&[2][..], &[3][..]));
+        }
+    }
+
+    #[test]
+    fn a_vocabulary_with_capital_letters_is_cased_unless_the_settings_say_otherwise() {
+        let lower = CASED.to_lowercase().replace("[unk]", "[UNK]").replace("[cls]", "[CLS]");
+        let lower = lower.replace("[sep]", "[SEP]");
+        assert!(!lower_case(CASED, &Default::default()));
+        assert!(lower_case(&lower, &Default::default()));
+        for given in [true, false] {
+            let settings = TokenizerSettings { do_lower_case: Some(given), ..Default::default() };
+            assert_eq!([CASED, &lower].map(|vocab| lower_case(vocab, &settings)), [given; 2]);
+        }
+    }
+
+    #[test]
+    fn byte_pairs_are_merged_in_the_order_of_the_file() {
+        let vocab = json!({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "b": 5, "c": 6,
+                           "ab": 7, "bc": 8, "*": 9, "#": 10});
+        let Value::Object(vocab) = vocab else { panic!("an object") };
+        let ids = |merges: &str| {
+            let json = byte_pairs(vocab.clone(), merges, &Default::default()).unwrap();
+            let tokenizer = tokenizer(&json);
+            assert_eq!((tokenizer.opening(), tokenizer.closing()), (&[0][..], &[2][..]));
+            let document = crate::data::document::Document {
+                title: String::new(),
+                sentences: vec![vec!["abc".into(), "z#".into()]],
+                entities: Vec::new(),
+                facts: Vec::new(),
+            };
+            tokenizer.tokenize(&document).unwrap().token_ids
+        };
+        assert_eq!(ids("#version: 0.2\na b\nb c\n"), [0, 7, 6, 3, 10, 2]);
+        assert_eq!(ids("#version: 0.2\nb c\na b\n"), [0, 4, 8, 3, 10, 2]);
+        assert_eq!(ids(""), [0, 4, 5, 6, 3, 10, 2]);
+    }
+
+    #[test]
+    fn a_vocabulary_without_a_special_token_is_refused() {
+        for token in ["[UNK]", "[CLS]", "[SEP]"] {
+            let error = word_pieces(&CASED.replace(token, "x"), &Default::default()).unwrap_err();
+            assert_eq!(error, format!("the vocabulary has no token {token}"));
+        }
+        assert!(byte_pairs(Map::new(), "", &Default::default()).is_err());
+    }
+}
