@@ -14,6 +14,7 @@ use burn_docre::{
     dispatch,
     inference::Inference,
     io::model_directory::{ModelDirectory, ModelSpec},
+    mention_pair::KeySelection,
     model::{DocReModel, KeyClassifierConfig, ModelConfig},
     text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
 };
@@ -97,14 +98,18 @@ fn sentences(document: &Document, found: &ExtractedRelation) -> Vec<usize> {
 /// Extracts relations with random KMGRE models, and checks their evidence.
 struct ExtractWithEvidence;
 
+/// A selection that keeps only mention pairs far above the mean of their pair, whatever the level of
+/// a random classifier's probabilities.
+const NARROW: KeySelection = KeySelection { xi: 0.4, tau: 1.0 };
+
 impl BackendTask for ExtractWithEvidence {
     type Output = ();
 
     fn run<B: DocReBackend>(self, device: B::Device) {
         let documents = random_documents(9, 40);
         let classifiers = [
-            KeyClassifierConfig::OwnEncoder(common::SELECTION),
-            KeyClassifierConfig::SharedEncoder(common::SELECTION),
+            KeyClassifierConfig::OwnEncoder(NARROW),
+            KeyClassifierConfig::SharedEncoder(NARROW),
             KeyClassifierConfig::None {},
         ];
         for (classifier, pair_set) in classifiers.into_iter().flat_map(|c| {

@@ -339,7 +339,8 @@ mod tests {
         let device = Default::default();
         let (n_entities, on_grid) = ([3, 5, 1, 0, 4], [4, 5, 4, 0, 4]);
         let config = |pad_to| AxialStackConfig { layers: 3, heads: 2, pad_to };
-        let stack = config(Some(4)).init::<Diff>(6, &device);
+        // Clones of an initialised module draw weights of their own until they are first read.
+        let stack = config(Some(4)).init::<Diff>(6, &device).fork(&device);
         let masked = AxialStack { pad_to: None, ..stack.clone() };
 
         let random = |n| Tensor::<Diff, 2>::random([n, 6], Distribution::Default, &device);
