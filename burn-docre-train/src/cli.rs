@@ -270,6 +270,10 @@ pub struct BenchArgs {
     /// Model directory [default: a model of MiniLM's size with random weights].
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
+    /// System of the model with random weights.
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = BenchSystem::KdDocre)]
+    #[arg(conflicts_with = "model")]
+    pub system: BenchSystem,
     /// Documents in DocRED format [default: documents of random words with DocRED's average sizes].
     #[arg(long, value_name = "DOCS", requires = "model")]
     pub input: Option<PathBuf>,
@@ -316,7 +320,8 @@ pub enum BenchMode {
     Preprocess,
     /// From token ids to predictions.
     Inference,
-    /// Forward pass with dropout, backward pass and optimizer step.
+    /// Forward pass with dropout, backward pass and optimizer step; an E step and an M step for a
+    /// KMGRE model with a key classifier.
     Training,
     /// From token ids to a teacher's logits on disk.
     Label,
@@ -334,12 +339,35 @@ impl BenchMode {
     }
 }
 
+/// The systems of the model that `docre bench` builds without `--model`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchSystem {
+    /// KD-DocRE with six axial layers.
+    KdDocre,
+    /// ATLOP.
+    Atlop,
+    /// KMGRE, whose key classifier has an encoder of its own.
+    Kmgre,
+}
+
+impl BenchSystem {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KdDocre => "kd-docre",
+            Self::Atlop => "atlop",
+            Self::Kmgre => "kmgre",
+        }
+    }
+}
+
 /// The options that conflict with `docre bench --merge`.
-const CONFLICTS_OF_MERGE: [&str; 13] = [
+const CONFLICTS_OF_MERGE: [&str; 14] = [
     "backend",
     "device",
     "modes",
     "model",
+    "system",
     "input",
     "documents",
     "batch_size",

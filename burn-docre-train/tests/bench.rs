@@ -28,11 +28,23 @@ fn records(sandbox: &Sandbox, directory: &str) -> Vec<serde_json::Value> {
     serde_json::from_value(sandbox.json(&format!("{directory}/bench.json"))).unwrap()
 }
 
+/// The arguments that measure the teacher in the directory `run` on its dev documents.
+const BENCH_OF_TEACHER: [&str; 9] = [
+    "bench",
+    "--model",
+    "run/teacher/model",
+    "--input",
+    "run/data/dev.json",
+    "--documents",
+    "2",
+    "--samples",
+    "2",
+];
+
 /// Trains a model and returns the arguments that measure it on its dev documents.
 fn bench_of_a_model(sandbox: &Sandbox) -> [&'static str; 9] {
     sandbox.succeed(&TRAIN_TEACHER);
-    let model = ["bench", "--model", "run/teacher/model", "--input", "run/data/dev.json"];
-    [model[0], model[1], model[2], model[3], model[4], "--documents", "2", "--samples", "2"]
+    BENCH_OF_TEACHER
 }
 
 #[test]
@@ -52,9 +64,53 @@ fn the_benchmark_writes_records_and_charts_and_merges_records() {
 }
 
 #[test]
+fn every_system_is_measured_and_a_merged_table_tells_their_work_apart() {
+    let sandbox = Sandbox::new();
+    let small = ["--documents", "1", "--samples", "1", "--modes", "inference"];
+    let systems = ["kd-docre", "atlop", "kmgre"];
+    for system in systems {
+        let bench = ["bench", "--system", system, "--output", system];
+        let table = stdout(&sandbox.succeed(&[&bench[..], &small].concat()));
+        assert!(table.contains(&format!("\n{system} on 1 documents in batches of ")), "{table}");
+        assert!(records(&sandbox, system).iter().all(|record| record["system"] == system));
+    }
+    sandbox.succeed(&[&["bench", "--output", "default"][..], &small].concat());
+    let flops = |directory: &str| records(&sandbox, directory)[0]["flops"].as_u64().unwrap();
+    assert_eq!(flops("default"), flops("kd-docre"));
+    assert!(flops("atlop") < flops("kd-docre") && flops("kmgre") != flops("kd-docre"));
+
+    let files = systems.map(|system| format!("{system}/bench.json"));
+    let merge = [&["bench", "--merge"][..], &files.each_ref().map(String::as_str)].concat();
+    let table = stdout(&sandbox.succeed(&merge));
+    assert!(table.contains("\nnot the same work: kd-docre on 1 documents"), "{table}");
+    for system in systems {
+        let backend = records(&sandbox, system)[0]["feature"].as_str().unwrap().to_string();
+        assert!(table.contains(&format!("\n{backend}, {system}  ")), "{table}");
+        assert!(table.contains(&format!(" GFLOP by {backend}, {system}")), "{table}");
+    }
+}
+
+#[test]
+fn a_kmgre_model_is_trained_by_em() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["train", "kmgre.toml", "--stage", "teacher", "--out", "run"]);
+    let modes = ["--modes", "inference,training", "--output", "a"];
+    sandbox.succeed(&[&BENCH_OF_TEACHER[..], &modes].concat());
+    let of_a = records(&sandbox, "a");
+    assert!(of_a.iter().all(|record| record["system"] == "kmgre"));
+    let flops = |mode: &str| {
+        of_a.iter().find(|record| record["name"] == mode).unwrap()["flops"].as_u64().unwrap()
+    };
+    // An E step and an M step cost one and three forward passes of each of the two parts.
+    assert_eq!(flops("training"), 4 * flops("inference"));
+}
+
+#[test]
 fn options_that_would_be_ignored_are_rejected() {
     let sandbox = Sandbox::new();
     for arguments in [
+        ["--system", "kmgre", "--model", "a"],
+        ["--merge", "a.json", "--system", "kmgre"],
         ["--merge", "a.json", "--samples", "2"],
         ["--merge", "a.json", "--backend", "flex"],
         ["--merge", "a.json", "--dump-inputs", "b.json"],

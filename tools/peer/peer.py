@@ -517,6 +517,7 @@ def measure(args: argparse.Namespace) -> dict:
         "feature": "pytorch",
         "gitHash": "",
         "burnVersion": "",
+        "system": "kd-docre",
         "name": args.mode,
         "operation": args.mode,
         "options": None,

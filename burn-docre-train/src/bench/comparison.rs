@@ -3,7 +3,8 @@
 use super::record::Record;
 
 /// Suffixes for names that several processes share, in the order in which they are tried.
-const QUALIFIERS: [fn(&Record) -> String; 4] = [
+const QUALIFIERS: [fn(&Record) -> String; 5] = [
+    |record| record.system.clone().unwrap_or_default(),
     |record| record.device.clone(),
     Record::build,
     |record| record.drivers.clone(),
@@ -101,31 +102,47 @@ pub(super) fn work(records: &[Named]) -> Vec<String> {
 fn work_of_mode(records: &[&Named]) -> String {
     let mut works: Vec<Vec<&Named>> = Vec::new();
     for &named in records {
-        match works.iter_mut().find(|same| is_same_work(same[0].record, named.record)) {
+        let is_same = |other: &&Named| is_same_work(other.record, named.record);
+        match works.iter_mut().find(|same| same.iter().all(is_same)) {
             Some(same) => same.push(named),
             None => works.push(vec![named]),
         }
     }
     if let [same] = &works[..] {
-        return work_of(same[0].record);
+        return work_of(same);
     }
     let works = works.iter().map(|same| {
         let names: Vec<&str> = same.iter().map(|named| named.name.as_str()).collect();
         let flops = same[0].record.flops;
         let flops = flops.map(|flops| format!(" of {:.0} GFLOP", flops as f64 / 1e9));
         let flops = flops.unwrap_or_default();
-        format!("{}{flops} by {}", work_of(same[0].record), names.join(" and "))
+        format!("{}{flops} by {}", work_of(same), names.join(" and "))
     });
     format!("not the same work: {}", works.collect::<Vec<_>>().join("; "))
 }
 
-/// Reports whether two records are of the same work. A missing number of operations, as in older
-/// records, is equal to any.
+/// Reports whether two records are of the same work. A missing system or number of operations, as
+/// in older records, is equal to any.
 fn is_same_work(a: &Record, b: &Record) -> bool {
-    work_of(a) == work_of(b) && (a.flops == b.flops || a.flops.is_none() || b.flops.is_none())
+    documents_of(a) == documents_of(b)
+        && are_equal_if_known(a.system.as_ref(), b.system.as_ref())
+        && are_equal_if_known(a.flops, b.flops)
 }
 
-fn work_of(record: &Record) -> String {
+fn are_equal_if_known<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {
+    a.is_none() || b.is_none() || a == b
+}
+
+/// Describes the work that `records` have in common.
+fn work_of(records: &[&Named]) -> String {
+    let documents = documents_of(records[0].record);
+    match records.iter().find_map(|named| named.record.system.as_ref()) {
+        Some(system) => format!("{system} on {documents}"),
+        None => documents,
+    }
+}
+
+fn documents_of(record: &Record) -> String {
     let Record { documents, tokens, pairs, .. } = record;
     let batch = record.batch_size();
     format!("{documents} documents in batches of {batch} ({tokens} tokens, {pairs} pairs)")
@@ -189,8 +206,22 @@ mod tests {
     fn equal_work_is_described_once() {
         let without_flops = Record { flops: None, ..record("tch", "training", 1.0) };
         let records = [flex(), record("flex", "training", 1.0), without_flops];
-        let expected = "16 documents in batches of 4 (4000 tokens, 6000 pairs)";
+        let expected = "kd-docre on 16 documents in batches of 4 (4000 tokens, 6000 pairs)";
         assert_eq!(work(&named(&records)), [expected]);
+    }
+
+    #[test]
+    fn a_record_without_a_system_is_of_the_same_work_as_one_system_only() {
+        let peer = Record { system: None, ..record("pytorch", "inference", 1.0) };
+        let documents = "16 documents in batches of 4 (4000 tokens, 6000 pairs)";
+        assert_eq!(work(&named(std::slice::from_ref(&peer))), [documents]);
+        assert_eq!(work(&named(&[peer.clone(), flex()])), [format!("kd-docre on {documents}")]);
+        let kmgre = Record { system: Some("kmgre".into()), ..flex() };
+        let expected = format!(
+            "not the same work: kd-docre on {documents} of 1 GFLOP by pytorch and flex, kd-docre; \
+             kmgre on {documents} of 1 GFLOP by flex, kmgre"
+        );
+        assert_eq!(work(&named(&[peer, flex(), kmgre])), [expected]);
     }
 
     #[test]
@@ -198,7 +229,7 @@ mod tests {
         let larger = Record { flops: Some(2_000_000_000), ..record("tch", "inference", 1.0) };
         let lines = work(&named(&[flex(), larger, record("tch", "training", 1.0)]));
         let [inference, training] = &lines[..] else { panic!("{lines:?}") };
-        let same = "16 documents in batches of 4 (4000 tokens, 6000 pairs)";
+        let same = "kd-docre on 16 documents in batches of 4 (4000 tokens, 6000 pairs)";
         assert_eq!(
             *inference,
             format!(

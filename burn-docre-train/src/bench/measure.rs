@@ -27,6 +27,7 @@ use burn_docre::{
         soft_labels::{Shard, SoftLabelWriter},
     },
     loss::RelationLoss,
+    model::DocReModel,
     nn::precision::Precision,
     text::encoded::{EncodedDocument, encode_all},
 };
@@ -38,14 +39,15 @@ use super::{
 };
 use crate::{
     cli::{BenchArgs, BenchMode},
+    config::EmConfig,
     session::{Session, synchronize},
     train::{
         dev_set::DevSet,
         learner::ModuleOf,
         loader::StepBatch,
         objective::{Objective, Step},
-        objectives::{PairLoss, RelationObjective},
-        optim::{GroupConfig, GroupedAdamW, OptimizerConfig},
+        objectives::{EmObjective, PairLoss, RelationObjective},
+        optim::{GroupConfig, GroupedAdamW, OptimizerConfig, gradients_of},
     },
     version,
 };
@@ -83,9 +85,7 @@ impl BackendTask for Measure<'_> {
             BenchMode::Inference => {
                 self.time::<B>(&device, n, Predict::new(&work, self.args, &device)?)?
             }
-            BenchMode::Training => {
-                self.time::<B>(&device, n, Training::new(&work, self.args, &device)?)?
-            }
+            BenchMode::Training => self.time_training::<B>(&device, &work)?,
             BenchMode::Label => {
                 let labels = Label::new(&work, self.args, self.record, &device)?;
                 self.time::<B>(&device, n, labels)?
@@ -120,6 +120,20 @@ struct Timing {
 }
 
 impl Measure<'_> {
+    /// Times the training of the model: by EM if it has a key classifier.
+    fn time_training<B: DocReBackend>(&self, device: &B::Device, work: &Work) -> Result<Timing> {
+        let (n, precision) = (work.encoded.len(), self.args.precision);
+        let model = work.model::<Autodiff<B>>(self.args.model.as_deref(), device)?;
+        let relation = relation_objective(work, precision)?;
+        match work.key_selection() {
+            Some(selection) => {
+                let em = EmObjective { relation, em: EM, selection };
+                self.time::<B>(device, n, Training::new(work, model, em, &E_AND_M_STEP))
+            }
+            None => self.time::<B>(device, n, Training::new(work, model, relation, &ONE_STEP)),
+        }
+    }
+
     fn time<B: DocReBackend>(
         &self,
         device: &B::Device,
@@ -198,6 +212,7 @@ impl Measure<'_> {
             feature: format!("{}{spirv}{fused}", self.kind),
             git_hash: version::COMMIT.unwrap_or_default().into(),
             burn_version: version::BURN.into(),
+            system: Some(work.spec.config.system.kind().into()),
             name: self.mode.name().into(),
             operation: self.mode.name().into(),
             options: None,
@@ -214,7 +229,7 @@ impl Measure<'_> {
             flops: match self.mode {
                 BenchMode::Preprocess => None,
                 BenchMode::Inference | BenchMode::Label => Some(work.forward_flops()),
-                BenchMode::Training => Some(3 * work.forward_flops()),
+                BenchMode::Training => Some(work.training_flops()),
             },
             documents: work.encoded.len(),
             tokens: work.n_tokens(),
@@ -315,46 +330,81 @@ impl<B: DocReBackend> Pass<B> for Label<'_, B> {
     }
 }
 
-/// One optimizer step per batch: forward pass with dropout, backward pass and update.
-struct Training<'a, B: DocReBackend> {
+/// Optimizer steps on every batch: forward pass with dropout, backward pass and update.
+struct Training<'a, B: DocReBackend, O: Objective<B>> {
     work: &'a Work,
-    objective: RelationObjective,
-    module: ModuleOf<B, RelationObjective>,
-    optimizer: GroupedAdamW<ModuleOf<B, RelationObjective>, Autodiff<B>>,
+    objective: O,
+    module: ModuleOf<B, O>,
+    optimizer: GroupedAdamW<ModuleOf<B, O>, Autodiff<B>>,
+    /// The optimizer steps on a batch, in order.
+    steps: &'a [Step],
 }
 
-impl<'a, B: DocReBackend> Training<'a, B> {
-    fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
-        let model = work.model::<Autodiff<B>>(args.model.as_deref(), device)?;
-        let no_documents = DevSet::new(Vec::new(), Arc::new(Scorer::new(&[], [])?));
-        let objective = RelationObjective {
-            loss: PairLoss::relation(RelationLoss::AflAuthors { gamma: 1.0 }),
-            precision: args.precision,
-            spec: Arc::new(work.spec.clone()),
-            dev: Arc::new(no_documents),
-        };
+impl<'a, B, O> Training<'a, B, O>
+where
+    B: DocReBackend,
+    O: Objective<B, Model = DocReModel<Autodiff<B>>>,
+{
+    fn new(
+        work: &'a Work,
+        model: DocReModel<Autodiff<B>>,
+        objective: O,
+        steps: &'a [Step],
+    ) -> Self {
         let module = ModuleOf::<B, _>::new(model, objective.clone());
-        Ok(Self { work, objective, module, optimizer: GroupedAdamW::new(OPTIMIZER) })
+        Self { work, objective, module, optimizer: GroupedAdamW::new(OPTIMIZER), steps }
+    }
+
+    /// Takes an optimizer step, the building of the batch included.
+    fn step(&mut self, documents: &[&O::Example], step: Step, device: &B::Device) -> Result<()> {
+        let batch = self.objective.batch(documents, device)?;
+        let batch = StepBatch { batch, weight: 1.0, step, dropout_seed: 0 };
+        let grads: GradientsParams = self.module.step(batch).grads;
+        let grads = gradients_of(&self.module.updated_parameters(step), &self.module, grads);
+        self.module = self.optimizer.step(1.0, self.module.clone(), grads);
+        Ok(())
     }
 }
 
-impl<B: DocReBackend> Pass<B> for Training<'_, B> {
+impl<B, O> Pass<B> for Training<'_, B, O>
+where
+    B: DocReBackend,
+    O: Objective<B, Model = DocReModel<Autodiff<B>>, Example = Arc<EncodedDocument>>,
+{
     fn pass(&mut self, device: &B::Device, advance: &mut Advance) -> Result<()> {
-        for documents in self.work.batches() {
+        let work = self.work;
+        for documents in work.batches() {
             let documents: Vec<_> = documents.iter().collect();
-            let batch = StepBatch {
-                batch: Objective::<B>::batch(&self.objective, &documents, device)?,
-                weight: 1.0,
-                step: Step { number: 1, epoch: 1 },
-                dropout_seed: 0,
-            };
-            let grads: GradientsParams = self.module.step(batch).grads;
-            self.module = self.optimizer.step(1.0, self.module.clone(), grads);
+            for &step in self.steps {
+                self.step(&documents, step, device)?;
+            }
             advance(documents.len())?;
         }
         Ok(())
     }
 }
+
+/// The objective of models that minimise one loss, and of the extractor in EM.
+fn relation_objective(work: &Work, precision: Precision) -> Result<RelationObjective> {
+    let no_documents = DevSet::new(Vec::new(), Arc::new(Scorer::new(&[], [])?));
+    Ok(RelationObjective {
+        loss: PairLoss::relation(RelationLoss::AflAuthors { gamma: 1.0 }),
+        precision,
+        spec: Arc::new(work.spec.clone()),
+        dev: Arc::new(no_documents),
+    })
+}
+
+/// The optimizer step on a batch for models that minimise one loss.
+const ONE_STEP: [Step; 1] = [Step { number: 1, epoch: 1 }];
+
+/// EM without warm-up, with the key classifier's loss of the paper and the constant bound `tau` of
+/// the key threshold.
+const EM: EmConfig = EmConfig { warmup_epochs: 0, alpha: 0.3, gamma: 2.0, tau_decay: 0.0 };
+
+/// The optimizer steps on a batch by [`EM`]. Without warm-up, epoch 1 has E steps and epoch 2 has M
+/// steps.
+const E_AND_M_STEP: [Step; 2] = [Step { number: 1, epoch: 1 }, Step { number: 2, epoch: 2 }];
 
 /// The optimizer of `configs/redocred-minilm.toml` with learning rates that hardly change the
 /// weights.
@@ -392,7 +442,79 @@ fn matmul_peak<B: DocReBackend>(device: &B::Device, precision: Precision) -> Res
 
 #[cfg(test)]
 mod tests {
+    use burn::module::ParamId;
+    use burn_docre::dispatch;
+    use hashbrown::HashSet;
+
     use super::*;
+    use crate::{
+        cli::LogFormat,
+        config::RunConfig,
+        run::corpora::Corpora,
+        train::optim::ParameterIds,
+        ui::{Ui, signals::StopFlag},
+    };
+
+    /// The small KMGRE model and corpus of the demo.
+    fn kmgre_work() -> Work {
+        let demo = include_str!("../../../configs/kmgre-demo.toml");
+        let sizes = ["n_train=3", "n_dev=1", "n_distant=1"];
+        let sizes = sizes.map(|size| format!("data.synthetic.{size}"));
+        let config = RunConfig::parse(demo, &sizes).unwrap();
+        let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
+        let Corpora { model_spec, train, .. } = Corpora::load(&config, &[], &ui, &stop).unwrap();
+        Work { spec: model_spec, documents: Vec::new(), encoded: train, batch_size: 2 }
+    }
+
+    /// A training pass by EM that takes these steps on each batch.
+    struct PassOf(&'static [Step]);
+
+    /// The parameters of both parts, and those that a pass updates.
+    struct Updated {
+        extractor: HashSet<ParamId>,
+        key_classifier: HashSet<ParamId>,
+        by_pass: HashSet<ParamId>,
+        /// The numbers of documents reported during the pass.
+        progress: Vec<usize>,
+    }
+
+    impl BackendTask for PassOf {
+        type Output = Updated;
+
+        fn run<B: DocReBackend>(self, device: B::Device) -> Updated {
+            let work = kmgre_work();
+            let model = work.model::<Autodiff<B>>(None, &device).unwrap();
+            let (mut extractor, mut key_classifier) = <(ParameterIds, ParameterIds)>::default();
+            let parts = model.kmgre().unwrap();
+            parts.visit_extractor(&mut extractor);
+            parts.visit_key_classifier(&mut key_classifier);
+            let relation = relation_objective(&work, Precision::F32).unwrap();
+            let selection = work.key_selection().unwrap();
+            let em = EmObjective { relation, em: EM, selection };
+            let mut training = Training::<B, _>::new(&work, model, em, self.0);
+            let mut progress = Vec::new();
+            let mut advance = |n| {
+                progress.push(n);
+                Ok(())
+            };
+            training.pass(&device, &mut advance).unwrap();
+            let by_pass = training.optimizer.to_record().into_keys().collect();
+            Updated { extractor: extractor.0, key_classifier: key_classifier.0, by_pass, progress }
+        }
+    }
+
+    #[test]
+    fn a_pass_by_em_trains_extractor_and_key_classifier_on_every_document_once() {
+        let [e_step, m_step] = &E_AND_M_STEP;
+        let of_steps = |steps| dispatch(None, 0, PassOf(steps)).unwrap();
+        let Updated { extractor, key_classifier, by_pass, progress } = of_steps(&E_AND_M_STEP);
+        assert!(by_pass.is_superset(&extractor) && by_pass.is_superset(&key_classifier));
+        assert_eq!(progress, [2, 1]);
+        let Updated { key_classifier, by_pass, .. } = of_steps(std::slice::from_ref(e_step));
+        assert_eq!(by_pass, key_classifier);
+        let Updated { extractor, by_pass, .. } = of_steps(std::slice::from_ref(m_step));
+        assert_eq!(by_pass, extractor);
+    }
 
     #[test]
     fn a_warm_up_ends_after_two_passes_that_are_no_faster() {

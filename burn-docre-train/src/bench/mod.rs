@@ -226,11 +226,12 @@ fn own_command(
         .args(["--precision", args.precision.name()])
         .arg("--record")
         .arg(record);
-    let files: [(&str, &Option<PathBuf>); 2] = [("--model", &args.model), ("--input", &args.input)];
-    for (name, file) in files {
-        if let Some(file) = file {
-            command.arg(name).arg(file);
-        }
+    match &args.model {
+        Some(model) => command.arg("--model").arg(model),
+        None => command.args(["--system", args.system.name()]),
+    };
+    if let Some(input) = &args.input {
+        command.arg("--input").arg(input);
     }
     if let Some(n) = n_threads(args) {
         let n = n.to_string();

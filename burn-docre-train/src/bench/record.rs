@@ -26,6 +26,9 @@ pub struct Record {
     pub git_hash: String,
     /// The version of Burn.
     pub burn_version: String,
+    /// The system of the model, such as `kmgre`; `None` if it is unknown, as in older records.
+    #[serde(default)]
+    pub system: Option<String>,
     /// The mode's name.
     pub name: String,
     /// The mode's name; burn-bench groups by it.
@@ -242,6 +245,7 @@ pub(super) mod tests {
             feature: backend.into(),
             git_hash: "0".into(),
             burn_version: "0.21.0".into(),
+            system: Some("kd-docre".into()),
             name: mode.into(),
             operation: mode.into(),
             options: None,

@@ -164,7 +164,7 @@ mod tests {
         for name in ["\nflex, a processor  ", "\nflex, a card  ", "\nflex, a card: a card, "] {
             assert!(text.contains(name), "{text}");
         }
-        assert!(text.contains("\nnot the same work: 16 documents"), "{text}");
+        assert!(text.contains("\nnot the same work: kd-docre on 16 documents"), "{text}");
     }
 
     #[test]

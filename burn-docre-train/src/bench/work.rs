@@ -13,7 +13,11 @@ use burn_docre::{
     encoder::{EncoderConfig, EncoderFamily},
     inference::Inference,
     io::model_directory::{ModelDirectory, ModelSpec},
-    model::{DecodingConfig, DocReModel, DocumentSize, KdDocreConfig, ModelConfig, SystemConfig},
+    mention_pair::KeySelection,
+    model::{
+        AtlopConfig, DecodingConfig, DocReModel, DocumentSize, KdDocreConfig, KeyClassifierConfig,
+        KmgreConfig, ModelConfig, SystemConfig,
+    },
     nn::rounding::with_precision,
     pair::{PairMixerConfig, mixer::AxialStackConfig},
     text::{
@@ -25,7 +29,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use crate::cli::BenchArgs;
+use crate::cli::{BenchArgs, BenchSystem};
 
 /// The seed of the synthetic documents and of the weights of the built-in model.
 const SEED: u64 = 66;
@@ -52,7 +56,7 @@ impl Work {
         let vocabulary = vocabulary();
         let spec = match &args.model {
             Some(directory) => ModelDirectory::open(directory)?.into_spec(),
-            None => minilm_size(&vocabulary)?,
+            None => minilm_size(&vocabulary, args.system)?,
         };
         let documents = match &args.input {
             Some(path) => read(path, args.documents, &spec)?,
@@ -124,6 +128,39 @@ impl Work {
         self.encoded.iter().map(flops).sum()
     }
 
+    /// The floating-point operations of training on all documents: three forward passes.
+    ///
+    /// EM takes an E step and an M step. Each of them trains one part, which costs three of its
+    /// forward passes, and needs a forward pass of the other part.
+    pub fn training_flops(&self) -> u64 {
+        let forward = self.forward_flops();
+        match self.key_classifier() {
+            Some(KeyClassifierConfig::OwnEncoder(_)) => 4 * forward,
+            // A forward pass of the model runs the encoder once, one of each part runs it twice.
+            Some(KeyClassifierConfig::SharedEncoder(_)) => 4 * (forward + self.encoder_flops()),
+            Some(KeyClassifierConfig::None {}) | None => 3 * forward,
+        }
+    }
+
+    /// The floating-point operations of a forward pass of the encoder over all documents.
+    fn encoder_flops(&self) -> u64 {
+        let encoder = &self.spec.config.encoder;
+        self.encoded.iter().map(|document| encoder.forward_flops(document.token_ids.len())).sum()
+    }
+
+    /// The selection of key mention pairs by the model's key classifier, which EM trains; `None` if
+    /// the model has none.
+    pub fn key_selection(&self) -> Option<KeySelection> {
+        self.key_classifier().and_then(KeyClassifierConfig::selection)
+    }
+
+    fn key_classifier(&self) -> Option<&KeyClassifierConfig> {
+        match &self.spec.config.system {
+            SystemConfig::Kmgre(kmgre) => Some(&kmgre.key_classifier),
+            SystemConfig::KdDocre(_) | SystemConfig::Atlop(_) => None,
+        }
+    }
+
     /// The batches as JSON for a program in another language, such as `tools/peer`.
     ///
     /// # Errors
@@ -178,9 +215,9 @@ fn vocabulary() -> Vec<String> {
     (0..30_517).map(|word| format!("w{word}")).collect()
 }
 
-/// The built-in model: as large as that of `configs/redocred-minilm.toml`, with a tokenizer for the
-/// words of `vocabulary`.
-fn minilm_size(vocabulary: &[String]) -> Result<ModelSpec> {
+/// The built-in model: `system` on an encoder as large as that of `configs/redocred-minilm.toml`,
+/// with a tokenizer for the words of `vocabulary`.
+fn minilm_size(vocabulary: &[String], system: BenchSystem) -> Result<ModelSpec> {
     let tokenizer = DocumentTokenizer::word_level(vocabulary.iter().map(String::as_str))?;
     let vocab = RelationVocab::docred();
     let config = ModelConfig {
@@ -201,21 +238,36 @@ fn minilm_size(vocabulary: &[String]) -> Result<ModelSpec> {
             hidden_act: "gelu".into(),
             position_embedding_type: "absolute".into(),
         },
-        system: SystemConfig::KdDocre(KdDocreConfig {
-            emb_size: 768,
-            group_size: 64,
-            mixer: PairMixerConfig::AxialStack(AxialStackConfig {
-                layers: 6,
-                heads: 8,
-                pad_to: None,
-            }),
-        }),
+        system: system_config(system),
         n_classes: vocab.n_classes(),
         decoding: DecodingConfig::default(),
         pair_set: PairSet::OffDiagonal,
     };
     config.validate().context("the built-in model is invalid")?;
     Ok(ModelSpec { config, tokenizer, vocab })
+}
+
+/// KD-DocRE and ATLOP with the sizes of `configs/redocred-minilm.toml`; KMGRE with the key classifier
+/// of the paper.
+fn system_config(system: BenchSystem) -> SystemConfig {
+    let (emb_size, group_size) = (768, 64);
+    match system {
+        BenchSystem::KdDocre => SystemConfig::KdDocre(KdDocreConfig {
+            emb_size,
+            group_size,
+            mixer: PairMixerConfig::AxialStack(AxialStackConfig {
+                layers: 6,
+                heads: 8,
+                pad_to: None,
+            }),
+        }),
+        BenchSystem::Atlop => SystemConfig::Atlop(AtlopConfig { emb_size, group_size }),
+        BenchSystem::Kmgre => {
+            let selection = KeySelection { xi: 0.15, tau: 0.5 };
+            let key_classifier = KeyClassifierConfig::OwnEncoder(selection);
+            SystemConfig::Kmgre(KmgreConfig { key_classifier })
+        }
+    }
 }
 
 /// Documents of random words with the average sizes of DocRED's annotated documents (Yao et al.
@@ -268,6 +320,8 @@ fn mention(sentences: &[Vec<String>], random: &mut ChaCha8Rng) -> Mention {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
 
     #[test]
@@ -282,6 +336,38 @@ mod tests {
         assert!(near(mean(|d| d.entities.len()), 19.5));
         assert!(near(mean(|d| d.entities.iter().map(|e| e.mentions.len()).sum()), 26.2));
         assert!(near(mean(|d| d.facts.len()), 12.5));
+    }
+
+    /// Three synthetic documents, and KMGRE with this key classifier.
+    fn kmgre(key_classifier: KeyClassifierConfig) -> Work {
+        let words = vocabulary();
+        let mut spec = minilm_size(&words, BenchSystem::Kmgre).unwrap();
+        spec.config.system = SystemConfig::Kmgre(KmgreConfig { key_classifier });
+        let documents = synthetic(3, &words, spec.vocab.n_classes());
+        let encoded = encode_all(&documents, &spec).map(|document| Arc::new(document.unwrap()));
+        Work { encoded: encoded.collect(), spec, documents, batch_size: 2 }
+    }
+
+    #[test]
+    fn the_flops_of_em_are_those_of_an_e_step_and_an_m_step() {
+        let selection = KeySelection { xi: 0.15, tau: 0.5 };
+        let own = kmgre(KeyClassifierConfig::OwnEncoder(selection));
+        let shared = kmgre(KeyClassifierConfig::SharedEncoder(selection));
+        let without = kmgre(KeyClassifierConfig::None {});
+        let extractor = without.forward_flops();
+        let classifier = own.forward_flops() - extractor;
+        let (e_step, m_step) = (extractor + 3 * classifier, 3 * extractor + classifier);
+        assert!(classifier > 0 && classifier < extractor);
+        assert_eq!(own.training_flops(), e_step + m_step);
+        assert_eq!(shared.training_flops(), e_step + m_step);
+        assert_eq!(without.training_flops(), 3 * extractor);
+    }
+
+    #[test]
+    fn every_system_has_a_built_in_model_of_its_name() {
+        for system in BenchSystem::value_variants() {
+            assert_eq!(system_config(*system).kind(), system.name());
+        }
     }
 
     #[test]

@@ -67,6 +67,10 @@ impl AtlopConfig {
 }
 
 impl System for AtlopConfig {
+    fn kind(&self) -> &'static str {
+        "atlop"
+    }
+
     fn validate(&self) -> Result<()> {
         GroupBilinearConfig::validate_groups(self.emb_size, self.group_size)
     }

@@ -252,6 +252,14 @@ mod tests {
     }
 
     #[test]
+    fn the_kind_of_a_system_is_the_one_in_its_configuration() {
+        for config in testing::every_system() {
+            let value = serde_json::to_value(&config).unwrap();
+            assert_eq!(value["system"]["kind"], config.system.kind());
+        }
+    }
+
+    #[test]
     fn an_unknown_key_on_any_level_is_refused_by_name() {
         for level in ["", "/encoder", "/system", "/system/mixer", "/decoding"] {
             let error = refusal(|value| value.pointer_mut(level).unwrap()["odd"] = 1.into());

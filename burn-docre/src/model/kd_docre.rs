@@ -83,6 +83,10 @@ impl KdDocreConfig {
 }
 
 impl System for KdDocreConfig {
+    fn kind(&self) -> &'static str {
+        "kd-docre"
+    }
+
     fn validate(&self) -> Result<()> {
         GroupBilinearConfig::validate_groups(self.emb_size, self.group_size)?;
         self.mixer.validate()

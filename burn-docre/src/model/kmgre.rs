@@ -90,6 +90,10 @@ impl KmgreConfig {
 }
 
 impl System for KmgreConfig {
+    fn kind(&self) -> &'static str {
+        "kmgre"
+    }
+
     fn validate(&self) -> Result<()> {
         self.key_classifier.selection().map_or(Ok(()), |selection| selection.validate())
     }

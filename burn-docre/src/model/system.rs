@@ -14,6 +14,9 @@ use crate::{
 
 /// The checks and tables of a system's configuration that need no backend.
 pub(super) trait System {
+    /// The name in configurations, as `kind = "atlop"`.
+    fn kind(&self) -> &'static str;
+
     /// Checks the system's own sizes.
     fn validate(&self) -> Result<()>;
 

@@ -53,6 +53,11 @@ impl SystemConfig {
         }
     }
 
+    /// The name in configurations, as `kind = "atlop"`.
+    pub fn kind(&self) -> &'static str {
+        self.system().kind()
+    }
+
     /// Checks the system's own sizes; [`ModelConfig::validate`](super::ModelConfig::validate) also
     /// checks that they fit the encoder.
     ///
