@@ -221,8 +221,8 @@ impl DryRun<'_> {
         Ok(Timing { parameters, batch: seconds / stage.epochs_to_run() as f64, dev })
     }
 
-    /// A loader of `documents`, the heaviest first: those whose forward pass has the most operations.
-    /// The system decides the share of tokens, pairs and mention pairs.
+    /// A loader of `documents`, the heaviest first: those whose forward pass has the most
+    /// operations. In KMGRE these depend on the mention pairs in place of the pairs.
     fn loader<B, O>(
         &self,
         objective: O,

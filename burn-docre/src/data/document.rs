@@ -52,8 +52,8 @@ pub struct Document {
     pub entities: Vec<Entity>,
     /// The labelled facts; empty for unlabelled documents.
     ///
-    /// A corpus may state a fact again with other evidence. It is then one fact. The official scorer
-    /// takes the last evidence as correct, and counts the sentences of all.
+    /// A corpus may state a fact again with other evidence. It is then one fact. The official
+    /// scorer takes the last evidence as correct, and counts the sentences of all.
     pub facts: Vec<RelationFact>,
 }
 

@@ -167,8 +167,9 @@ impl EmObjective {
         self.relation.loss.forward(logits, targets)
     }
 
-    /// The focal loss of `key_logits`, `[q]`. Its measures are the agreement of `key_labels`, `[q]`,
-    /// with the annotated evidence, and the share of supported mention pairs, its reference.
+    /// The focal loss of `key_logits`, `[q]`, against `key_labels`, `[q]`. Its measures are the
+    /// agreement of the labels with the annotated evidence, and the share of supported mention
+    /// pairs, the reference for the agreement.
     fn key_loss<B: Backend>(
         &self,
         key_logits: Tensor<B, 1>,

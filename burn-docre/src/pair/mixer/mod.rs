@@ -74,8 +74,8 @@ impl PairMixerConfig {
         }
     }
 
-    /// Reports whether the mixer adds pads to a document of `n_entities` entities. All pads have one
-    /// vector.
+    /// Reports whether the mixer adds pads to a document of `n_entities` entities. All pads have
+    /// one vector.
     pub fn has_pad(&self, n_entities: u64) -> bool {
         match self {
             Self::AxialStack(config) => config.has_pad(n_entities),
