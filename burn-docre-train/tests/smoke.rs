@@ -259,6 +259,7 @@ fn every_phase_of_em_reports_its_own_losses() {
             assert_eq!(step["Relation Loss"].is_number(), relation, "{step}");
             assert_eq!(step["Key Loss"].is_number(), key, "{step}");
             assert_eq!(step["Evidence Agreement"].is_number(), key, "{step}");
+            assert_eq!(step["Evidence Share"].is_number(), key, "{step}");
         }
     }
     let state = sandbox.json("run/teacher/training_state.json");
@@ -297,22 +298,21 @@ fn each_of_both_systems_learns_from_soft_labels_of_the_other() {
 }
 
 #[test]
-fn a_teacher_with_another_tokenizer_is_an_error_before_training() {
+fn a_teacher_with_another_tokenizer_or_other_pairs_is_an_error_before_training() {
     let sandbox = Sandbox::new();
     sandbox.succeed(&TRAIN_TEACHER);
-    let distill = [
-        "distill",
-        "tiny.toml",
-        "--out",
-        "other",
-        "--set",
-        "data.synthetic.seed=4",
-        "--set",
-        "stages.student.teacher=run/teacher/model",
-    ];
-    let message = sandbox.fail(1, &distill);
-    for part in ["the teacher of `stages.student`", "run/teacher/model", "tokenizer differs"] {
-        assert!(message.contains(part), "{message}");
+    for (setting, fault) in [
+        ("data.synthetic.seed=4", "tokenizer differs"),
+        ("data.self_relations=true", "`self_relations` is false, and that of the run is true"),
+    ] {
+        let teacher = "stages.student.teacher=run/teacher/model";
+        let distill =
+            ["distill", "tiny.toml", "--out", "other", "--set", setting, "--set", teacher];
+        let message = sandbox.fail(1, &distill);
+        for part in ["the teacher of `stages.student`", "run/teacher/model", fault] {
+            assert!(message.contains(part), "{message}");
+        }
+        std::fs::remove_dir_all(sandbox.path("other")).unwrap();
     }
 }
 

@@ -254,8 +254,7 @@ impl UnknownName {
     }
 }
 
-/// The messages of an error and its causes, for the tests.
-#[cfg(test)]
+/// The messages of an error and its causes, separated by colons.
 pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)

@@ -94,8 +94,8 @@ mod runtime;
 pub mod text;
 
 pub use backend::BackendKind;
-pub use data::document::{Document, Entity, EntityPair, Mention, MentionPair, RelationFact};
-pub use data::pair::PairSet;
+pub use data::document::{Document, Entity, Mention, RelationFact};
+pub use data::pair::{EntityPair, MentionPair, PairSet};
 pub use data::relation::RelationVocab;
 pub use error::{Error, Result};
 pub use inference::{Device, ExtractedRelation, Extractor, Inference};

@@ -174,7 +174,7 @@ impl Check for PermutedEntities {
         let after = logits(config, model, &[&permuted], device);
         let (n, r) = (order.len(), config.n_classes);
         let row = |head: usize, tail: usize| {
-            let pair = burn_docre::data::document::EntityPair { head, tail };
+            let pair = burn_docre::EntityPair { head, tail };
             permuted.row(pair) * r
         };
         for head in 0..n {

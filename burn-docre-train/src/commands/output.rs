@@ -1,13 +1,12 @@
 //! The output files of commands: standard output, or a file that is replaced as a whole.
 
 use std::{
-    ffi::OsStr,
     io::{self, Write},
     path::Path,
 };
 
 use anyhow::Result;
-use burn_docre::{input::STANDARD, io::atomic_file::write_atomically};
+use burn_docre::{input::is_standard, io::atomic_file::write_atomically};
 use flate2::{Compression, write::GzEncoder};
 
 use crate::ui::Ui;
@@ -26,11 +25,6 @@ pub(super) fn without_compression(path: &Path) -> &Path {
         Some(stem) if has_extension(path, GZIP) => Path::new(stem),
         _ => path,
     }
-}
-
-/// Returns true if `path` stands for standard output.
-pub(super) fn is_standard(path: &Path) -> bool {
-    path.as_os_str() == OsStr::new(STANDARD)
 }
 
 /// Writes the text of an output: to standard output if `path` is `-`, compressed with gzip if its

@@ -14,7 +14,7 @@ use burn_docre::{
     BackendTask, DocReBackend,
     data::{
         docred::{DocRedReader, Labels},
-        document::EntityPair,
+        pair::EntityPair,
         relation::RelationVocab,
         submission::{ARCHIVED, SubmittedFact, write_json},
     },

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use burn_docre::input::is_standard;
 
-use super::output::is_standard;
 use crate::{
     cli::RunArgs,
     config::RunConfig,

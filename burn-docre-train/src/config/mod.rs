@@ -19,7 +19,6 @@ use anyhow::{Context, Result, bail, ensure};
 use burn_docre::{
     input,
     loss::RelationLoss,
-    mention_pair::KeySelection,
     model::{DecodingConfig, SystemConfig},
     nn::precision::Precision,
 };
@@ -112,15 +111,6 @@ impl RunConfig {
         Ok(first_difference("", &ours, &theirs))
     }
 
-    /// The selection of key mention pairs by the model's key classifier, which EM trains; `None` if
-    /// the model has none.
-    pub fn key_selection(&self) -> Option<KeySelection> {
-        match &self.model {
-            SystemConfig::Kmgre(kmgre) => kmgre.key_classifier.selection(),
-            SystemConfig::KdDocre(_) | SystemConfig::Atlop(_) => None,
-        }
-    }
-
     /// Reports whether a stage trains on the labels of the distant documents. A stage with a
     /// teacher and without a relation loss does not, except by EM, whose pseudo labels need them.
     pub fn learns_distant_labels(&self) -> bool {
@@ -139,17 +129,20 @@ impl RunConfig {
         self.model.validate()?;
         self.decoding.validate()?;
         self.loss.validate()?;
-        self.check_em()?;
         ensure!(
             self.compute.precision != Precision::F16,
             "`compute.precision` f16 is for inference; gradients need the range of bf16 or f32"
         );
-        self.stages.check(self.plan.plan())
+        self.stages.check(self.plan.plan())?;
+        self.check_em()
     }
 
     fn check_em(&self) -> Result<()> {
-        match (&self.em, self.key_selection()) {
-            (Some(em), Some(_)) => em.check(),
+        match (&self.em, self.model.key_selection()) {
+            (Some(em), Some(_)) => {
+                em.check()?;
+                self.check_passes(em)
+            }
             (None, None) => Ok(()),
             (None, Some(_)) => {
                 bail!("`em` is missing; EM trains the key classifier of `model.key_classifier`")
@@ -158,6 +151,24 @@ impl RunConfig {
                 bail!("`em` has no effect, because the model has no key classifier; remove it")
             }
         }
+    }
+
+    /// Checks that every stage with a fresh model has an E pass and an M pass after its warm-up.
+    fn check_passes(&self, em: &EmConfig) -> Result<()> {
+        let warm_up = em.warmup_epochs;
+        let fresh = self.plan.plan().stages.iter().filter(|stage| stage.start == Start::Fresh);
+        for stage in fresh {
+            let Some(section) = self.stages.get(stage.name) else { continue };
+            let n_epochs = section.epochs_to_run();
+            ensure!(
+                n_epochs.saturating_sub(warm_up) >= 2,
+                "`stages.{}` trains {n_epochs} epochs, and `em.warmup_epochs` is {warm_up}; an E \
+                 pass and an M pass need two epochs after the warm-up: raise `epochs` (and \
+                 `stop_after_epochs`), or lower `em.warmup_epochs`",
+                stage.name
+            );
+        }
+        Ok(())
     }
 }
 
@@ -397,6 +408,23 @@ mod tests {
             let message = refusal(&[item]);
             assert!(message.contains(expected), "{item}: {message}");
         }
+    }
+
+    #[test]
+    fn a_fresh_stage_has_an_e_pass_and_an_m_pass_after_the_warm_up() {
+        let model = "model={ kind = \"kmgre\", key_classifier = { kind = \"shared-encoder\", xi = 0.15, tau = 0.5 } }";
+        let em = |warmup_epochs: usize| format!("em={{ warmup_epochs = {warmup_epochs} }}");
+        // The student has 5 epochs. The fine-tuning has no warm-up.
+        let finetune = "stages.finetune.epochs=1";
+        assert!(overridden(&[model, finetune, &em(3)]).is_ok());
+        for warmup_epochs in [4, 5, i64::MAX as usize] {
+            let message = refusal(&[model, finetune, &em(warmup_epochs)]);
+            for part in ["`stages.student` trains 5 epochs", "`em.warmup_epochs` is", "`epochs`"] {
+                assert!(message.contains(part), "{message}");
+            }
+        }
+        let message = refusal(&[model, &em(3), "stages.teacher.stop_after_epochs=4"]);
+        assert!(message.contains("`stages.teacher` trains 4 epochs"), "{message}");
     }
 
     #[test]

@@ -163,7 +163,7 @@ const KMGRE: Plan = Plan {
     name: "kmgre",
     stages: &[Stage {
         name: "train",
-        title: "KMGRE",
+        title: "model",
         documents: Corpus::Train,
         start: Start::Fresh,
         objective: ObjectiveKind::Relation,

@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::{self, Write},
-    os::unix::fs::MetadataExt,
     path::Path,
 };
 
@@ -61,11 +60,24 @@ pub fn check_output(output: &Path, inputs: &[&Path]) -> Result<()> {
 }
 
 /// Reports whether two paths lead to one regular file, also through links.
+#[cfg(unix)]
 fn is_same_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
     let (Ok(first), Ok(second)) = (std::fs::metadata(a), std::fs::metadata(b)) else {
         return false;
     };
     first.is_file() && (first.dev(), first.ino()) == (second.dev(), second.ino())
+}
+
+/// Reports whether two paths lead to one regular file, also through symbolic links. Hard links are
+/// not recognised.
+#[cfg(not(unix))]
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let (Ok(first), Ok(second)) = (std::fs::canonicalize(a), std::fs::canonicalize(b)) else {
+        return false;
+    };
+    first.is_file() && first == second
 }
 
 /// Reports whether `name` is that of a partial file, which an interrupted write leaves.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use burn_docre::{backend::BackendKind, input::STANDARD, io::pretrained::PretrainedEncoder};
+use burn_docre::{backend::BackendKind, input::is_standard, io::pretrained::PretrainedEncoder};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -140,7 +140,7 @@ pub fn hash_inputs(config: &RunConfig) -> Result<Inputs> {
         let name = path.display().to_string();
         let is_pipe = path.metadata().is_ok_and(|data| !data.is_file() && !data.is_dir());
         ensure!(
-            !is_pipe && path.as_os_str() != STANDARD,
+            !is_pipe && !is_standard(path),
             "{name} is a pipe; a run reads its inputs again when it is resumed, so give a file"
         );
         Ok((name, files::sha256(path)?))

@@ -1,6 +1,6 @@
 //! `docre train --dry-run`: estimates the cost of a stage from a few real batches.
 
-use std::{sync::Arc, time::Instant};
+use std::{cmp::Reverse, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
 use burn::{
@@ -8,7 +8,11 @@ use burn::{
     data::dataloader::{DataLoader, Progress},
     module::AutodiffModule,
 };
-use burn_docre::{BackendTask, DocReBackend, model::DocReModel, text::encoded::EncodedDocument};
+use burn_docre::{
+    BackendTask, DocReBackend,
+    model::{DocReModel, DocumentSize},
+    text::encoded::EncodedDocument,
+};
 
 use super::{
     context::{check_devices, named_stage, placement, stage_config},
@@ -38,8 +42,8 @@ const TIMED_DOCUMENTS: usize = 16;
 
 /// Estimates the parameters, steps, memory and time of the stage of this name.
 ///
-/// A few batches of each phase are trained with the relation loss alone, so that a teacher's logits
-/// are not needed.
+/// A few batches of each phase are trained without distillation, so that a teacher's logits are not
+/// needed.
 ///
 /// # Errors
 /// If the plan has no such stage, or an input cannot be read.
@@ -217,7 +221,8 @@ impl DryRun<'_> {
         Ok(Timing { parameters, batch: seconds / stage.epochs_to_run() as f64, dev })
     }
 
-    /// A loader of `documents`, the heaviest first: those with the most pairs and tokens.
+    /// A loader of `documents`, the heaviest first: those whose forward pass has the most
+    /// operations. In KMGRE these depend on the mention pairs in place of the pairs.
     fn loader<B, O>(
         &self,
         objective: O,
@@ -229,8 +234,9 @@ impl DryRun<'_> {
         B: DocReBackend,
         O: Objective<B, Example = Arc<EncodedDocument>>,
     {
-        documents.sort_by_key(|document| {
-            std::cmp::Reverse(document.n_pairs() + document.token_ids.len())
+        let model = &self.corpora.model_spec.config;
+        documents.sort_by_cached_key(|document| {
+            Reverse(model.forward_flops(DocumentSize::of(document)))
         });
         let sizes = BatchSizes {
             examples_per_batch: stage.batch_size,

@@ -45,7 +45,7 @@ pub(super) fn fit<B: DocReBackend>(
         context.session.ui.note(&format!("{}: already finished", stage.name));
         return finish(context, stage);
     }
-    let soft_labels = check_needs(context, stage)?;
+    let soft_labels = open_needs(context, stage)?;
     let objective = stage_objective(&context.config, &context.corpora, stage, soft_labels);
     let fit = Fit { context, stage, directory };
     let end = match objective {
@@ -85,15 +85,18 @@ pub(super) fn stage_objective(
         spec: Arc::new(corpora.model_spec.clone()),
         dev: Arc::new(DevSet::new(corpora.dev.clone(), corpora.scorer.clone())),
     };
-    match (config.em, config.key_selection()) {
-        (Some(em), Some(selection)) => StageObjective::Em(EmObjective { relation, em, selection }),
+    match (config.em, config.model.key_selection()) {
+        (Some(em), Some(selection)) => {
+            let em = em.of_stage(stage.start);
+            StageObjective::Em(EmObjective { relation, em, selection })
+        }
         _ => StageObjective::Relation(relation),
     }
 }
 
 /// Checks that the results of earlier stages that `stage` reads exist, and opens the soft labels if
 /// it distils.
-fn check_needs(context: &Context, stage: &Stage) -> Result<Option<SoftLabels>> {
+fn open_needs(context: &Context, stage: &Stage) -> Result<Option<SoftLabels>> {
     let distillation = stage_config(&context.config, stage)?.distillation();
     let mut soft_labels = None;
     for need in stage.needs {
@@ -366,6 +369,27 @@ mod tests {
             small.iter().chain(overrides).map(|item| item.to_string()).collect();
         let config = RunConfig::parse(demo, &overrides).unwrap();
         dispatch(None, 0, StepOfBothGroups { config, n_encoders }).unwrap();
+    }
+
+    #[test]
+    fn only_a_fresh_model_warms_up() {
+        let demo = include_str!("../../../configs/demo.toml");
+        let overrides = [
+            "data.synthetic.n_train=2",
+            "data.synthetic.n_dev=1",
+            "data.synthetic.n_distant=1",
+            "model={ kind = \"kmgre\", key_classifier = { kind = \"shared-encoder\", xi = 0.15, tau = 0.5 } }",
+            "em={ warmup_epochs = 3 }",
+        ];
+        let config = RunConfig::parse(demo, &overrides.map(str::to_string)).unwrap();
+        let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
+        let corpora = Corpora::load(&config, &[], &ui, &stop).unwrap();
+        let em = |stage| match stage_objective(&config, &corpora, stage, None) {
+            StageObjective::Em(objective) => (objective.em.warmup_epochs, objective.em.tau_decay),
+            StageObjective::Relation(_) => panic!("EM trains a model with a key classifier"),
+        };
+        let of_stages: Vec<_> = config.plan.plan().stages.iter().map(em).collect();
+        assert_eq!(of_stages, [(3, 0.999), (3, 0.999), (0, 0.0)]);
     }
 
     #[test]

@@ -80,11 +80,20 @@ fn teacher_model(context: &Context, stage: &Stage, teacher: &str) -> Result<Path
 /// be others.
 fn check_teacher(directory: &Path, student: &ModelSpec) -> Result<()> {
     let model = ModelDirectory::open(directory)?;
-    let ModelSpec { tokenizer, vocab, .. } = model.spec();
+    let ModelSpec { config, tokenizer, vocab, .. } = model.spec();
     ensure!(
         *vocab == student.vocab,
         "{}: its relations differ from those of the run; choose a model of the same relations",
         directory.display()
+    );
+    // Soft labels have a row for each classified pair.
+    ensure!(
+        config.pair_set == student.config.pair_set,
+        "{}: its `self_relations` is {}, and that of the run is {}; choose a model with the same \
+         `self_relations`, or change `data.self_relations`",
+        directory.display(),
+        bool::from(config.pair_set),
+        bool::from(student.config.pair_set)
     );
     // Soft labels are stored by the tokens of their document.
     ensure!(

@@ -63,12 +63,14 @@ encoder_weight_decay = 0.0
 relation_weight_decay = 0.0
 "#;
 
-/// [`TINY`] with KMGRE: one epoch of warm-up, then E and M passes.
+/// [`TINY`] with KMGRE: one epoch of warm-up, then E and M passes, for which the student has one
+/// epoch more.
 fn tiny_kmgre() -> String {
     let (before, rest) = TINY.split_once("kind = \"kd-docre\"").unwrap();
     let (_, after) = rest.split_once("heads = 2 }\n").unwrap();
     let model = "kind = \"kmgre\"\n\
                  key_classifier = { kind = \"own-encoder\", xi = 0.15, tau = 0.5 }\n";
+    let after = after.replace("epochs = 2", "epochs = 3");
     format!("{before}{model}{after}\n[em]\nwarmup_epochs = 1\n")
 }
 

@@ -57,8 +57,8 @@ mod tests {
         backend::TestBackend,
         batch::testing::document,
         data::{
-            document::{EntityPair, RelationFact},
-            pair::PairSet,
+            document::RelationFact,
+            pair::{EntityPair, PairSet},
         },
     };
 

@@ -1,4 +1,5 @@
-//! Mention pairs of a batch: the pairs of mentions of each classified pair.
+//! Mention pairs of a batch: a mention of the head with a mention of the tail, for each classified
+//! pair.
 //!
 //! Pairs differ in their number of mention pairs. A [`MentionPairGroup`] is a padded grid of pairs
 //! whose numbers have the same next power of two, so that padding at most doubles the grids.
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Int, Tensor, backend::Backend};
 
 use super::packing::{float_tensor, index_tensor};
-use crate::{data::document::EntityPair, ops::MentionPairRows, text::encoded::EncodedDocument};
+use crate::{data::pair::EntityPair, ops::MentionPairRows, text::encoded::EncodedDocument};
 
 /// The mention pairs of the classified pairs of a batch.
 ///

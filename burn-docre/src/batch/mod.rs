@@ -1,8 +1,8 @@
 //! Documents as tensors: index tensors with their masks.
 //!
-//! Tokens, documents, mentions, mention pairs, pairs and labels have an index each, in a file of its own. All
-//! indices are computed on the CPU and then copied to the device. Grids are padded to the maximum
-//! of their batch. The number of entities, mentions and tokens is not limited.
+//! Tokens, documents, mentions, mention pairs, pairs and labels have an index each, in a file of
+//! its own. All indices are computed on the CPU and then copied to the device. Grids are padded to
+//! the maximum of their batch. The number of entities, mentions and tokens is not limited.
 
 mod documents;
 mod labels;
@@ -53,9 +53,9 @@ impl<B: Backend> DocReBatch<B> {
     /// Builds the batch for an encoder, given by its [`EncoderInput`] or its configuration.
     ///
     /// # Panics
-    /// If `documents` is empty, if their pair sets differ, or if a document has no token or a mention
-    /// outside its tokens. A document from the tokenizer has its special tokens and all mentions
-    /// among its tokens.
+    /// If `documents` is empty, if their pair sets differ, or if a document has no token or a
+    /// mention outside its tokens. A document from the tokenizer has its special tokens and all
+    /// mentions among its tokens.
     pub fn new(
         documents: &[&EncodedDocument],
         encoder: impl Into<EncoderInput>,

@@ -2,7 +2,7 @@
 //!
 //! A [`Document`] holds the contents of a DocRED record. Spans are half-open ranges of words.
 
-pub use super::pair::{EntityPair, MentionPair};
+pub use super::pair::EntityPair;
 use super::{pair::PairSet, relation::THRESHOLD_CLASS};
 use crate::{Error, Result};
 
@@ -52,8 +52,8 @@ pub struct Document {
     pub entities: Vec<Entity>,
     /// The labelled facts; empty for unlabelled documents.
     ///
-    /// A corpus may state a fact again with other evidence. It is then one fact. The official scorer
-    /// takes the last evidence as correct, and counts the sentences of all.
+    /// A corpus may state a fact again with other evidence. It is then one fact. The official
+    /// scorer takes the last evidence as correct, and counts the sentences of all.
     pub facts: Vec<RelationFact>,
 }
 

@@ -7,8 +7,8 @@
 //!
 //! Files of this crate may also have the field `score`, which leaderboard and scorer ignore.
 //!
-//! The reader also takes the leaderboard's archive, and JSON lines: one fact a line, or one document
-//! with the list of its `predictions`, as `docre predict` writes them.
+//! The reader also takes the leaderboard's archive, and JSON lines: one fact a line, or one
+//! document with the list of its `predictions`, as `docre predict` writes them.
 
 use std::io::{BufRead, Cursor, Read, Seek, Write};
 use std::path::Path;
@@ -17,8 +17,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
 
-use crate::data::document::{EntityPair, RelationFact};
+use crate::data::document::RelationFact;
 use crate::data::json_array::{ArrayScanner, ScanError};
+use crate::data::pair::EntityPair;
 use crate::data::relation::RelationVocab;
 use crate::input::{self, JsonError};
 use crate::{Error, Result};
@@ -67,8 +68,9 @@ struct Probe {
 
 /// The first bytes of a zip archive.
 const ZIP_MAGIC: &[u8] = b"PK";
-/// The maximum length of a submission in an archive, in bytes. One of DocRED has a few million.
-const MAX_ARCHIVED: u64 = 1 << 30;
+/// The maximum length of an archive and of the submission in it, in bytes. One of DocRED has a few
+/// million. Tests exceed a smaller limit.
+const MAX_ARCHIVED: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
 /// The name of the submission in the leaderboard's archive.
 pub const ARCHIVED: &str = "result.json";
 
@@ -77,16 +79,18 @@ pub const ARCHIVED: &str = "result.json";
 /// # Errors
 ///
 /// [`Error::Format`] when the file is none of these, or a record is not a fact. The message gives
-/// the position of the record, from 0. [`Error::Io`] when the file cannot be read.
+/// the position of the record, from 0. Also when an archive, or the submission in it, is longer
+/// than 1 GiB. [`Error::Io`] when the file cannot be read.
 pub fn read_submission(path: &Path) -> Result<Vec<SubmittedFact>> {
     let mut reader = input::open(path)?;
     let io = |source| Error::io(path, "reading", source);
     if !reader.fill_buf().map_err(io)?.starts_with(ZIP_MAGIC) {
         return read_facts(path, reader);
     }
-    let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes).map_err(io)?;
     let refuse = |reason: &str| Error::format(path, reason);
+    let too_long =
+        |what: &str| refuse(&format!("{what} is longer than {} MiB", MAX_ARCHIVED >> 20));
+    let bytes = read_limited(reader).map_err(io)?.ok_or_else(|| too_long("the archive"))?;
     let archive = ZipArchive::new(Cursor::new(bytes));
     let mut archive = archive.map_err(|e| refuse("not a complete zip archive").with_source(e))?;
     let name = submission_in(&archive).ok_or_else(|| {
@@ -94,13 +98,16 @@ pub fn read_submission(path: &Path) -> Result<Vec<SubmittedFact>> {
     })?;
     let unreadable = || refuse(&format!("`{name}` in the archive cannot be read"));
     let entry = archive.by_name(&name).map_err(|error| unreadable().with_source(error))?;
-    let mut bytes = Vec::new();
-    let entry = entry.take(MAX_ARCHIVED + 1).read_to_end(&mut bytes);
-    entry.map_err(|error| unreadable().with_source(error))?;
-    if bytes.len() as u64 > MAX_ARCHIVED {
-        return Err(refuse(&format!("`{name}` is longer than {} MiB", MAX_ARCHIVED >> 20)));
-    }
+    let bytes = read_limited(entry).map_err(|error| unreadable().with_source(error))?;
+    let bytes = bytes.ok_or_else(|| too_long(&format!("`{name}`")))?;
     read_facts(path, input::without_byte_order_mark(&bytes))
+}
+
+/// Reads all bytes; `None` if there are more than [`MAX_ARCHIVED`].
+fn read_limited(reader: impl Read) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_ARCHIVED + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= MAX_ARCHIVED))
 }
 
 /// The name of the submission in an archive: [`ARCHIVED`] in any folder, or the only JSON file.
@@ -295,6 +302,20 @@ mod tests {
         for files in [&[][..], &[("a.json", &b"[]"[..]), ("b.json", b"[]")], &[("a.txt", b"[]")]] {
             assert!(error_of(&archive(files)).contains("the archive has no `result.json`"));
         }
+    }
+
+    #[test]
+    fn an_archive_or_a_submission_in_it_beyond_the_limit_is_refused() {
+        let spaces = vec![b' '; MAX_ARCHIVED as usize];
+        let longest = [&b"[]"[..], &spaces[2..]].concat();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("longest.zip");
+        std::fs::write(&path, archive(&[("result.json", &longest)])).unwrap();
+        assert_eq!(read_submission(&path).unwrap(), []);
+        let error = error_of(&archive(&[("result.json", &[b"[]", &spaces[..]].concat())]));
+        assert!(error.ends_with("`result.json` is longer than 1 MiB"), "{error}");
+        let error = error_of(&[ZIP_MAGIC, &spaces].concat());
+        assert!(error.ends_with("the archive is longer than 1 MiB"), "{error}");
     }
 
     #[test]

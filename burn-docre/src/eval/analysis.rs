@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::gold::GoldCorpus;
 use super::precision_recall::{PrecisionRecall, ratio};
 use super::predictions::{FactKey, PredictionSet};
-use crate::data::document::EntityPair;
+use crate::data::pair::EntityPair;
 
 /// Infer F1: the scores of the facts that take part in logical reasoning (GAIN, section 4.6).
 ///

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::predictions::FactKey;
-use crate::data::document::{Document, Entity, EntityPair, RelationFact};
+use crate::data::document::{Document, Entity, RelationFact};
+use crate::data::pair::EntityPair;
 
 /// The properties of one gold fact.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use crate::data::document::{Document, EntityPair, RelationFact};
+use crate::data::document::{Document, RelationFact};
+use crate::data::pair::EntityPair;
 use crate::data::relation::RelationVocab;
 use crate::data::submission::SubmittedFact;
 use crate::{Error, Result};

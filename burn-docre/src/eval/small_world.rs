@@ -6,7 +6,8 @@
 //! | B | 0: 0, 1: 1 | 0 –P50→ 1 |
 
 use super::{PredictionSet, Scorer};
-use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact};
+use crate::data::document::{Document, Entity, Mention, RelationFact};
+use crate::data::pair::EntityPair;
 use crate::data::relation::{Relation, RelationVocab};
 use crate::data::submission::SubmittedFact;
 

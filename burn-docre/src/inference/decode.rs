@@ -3,7 +3,8 @@
 use crate::{
     Error, Result,
     data::{
-        document::{EntityPair, MentionPair, RelationFact},
+        document::RelationFact,
+        pair::{EntityPair, MentionPair},
         relation::{RelationVocab, THRESHOLD_CLASS},
         submission::SubmittedFact,
     },

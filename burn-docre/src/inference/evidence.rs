@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, vec};
 use burn::tensor::backend::Backend;
 
 use crate::{
-    data::document::{EntityPair, MentionPair},
+    data::pair::{EntityPair, MentionPair},
     inference::decode::Prediction,
     model::Evidence,
     text::encoded::EncodedDocument,

@@ -5,10 +5,7 @@ use std::{fmt, path::Path, sync::Arc};
 use crate::{
     BackendTask, DocReBackend, Error, Result,
     backend::BackendKind,
-    data::{
-        document::{Document, MentionPair},
-        relation::RelationVocab,
-    },
+    data::{document::Document, pair::MentionPair, relation::RelationVocab},
     dispatch,
     inference::{decode::Prediction, logits::Inference},
     io::model_directory::{ModelBytes, ModelDirectory, ModelSpec},
@@ -165,8 +162,9 @@ impl Extractor {
     /// Extracts the relations of each document, in the order of the documents.
     ///
     /// The relations of a document are sorted by head, then tail, then descending score. The facts
-    /// of the documents are ignored. A document with fewer than two entities has no relations, unless
-    /// the model finds relations of an entity with itself (`self_relations` in its `config.json`).
+    /// of the documents are ignored. A document with fewer than two entities has no relations,
+    /// unless the model finds relations of an entity with itself (`self_relations` in its
+    /// `config.json`).
     ///
     /// The documents of a call are computed in batches. The last bits of a score depend on the
     /// other documents of its batch.

@@ -23,6 +23,11 @@ use crate::{Error, Result};
 /// The path that stands for standard input, or for standard output where a file is written.
 pub const STANDARD: &str = "-";
 
+/// Returns true if `path` is [`STANDARD`].
+pub fn is_standard(path: &Path) -> bool {
+    path.as_os_str() == STANDARD
+}
+
 /// The size of the buffers in bytes.
 const BUFFER: usize = 1 << 16;
 /// The maximum length of an input that is read as a whole, in bytes.
@@ -39,7 +44,7 @@ pub type Reader = Box<dyn BufRead + Send>;
 /// # Errors
 /// [`Error::Io`] if the file cannot be opened or read.
 pub fn open(path: &Path) -> Result<Reader> {
-    let bytes: Box<dyn Read + Send> = if path == Path::new(STANDARD) {
+    let bytes: Box<dyn Read + Send> = if is_standard(path) {
         Box::new(io::stdin())
     } else {
         Box::new(File::open(path).map_err(|source| Error::io(path, "opening", source))?)

@@ -87,11 +87,13 @@ impl PublishedCheckpoint {
         let [emb_size, _] = sizes.matrix(HEAD_EXTRACTOR);
         let (group_size, n_classes, layers) = match system {
             PublishedSystem::KdDocre => {
-                let group_size = sizes.group_size(PROJECTION, emb_size);
+                let projection = sizes.matrix(PROJECTION);
+                let group_size = sizes.group_size(PROJECTION, projection, emb_size);
                 (group_size, sizes.matrix(CLASSIFIER)[0], n_layers(&file))
             }
             PublishedSystem::Atlop => {
-                (sizes.group_size(BILINEAR, emb_size), sizes.matrix(BILINEAR)[0], 0)
+                let bilinear = sizes.matrix(BILINEAR);
+                (sizes.group_size(BILINEAR, bilinear, emb_size), bilinear[0], 0)
             }
         };
         sizes.finish()?;
@@ -214,16 +216,15 @@ impl SizeReader<'_> {
         [1, 1]
     }
 
-    /// The size of a group of the bilinear form whose weight is `name`.
-    fn group_size(&mut self, name: &str, emb_size: usize) -> usize {
-        let [rows, columns] = self.matrix(name);
+    /// The size of a group of the bilinear form whose weight is `name`, of this shape.
+    fn group_size(&mut self, name: &str, shape: [usize; 2], emb_size: usize) -> usize {
+        let [_, columns] = shape;
         let group_size = columns / emb_size;
         let fits = columns.is_multiple_of(emb_size)
             && group_size > 0
             && emb_size.is_multiple_of(group_size);
         // Without one of the matrices, the sizes are not known.
         if !fits && self.faults.is_empty() {
-            let shape = [rows, columns];
             self.faults.push(format!(
                 "`{name}` has the shape {shape:?}, the model needs {emb_size} columns for each \
                  element of a group, whose size divides {emb_size}"
@@ -429,6 +430,16 @@ mod tests {
             });
             assert!(error.contains("the model needs a matrix"), "{shape:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_missing_bilinear_form_of_atlop_is_one_fault() {
+        let mut weights = published_weights(&atlop());
+        weights.retain(|(name, _)| name != BILINEAR);
+        let directory = tempfile::tempdir().unwrap();
+        let opened = written(&directory, &weights);
+        let error = opened.err().expect("a checkpoint with a fault").to_string();
+        assert_eq!(error.matches("`bilinear.weight` is missing").count(), 1, "{error}");
     }
 
     #[test]

@@ -98,9 +98,11 @@ impl System for KdDocreConfig {
 
     fn flops(&self, encoder: &EncoderConfig, n_classes: usize, size: DocumentSize) -> u64 {
         let (d, n) = (encoder.hidden_size, size.n_entities as u64);
+        // All pads have one vector, which is projected once.
+        let n_projected = n * n + u64::from(self.mixer.has_pad(n));
         context_flops(d, size.n_tokens, size.n_entities)
             + self.extractor(encoder).flops(n)
-            + self.projection(encoder).flops(n * n)
+            + self.projection(encoder).flops(n_projected)
             + self.mixer.flops(d, n)
             + 2 * n * n * (d * n_classes) as u64
     }
@@ -182,13 +184,21 @@ mod tests {
 
     #[test]
     fn the_flops_of_a_tiny_model_equal_a_count_by_hand() {
-        let mixer = json!({ "kind": "axial-stack", "layers": 1, "heads": 1 });
-        let system = json!({ "kind": "kd-docre", "emb_size": 4, "group_size": 2, "mixer": mixer });
-        let config = with_system(system);
+        let flops = |pad_to: Option<usize>, size| {
+            let mixer = json!({ "kind": "axial-stack", "layers": 1, "heads": 1, "pad_to": pad_to });
+            let system =
+                json!({ "kind": "kd-docre", "emb_size": 4, "group_size": 2, "mixer": mixer });
+            let config = with_system(system);
+            config.forward_flops(size) - config.encoder.forward_flops(5)
+        };
         let size = DocumentSize { n_tokens: 5, n_entities: 3, n_mentions: 3, n_mention_pairs: 6 };
         // Context 9·5·8, extractor 2·12·8·4, bilinear 9·4·2·8, axial stack 9·9·64 + 4·27·8,
         // classifier 9·8·5.
         let expected = 2 * (360 + 768 + 576 + (5184 + 864) + 360);
-        assert_eq!(config.forward_flops(size) - config.encoder.forward_flops(5), expected);
+        assert_eq!(flops(None, size), expected);
+        assert_eq!(flops(Some(3), size), expected);
+        // Bilinear form of one pad more, 10·4·2·8, and axial stack on 16 pairs, 9·16·64 + 4·64·8.
+        let padded = 2 * (360 + 768 + 640 + (9216 + 2048) + 360);
+        assert_eq!(flops(Some(4), size), padded);
     }
 }

@@ -116,6 +116,14 @@ impl System for KmgreConfig {
         linear(n_classes) + key_classifier
     }
 
+    fn names_evidence(&self) -> bool {
+        true
+    }
+
+    fn key_selection(&self) -> Option<KeySelection> {
+        self.key_classifier.selection()
+    }
+
     fn weight_names(&self) -> NameTable {
         NameTable::new(&[("key_classifier.linear", "key_classifier")])
     }

@@ -9,6 +9,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use crate::{
     Result,
     encoder::{EncoderConfig, names::NameTable},
+    mention_pair::KeySelection,
     text::encoded::EncodedDocument,
 };
 
@@ -26,6 +27,16 @@ pub(super) trait System {
     /// The floating-point operations of the matrix products in the relation module's forward pass
     /// over one document.
     fn flops(&self, encoder: &EncoderConfig, n_classes: usize, size: DocumentSize) -> u64;
+
+    /// Reports whether the output has the [`Evidence`] of its logits.
+    fn names_evidence(&self) -> bool {
+        false
+    }
+
+    /// The rule that selects the key mention pairs. `None` if the system has no key classifier.
+    fn key_selection(&self) -> Option<KeySelection> {
+        None
+    }
 
     /// The names in weight files of parameter paths below the relation module.
     fn weight_names(&self) -> NameTable;

@@ -17,6 +17,7 @@ use crate::{
     DocReBackend, Result,
     batch::DocReBatch,
     encoder::{Encoder, EncoderConfig, EncoderOutput},
+    mention_pair::KeySelection,
 };
 
 /// The choice of a system with its sizes: `{ kind = "atlop", emb_size = 768, group_size = 64 }`.
@@ -65,6 +66,17 @@ impl SystemConfig {
     /// If a value is out of its range; the error names the key.
     pub fn validate(&self) -> Result<()> {
         self.system().validate()
+    }
+
+    /// Reports whether the output of the model has the [`Evidence`](super::Evidence) of its logits.
+    pub fn names_evidence(&self) -> bool {
+        self.system().names_evidence()
+    }
+
+    /// The rule by which the system's key classifier selects the key mention pairs; `None` without
+    /// a key classifier. EM trains a system that has one.
+    pub fn key_selection(&self) -> Option<KeySelection> {
+        self.system().key_selection()
     }
 
     /// Initialises the relation module for an encoder and `n_classes` classes, the threshold class

@@ -50,6 +50,16 @@ impl MentionPairRows {
         self.0.head.len()
     }
 
+    /// The mention row of each mention pair's head, `[q]`.
+    pub fn head(&self) -> &[i32] {
+        &self.0.head
+    }
+
+    /// The mention row of each mention pair's tail, `[q]`.
+    pub fn tail(&self) -> &[i32] {
+        &self.0.tail
+    }
+
     /// Reports whether there is no mention pair.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -6,9 +6,9 @@ use std::ops::Range;
 use sha2::{Digest, Sha256};
 
 use crate::data::document::{
-    Document, EntityPair, RelationFact, check_pair_and_relation, check_relations, fault_of,
+    Document, RelationFact, check_pair_and_relation, check_relations, fault_of,
 };
-use crate::data::pair::PairSet;
+use crate::data::pair::{EntityPair, PairSet};
 use crate::text::hex::write_hex;
 use crate::text::tokenizer::{DocumentTokenizer, WordCache};
 use crate::{Error, Result};

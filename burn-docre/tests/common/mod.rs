@@ -1,8 +1,7 @@
 //! A small model and small documents.
 
 use burn_docre::{
-    PairSet,
-    data::document::{EntityPair, RelationFact},
+    EntityPair, PairSet, RelationFact,
     mention_pair::KeySelection,
     model::{
         AtlopConfig, DecodingConfig, KdDocreConfig, KeyClassifierConfig, KmgreConfig, ModelConfig,

@@ -6,8 +6,7 @@ use std::{
 };
 
 use burn_docre::{
-    PairSet,
-    data::document::{EntityPair, RelationFact},
+    EntityPair, PairSet, RelationFact,
     encoder::EncoderConfig,
     io::weights::{Weight, WeightFile},
     mention_pair::KeySelection,

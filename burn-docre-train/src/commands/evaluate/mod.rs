@@ -14,9 +14,9 @@ use burn_docre::{
         submission::read_submission,
     },
     eval::{FrequentRelations, PredictionSet, Report, Scorer},
+    input::is_standard,
 };
 
-use super::output::is_standard;
 use crate::{
     cli::{EvaluateArgs, FrequentSet},
     run::corpora::LabelCounts,

@@ -10,7 +10,7 @@ use burn::{
     backend::Autodiff,
     data::dataloader::Progress,
     module::{AutodiffModule, Module, ModuleVisitor},
-    tensor::{Int, Tensor, activation::sigmoid, backend::Backend},
+    tensor::{Tensor, activation::sigmoid, backend::Backend},
 };
 use burn_docre::{
     DocReBackend,
@@ -36,8 +36,11 @@ use crate::{
 /// | phase | epochs | updates | minimises |
 /// |---|---|---|---|
 /// | warm-up | the first `em.warmup_epochs` | both | both losses; all mention pairs are fused |
-/// | E step | then the 1st, 3rd, … | key classifier | focal loss against the extractor's pseudo labels |
+/// | E step | then the 1st, 3rd, … | key classifier | focal loss against the pseudo labels |
 /// | M step | the 2nd, 4th, … | extractor | pair loss over the classifier's key mention pairs |
+///
+/// Pseudo labels come from the extractor. In the warm-up, pseudo labels come from the training pass
+/// itself, dropout included.
 ///
 /// The module that a step does not update runs in evaluation mode, without a graph. With a shared
 /// encoder, both steps update the encoder.
@@ -45,9 +48,9 @@ use crate::{
 pub struct EmObjective {
     /// The pair loss, the model and the dev documents.
     pub relation: RelationObjective,
-    /// Warm-up, focal loss and growth of the threshold's bound.
+    /// Warm-up, focal loss and growth of the threshold's bound in this stage.
     pub em: EmConfig,
-    /// The key threshold of the model. `tau` is its bound at the end of training.
+    /// The key threshold of the model. Its bound grows to `tau`.
     pub selection: KeySelection,
 }
 
@@ -98,6 +101,7 @@ impl Phase {
 impl EmObjective {
     const KEY_LOSS: &str = "Key Loss";
     const AGREEMENT: &str = "Evidence Agreement";
+    const SHARE: &str = "Evidence Share";
 
     fn phase_of(&self, step: Step) -> Phase {
         Phase::of_epoch(step.epoch, self.em.warmup_epochs)
@@ -163,8 +167,9 @@ impl EmObjective {
         self.relation.loss.forward(logits, targets)
     }
 
-    /// The focal loss of `key_logits`, `[q]`, with the agreement of `key_labels`, `[q]`, with the
-    /// annotated evidence.
+    /// The focal loss of `key_logits`, `[q]`, against `key_labels`, `[q]`. Its measures are the
+    /// agreement of the labels with the annotated evidence, and the share of supported mention
+    /// pairs, the reference for the agreement.
     fn key_loss<B: Backend>(
         &self,
         key_logits: Tensor<B, 1>,
@@ -175,10 +180,12 @@ impl EmObjective {
         let labels: Vec<f32> = key_labels.to_data().iter().collect();
         let loss = BinaryFocalLoss { alpha, gamma }.forward(key_logits, key_labels);
         let loss = Loss::part(Self::KEY_LOSS, loss, 1.0);
-        match support.agreement(&labels) {
-            Some(agreement) => loss.with_measure(Self::AGREEMENT, agreement),
+        let measures =
+            [(Self::AGREEMENT, support.agreement(&labels)), (Self::SHARE, support.share())];
+        measures.into_iter().fold(loss, |loss, (name, value)| match value {
+            Some(value) => loss.with_measure(name, value),
             None => loss,
-        }
+        })
     }
 }
 
@@ -205,8 +212,8 @@ impl<B: DocReBackend> Objective<B> for EmObjective {
             examples.iter().map(|document| &***document).collect();
         let inputs = DocReBatch::new(&documents, &self.relation.model().encoder, device);
         let detached = Detached { pairs: inputs.mention_pairs(), inputs };
-        let [head, tail] = [&detached.pairs.head, &detached.pairs.tail].map(rows);
-        let support = Support::new(&documents, &head, &tail);
+        let MentionPairIndex { rows, .. } = &detached.pairs;
+        let support = Support::new(&documents, rows.head(), rows.tail());
         let pairs = relation.inputs.mention_pairs();
         Ok(EmBatch { relation, pairs, detached, support })
     }
@@ -218,7 +225,7 @@ impl<B: DocReBackend> Objective<B> for EmObjective {
     }
 
     fn measures(&self) -> Vec<&'static str> {
-        vec![Self::AGREEMENT]
+        vec![Self::AGREEMENT, Self::SHARE]
     }
 
     fn phase(&self, step: Step) -> Option<&'static str> {
@@ -274,11 +281,6 @@ impl<B: DocReBackend> Objective<B> for EmObjective {
     }
 }
 
-/// The values of an index tensor.
-fn rows<B: Backend>(index: &Tensor<B, 1, Int>) -> Vec<usize> {
-    index.to_data().iter::<i64>().map(|row| row as usize).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use burn::{module::ParamId, optim::GradientsParams};
@@ -326,7 +328,7 @@ mod tests {
             spec: Arc::new(corpora.model_spec.clone()),
             dev: Arc::new(DevSet::new(corpora.dev.clone(), corpora.scorer.clone())),
         };
-        let selection = config.key_selection().unwrap();
+        let selection = config.model.key_selection().unwrap();
         EmObjective { relation, em: config.em.unwrap(), selection }
     }
 
@@ -409,8 +411,11 @@ mod tests {
             assert!(n_all == n_updated && *n_all > 0, "{n_updated} of {n_all} gradients are used");
         }
         let [warm_up, e_step, m_step] = phases;
-        assert_eq!(warm_up.values, ["Relation Loss", "Key Loss", "Evidence Agreement"]);
-        assert_eq!(e_step.values, ["Key Loss", "Evidence Agreement"]);
+        assert_eq!(
+            warm_up.values,
+            ["Relation Loss", "Key Loss", "Evidence Agreement", "Evidence Share"]
+        );
+        assert_eq!(e_step.values, ["Key Loss", "Evidence Agreement", "Evidence Share"]);
         assert_eq!(m_step.values, ["Relation Loss"]);
         assert_eq!(warm_up.updated, all);
         assert!(e_step.updated.is_disjoint(&m_step.updated));

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use burn_docre::{data::document::EntityPair, text::encoded::EncodedDocument};
+use burn_docre::{data::pair::EntityPair, text::encoded::EncodedDocument};
 
 /// The support of each mention pair of a batch by annotated evidence.
 ///
-/// `None`: no fact of the entity pair has annotated evidence. Otherwise, whether both mentions are
-/// in sentences of the evidence of the entity pair's facts.
+/// The value is `None` if no fact of the entity pair has annotated evidence. Otherwise it tells
+/// whether both mentions are in sentences of that evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Support(Vec<Option<bool>>);
 
@@ -22,12 +22,12 @@ struct BatchMention {
 impl Support {
     /// The support of the mention pairs of `documents`, given the mention row of each head and
     /// tail.
-    pub(super) fn new(documents: &[&EncodedDocument], head: &[usize], tail: &[usize]) -> Self {
+    pub(super) fn new(documents: &[&EncodedDocument], head: &[i32], tail: &[i32]) -> Self {
         let evidence: Vec<_> = documents.iter().map(|document| evidence_of(document)).collect();
         let mentions: Vec<BatchMention> =
             documents.iter().copied().enumerate().flat_map(mentions).collect();
         let support = head.iter().zip(tail).map(|(&head, &tail)| {
-            let (head, tail) = (&mentions[head], &mentions[tail]);
+            let (head, tail) = (&mentions[head as usize], &mentions[tail as usize]);
             let pair = EntityPair { head: head.entity, tail: tail.entity };
             let sentences = evidence[head.document].get(&pair)?;
             let is_inside = |mention: &BatchMention| {
@@ -42,13 +42,25 @@ impl Support {
     /// to an entity pair with annotated evidence; `None` if there are none.
     pub(super) fn agreement(&self, pseudo_labels: &[f32]) -> Option<f64> {
         let of_key_pairs = self.0.iter().zip(pseudo_labels).filter(|(_, label)| **label > 0.5);
-        let (mut n, mut n_supported) = (0_usize, 0_usize);
-        for is_supported in of_key_pairs.filter_map(|(support, _)| *support) {
-            n += 1;
-            n_supported += usize::from(is_supported);
-        }
-        (n > 0).then(|| n_supported as f64 / n as f64)
+        share_of_supported(of_key_pairs.map(|(support, _)| *support))
     }
+
+    /// The fraction of supported mention pairs among those that belong to an entity pair with
+    /// annotated evidence: the expected agreement of random pseudo labels. `None` if there are
+    /// none.
+    pub(super) fn share(&self) -> Option<f64> {
+        share_of_supported(self.0.iter().copied())
+    }
+}
+
+/// The fraction of `true` among the values; `None` if there are none.
+fn share_of_supported(support: impl Iterator<Item = Option<bool>>) -> Option<f64> {
+    let (mut n, mut n_supported) = (0_usize, 0_usize);
+    for is_supported in support.flatten() {
+        n += 1;
+        n_supported += usize::from(is_supported);
+    }
+    (n > 0).then(|| n_supported as f64 / n as f64)
 }
 
 /// The evidence sentences of each pair with annotated evidence, over all its facts.
@@ -63,10 +75,10 @@ fn evidence_of(document: &EncodedDocument) -> HashMap<EntityPair, BTreeSet<usize
 /// The mentions of a document, entity by entity.
 fn mentions((document, encoded): (usize, &EncodedDocument)) -> impl Iterator<Item = BatchMention> {
     encoded.mentions.iter().enumerate().flat_map(move |(entity, tokens)| {
-        tokens.iter().map(move |token| BatchMention {
+        tokens.iter().map(move |&token| BatchMention {
             document,
             entity,
-            sentence: encoded.sentences.iter().position(|span| span.contains(token)),
+            sentence: encoded.sentence_of(token),
         })
     })
 }
@@ -95,7 +107,7 @@ mod tests {
     }
 
     /// The mention rows of a pair of entities with two mentions each, from row `first`.
-    fn rows(first: usize) -> ([usize; 8], [usize; 8]) {
+    fn rows(first: i32) -> ([i32; 8], [i32; 8]) {
         let head = [0, 0, 1, 1, 2, 2, 3, 3].map(|row| first + row);
         let tail = [2, 3, 2, 3, 0, 1, 0, 1].map(|row| first + row);
         (head, tail)
@@ -115,9 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn the_agreement_is_a_fraction_of_the_key_pairs_with_annotated_evidence() {
+    fn agreement_and_share_are_fractions_of_mention_pairs_with_annotated_evidence() {
         let support = Support(vec![None, Some(true), Some(false), Some(true), Some(true)]);
         assert_eq!(support.agreement(&[1.0, 1.0, 1.0, 1.0, 0.0]), Some(2.0 / 3.0));
         assert_eq!(support.agreement(&[1.0, 0.0, 0.0, 0.0, 0.0]), None);
+        assert_eq!(support.share(), Some(3.0 / 4.0));
+        assert_eq!(Support(vec![None]).share(), None);
     }
 }

@@ -11,7 +11,7 @@ use burn_docre::{
     batch::DocReBatch,
     inference::Inference,
     io::model_directory::ModelSpec,
-    model::{DocReModel, ModelConfig, SystemConfig},
+    model::{DocReModel, ModelConfig},
     nn::{precision::Precision, rounding::with_precision},
     text::encoded::EncodedDocument,
 };
@@ -54,18 +54,10 @@ impl RelationObjective {
     pub fn model(&self) -> &ModelConfig {
         &self.spec.config
     }
-
-    /// Reports whether the predictions of the model name their evidence.
-    fn names_evidence(&self) -> bool {
-        match self.model().system {
-            SystemConfig::Kmgre(_) => true,
-            SystemConfig::KdDocre(_) | SystemConfig::Atlop(_) => false,
-        }
-    }
 }
 
-/// The cause of logits that are not numbers in the dev evaluation: the weights of a loaded model are
-/// finite.
+/// The cause of logits that are not numbers in the dev evaluation: the weights of a loaded model
+/// are finite.
 const DIVERGED: &str =
     "dev evaluation: the training diverges; lower `encoder_lr` and `relation_lr`";
 
@@ -111,7 +103,7 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
 
     fn dev_metrics(&self) -> Vec<DevMetric> {
         let relations = ["F1", "Ign F1", "Precision", "Recall"];
-        let evidence = self.names_evidence().then_some("Evidence F1");
+        let evidence = self.model().system.names_evidence().then_some("Evidence F1");
         relations.into_iter().chain(evidence).map(DevMetric::percent).collect()
     }
 
@@ -128,7 +120,8 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
             anyhow::Error::from(error).context(if is_nan { DIVERGED } else { "dev evaluation" })
         })?;
         Ok(scores.map(|scores| {
-            let evidence = self.names_evidence().then_some(scores.evidence_f1);
+            let has_evidence = self.model().system.names_evidence();
+            let evidence = has_evidence.then_some(scores.evidence_f1);
             let relations = [scores.f1, scores.ign_f1, scores.precision, scores.recall];
             relations.into_iter().chain(evidence).collect()
         }))

@@ -58,7 +58,7 @@ pub struct Skipped {
     pub n_mentions: usize,
     /// The number of documents.
     pub n_documents: usize,
-    /// The places and faults of the first of them.
+    /// The places and faults of the first of them, with their causes.
     pub faults: Vec<String>,
 }
 

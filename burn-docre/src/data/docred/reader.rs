@@ -8,6 +8,7 @@ use super::record::{Labels, Parser, Record, title_of};
 use crate::data::document::Document;
 use crate::data::json_array::{ArrayScanner, ScanError};
 use crate::data::pair::PairSet;
+use crate::error::chain_of;
 use crate::input::{self, Reader};
 use crate::{Error, Result};
 
@@ -100,7 +101,7 @@ impl<'a> DocRedReader<'a> {
                     self.n_read += 1;
                     match document {
                         Err(error) if self.on_invalid != OnInvalid::Error => {
-                            self.skipped.add_document(error);
+                            self.skipped.add_document(chain_of(&error));
                         }
                         document => return document.map(Some),
                     }
@@ -172,7 +173,6 @@ mod tests {
     use super::*;
     use crate::data::docred::sample::{ANNA, vocab};
     use crate::data::docred::write_documents;
-    use crate::error::chain_of;
 
     fn items(json: impl AsRef<[u8]>, labels: Labels) -> Vec<Result<Document>> {
         let directory = tempfile::tempdir().unwrap();
@@ -339,6 +339,8 @@ mod tests {
             skipped.faults[0].starts_with("document 1 (\"Anna\"): entity 0, mention 0: [5, 5]")
         );
         assert!(skipped.faults[1].ends_with("document 2 (\"Anna\"): entity 0 has no mentions"));
+        let causes = ["document 3", "a string, not the number 7 (line 1"];
+        assert!(causes.iter().all(|part| skipped.faults[2].contains(part)), "{skipped}");
         let (found, skipped) = read(OnInvalid::SkipDocument);
         assert_eq!((found.unwrap().len(), skipped.n_mentions, skipped.n_documents), (2, 0, 3));
         let (found, skipped) = read(OnInvalid::Error);

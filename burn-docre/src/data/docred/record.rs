@@ -5,8 +5,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact};
-use crate::data::pair::PairSet;
+use crate::data::document::{Document, Entity, Mention, RelationFact};
+use crate::data::pair::{EntityPair, PairSet};
 use crate::data::relation::RelationVocab;
 use crate::input::{JsonError, TextPosition};
 use crate::{Error, Result};

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use world::{Cast, Fact, Rel, Supported, closure};
 use writer::{Writer, capitalized};
 
-use crate::data::document::{Document, Entity, EntityPair, Mention, RelationFact};
+use crate::data::document::{Document, Entity, Mention, RelationFact};
+use crate::data::pair::EntityPair;
 use crate::data::relation::{Relation, RelationVocab};
 use crate::{Error, Result};
 

@@ -223,11 +223,15 @@ impl AxialStackConfig {
         }
     }
 
+    /// Reports whether a document of `n_entities` entities has a pad entity.
+    pub(super) fn has_pad(&self, n_entities: u64) -> bool {
+        self.pad_to.is_some_and(|pad_to| n_entities < pad_to as u64)
+    }
+
     /// The floating-point operations of the matrix products on the pair grid of `n_entities`
     /// entities and the pad entity.
     pub fn flops(&self, d: usize, n_entities: u64) -> u64 {
-        let has_pad = self.pad_to.is_some_and(|pad_to| n_entities < pad_to as u64);
-        let n_entities = n_entities + u64::from(has_pad);
+        let n_entities = n_entities + u64::from(self.has_pad(n_entities));
         // Query, key, value and output of two axes, and the linear layer.
         let projections = 9 * n_entities * n_entities * (d * d) as u64;
         self.layers as u64 * (2 * projections + axes_flops(d, n_entities))

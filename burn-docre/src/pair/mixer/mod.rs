@@ -74,6 +74,15 @@ impl PairMixerConfig {
         }
     }
 
+    /// Reports whether the mixer adds pads to a document of `n_entities` entities. All pads have
+    /// one vector.
+    pub fn has_pad(&self, n_entities: u64) -> bool {
+        match self {
+            Self::AxialStack(config) => config.has_pad(n_entities),
+            Self::None {} | Self::TwoHop(_) => false,
+        }
+    }
+
     /// The floating-point operations of the matrix products on the pair grid of `n_entities`
     /// entities.
     pub fn flops(&self, d: usize, n_entities: u64) -> u64 {
