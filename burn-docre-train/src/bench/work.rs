@@ -247,8 +247,8 @@ fn minilm_size(vocabulary: &[String], system: BenchSystem) -> Result<ModelSpec> 
     Ok(ModelSpec { config, tokenizer, vocab })
 }
 
-/// KD-DocRE and ATLOP with the sizes of `configs/redocred-minilm.toml`; KMGRE with the key classifier
-/// of the paper.
+/// KD-DocRE and ATLOP with the sizes of `configs/redocred-minilm.toml`; KMGRE with the paper's key
+/// classifier.
 fn system_config(system: BenchSystem) -> SystemConfig {
     let (emb_size, group_size) = (768, 64);
     match system {
