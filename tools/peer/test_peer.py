@@ -50,7 +50,7 @@ def case_weights(directory: Path) -> dict[str, Tensor]:
         named = {f"encoder.{name}": tensor for name, tensor in encoder.items()}
         return named | load_file(directory / "head.safetensors")
     named = {}
-    for name, tensor in load_file(directory / "weights.safetensors").items():
+    for name, tensor in torch.load(directory / "weights.pt", weights_only=True).items():
         for pattern, ours in AUTHORS_NAMES:
             name = re.sub(pattern, ours, name)
         named[name] = tensor
