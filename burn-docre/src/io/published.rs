@@ -245,33 +245,19 @@ impl SizeReader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
     use tempfile::TempDir;
 
     use super::{super::weights::Weight, *};
-    use crate::backend::TestBackend;
-
-    fn config(system: Value) -> ModelConfig {
-        serde_json::from_value(json!({
-            "encoder": {
-                "model_type": "bert", "vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 2,
-                "num_attention_heads": 2, "intermediate_size": 3, "hidden_dropout_prob": 0.0,
-                "attention_probs_dropout_prob": 0.0, "max_position_embeddings": 16,
-                "type_vocab_size": 1, "layer_norm_eps": 1e-12
-            },
-            "system": system,
-            "n_classes": 5
-        }))
-        .unwrap()
-    }
+    use crate::{backend::TestBackend, model::testing::with_system};
 
     fn kd_docre() -> ModelConfig {
         let mixer = json!({ "kind": "axial-stack", "layers": 3, "heads": 2, "pad_to": 42 });
-        config(json!({ "kind": "kd-docre", "emb_size": 6, "group_size": 2, "mixer": mixer }))
+        with_system(json!({ "kind": "kd-docre", "emb_size": 6, "group_size": 2, "mixer": mixer }))
     }
 
     fn atlop() -> ModelConfig {
-        config(json!({ "kind": "atlop", "emb_size": 6, "group_size": 3 }))
+        with_system(json!({ "kind": "atlop", "emb_size": 6, "group_size": 3 }))
     }
 
     /// The weights of a random model under their published names.
@@ -448,7 +434,7 @@ mod tests {
             let mixer = json!({ "kind": mixer });
             let system =
                 json!({ "kind": "kd-docre", "emb_size": 6, "group_size": 2, "mixer": mixer });
-            let config = config(system);
+            let config = with_system(system);
             let model = config.init::<TestBackend>(&Default::default());
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("model.safetensors");

@@ -182,7 +182,7 @@ impl<B: Backend> ModuleVisitor<B> for Draw {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
+pub(crate) mod testing {
     //! Small configurations of every system.
 
     use serde_json::json;

@@ -17,6 +17,9 @@ use burn::{
     tensor::backend::Backend,
 };
 
+#[cfg(test)]
+pub(crate) use config::testing;
+
 pub use atlop::{Atlop, AtlopConfig};
 pub use config::{DecodingConfig, ModelConfig};
 pub use kd_docre::{KdDocre, KdDocreConfig};
