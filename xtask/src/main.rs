@@ -21,19 +21,19 @@ impl Step {
     }
 }
 
-/// The checks of a change on the default backend. `.ci/run` has the other backends and the slow
-/// tests.
+/// The checks of a change on the default backend, in the profile that compiles a change fast.
+/// `.ci/run` has the other backends and the slow tests.
 const CHECK: &[Step] = &[
     Step::new("format", &["fmt", "--all", "--check"]),
     Step::new(
         "clippy",
-        &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        &["clippy", "--profile=quick", "--workspace", "--all-targets", "--", "-D", "warnings"],
     ),
     Step::new(
         "unit tests, parity, rules of the repository",
         &[
             "test",
-            "--release",
+            "--profile=quick",
             "--workspace",
             "--lib",
             "--bins",
@@ -49,10 +49,13 @@ const CHECK: &[Step] = &[
             "objective",
         ],
     ),
-    Step::new("examples in the documentation", &["test", "--release", "--workspace", "--doc"]),
+    Step::new(
+        "examples in the documentation",
+        &["test", "--profile=quick", "--workspace", "--doc"],
+    ),
     Step {
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
-        ..Step::new("documentation", &["doc", "--release", "--workspace", "--no-deps"])
+        ..Step::new("documentation", &["doc", "--profile=quick", "--workspace", "--no-deps"])
     },
 ];
 

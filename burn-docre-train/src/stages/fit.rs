@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
-use burn::{backend::Autodiff, tensor::backend::Backend};
+use burn::backend::Autodiff;
 use burn_docre::{
     DocReBackend,
     io::{
@@ -202,7 +202,7 @@ fn stage_seed(config: &RunConfig, stage: &Stage) -> u64 {
     mix(config.seed, config.plan.plan().position(stage) as u64)
 }
 
-fn initial_model<B: Backend>(
+fn initial_model<B: DocReBackend>(
     context: &Context,
     stage: &Stage,
     device: &B::Device,
@@ -237,7 +237,7 @@ fn initial_model<B: Backend>(
 /// A new model. Its weights are drawn from `seed`, except for the encoder if the configuration
 /// names a pretrained one. `unused` lists the tensors of the pretrained file that the encoder does
 /// not have.
-pub(super) fn fresh_model<B: Backend>(
+pub(super) fn fresh_model<B: DocReBackend>(
     config: &RunConfig,
     model_spec: &ModelSpec,
     seed: u64,
@@ -265,7 +265,7 @@ mod tests {
     use burn::{
         module::{Module, ModuleVisitor, Param, ParamId},
         optim::{GradientsParams, Optimizer},
-        tensor::Tensor,
+        tensor::{Tensor, backend::Backend},
     };
     use burn_docre::{BackendTask, dispatch};
     use hashbrown::HashMap;

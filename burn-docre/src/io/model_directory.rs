@@ -26,6 +26,7 @@ use crate::{
         weights::{self, WeightFile},
     },
     model::{DocReModel, ModelConfig},
+    ops::DocReOps,
     text::{encoded::Encoding, hex::write_hex, tokenizer::DocumentTokenizer},
 };
 
@@ -131,7 +132,7 @@ impl<'a> ModelDirectory<'a> {
     /// If the weight file is missing, cut off or damaged. [`Error::Weights`] if a weight of the
     /// configuration is missing or misshapen, or if the file has further weights: it then belongs
     /// to another configuration.
-    pub fn model<B: Backend>(&self, device: &B::Device) -> Result<DocReModel<B>> {
+    pub fn model<B: DocReOps>(&self, device: &B::Device) -> Result<DocReModel<B>> {
         let file = match &self.files {
             Files::Directory(directory) => WeightFile::open(&weights_path(directory))?,
             Files::Memory(files) => WeightFile::from_bytes(files.weights)?,

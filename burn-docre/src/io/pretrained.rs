@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::backend::Backend;
-
 use super::{
     model_directory::{CONFIG, check_tokenizer},
     weights::{self, Loaded, WeightFile},
@@ -11,6 +9,7 @@ use super::{
 use crate::{
     Error, Result,
     encoder::{Encoder, EncoderConfig, names::HUGGING_FACE},
+    ops::DocReOps,
     text::tokenizer::DocumentTokenizer,
 };
 
@@ -90,7 +89,7 @@ impl PretrainedEncoder {
 /// # Errors
 /// If the weight file is missing, cut off or damaged. If it has several encoders. If weights are
 /// missing or have another shape.
-pub fn load_pretrained<B: Backend>(
+pub fn load_pretrained<B: DocReOps>(
     encoder: Encoder<B>,
     directory: &Path,
 ) -> Result<Loaded<Encoder<B>>> {
@@ -103,14 +102,17 @@ pub fn load_pretrained<B: Backend>(
 ///
 /// # Errors
 /// As [`load_pretrained`].
-pub fn load_pretrained_from_bytes<B: Backend>(
+pub fn load_pretrained_from_bytes<B: DocReOps>(
     encoder: Encoder<B>,
     weights: &[u8],
 ) -> Result<Loaded<Encoder<B>>> {
     load_from(encoder, &WeightFile::from_bytes(weights)?)
 }
 
-fn load_from<B: Backend>(encoder: Encoder<B>, file: &WeightFile<'_>) -> Result<Loaded<Encoder<B>>> {
+fn load_from<B: DocReOps>(
+    encoder: Encoder<B>,
+    file: &WeightFile<'_>,
+) -> Result<Loaded<Encoder<B>>> {
     let prefix = prefix(file)?;
     let mut loaded = weights::load(encoder, file, |path| {
         legacy_name(file, format!("{prefix}{}", HUGGING_FACE.rename(path)))

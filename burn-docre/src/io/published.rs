@@ -11,6 +11,7 @@ use super::weights::{self, WeightFile};
 use crate::{
     Error, Result,
     model::{AtlopConfig, DocReModel, KdDocreConfig, ModelConfig, SystemConfig},
+    ops::DocReOps,
     pair::{PairMixerConfig, mixer::AxialStackConfig},
 };
 
@@ -133,7 +134,7 @@ impl PublishedCheckpoint {
     ///
     /// # Panics
     /// If `config` is not valid.
-    pub fn model<B: Backend>(
+    pub fn model<B: DocReOps>(
         &self,
         config: &ModelConfig,
         device: &B::Device,

@@ -1,6 +1,6 @@
 //! The analytic backward passes of [`DocReOps`], written once for every backend.
 
-use burn::tensor::{TensorMetadata, backend::AutodiffBackend, ops::FloatTensorOps};
+use burn::tensor::{Shape, TensorMetadata, backend::AutodiffBackend, ops::FloatTensorOps};
 use burn_autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -26,6 +26,14 @@ impl<B: DocReOps, C: CheckpointStrategy> DocReOps for Autodiff<B, C> {
 
     fn reproduces_dropout(device: &B::Device) -> bool {
         B::reproduces_dropout(device)
+    }
+
+    fn float_filled<E>(
+        shape: Shape,
+        device: &B::Device,
+        fill: impl FnOnce(&mut [f32]) -> Result<(), E>,
+    ) -> Result<FloatTensor<Self>, E> {
+        Ok(Self::from_inner(B::float_filled(shape, device, fill)?))
     }
 
     fn masked_softmax(

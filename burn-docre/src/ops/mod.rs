@@ -39,7 +39,7 @@ mod segments;
 #[cfg(feature = "tch")]
 mod tch;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Shape, Tensor};
 
 use primitive::{unwrap, wrap};
 
@@ -70,6 +70,21 @@ impl DocReOps for burn_cuda::Cuda {}
 impl DocReOps for burn_wgpu::Wgpu<f32, i32, u8> {}
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
 impl DocReOps for burn_wgpu::Wgpu<f32, i32, u32> {}
+
+/// Creates a tensor whose values `fill` writes in row-major order, if possible into the tensor's own
+/// memory.
+///
+/// `fill` receives one value for each element of `shape`. Their initial content is not specified.
+///
+/// # Errors
+/// The error of `fill`.
+pub fn filled<B: DocReOps, const D: usize, E>(
+    shape: Shape,
+    device: &B::Device,
+    fill: impl FnOnce(&mut [f32]) -> Result<(), E>,
+) -> Result<Tensor<B, D>, E> {
+    Ok(wrap(B::float_filled(shape, device, fill)?))
+}
 
 /// Computes the softmax over the last dimension with a bias on the keys: `softmax(scores + bias)`.
 ///

@@ -1,6 +1,6 @@
 //! The trait of operations, with their reference bodies.
 
-use burn::tensor::backend::Backend;
+use burn::tensor::{Shape, backend::Backend};
 
 use super::{
     adamw::{AdamWStep, AdamWTensors},
@@ -30,6 +30,15 @@ pub trait DocReOps: Backend {
     /// generator draws a tensor of factors, which is kept for the backward pass.
     fn reproduces_dropout(_device: &Self::Device) -> bool {
         false
+    }
+
+    /// Creates [`filled`](super::filled).
+    fn float_filled<E>(
+        shape: Shape,
+        device: &Self::Device,
+        fill: impl FnOnce(&mut [f32]) -> Result<(), E>,
+    ) -> Result<FloatTensor<Self>, E> {
+        reference::float_filled::<Self, E>(shape, device, fill)
     }
 
     /// Computes [`masked_softmax`](super::masked_softmax).

@@ -4,7 +4,7 @@
 //! an operation without an override would compare the reference body with itself. The inputs are
 //! transposed views. Most have more values than one parallel part of the CPU kernels.
 
-use burn::tensor::{Distribution, Tensor, TensorMetadata, Tolerance, backend::Backend};
+use burn::tensor::{Distribution, Shape, Tensor, TensorMetadata, Tolerance, backend::Backend};
 
 use super::{
     AdamWStep, AdamWTensors, DocReOps, DropoutMask, Segment, SegmentAttention, Segments,
@@ -117,6 +117,23 @@ pub(super) fn the_gradient_of_gelu_equals_that_of_the_reference_body<B: DocReOps
     let [input, grad] = [(); 2].map(|()| primitive_rows::<B>([70, 301]));
     let ours = B::gelu_rows_backward(input.clone(), grad.clone());
     assert_close::<B>(ours, reference::gelu_rows_backward::<B>(input, grad));
+}
+
+pub(super) fn a_filled_tensor_has_the_values_of_its_reference_body_or_the_error_of_the_filler<
+    B: DocReOps,
+>() {
+    let device = Default::default();
+    let shape = Shape::from([70, 301]);
+    let fill = |values: &mut [f32]| {
+        values.iter_mut().enumerate().for_each(|(i, value)| *value = i as f32);
+        Ok::<(), String>(())
+    };
+    let ours = B::float_filled(shape.clone(), &device, fill).unwrap();
+    assert_close::<B>(ours, reference::float_filled::<B, _>(shape.clone(), &device, fill).unwrap());
+    let refused = B::float_filled(shape, &device, |_| Err("the file ends"));
+    assert_eq!(refused.err(), Some("the file ends"));
+    let empty = B::float_filled(Shape::from([0, 3]), &device, fill).unwrap();
+    assert_eq!(empty.shape(), Shape::from([0, 3]));
 }
 
 pub(super) fn tanh_equals_that_of_the_backend<B: DocReOps>() {

@@ -2,13 +2,26 @@
 
 use std::f64::consts::{SQRT_2, TAU};
 
-use burn::tensor::{Distribution, Shape, Tensor, TensorMetadata, activation, backend::Backend};
+use burn::tensor::{
+    Distribution, Shape, Tensor, TensorData, TensorMetadata, activation, backend::Backend,
+};
 
 use super::{
     adamw::{AdamWStep, AdamWTensors},
     dropout::DropoutMask,
     primitive::{FloatTensor, unwrap, wrap},
 };
+
+/// Computes [`DocReOps::float_filled`](super::DocReOps::float_filled).
+pub fn float_filled<B: Backend, E>(
+    shape: Shape,
+    device: &B::Device,
+    fill: impl FnOnce(&mut [f32]) -> Result<(), E>,
+) -> Result<FloatTensor<B>, E> {
+    let mut values = vec![0.0; shape.num_elements()];
+    fill(&mut values)?;
+    Ok(B::float_from_data(TensorData::new(values, shape), device))
+}
 
 /// Computes [`DocReOps::masked_softmax`](super::DocReOps::masked_softmax).
 pub fn masked_softmax<B: Backend>(

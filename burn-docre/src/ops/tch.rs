@@ -4,7 +4,7 @@
 //! On a GPU, and for data types other than f32, the reference bodies run.
 
 use burn::tensor::{
-    FloatDType, TensorMetadata,
+    FloatDType, Shape, TensorMetadata,
     ops::{ActivationOps, FloatTensorOps},
 };
 use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
@@ -28,6 +28,20 @@ impl DocReOps for LibTorch {
 
     fn reproduces_dropout(device: &LibTorchDevice) -> bool {
         *device == LibTorchDevice::Cpu
+    }
+
+    // `float_from_data` copies the values once more.
+    fn float_filled<E>(
+        shape: Shape,
+        device: &LibTorchDevice,
+        fill: impl FnOnce(&mut [f32]) -> Result<(), E>,
+    ) -> Result<TchTensor, E> {
+        if *device != LibTorchDevice::Cpu {
+            return reference::float_filled::<Self, E>(shape, device, fill);
+        }
+        let mut tensor = Self::float_empty(shape, device, FloatDType::F32);
+        fill(tensor.values_mut())?;
+        Ok(tensor)
     }
 
     fn segment_attention(
@@ -195,6 +209,7 @@ mod tests {
 
     // The default device of libtorch in Burn is the processor.
     override_tests!(LibTorch:
+        a_filled_tensor_has_the_values_of_its_reference_body_or_the_error_of_the_filler
         attention_within_segments_equals_its_reference_body
         the_gradients_of_attention_within_segments_equal_those_of_the_reference_body
         the_gradient_of_gelu_equals_that_of_the_reference_body

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -149,24 +150,80 @@ impl<'a> WeightFile<'a> {
     /// # Errors
     /// If there is no such tensor, or its values are not floating-point numbers.
     pub fn read(&self, name: &str) -> Result<Weight> {
-        let layout =
-            self.tensors.get(name).ok_or_else(|| Error::weight(&self.path, name, "missing"))?;
-        Ok(Weight { shape: layout.shape.clone(), values: self.values(name, layout)? })
+        self.stored(name)?.read()
     }
 
-    /// Reads a tensor, and transposes it if it is a matrix.
-    pub(super) fn read_transposed(&self, name: &str) -> Result<Weight> {
+    /// Finds a tensor and checks that all its values can be read.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn stored(&self, name: &str) -> Result<StoredWeight<'_>> {
         let layout =
             self.tensors.get(name).ok_or_else(|| Error::weight(&self.path, name, "missing"))?;
-        let layout = layout.clone().transposed();
-        let values = self.values(name, &layout)?;
-        Ok(Weight { shape: layout.shape, values })
+        let stored = StoredWeight {
+            path: &self.path,
+            name: name.to_owned(),
+            source: &self.sources[layout.source],
+            layout: layout.clone(),
+        };
+        layout.check(stored.source).map_err(|error| stored.not_read(error))?;
+        Ok(stored)
+    }
+}
+
+/// A tensor of a file. Its values have not been read.
+pub(super) struct StoredWeight<'a> {
+    path: &'a Path,
+    name: String,
+    source: &'a Source<'a>,
+    layout: Layout,
+}
+
+impl StoredWeight<'_> {
+    /// Transposes a matrix. Tensors of other rank are unchanged.
+    pub(super) fn transposed(self) -> Self {
+        Self { layout: self.layout.transposed(), ..self }
     }
 
-    fn values(&self, name: &str, layout: &Layout) -> Result<Vec<f32>> {
-        layout
-            .read(&self.sources[layout.source])
-            .map_err(|error| Error::weight(&self.path, name, "not read").with_source(error))
+    /// Reads the values, converted to f32, in row-major order into `values`.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    ///
+    /// # Panics
+    /// If the length of `values` is not the number of values.
+    pub(super) fn fill(&self, values: &mut [f32]) -> Result<()> {
+        self.layout.fill(self.source, values).map_err(|error| self.not_read(error))
+    }
+
+    /// Reads the values into memory of their own.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(super) fn read(self) -> Result<Weight> {
+        let shape = self.layout.shape.clone();
+        let mut values = vec![0.0; shape.iter().product()];
+        self.fill(&mut values)?;
+        Ok(Weight { shape, values })
+    }
+
+    /// Refuses infinite values and NaN: predictions and losses would not be numbers.
+    ///
+    /// # Errors
+    /// [`Error::Weight`] with the first such value.
+    pub(super) fn check_finite(&self, values: &[f32]) -> Result<()> {
+        match values.iter().find(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(value) => {
+                let reason =
+                    format!("has the value {value}; the file is damaged, use another copy");
+                Err(Error::weight(self.path, &self.name, reason))
+            }
+        }
+    }
+
+    fn not_read(&self, error: io::Error) -> Error {
+        Error::weight(self.path, &self.name, "not read").with_source(error)
     }
 }
 

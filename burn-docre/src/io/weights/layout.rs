@@ -31,22 +31,21 @@ impl Element {
         }
     }
 
-    /// Decodes little-endian values and appends them as f32.
-    fn decode(&self, bytes: &[u8], values: &mut Vec<f32>) {
-        let halves = || bytes.as_chunks::<2>().0.iter();
+    /// Decodes little-endian values to f32.
+    fn decode(&self, bytes: &[u8], values: &mut [f32]) {
         match self {
-            Self::F64 => {
-                let doubles = bytes.as_chunks::<8>().0.iter();
-                values.extend(doubles.map(|bytes| f64::from_le_bytes(*bytes) as f32));
-            }
-            Self::F32 => {
-                let singles = bytes.as_chunks::<4>().0.iter();
-                values.extend(singles.map(|bytes| f32::from_le_bytes(*bytes)));
-            }
-            Self::F16 => values.extend(halves().map(|b| half::f16::from_le_bytes(*b).to_f32())),
-            Self::Bf16 => values.extend(halves().map(|b| half::bf16::from_le_bytes(*b).to_f32())),
+            Self::F64 => decode_with(bytes, values, |b| f64::from_le_bytes(b) as f32),
+            Self::F32 => decode_with(bytes, values, f32::from_le_bytes),
+            Self::F16 => decode_with(bytes, values, |b| half::f16::from_le_bytes(b).to_f32()),
+            Self::Bf16 => decode_with(bytes, values, |b| half::bf16::from_le_bytes(b).to_f32()),
             Self::Other(_) => {}
         }
+    }
+}
+
+fn decode_with<const N: usize>(bytes: &[u8], values: &mut [f32], one: impl Fn([u8; N]) -> f32) {
+    for (value, bytes) in values.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *value = one(*bytes);
     }
 }
 
@@ -107,11 +106,11 @@ impl Layout {
         strides.into_iter().all(|((stride, expected), &n)| n <= 1 || stride == expected)
     }
 
-    /// Reads the values in row-major order.
+    /// Checks that `source` has all values, and returns their number.
     ///
     /// # Errors
     /// If the file ends before the last value, the type is unsupported, or values overlap.
-    pub(super) fn read(&self, source: &Source<'_>) -> io::Result<Vec<f32>> {
+    pub(super) fn check(&self, source: &Source<'_>) -> io::Result<usize> {
         let refuse = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
         let Some(size) = self.element.size() else {
             return Err(refuse(format!("values of type {:?} are not supported", self.element)));
@@ -127,45 +126,63 @@ impl Layout {
         if end.is_none_or(|end| end > source.len()) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        Ok(n_values)
+    }
+
+    /// Reads the values in row-major order into `values`.
+    ///
+    /// # Errors
+    /// If [`check`](Self::check) fails or the file cannot be read.
+    ///
+    /// # Panics
+    /// If the length of `values` is not the number of values.
+    pub(super) fn fill(&self, source: &Source<'_>, values: &mut [f32]) -> io::Result<()> {
+        let n_values = self.check(source)?;
+        assert_eq!(values.len(), n_values, "the buffer has the tensor's size");
         if n_values == 0 || self.is_row_major() {
-            self.read_straight(source, n_values, size)
+            self.fill_straight(source, values)
         } else if self.clone().transposed().is_row_major() {
-            self.read_transposed(source, [self.shape[1], self.shape[0]], size)
+            self.fill_transposed(source, [self.shape[1], self.shape[0]], values)
         } else {
-            self.gather(source, n_values, span, size)
+            self.gather(source, values)
         }
     }
 
-    fn read_straight(&self, source: &Source<'_>, n: usize, size: usize) -> io::Result<Vec<f32>> {
-        let mut values = Vec::with_capacity(n);
-        let mut buffer = vec![0; STRIP.min(n * size)];
+    /// The size of a value in bytes. Only checked layouts are read.
+    fn size(&self) -> usize {
+        self.element.size().expect("`check` refuses other types")
+    }
+
+    fn fill_straight(&self, source: &Source<'_>, values: &mut [f32]) -> io::Result<()> {
+        let size = self.size();
+        let mut buffer = vec![0; STRIP.min(values.len() * size)];
         let mut offset = self.offset;
-        while values.len() < n {
-            let strip = &mut buffer[..STRIP.min((n - values.len()) * size)];
-            source.read_exact_at(offset, strip)?;
-            self.element.decode(strip, &mut values);
-            offset += strip.len() as u64;
+        for strip in values.chunks_mut(STRIP / size) {
+            let bytes = &mut buffer[..strip.len() * size];
+            source.read_exact_at(offset, bytes)?;
+            self.element.decode(bytes, strip);
+            offset += bytes.len() as u64;
         }
-        Ok(values)
+        Ok(())
     }
 
     /// Reads a row-major matrix `[rows, columns]` as its transpose `[columns, rows]`.
-    fn read_transposed(
+    fn fill_transposed(
         &self,
         source: &Source<'_>,
         [rows, columns]: [usize; 2],
-        size: usize,
-    ) -> io::Result<Vec<f32>> {
-        let mut values = vec![0.0; rows * columns];
+        values: &mut [f32],
+    ) -> io::Result<()> {
+        let size = self.size();
         let n_strip_rows = (STRIP / (columns * size)).clamp(1, rows).max(BLOCK.min(rows));
         let mut buffer = vec![0; n_strip_rows * columns * size];
-        let mut strip = Vec::with_capacity(n_strip_rows * columns);
+        let mut strip = vec![0.0; n_strip_rows * columns];
         for first in (0..rows).step_by(n_strip_rows) {
             let n_rows = n_strip_rows.min(rows - first);
             let bytes = &mut buffer[..n_rows * columns * size];
             source.read_exact_at(self.offset + (first * columns * size) as u64, bytes)?;
-            strip.clear();
-            self.element.decode(bytes, &mut strip);
+            let strip = &mut strip[..n_rows * columns];
+            self.element.decode(bytes, strip);
             for block in (0..columns).step_by(BLOCK) {
                 for column in block..columns.min(block + BLOCK) {
                     let start = column * rows + first;
@@ -178,24 +195,19 @@ impl Layout {
                 }
             }
         }
-        Ok(values)
+        Ok(())
     }
 
     /// Reads values of any strides: reads the whole span, then picks the values.
-    fn gather(
-        &self,
-        source: &Source<'_>,
-        n: usize,
-        span: usize,
-        size: usize,
-    ) -> io::Result<Vec<f32>> {
-        let spanned = Self { shape: vec![span], strides: vec![1], ..self.clone() };
-        let spanned = spanned.read_straight(source, span, size)?;
-        let mut values = Vec::with_capacity(n);
+    fn gather(&self, source: &Source<'_>, values: &mut [f32]) -> io::Result<()> {
+        let span = self.span().expect("`check` refuses an overflow");
+        let mut spanned = vec![0.0; span];
+        let contiguous = Self { shape: vec![span], strides: vec![1], ..self.clone() };
+        contiguous.fill_straight(source, &mut spanned)?;
         let mut index = vec![0; self.shape.len()];
-        for _ in 0..n {
+        for value in values {
             let at: usize = index.iter().zip(&self.strides).map(|(i, stride)| i * stride).sum();
-            values.push(spanned[at]);
+            *value = spanned[at];
             for (i, n) in index.iter_mut().zip(&self.shape).rev() {
                 *i += 1;
                 if *i < *n {
@@ -204,13 +216,19 @@ impl Layout {
                 *i = 0;
             }
         }
-        Ok(values)
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(layout: &Layout, source: &Source<'_>) -> io::Result<Vec<f32>> {
+        let mut values = vec![0.0; layout.check(source)?];
+        layout.fill(source, &mut values)?;
+        Ok(values)
+    }
 
     fn floats(n: usize) -> Vec<u8> {
         (0..n).flat_map(|i| (i as f32).to_le_bytes()).collect()
@@ -246,7 +264,7 @@ mod tests {
                 expected =
                     expected.iter().flat_map(|at| (0..*n).map(move |i| at + i * stride)).collect();
             }
-            let values = layout.read(&source).unwrap();
+            let values = read(&layout, &source).unwrap();
             assert!(values.iter().map(|v| *v as usize).eq(expected), "{layout:?}");
         }
     }
@@ -255,22 +273,22 @@ mod tests {
     fn values_beyond_the_file_and_overlapping_values_are_refused() {
         let bytes = floats(10);
         let source = Source::memory(&bytes);
-        assert!(layout(&[10], &[1], 1).read(&source).is_err());
-        assert!(layout(&[usize::MAX, 2], &[2, 1], 0).read(&source).is_err());
-        let error = layout(&[100, 100], &[0, 0], 0).read(&source).unwrap_err();
+        assert!(read(&layout(&[10], &[1], 1), &source).is_err());
+        assert!(read(&layout(&[usize::MAX, 2], &[2, 1], 0), &source).is_err());
+        let error = read(&layout(&[100, 100], &[0, 0], 0), &source).unwrap_err();
         assert!(error.to_string().contains("overlap"), "{error}");
     }
 
     #[test]
     fn every_type_becomes_f32() {
-        let read = |element, bytes: &[u8]| {
+        let read_one = |element, bytes: &[u8]| {
             let layout = Layout { element, ..layout(&[1], &[1], 0) };
-            layout.read(&Source::memory(bytes)).unwrap()
+            read(&layout, &Source::memory(bytes)).unwrap()
         };
-        assert_eq!(read(Element::F64, &(-2.5f64).to_le_bytes()), [-2.5]);
-        assert_eq!(read(Element::F16, &half::f16::from_f32(-2.5).to_le_bytes()), [-2.5]);
-        assert_eq!(read(Element::Bf16, &half::bf16::from_f32(-2.5).to_le_bytes()), [-2.5]);
+        assert_eq!(read_one(Element::F64, &(-2.5f64).to_le_bytes()), [-2.5]);
+        assert_eq!(read_one(Element::F16, &half::f16::from_f32(-2.5).to_le_bytes()), [-2.5]);
+        assert_eq!(read_one(Element::Bf16, &half::bf16::from_f32(-2.5).to_le_bytes()), [-2.5]);
         let integer = Layout { element: Element::Other("I64".into()), ..layout(&[1], &[1], 0) };
-        assert!(integer.read(&Source::memory(&[0; 8])).is_err());
+        assert!(read(&integer, &Source::memory(&[0; 8])).is_err());
     }
 }

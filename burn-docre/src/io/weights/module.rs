@@ -4,11 +4,17 @@ use std::collections::BTreeSet;
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Tensor, TensorData, backend::Backend},
+    tensor::{Shape, Tensor, backend::Backend},
 };
 
-use super::{file::WeightFile, weight::Weight};
-use crate::{Error, Result};
+use super::{
+    file::{StoredWeight, WeightFile},
+    weight::Weight,
+};
+use crate::{
+    Error, Result,
+    ops::{self, DocReOps},
+};
 
 /// A module with the weights of a file.
 #[derive(Debug)]
@@ -27,7 +33,7 @@ pub struct Loaded<M> {
 /// # Errors
 /// [`Error::Weights`] with every missing or misshapen weight and every unused tensor.
 /// [`Error::Weight`] if a tensor cannot be read, or has a value that is infinite or not a number.
-pub fn load<B: Backend, M: Module<B>>(
+pub fn load<B: DocReOps, M: Module<B>>(
     module: M,
     file: &WeightFile<'_>,
     rename: impl Fn(&str) -> String,
@@ -58,7 +64,7 @@ pub fn load<B: Backend, M: Module<B>>(
 ///
 /// # Errors
 /// As [`load`], and if the file has other tensors of floating-point values.
-pub(in crate::io) fn load_exactly<B: Backend, M: Module<B>>(
+pub(in crate::io) fn load_exactly<B: DocReOps, M: Module<B>>(
     module: M,
     file: &WeightFile<'_>,
     rename: impl Fn(&str) -> String,
@@ -134,11 +140,11 @@ struct Loader<'a, F> {
     failure: Option<Error>,
 }
 
-impl<F: Fn(&str) -> String> Loader<'_, F> {
-    /// Reads the weight of the current path.
+impl<'a, F: Fn(&str) -> String> Loader<'a, F> {
+    /// Finds the weight of the current path.
     ///
     /// Returns `None` and records the fault if it does not fit or cannot be read.
-    fn read(&mut self, expected: &[usize]) -> Option<Weight> {
+    fn find(&mut self, expected: &[usize]) -> Option<StoredWeight<'a>> {
         let name = (self.rename)(&self.path.dotted());
         let is_transposed = self.path.is_linear_weight();
         let mut in_file = expected.to_vec();
@@ -146,7 +152,7 @@ impl<F: Fn(&str) -> String> Loader<'_, F> {
             in_file.reverse();
         }
         let shape = self.file.shape(&name);
-        let weight = match shape {
+        let stored = match shape {
             None => {
                 self.faults.push(format!("`{name}` is missing"));
                 None
@@ -157,34 +163,14 @@ impl<F: Fn(&str) -> String> Loader<'_, F> {
                 None
             }
             Some(_) if self.failure.is_some() || !self.faults.is_empty() => None,
-            Some(_) => {
-                let read = if is_transposed {
-                    self.file.read_transposed(&name)
-                } else {
-                    self.file.read(&name)
-                };
-                let read = read.and_then(|weight| self.finite(&name, weight));
-                read.map_err(|error| self.failure = Some(error)).ok()
-            }
+            Some(_) => self.file.stored(&name).map_err(|error| self.failure = Some(error)).ok(),
         };
         self.used.insert(name);
-        weight
-    }
-
-    /// Refuses damaged weights, which would give predictions and losses that are not numbers.
-    fn finite(&self, name: &str, weight: Weight) -> Result<Weight> {
-        match weight.values.iter().find(|value| !value.is_finite()) {
-            None => Ok(weight),
-            Some(value) => {
-                let reason =
-                    format!("has the value {value}; the file is damaged, use another copy");
-                Err(Error::weight(self.file.path(), name, reason))
-            }
-        }
+        stored.map(|stored| if is_transposed { stored.transposed() } else { stored })
     }
 }
 
-impl<B: Backend, F: Fn(&str) -> String> ModuleMapper<B> for Loader<'_, F> {
+impl<B: DocReOps, F: Fn(&str) -> String> ModuleMapper<B> for Loader<'_, F> {
     fn enter_module(&mut self, name: &str, container_type: &str) {
         self.path.enter(name, container_type);
     }
@@ -194,15 +180,22 @@ impl<B: Backend, F: Fn(&str) -> String> ModuleMapper<B> for Loader<'_, F> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        match self.read(param.lazy_shape().as_slice()) {
-            Some(weight) => {
-                let data = TensorData::new(weight.values, weight.shape);
-                let tensor = Tensor::from_data(data, &param.lazy_device());
+        let shape: Shape = param.lazy_shape();
+        let Some(stored) = self.find(shape.as_slice()) else { return param };
+        let read = ops::filled::<B, D, _>(shape, &param.lazy_device(), |values| {
+            stored.fill(values)?;
+            stored.check_finite(values)
+        });
+        match read {
+            // `Param::consume` and `Param::map` would initialise the old value first.
+            Ok(tensor) => {
                 let id = param.id;
-                // `Param::consume` and `Param::map` would initialise the old value first.
                 param.transform_for_load(tensor, id)
             }
-            None => param,
+            Err(error) => {
+                self.failure = Some(error);
+                param
+            }
         }
     }
 }
