@@ -213,7 +213,7 @@ pub struct ImportArgs {
     /// State dict of the authors' code: a PyTorch or safetensors file.
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// Directory with config.json and tokenizer.json of the checkpoint's encoder. Its weights come
+    /// Directory with config.json and tokenizer of the checkpoint's encoder. Its weights come
     /// from the checkpoint.
     #[arg(long, value_name = "DIR")]
     pub encoder: PathBuf,

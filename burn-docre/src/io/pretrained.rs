@@ -37,7 +37,7 @@ pub struct PretrainedEncoder {
 }
 
 impl PretrainedEncoder {
-    /// Reads `config.json` and the tokenizer of a directory: `tokenizer.json`, or the vocabulary
+    /// Reads `config.json` and the tokenizer of a directory: `tokenizer.json`, or the other
     /// files of [`DocumentTokenizer::from_directory`].
     ///
     /// [`load_pretrained`] reads the weights.
@@ -113,7 +113,7 @@ fn load_from<B: DocReOps>(
     encoder: Encoder<B>,
     file: &WeightFile<'_>,
 ) -> Result<Loaded<Encoder<B>>> {
-    let prefix = prefix(file)?;
+    let prefix = weights::prefix_of(file, WORD_EMBEDDING)?;
     let mut loaded = weights::load(encoder, file, |path| {
         legacy_name(file, format!("{prefix}{}", HUGGING_FACE.rename(path)))
     })?;
@@ -131,21 +131,6 @@ fn weight_file(directory: &Path) -> Result<PathBuf> {
              there",
         )
     })
-}
-
-/// Returns the prefix of the encoder's weights. It is empty if the file has no encoder.
-fn prefix<'a>(file: &'a WeightFile<'_>) -> Result<&'a str> {
-    let prefixes = file.names().filter_map(|name| name.strip_suffix(WORD_EMBEDDING));
-    let found: Vec<&str> =
-        prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.')).collect();
-    match found[..] {
-        [] => Ok(""),
-        [prefix] => Ok(prefix),
-        _ => Err(Error::format(
-            file.path(),
-            format!("has several encoders, under the prefixes {found:?}; use a file with one"),
-        )),
-    }
 }
 
 /// Returns the name in `file` of a parameter of layer normalisation.

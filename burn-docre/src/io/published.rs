@@ -1,7 +1,8 @@
 //! Checkpoints of the KD-DocRE and ATLOP authors' code, under their published names.
 //!
 //! A checkpoint is the state dict of the whole model. The encoder's weights begin with `model.`.
-//! The table of the other names is in the system's file.
+//! The table of the other names is in the system's file. A prefix before all names, such as the
+//! `module.` of PyTorch's `DistributedDataParallel`, does not matter.
 
 use std::{cell::RefCell, collections::BTreeSet, path::Path};
 
@@ -37,6 +38,8 @@ pub enum PublishedSystem {
 /// An open checkpoint whose sizes have been read from the shapes of its weights.
 pub struct PublishedCheckpoint {
     file: WeightFile<'static>,
+    /// What precedes the published names in the file.
+    prefix: String,
     system: PublishedSystem,
     emb_size: usize,
     group_size: usize,
@@ -74,23 +77,25 @@ impl PublishedCheckpoint {
     /// Opens a checkpoint in any format of [`WeightFile::open`] and reads the system and its sizes.
     ///
     /// # Errors
-    /// If the file cannot be read. [`Error::Weights`] if the weights that determine the sizes are
-    /// missing or contradict each other.
+    /// If the file cannot be read, or has several models. [`Error::Weights`] if the weights that
+    /// determine the sizes are missing or contradict each other.
     pub fn open(path: &Path) -> Result<Self> {
         let file = WeightFile::open(path)?;
+        let prefix = weights::prefix_of(&file, HEAD_EXTRACTOR)?.to_owned();
+        let published = || file.names().filter_map(|name| name.strip_prefix(&prefix));
         let is_kd_docre = |name: &str| ONLY_KD_DOCRE.iter().any(|begin| name.starts_with(begin));
-        let system = if file.names().any(is_kd_docre) {
+        let system = if published().any(is_kd_docre) {
             PublishedSystem::KdDocre
         } else {
             PublishedSystem::Atlop
         };
-        let mut sizes = SizeReader { file: &file, faults: Vec::new() };
+        let mut sizes = SizeReader { file: &file, prefix: &prefix, faults: Vec::new() };
         let [emb_size, _] = sizes.matrix(HEAD_EXTRACTOR);
         let (group_size, n_classes, layers) = match system {
             PublishedSystem::KdDocre => {
                 let projection = sizes.matrix(PROJECTION);
                 let group_size = sizes.group_size(PROJECTION, projection, emb_size);
-                (group_size, sizes.matrix(CLASSIFIER)[0], n_layers(&file))
+                (group_size, sizes.matrix(CLASSIFIER)[0], n_layers(published()))
             }
             PublishedSystem::Atlop => {
                 let bilinear = sizes.matrix(BILINEAR);
@@ -98,7 +103,7 @@ impl PublishedCheckpoint {
             }
         };
         sizes.finish()?;
-        Ok(Self { file, system, emb_size, group_size, n_classes, layers })
+        Ok(Self { file, prefix, system, emb_size, group_size, n_classes, layers })
     }
 
     /// The code that wrote the checkpoint.
@@ -142,7 +147,7 @@ impl PublishedCheckpoint {
         let published = published_names(self.file.path(), config)?;
         let used = RefCell::new(BTreeSet::new());
         let loaded = weights::load(config.init_lazy::<B>(device), &self.file, |path| {
-            let name = published(path);
+            let name = format!("{}{}", self.prefix, published(path));
             used.borrow_mut().insert(name.clone());
             name
         });
@@ -163,6 +168,7 @@ impl PublishedCheckpoint {
 
     /// Reports whether the authors' code has the tensor `name` and does not use it.
     fn is_ignored(&self, name: &str) -> bool {
+        let Some(name) = name.strip_prefix(&self.prefix) else { return false };
         let is_inherited = self.system == PublishedSystem::KdDocre && name.starts_with("bilinear.");
         is_inherited || name.starts_with("model.pooler.") || name.ends_with(".position_ids")
     }
@@ -185,27 +191,29 @@ fn published_names(path: &Path, config: &ModelConfig) -> Result<impl Fn(&str) ->
     })
 }
 
-/// The number of axial layers in a file, at least 1. If there is none, the loader lists the weights
-/// of the first layer as missing.
-fn n_layers(file: &WeightFile<'_>) -> usize {
+/// The number of axial layers by the names of a file, at least 1. If there is none, the loader lists
+/// the weights of the first layer as missing.
+fn n_layers<'a>(names: impl Iterator<Item = &'a str>) -> usize {
     let index = |name: &str| {
         let rest = AXIAL_LISTS.iter().find_map(|list| name.strip_prefix(list))?;
         rest.split('.').next().map(str::to_owned)
     };
     // Indices are counted and not read as numbers: their number is limited by the file's length.
-    let indices: BTreeSet<String> = file.names().filter_map(index).collect();
+    let indices: BTreeSet<String> = names.filter_map(index).collect();
     indices.len().max(1)
 }
 
 /// Reads sizes from the shapes of weights and collects the faults.
 struct SizeReader<'a> {
     file: &'a WeightFile<'static>,
+    prefix: &'a str,
     faults: Vec<String>,
 }
 
 impl SizeReader<'_> {
     /// The shape of the matrix `name`, `[out, in]`; `[1, 1]` and a fault if there is none.
     fn matrix(&mut self, name: &str) -> [usize; 2] {
+        let name = &format!("{}{name}", self.prefix);
         match self.file.shape(name) {
             Some(&[rows, columns]) if rows > 0 && columns > 0 => return [rows, columns],
             Some(shape) => {
@@ -227,8 +235,9 @@ impl SizeReader<'_> {
         // Without one of the matrices, the sizes are not known.
         if !fits && self.faults.is_empty() {
             self.faults.push(format!(
-                "`{name}` has the shape {shape:?}, the model needs {emb_size} columns for each \
-                 element of a group, whose size divides {emb_size}"
+                "`{}{name}` has the shape {shape:?}, the model needs {emb_size} columns for each \
+                 element of a group, whose size divides {emb_size}",
+                self.prefix
             ));
         }
         group_size
@@ -363,6 +372,47 @@ mod tests {
             let imported = checkpoint.model::<TestBackend>(&config, &Default::default()).unwrap();
             assert_eq!(imported.ignored, expected);
         }
+    }
+
+    #[test]
+    fn a_prefix_of_all_names_does_not_matter() {
+        for (config, prefix) in
+            [(kd_docre(), "module."), (atlop(), "module."), (kd_docre(), "model.")]
+        {
+            let weights = published_weights(&config);
+            let mut prefixed: Vec<_> = weights
+                .iter()
+                .map(|(name, weight)| (format!("{prefix}{name}"), weight.clone()))
+                .collect();
+            prefixed.push(matrix(&format!("{prefix}model.pooler.dense.weight"), [8, 8]));
+            let directory = tempfile::tempdir().unwrap();
+            let checkpoint = written(&directory, &prefixed).unwrap();
+            let axial = PublishedAxial { heads: 2, pad_to: Some(42) };
+            assert_eq!(checkpoint.system_config(axial), config.system);
+            let imported = checkpoint.model::<TestBackend>(&config, &Default::default()).unwrap();
+            assert_eq!(imported.ignored, [format!("{prefix}model.pooler.dense.weight")]);
+            let names = config.published_names().expect("a published system");
+            assert!(weights::collect(&imported.model, names) == weights, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_tensor_without_the_prefix_of_the_others_and_a_second_model_are_refused() {
+        let mut weights: Vec<_> = published_weights(&atlop())
+            .into_iter()
+            .map(|(name, weight)| (format!("module.{name}"), weight))
+            .collect();
+        weights.push(matrix("model.pooler.dense.weight", [8, 8]));
+        let directory = tempfile::tempdir().unwrap();
+        let checkpoint = written(&directory, &weights).unwrap();
+        let error = checkpoint.model::<TestBackend>(&atlop(), &Default::default()).unwrap_err();
+        let expected = "1 tensors are not used by the model: `model.pooler.dense.weight`";
+        assert!(error.to_string().ends_with(expected), "{error}");
+
+        weights.push(matrix("teacher.head_extractor.weight", [6, 16]));
+        let error = written(&directory, &weights).err().expect("two models").to_string();
+        let expected = r#"several times, under the prefixes ["module.", "teacher."]"#;
+        assert!(error.contains(expected), "{error}");
     }
 
     #[test]

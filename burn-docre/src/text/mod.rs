@@ -2,5 +2,6 @@
 
 pub mod encoded;
 pub mod hex;
+mod sentence_piece;
 pub mod tokenizer;
 mod vocabulary;

@@ -23,6 +23,7 @@ use tokenizers::{AddedToken, Tokenizer};
 use crate::data::document::Document;
 use crate::data::pair::PairSet;
 use crate::input::{self, JsonError};
+use crate::text::sentence_piece::{self, TokenizerClass, WRITE_JSON};
 use crate::text::vocabulary::{TokenizerSettings, byte_pairs, word_pieces};
 use crate::{Error, Result};
 
@@ -80,13 +81,17 @@ impl DocumentTokenizer {
     }
 
     /// Reads the tokenizer of a directory in Hugging Face's layout: `tokenizer.json`, else
-    /// `vocab.txt` (BERT), else `vocab.json` with `merges.txt` (RoBERTa).
+    /// `vocab.txt` (BERT), else `vocab.json` with `merges.txt` (RoBERTa), else a SentencePiece model
+    /// of the kind Unigram (XLM-RoBERTa and CamemBERT): `sentencepiece.bpe.model`, `spiece.model`
+    /// or `tokenizer.model`.
     ///
-    /// A `tokenizer_config.json` beside a vocabulary is respected. It may be missing.
+    /// A `tokenizer_config.json` beside a vocabulary or a model is respected. It may be missing. A
+    /// SentencePiece model then needs the `config.json` of its encoder.
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] when the directory has none of these files, or under the conditions of
+    /// [`Error::Format`] when the directory has none of these files, when a SentencePiece model is
+    /// of another kind or another encoder's, or under the conditions of
     /// [`from_file`](Self::from_file).
     pub fn from_directory(directory: &Path) -> Result<Self> {
         let [whole, words, bytes] = TOKENIZER_FILES.map(|name| directory.join(name));
@@ -106,25 +111,35 @@ impl DocumentTokenizer {
             let vocab = input::read_json(&bytes, "not a vocabulary of tokens and their ids")?;
             let json = byte_pairs(vocab, &read_text(&directory.join(MERGES))?, &settings);
             (bytes, json)
+        } else if let Some(path) = sentence_piece_model(directory) {
+            let class = TokenizerClass::of(directory, &settings)?;
+            let tokenizer = sentence_piece::tokenizer(&input::read(&path)?, class, &path)?;
+            return Self::prepare(tokenizer, &path);
         } else {
-            let reason = "has neither tokenizer.json nor vocab.txt nor vocab.json with merges.txt; \
-                          write a tokenizer.json in Python: \
-                          `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`";
+            let reason = format!(
+                "has neither tokenizer.json nor vocab.txt nor vocab.json with merges.txt nor \
+                 sentencepiece.bpe.model; {WRITE_JSON}"
+            );
             return Err(Error::format(directory, reason));
         };
         let json = json.map_err(|reason| Error::format(&path, reason))?;
         Self::parse(json.to_string().as_bytes(), &path)
     }
 
-    /// The files in `directory` that [`from_directory`](Self::from_directory) reads.
+    /// The files in `directory` that [`from_directory`](Self::from_directory) reads, but for the
+    /// encoder's `config.json`.
     pub fn files_in(directory: &Path) -> Vec<PathBuf> {
         let [whole, words, bytes] = TOKENIZER_FILES;
-        let names = if directory.join(whole).is_file() {
+        let has = |name: &str| directory.join(name).is_file();
+        let names = if has(whole) {
             vec![whole]
-        } else if directory.join(words).is_file() {
+        } else if has(words) {
             vec![words, SETTINGS]
-        } else {
+        } else if has(bytes) {
             vec![bytes, MERGES, SETTINGS]
+        } else {
+            let model = sentence_piece::FILES.into_iter().find(|name| has(name));
+            model.into_iter().chain([SETTINGS]).collect()
         };
         let paths = names.into_iter().map(|name| directory.join(name));
         paths.filter(|path| path.is_file()).collect()
@@ -292,6 +307,12 @@ impl DocumentTokenizer {
         let (opening, closing) = special_tokens(&tokenizer, path)?;
         Ok(Self { tokenizer, path: path.to_path_buf(), marker, opening, closing })
     }
+}
+
+/// Finds the SentencePiece model of a directory.
+fn sentence_piece_model(directory: &Path) -> Option<PathBuf> {
+    let mut paths = sentence_piece::FILES.iter().map(|name| directory.join(name));
+    paths.find(|path| path.is_file())
 }
 
 fn read_text(path: &Path) -> Result<String> {

@@ -16,6 +16,9 @@ pub(super) struct TokenizerSettings {
     tokenize_chinese_chars: Option<bool>,
     /// True if RoBERTa's tokenizer puts a space before a text.
     add_prefix_space: Option<bool>,
+    /// The class of the tokenizer in `transformers`, which determines how a SentencePiece model is
+    /// read.
+    pub(super) tokenizer_class: Option<String>,
 }
 
 /// BERT's tokenizer of word pieces. `vocab` has one token a line, in the order of the ids.

@@ -10,6 +10,7 @@
 
 mod case;
 mod checks;
+mod encoders;
 mod kmgre;
 mod published;
 

@@ -227,6 +227,28 @@ impl StoredWeight<'_> {
     }
 }
 
+/// Returns what precedes the name `weight` in `file`, up to a dot; nothing if there is no such
+/// weight.
+///
+/// # Errors
+/// If the file has the weight under several prefixes, as a file of several models.
+pub(in crate::io) fn prefix_of<'a>(file: &'a WeightFile<'_>, weight: &str) -> Result<&'a str> {
+    let prefixes = file.names().filter_map(|name| name.strip_suffix(weight));
+    let found: Vec<&str> =
+        prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.')).collect();
+    match found[..] {
+        [] => Ok(""),
+        [prefix] => Ok(prefix),
+        _ => {
+            let reason = format!(
+                "has `{weight}` several times, under the prefixes {found:?}; use a file of one \
+                 model"
+            );
+            Err(Error::format(file.path(), reason))
+        }
+    }
+}
+
 fn tensors(path: &Path, source: &Source<'_>, index: usize) -> Result<TensorTable> {
     let mut beginning = [0; 16];
     let n = source.len().min(beginning.len() as u64) as usize;

@@ -17,7 +17,10 @@ pub use self::{
     module::{Loaded, collect, load},
     weight::{Weight, write_safetensors},
 };
-pub(super) use self::{file::files_of, module::load_exactly};
+pub(super) use self::{
+    file::{files_of, prefix_of},
+    module::load_exactly,
+};
 
 #[cfg(test)]
 mod tests;
