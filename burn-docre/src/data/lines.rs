@@ -22,8 +22,8 @@ impl<R: BufRead> LineScanner<R> {
         TextPosition { line: self.n_lines.max(1), column: 1 }
     }
 
-    /// Reads the next line that is not blank into `line`, without its end. Returns `false` at the end
-    /// of the input.
+    /// Reads the next line that is not blank into `line`, without its end. Returns `false` at the
+    /// end of the input.
     ///
     /// After an error the state of the scanner is undefined and it must not be used again.
     pub(crate) fn next_line(&mut self, line: &mut Vec<u8>) -> Result<bool, ScanError> {

@@ -17,6 +17,9 @@ pub(super) struct RawDocument<L> {
     #[serde(rename = "sents")]
     pub(super) sentences: Vec<Vec<String>>,
     pub(super) labels: Option<L>,
+    /// The parts of a corpus to which the document belongs, such as `train`.
+    #[serde(skip)]
+    pub(super) splits: Vec<String>,
     #[serde(skip)]
     pub(super) omitted: Omitted,
 }

@@ -41,8 +41,8 @@ pub struct RelationVocab {
 
 impl RelationVocab {
     /// A vocabulary of `relations` in class order, the first of which must be the threshold class:
-    /// `Na`, `N/A`, `NR`, `1:NR:2`, `no_relation`, `None`, `TH`, `threshold`, `NIL` or `unrelated`, in
-    /// any case, with or without `_`, `-` and spaces.
+    /// `Na`, `N/A`, `NR`, `1:NR:2`, `no_relation`, `None`, `TH`, `threshold`, `NIL` or `unrelated`,
+    /// in any case, with or without `_`, `-` and spaces.
     ///
     /// # Errors
     ///

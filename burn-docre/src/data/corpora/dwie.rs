@@ -5,7 +5,8 @@
 //! `mentions` (`begin`, `end`, `text`, `concept`), `concepts` (`concept`, `tags`) and `relations`
 //! (`s`, `p`, `o`). `end` is the offset behind the last character, though the README says
 //! otherwise: `"EU"` stands at 18 to 20. Offsets count Unicode characters. `content` is missing in
-//! the repository, and DWIE's download script adds it, with `--tokenize` also `tokenization`.
+//! the repository, and DWIE's download script adds it, with `--tokenize` also `tokenization`. The
+//! tags `train` and `test` name the split of an article.
 //!
 //! An entity is a concept with its mentions. Some concepts have no mention in the article; they
 //! and their relations are left out. Words and sentences are those of [`super::segmentation`].
@@ -28,6 +29,8 @@ struct Article {
     id: String,
     content: Option<String>,
     tokenization: Option<Tokenization>,
+    #[serde(default)]
+    tags: Vec<String>,
     mentions: Vec<Annotation>,
     concepts: Vec<Concept>,
     relations: Vec<Relation>,
@@ -117,7 +120,8 @@ pub(super) fn parse(json: &str, start: TextPosition) -> Result<RawDocument<Vec<R
         }
     }
     let (title, sentences) = (article.id, words.sentences);
-    Ok(RawDocument { title, entities, sentences, labels: Some(labels), omitted })
+    let splits = article.tags;
+    Ok(RawDocument { title, entities, sentences, labels: Some(labels), splits, omitted })
 }
 
 /// The characters of a mention, or the reason why it has none.

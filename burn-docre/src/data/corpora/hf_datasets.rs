@@ -63,6 +63,7 @@ pub(super) fn parse(json: &str, start: TextPosition) -> Result<RawDocument<Vec<R
         sentences: record.sents,
         entities: record.vertex_set,
         labels: rows.map(|rows| rows.into_iter().map(RawLabel::from).collect()),
+        splits: Vec::new(),
         omitted: Omitted::new(),
     })
 }

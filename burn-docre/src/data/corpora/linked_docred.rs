@@ -2,8 +2,8 @@
 //!
 //! Source: `Linked-DocRED/README.md` in <https://github.com/alteca/Linked-DocRED>, "Dataset
 //! format". In place of `vertexSet` there is `entities`, a list of objects with `id`, `type` and
-//! `mentions`; in place of `labels` there is `relations`. Their `h` and `t` are ids of entities, not
-//! positions. The links to Wikipedia have no place in DocRED's format.
+//! `mentions`; in place of `labels` there is `relations`. Their `h` and `t` are ids of entities,
+//! not positions. The links to Wikipedia have no place in DocRED's format.
 
 use std::collections::HashMap;
 
@@ -53,6 +53,7 @@ pub(super) fn parse(json: &str, start: TextPosition) -> Result<RawDocument<Vec<R
         sentences: record.sents,
         entities,
         labels: labels.transpose()?,
+        splits: Vec::new(),
         omitted: Omitted::new(),
     })
 }

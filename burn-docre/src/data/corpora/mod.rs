@@ -70,6 +70,11 @@ impl CorpusFormat {
         Some(RelationVocab::new(relations.to_vec()).expect("the table is valid"))
     }
 
+    /// Returns true if the records of the corpus name the split to which they belong.
+    pub fn has_splits(self) -> bool {
+        self == Self::Dwie
+    }
+
     /// Returns true if a file has one record a line that is not JSON.
     pub(super) fn is_text(self) -> bool {
         matches!(self, Self::Cdr | Self::Gda)
@@ -108,9 +113,9 @@ impl CorpusFormat {
             Self::HfDatasets => hf_datasets::parse(text, start)?,
             Self::LinkedDocRed => linked_docred::parse(text, start)?,
         };
-        let RawDocument { title, entities, sentences, labels, omitted } = document;
+        let RawDocument { title, entities, sentences, labels, splits, omitted } = document;
         let labels = labels.map(L::from_read);
-        Ok(RawDocument { title, entities, sentences, labels, omitted })
+        Ok(RawDocument { title, entities, sentences, labels, splits, omitted })
     }
 
     /// The title of the record, which may be malformed or truncated after the title.

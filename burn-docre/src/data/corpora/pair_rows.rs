@@ -70,13 +70,13 @@ pub(super) fn parse(line: &str) -> Result<RawDocument<Vec<RawLabel>>> {
             }),
         }
     }
-    let entities = entities.found;
     Ok(RawDocument {
         title: (*title).to_owned(),
-        sentences,
-        entities,
+        entities: entities.found,
         labels: Some(labels),
+        splits: Vec::new(),
         omitted,
+        sentences,
     })
 }
 

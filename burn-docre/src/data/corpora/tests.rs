@@ -219,6 +219,18 @@ fn a_dwie_mention_that_is_not_at_its_offsets_is_an_error_or_skipped() {
 }
 
 #[test]
+fn a_split_selects_dwie_articles_by_their_tags() {
+    let text = format!("{DWIE}{}", DWIE.replace("DW_1", "DW_2").replace("\"train\"", "\"test\""));
+    for (split, title) in [("train", "DW_1"), ("test", "DW_2")] {
+        let found = read(&text, |reader| reader.with_split(Some(split.to_owned())));
+        assert_eq!(found.omitted["documents of another split"], 1);
+        assert_eq!(only(found).0.title, title);
+    }
+    let all = read(&text, |reader| reader.with_split(Some("all".to_owned())));
+    assert_eq!(all.documents.unwrap().len(), 2);
+}
+
+#[test]
 fn inconsistent_dwie_articles_are_refused() {
     for (from, to, expected) in [
         ("\"content\"", "\"text\"", "no `content`; DWIE's download script adds it"),
@@ -332,7 +344,7 @@ fn a_truncated_or_damaged_file_of_any_corpus_is_an_error_or_other_documents() {
             let is_short = format.is_text() && text[..length].trim_end().split('\t').count() == 2;
             assert_eq!(found.is_err(), !is_short, "{format}: {length} of {} bytes", text.len());
         }
-        for (index, byte) in (0..text.len()).zip(b"0\"\t-9]\xFF".iter().copied().cycle()).step_by(3)
+        for (index, byte) in (0..text.len()).zip(b"0\"\t-9]\xFF".iter().copied().cycle()).step_by(5)
         {
             let mut damaged = text.as_bytes().to_vec();
             damaged[index] = byte;

@@ -44,6 +44,7 @@ pub struct DocRedReader<'a> {
     /// `None` until the first record is read, if the caller gives no format.
     format: Option<CorpusFormat>,
     hacred_view: Option<HacRedView>,
+    split: Option<String>,
     pair_set: PairSet,
     on_invalid: OnInvalid,
     scanner: Scanner,
@@ -95,6 +96,7 @@ impl<'a> DocRedReader<'a> {
             labels,
             format: None,
             hacred_view: None,
+            split: None,
             pair_set: PairSet::OffDiagonal,
             on_invalid: OnInvalid::Error,
             scanner: Scanner::Json(ArrayScanner::new(input::open(path)?)),
@@ -119,10 +121,17 @@ impl<'a> DocRedReader<'a> {
         Self { format: Some(format), scanner, ..self }
     }
 
-    /// Sets the view of HacRED's documents. Without it, or with `None`, it is the characters, or the
-    /// words of a document that has no characters.
+    /// Sets the view of HacRED's documents. Without it, or with `None`, it is the characters, or
+    /// the words of a document that has no characters.
     pub fn with_hacred_view(self, hacred_view: Option<HacRedView>) -> Self {
         Self { hacred_view, ..self }
+    }
+
+    /// Selects the documents of one split, in a corpus whose records
+    /// [name](CorpusFormat::has_splits) it. With `None`, and in other corpora, all documents are
+    /// read.
+    pub fn with_split(self, split: Option<String>) -> Self {
+        Self { split, ..self }
     }
 
     /// Sets the pairs that labels can be about. By default a label whose head is its tail is an
@@ -143,8 +152,8 @@ impl<'a> DocRedReader<'a> {
         &self.skipped
     }
 
-    /// The parts of the documents read so far that a [`Document`] has no place for: their numbers by
-    /// description.
+    /// The parts of the documents read so far that a [`Document`] has no place for: their numbers
+    /// by description.
     pub fn omitted(&self) -> &Omitted {
         &self.omitted
     }
@@ -171,7 +180,8 @@ impl<'a> DocRedReader<'a> {
                         Err(error) if self.on_invalid != OnInvalid::Error => {
                             self.skipped.add_document(chain_of(&error));
                         }
-                        document => return document.map(Some),
+                        Ok(None) => {}
+                        document => return document,
                     }
                 }
                 Err(error) => {
@@ -182,8 +192,8 @@ impl<'a> DocRedReader<'a> {
         }
     }
 
-    /// Parses the document in `self.element`.
-    fn document(&mut self) -> Result<Document> {
+    /// Parses the document in `self.element`. Returns `None` if it belongs to another split.
+    fn document(&mut self) -> Result<Option<Document>> {
         let format = *self.format.get_or_insert_with(|| CorpusFormat::detect(&self.element));
         let parser = Parser {
             labels: self.labels,
@@ -194,8 +204,15 @@ impl<'a> DocRedReader<'a> {
         };
         let start = self.scanner.element_start();
         let record = parser.parse(&self.element, start, &mut self.relations);
-        let Record { document, has_labels, skipped_mentions, omitted } =
+        let Record { document, has_labels, skipped_mentions, splits, omitted } =
             record.map_err(|error| self.placed(error))?;
+        if let Some(split) = &self.split
+            && format.has_splits()
+            && !splits.contains(split)
+        {
+            *self.omitted.entry("documents of another split").or_default() += 1;
+            return Ok(None);
+        }
         for (what, number) in omitted {
             *self.omitted.entry(what).or_default() += number;
         }
@@ -204,7 +221,7 @@ impl<'a> DocRedReader<'a> {
             let fault = Error::document(document.title.clone(), fault).at_index(self.n_read);
             self.skipped.add_mention(fault);
         }
-        Ok(document)
+        Ok(Some(document))
     }
 
     fn scan_error(&self, error: ScanError) -> Error {

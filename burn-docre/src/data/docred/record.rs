@@ -32,6 +32,8 @@ pub(super) struct Record {
     pub(super) has_labels: bool,
     /// The faults of the mentions that were skipped.
     pub(super) skipped_mentions: Vec<String>,
+    /// The parts of the corpus to which the record belongs.
+    pub(super) splits: Vec<String>,
     /// The parts that a document has no place for.
     pub(super) omitted: Omitted,
 }
@@ -99,7 +101,7 @@ impl Parser<'_> {
 
     /// The record without its labels, and the labels.
     fn record<L>(self, raw: RawDocument<L>) -> Result<(Record, Option<L>)> {
-        let RawDocument { title, entities, sentences, labels, omitted } = raw;
+        let RawDocument { title, entities, sentences, labels, splits, omitted } = raw;
         let facts = Vec::new();
         let mut document = Document { title, sentences, entities: Vec::new(), facts };
         let mut skipped_mentions = Vec::new();
@@ -123,7 +125,7 @@ impl Parser<'_> {
             }
             document.entities.push(Entity { kind, mentions });
         }
-        Ok((Record { document, has_labels: true, skipped_mentions, omitted }, labels))
+        Ok((Record { document, has_labels: true, skipped_mentions, splits, omitted }, labels))
     }
 }
 
