@@ -3,7 +3,13 @@
 use std::path::PathBuf;
 
 use burn_docre::{
-    backend::BackendKind, data::docred::OnInvalid, io::soft_labels::Shard, nn::precision::Precision,
+    backend::BackendKind,
+    data::{
+        corpora::{CorpusFormat, HacRedView},
+        docred::OnInvalid,
+    },
+    io::soft_labels::Shard,
+    nn::precision::Precision,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -61,6 +67,8 @@ pub enum Command {
     Predict(PredictArgs),
     /// Score predictions against gold documents.
     Evaluate(EvaluateArgs),
+    /// Write the documents of another corpus in DocRED's format.
+    Convert(ConvertArgs),
     /// Make a model directory from a checkpoint of the KD-DocRE or ATLOP authors' code.
     Import(ImportArgs),
     /// Write a model's weights under the names of the authors' code.
@@ -86,6 +94,19 @@ pub struct RunArgs {
     /// Replace a value of the configuration; may be repeated.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub overrides: Vec<String>,
+}
+
+/// The reading of documents.
+#[derive(Debug, Args)]
+pub struct ReadingArgs {
+    /// Treatment of invalid documents: error, skip-mention or skip-document. Skipped ones are
+    /// counted and listed.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub on_invalid: OnInvalid,
+    /// Words of HacRED's documents: char or word [default: char, or word where a document has no
+    /// characters].
+    #[arg(long, value_name = "VIEW")]
+    pub hacred_view: Option<HacRedView>,
 }
 
 /// `docre distill`.
@@ -130,10 +151,9 @@ pub struct LabelArgs {
     /// Precision of the large matrix products: f32, bf16 or f16.
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
     pub precision: Precision,
-    /// Treatment of invalid documents: error, skip-mention or skip-document. Skipped ones are counted
-    /// and listed.
-    #[arg(long, value_name = "NAME", default_value_t)]
-    pub on_invalid: OnInvalid,
+    /// The reading of documents.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 }
 
 /// `docre predict`.
@@ -156,10 +176,9 @@ pub struct PredictArgs {
     /// The output must be a `.jsonl` file; the classes are in the order of `relations.json`.
     #[arg(long)]
     pub all_scores: bool,
-    /// Treatment of invalid documents: error, skip-mention or skip-document. Skipped ones are counted
-    /// and listed.
-    #[arg(long, value_name = "NAME", default_value_t)]
-    pub on_invalid: OnInvalid,
+    /// The reading of documents.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 }
 
 /// `docre evaluate`.
@@ -189,10 +208,9 @@ pub struct EvaluateArgs {
     /// error.
     #[arg(long)]
     pub self_relations: bool,
-    /// Treatment of invalid documents: error, skip-mention or skip-document. Skipped ones are counted
-    /// and listed.
-    #[arg(long, value_name = "NAME", default_value_t)]
-    pub on_invalid: OnInvalid,
+    /// The reading of documents.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
     /// Print JSON instead of tables.
     #[arg(long)]
     pub json: bool,
@@ -205,6 +223,34 @@ pub enum FrequentSet {
     Train,
     /// The fixed list of Re-DocRED's scorer.
     Redocred,
+}
+
+/// `docre convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// Corpus: hacred, dwie, cdr, gda, hf-datasets, linked-docred or docred-jsonl.
+    #[arg(long, value_name = "CORPUS")]
+    pub from: CorpusFormat,
+    /// File of the corpus.
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Output file. The extension `.jsonl` gives one document a line, any other an array. A further
+    /// `.gz` compresses.
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Relations: a rel2id.json or a model's relations.json. A label with another relation is an
+    /// error. [default: those of the corpus; if they are not known, those of the labels]
+    #[arg(long, value_name = "FILE")]
+    pub relations: Option<PathBuf>,
+    /// Write the relations to this file, for `--relations` and `data.relations`.
+    #[arg(long, value_name = "FILE")]
+    pub relations_output: Option<PathBuf>,
+    /// Convert only the articles of DWIE with this tag: train or test.
+    #[arg(long, value_name = "NAME")]
+    pub split: Option<String>,
+    /// The reading of documents.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 }
 
 /// `docre import`.

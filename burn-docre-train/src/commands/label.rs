@@ -11,7 +11,7 @@ use burn_docre::{
 };
 
 use crate::{
-    cli::LabelArgs,
+    cli::{LabelArgs, ReadingArgs},
     session::Session,
     stages::label::{Teacher, check_documents},
 };
@@ -36,7 +36,8 @@ impl BackendTask for Label<'_> {
         let spec = teacher.spec();
         let Shard { index, count } = args.shard;
         let reader = DocRedReader::open(&args.input, Labels::Ignore)?;
-        let mut reader = reader.on_invalid(args.on_invalid);
+        let ReadingArgs { on_invalid, hacred_view } = args.reading;
+        let mut reader = reader.on_invalid(on_invalid).with_hacred_view(hacred_view);
         let documents = reader
             .by_ref()
             .enumerate()

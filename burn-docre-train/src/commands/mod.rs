@@ -2,6 +2,7 @@
 
 mod backends;
 mod bench;
+mod convert;
 mod distill;
 mod evaluate;
 mod export;
@@ -9,6 +10,7 @@ mod import;
 mod label;
 mod output;
 mod predict;
+mod titles;
 mod train;
 mod training;
 
@@ -49,6 +51,7 @@ fn dispatch(cli: &Cli, ui: &Ui) -> Result<()> {
         Command::Label(args) => label::run(&session, args),
         Command::Predict(args) => predict::run(&session, args),
         Command::Evaluate(args) => evaluate::run(&session, args),
+        Command::Convert(args) => convert::run(&session, args),
         Command::Import(args) => import::run(&session, args),
         Command::Export(args) => export::run(&session, args),
         Command::Bench(args) => bench::run(&session, args),

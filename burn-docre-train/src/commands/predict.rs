@@ -1,9 +1,7 @@
 //! `docre predict`: writes the relations that a model finds in documents.
 
 use std::{
-    collections::HashSet,
     fs::File,
-    hash::{DefaultHasher, Hash, Hasher},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -29,8 +27,16 @@ use burn_docre::{
 use serde_json::{Value, json};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use super::output::{has_extension, without_compression, write_text};
-use crate::{cli::PredictArgs, run::files, session::Session, ui::Task};
+use super::{
+    output::{has_extension, without_compression, write_text},
+    titles::Titles,
+};
+use crate::{
+    cli::{PredictArgs, ReadingArgs},
+    run::files,
+    session::Session,
+    ui::Task,
+};
 
 /// Writes the relations of the input documents in the format that the extension of the output
 /// names.
@@ -64,7 +70,8 @@ impl BackendTask for Predict<'_> {
         let spec = directory.into_spec();
         let inference = Inference::new(model, spec.config.clone(), device);
         let reader = DocRedReader::open(&args.input, Labels::Ignore)?;
-        let mut reader = reader.on_invalid(args.on_invalid);
+        let ReadingArgs { on_invalid, hacred_view } = args.reading;
+        let mut reader = reader.on_invalid(on_invalid).with_hacred_view(hacred_view);
         let documents = reader
             .by_ref()
             .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &spec)?)));
@@ -114,37 +121,6 @@ fn write<I: Iterator<Item = Result<DocumentLogits>>>(
         }
         documents.check()
     })
-}
-
-/// The titles of the documents so far.
-#[derive(Default)]
-struct Titles {
-    /// The hashes of the titles. They take less memory than the titles of a large corpus.
-    seen: HashSet<u64>,
-    n_repeated: usize,
-    first_repeated: Option<String>,
-}
-
-impl Titles {
-    fn add(&mut self, title: &str) {
-        let mut hasher = DefaultHasher::new();
-        title.hash(&mut hasher);
-        if self.seen.insert(hasher.finish()) {
-            return;
-        }
-        self.n_repeated += 1;
-        self.first_repeated.get_or_insert_with(|| title.to_owned());
-    }
-
-    /// The message about repeated titles; `None` if there are none.
-    fn note(self) -> Option<String> {
-        let first = self.first_repeated?;
-        Some(format!(
-            "{} documents have the title of an earlier one, the first is {first:?}; their \
-             predictions cannot be told apart",
-            self.n_repeated
-        ))
-    }
 }
 
 /// The format of the output.
@@ -311,17 +287,5 @@ mod tests {
             assert_eq!(format(output), Format::Submission, "{output}");
         }
         assert!(Format::of(Path::new("facts.zip.gz")).is_err());
-    }
-
-    #[test]
-    fn repeated_titles_are_counted_and_the_first_is_named() {
-        let note = |titles: &[&str]| {
-            let mut found = Titles::default();
-            titles.iter().for_each(|title| found.add(title));
-            found.note()
-        };
-        assert_eq!(note(&["a", "b", ""]), None);
-        let message = note(&["a", "b", "b", "a", "b"]).unwrap();
-        assert!(message.starts_with("3 documents") && message.contains("\"b\""), "{message}");
     }
 }

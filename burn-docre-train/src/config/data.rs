@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use burn_docre::{
     PairSet,
-    data::{docred::OnInvalid, synthetic::SyntheticConfig},
+    data::{corpora::HacRedView, docred::OnInvalid, synthetic::SyntheticConfig},
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,9 @@ pub struct DataConfig {
     /// The treatment of invalid documents in files.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_invalid: OnInvalid,
+    /// The words of HacRED's documents; without it the characters, or the words of a document that
+    /// has no characters.
+    pub hacred_view: Option<HacRedView>,
 }
 
 fn is_default(on_invalid: &OnInvalid) -> bool {
@@ -43,7 +46,9 @@ impl DataConfig {
         if let Some(synthetic) = &self.synthetic {
             synthetic.validate()?;
             ensure!(
-                files.iter().all(|file| file.is_none()) && is_default(&self.on_invalid),
+                files.iter().all(|file| file.is_none())
+                    && is_default(&self.on_invalid)
+                    && self.hacred_view.is_none(),
                 "`data.synthetic` replaces all files: remove it or the other keys of `data`"
             );
             return Ok(());

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use burn_docre::{
     PairSet,
     data::{
+        corpora::HacRedView,
         docred::{DocRedReader, Labels, OnInvalid, write_documents},
         document::Document,
         relation::RelationVocab,
@@ -155,6 +156,7 @@ impl Documents {
             vocab: &vocab,
             pair_set: data.pair_set,
             on_invalid: data.on_invalid,
+            hacred_view: data.hacred_view,
             ui,
             stop,
         };
@@ -207,6 +209,7 @@ struct Reading<'a> {
     vocab: &'a RelationVocab,
     pair_set: PairSet,
     on_invalid: OnInvalid,
+    hacred_view: Option<HacRedView>,
     ui: &'a Ui,
     stop: &'a StopFlag,
 }
@@ -218,6 +221,7 @@ impl Reading<'_> {
         let mut task = self.ui.task(&format!("reading {}", path.display()), None);
         let (mut documents, mut counts) = (Vec::new(), LabelCounts::default());
         let reader = DocRedReader::open(path, Labels::Resolve(self.vocab))?;
+        let reader = reader.with_hacred_view(self.hacred_view);
         let mut reader = reader.with_pair_set(self.pair_set).on_invalid(self.on_invalid);
         for document in reader.by_ref() {
             let document = document?;

@@ -7,7 +7,7 @@ use crate::input::TextPosition;
 /// The maximum nesting depth of an element. A DocRED document has six levels.
 const MAX_DEPTH: usize = 64;
 /// The maximum length of an element in bytes. A DocRED document has about six thousand.
-const MAX_ELEMENT_BYTES: usize = 64 << 20;
+pub(crate) const MAX_ELEMENT_BYTES: usize = 64 << 20;
 
 /// The reason why the next element cannot be read.
 #[derive(Debug)]
@@ -58,6 +58,11 @@ impl<R: BufRead> ArrayScanner<R> {
     pub(crate) fn new(input: R) -> Self {
         let start = TextPosition::START;
         Self { input, state: State::BeforeFirst, position: start, start }
+    }
+
+    /// The input, of which nothing has been read.
+    pub(crate) fn into_input(self) -> R {
+        self.input
     }
 
     /// The position of the first byte of the current element in the input.

@@ -1,9 +1,12 @@
 //! Documents, relations, their file formats, and a synthetic corpus.
 
+pub mod corpora;
 pub mod docred;
 pub mod document;
 mod json_array;
+mod lines;
 pub mod pair;
+mod raw;
 pub mod relation;
 pub mod submission;
 pub mod synthetic;

@@ -14,9 +14,10 @@ use crate::{Error, Result};
 /// Class index of the threshold class (TH). DocRED calls it `Na`, no relation.
 pub const THRESHOLD_CLASS: usize = 0;
 
-/// The ids of the threshold class in known corpora, in lower case. DocRED has `Na`, the corpora CDR
-/// and GDA have `1:NR:2`.
-const THRESHOLD_IDS: [&str; 6] = ["na", "n/a", "nr", "1:nr:2", "no_relation", "none"];
+/// The ids of the threshold class in known corpora, in lower case and without spaces, `_` and `-`.
+/// DocRED has `Na`, the corpora CDR and GDA have `1:NR:2`.
+const THRESHOLD_IDS: [&str; 10] =
+    ["na", "n/a", "nr", "1:nr:2", "norelation", "none", "th", "threshold", "nil", "unrelated"];
 
 /// The maximum length of a relation id in a message, in characters.
 const MAX_ID: usize = 40;
@@ -40,7 +41,8 @@ pub struct RelationVocab {
 
 impl RelationVocab {
     /// A vocabulary of `relations` in class order, the first of which must be the threshold class:
-    /// `Na`, `N/A`, `NR`, `1:NR:2`, `no_relation` or `None`, in any case.
+    /// `Na`, `N/A`, `NR`, `1:NR:2`, `no_relation`, `None`, `TH`, `threshold`, `NIL` or `unrelated`,
+    /// in any case, with or without `_`, `-` and spaces.
     ///
     /// # Errors
     ///
@@ -147,6 +149,31 @@ impl RelationVocab {
         self.relations.iter()
     }
 
+    /// A vocabulary with the threshold class only, for [`collect`](Self::collect).
+    pub(crate) fn only_threshold() -> Self {
+        let relations = vec![Relation { id: "Na".to_owned(), name: "Na".to_owned() }];
+        Self { relations, index: HashMap::from([("Na".to_owned(), THRESHOLD_CLASS)]) }
+    }
+
+    /// The class index of the relation `id`, which is appended if it is new. `name` is its name if
+    /// the corpus gives one.
+    pub(crate) fn collect(&mut self, id: &str, name: Option<&str>) -> Result<usize, String> {
+        if let Some(class) = self.index_of(id).filter(|&class| class != THRESHOLD_CLASS) {
+            return Ok(class);
+        }
+        if id.is_empty() {
+            return Err("an empty relation".to_owned());
+        }
+        if is_threshold(id) {
+            return Err(format!("{id:?} is the threshold class, not a relation"));
+        }
+        let class = self.relations.len();
+        let name = name.unwrap_or(id).to_owned();
+        self.relations.push(Relation { id: id.to_owned(), name });
+        self.index.insert(id.to_owned(), class);
+        Ok(class)
+    }
+
     fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
         let relations = input::parse_json(bytes, path, "not a table of relations")?;
         Self::build(relations).map_err(|reason| Error::format(path, reason))
@@ -164,7 +191,7 @@ impl RelationVocab {
             }
         }
         let first = relations.get(THRESHOLD_CLASS).map_or("", |relation| &relation.id);
-        if !THRESHOLD_IDS.contains(&first.to_lowercase().as_str()) {
+        if !is_threshold(first) {
             return Err(format!(
                 "the threshold class must be class {THRESHOLD_CLASS}, under one of the names Na, \
                  {}; class {THRESHOLD_CLASS} is {first:?}",
@@ -186,6 +213,12 @@ impl RelationVocab {
         }
         self
     }
+}
+
+/// Returns true if `id` is a name of the threshold class.
+fn is_threshold(id: &str) -> bool {
+    let id: String = id.to_lowercase().split([' ', '_', '-']).collect();
+    THRESHOLD_IDS.contains(&id.as_str())
 }
 
 /// A value in a table that should map relations to class indices.
@@ -345,13 +378,28 @@ mod tests {
 
     #[test]
     fn the_threshold_class_may_have_its_name_in_other_corpora() {
-        for id in ["NA", "na", "1:NR:2", "no_relation"] {
+        for id in ["NA", "na", "1:NR:2", "no_relation", "No Relation", "no-relation", "TH", "nil"] {
             let vocab = from_rel2id(&format!(r#"{{"P17": 1, "{id}": 0}}"#)).unwrap();
             assert_eq!(vocab.id(THRESHOLD_CLASS), id);
             assert!(vocab.relation_index(id).unwrap_err().contains("is the threshold class"));
         }
         let reason = reason(r#"{"P17": 0, "P50": 1}"#);
         assert!(reason.contains("1:nr:2") && reason.contains("class 0 is \"P17\""), "{reason}");
+    }
+
+    #[test]
+    fn relations_are_collected_in_the_order_of_their_first_label() {
+        let mut vocab = RelationVocab::only_threshold();
+        assert_eq!(vocab.collect("P50", Some("author")), Ok(1));
+        assert_eq!(vocab.collect("in0", None), Ok(2));
+        assert_eq!(vocab.collect("P50", None), Ok(1));
+        for (id, reason) in [("", "empty"), ("Na", "threshold"), ("no_relation", "threshold")] {
+            let error = vocab.collect(id, None).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+        let read = RelationVocab::from_bytes(vocab.to_json().as_bytes()).unwrap();
+        assert_eq!(read, vocab);
+        assert_eq!((read.n_classes(), read.name(1), read.name(2)), (3, "author", "in0"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use burn_docre::{
     PairSet,
     data::{
-        docred::{DocRedReader, Labels, OnInvalid},
+        docred::{DocRedReader, Labels},
         document::Document,
         relation::RelationVocab,
         submission::read_submission,
@@ -18,7 +18,7 @@ use burn_docre::{
 };
 
 use crate::{
-    cli::{EvaluateArgs, FrequentSet},
+    cli::{EvaluateArgs, FrequentSet, ReadingArgs},
     run::corpora::LabelCounts,
     session::Session,
 };
@@ -48,7 +48,7 @@ fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) 
     };
     let mut gold = Vec::new();
     let pair_set = args.self_relations.into();
-    let corpora = Corpora { session, vocab: &vocab, pair_set, on_invalid: args.on_invalid };
+    let corpora = Corpora { session, vocab: &vocab, pair_set, reading: &args.reading };
     corpora.read(&args.gold, |document| {
         gold.push(document);
         Ok(())
@@ -104,7 +104,7 @@ struct Corpora<'a> {
     session: &'a Session<'a>,
     vocab: &'a RelationVocab,
     pair_set: PairSet,
-    on_invalid: OnInvalid,
+    reading: &'a ReadingArgs,
 }
 
 impl Corpora<'_> {
@@ -121,7 +121,9 @@ impl Corpora<'_> {
         let ui = self.session.ui;
         let mut task = ui.task(&format!("{}: documents", path.display()), None);
         let documents = DocRedReader::open(path, Labels::Resolve(self.vocab))?;
-        let mut documents = documents.with_pair_set(self.pair_set).on_invalid(self.on_invalid);
+        let &ReadingArgs { on_invalid, hacred_view } = self.reading;
+        let documents = documents.with_hacred_view(hacred_view);
+        let mut documents = documents.with_pair_set(self.pair_set).on_invalid(on_invalid);
         let mut counts = LabelCounts::default();
         for document in documents.by_ref() {
             self.session.stop.check()?;

@@ -4,12 +4,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::invalid::{OnInvalid, Skipped};
-use super::record::{Labels, Parser, Record, title_of};
+use super::record::{Labels, Parser, Record};
+use crate::data::corpora::{CorpusFormat, HacRedView};
 use crate::data::document::Document;
 use crate::data::json_array::{ArrayScanner, ScanError};
+use crate::data::lines::LineScanner;
 use crate::data::pair::PairSet;
+use crate::data::raw::Omitted;
+use crate::data::relation::RelationVocab;
 use crate::error::chain_of;
-use crate::input::{self, Reader};
+use crate::input::{self, Reader, TextPosition};
 use crate::{Error, Result};
 
 /// Reads all documents of a DocRED file.
@@ -21,7 +25,11 @@ pub fn read_documents(path: &Path, labels: Labels) -> Result<Vec<Document>> {
     DocRedReader::open(path, labels)?.collect()
 }
 
-/// Iterates over the documents of a DocRED file: a JSON array, or JSON lines.
+/// Iterates over the documents of a file: a JSON array or JSON lines in DocRED's format, or a file
+/// of another [corpus](CorpusFormat).
+///
+/// Without [`with_format`](Self::with_format), the keys of the first record tell whether it is a
+/// document of DocRED, HacRED, DWIE or Linked-DocRED.
 ///
 /// # Errors
 ///
@@ -33,14 +41,47 @@ pub fn read_documents(path: &Path, labels: Labels) -> Result<Vec<Document>> {
 pub struct DocRedReader<'a> {
     path: PathBuf,
     labels: Labels<'a>,
+    /// `None` until the first record is read, if the caller gives no format.
+    format: Option<CorpusFormat>,
+    hacred_view: Option<HacRedView>,
+    split: Option<String>,
     pair_set: PairSet,
     on_invalid: OnInvalid,
-    scanner: ArrayScanner<Reader>,
+    scanner: Scanner,
     element: Vec<u8>,
     n_read: usize,
     n_unlabelled: usize,
     skipped: Skipped,
+    omitted: Omitted,
+    relations: RelationVocab,
     finished: bool,
+}
+
+/// The scanner of a file's records.
+enum Scanner {
+    Json(ArrayScanner<Reader>),
+    Lines(LineScanner<Reader>),
+}
+
+impl Scanner {
+    /// Reads the bytes of the next record into `element`. Returns `false` at the end of the file.
+    fn next_element(&mut self, element: &mut Vec<u8>) -> Result<bool, ScanError> {
+        match self {
+            Self::Lines(scanner) => scanner.next_line(element),
+            Self::Json(scanner) => match scanner.next_element(element) {
+                Ok(false) => scanner.expect_end().map(|()| false),
+                found => found,
+            },
+        }
+    }
+
+    /// The position of the first byte of the current record.
+    fn element_start(&self) -> TextPosition {
+        match self {
+            Self::Json(scanner) => scanner.element_start(),
+            Self::Lines(scanner) => scanner.line_start(),
+        }
+    }
 }
 
 impl<'a> DocRedReader<'a> {
@@ -53,15 +94,44 @@ impl<'a> DocRedReader<'a> {
         Ok(Self {
             path: path.to_path_buf(),
             labels,
+            format: None,
+            hacred_view: None,
+            split: None,
             pair_set: PairSet::OffDiagonal,
             on_invalid: OnInvalid::Error,
-            scanner: ArrayScanner::new(input::open(path)?),
+            scanner: Scanner::Json(ArrayScanner::new(input::open(path)?)),
             element: Vec::new(),
             n_read: 0,
             n_unlabelled: 0,
             skipped: Skipped::default(),
+            omitted: Omitted::new(),
+            relations: RelationVocab::only_threshold(),
             finished: false,
         })
+    }
+
+    /// Sets the format of the file. It must be called before the first document is read.
+    pub fn with_format(self, format: CorpusFormat) -> Self {
+        let scanner = match self.scanner {
+            Scanner::Json(scanner) if format.is_text() => {
+                Scanner::Lines(LineScanner::new(scanner.into_input()))
+            }
+            scanner => scanner,
+        };
+        Self { format: Some(format), scanner, ..self }
+    }
+
+    /// Sets the view of HacRED's documents. Without it, or with `None`, it is the characters, or
+    /// the words of a document that has no characters.
+    pub fn with_hacred_view(self, hacred_view: Option<HacRedView>) -> Self {
+        Self { hacred_view, ..self }
+    }
+
+    /// Selects the documents of one split, in a corpus whose records
+    /// [name](CorpusFormat::has_splits) it. With `None`, and in other corpora, all documents are
+    /// read.
+    pub fn with_split(self, split: Option<String>) -> Self {
+        Self { split, ..self }
     }
 
     /// Sets the pairs that labels can be about. By default a label whose head is its tail is an
@@ -82,6 +152,17 @@ impl<'a> DocRedReader<'a> {
         &self.skipped
     }
 
+    /// The parts of the documents read so far that a [`Document`] has no place for: their numbers
+    /// by description.
+    pub fn omitted(&self) -> &Omitted {
+        &self.omitted
+    }
+
+    /// The relations of the documents read so far, with [`Labels::Collect`].
+    pub fn relations(&self) -> &RelationVocab {
+        &self.relations
+    }
+
     /// The number of documents without the key `labels` among those read so far. A list of labels
     /// may be empty. It is 0 with [`Labels::Ignore`].
     pub fn n_unlabelled(&self) -> usize {
@@ -90,11 +171,7 @@ impl<'a> DocRedReader<'a> {
 
     fn next_document(&mut self) -> Result<Option<Document>> {
         loop {
-            let found = match self.scanner.next_element(&mut self.element) {
-                Ok(false) => self.scanner.expect_end().map(|()| false),
-                found => found,
-            };
-            match found {
+            match self.scanner.next_element(&mut self.element) {
                 Ok(false) => return Ok(None),
                 Ok(true) => {
                     let document = self.document();
@@ -103,7 +180,8 @@ impl<'a> DocRedReader<'a> {
                         Err(error) if self.on_invalid != OnInvalid::Error => {
                             self.skipped.add_document(chain_of(&error));
                         }
-                        document => return document.map(Some),
+                        Ok(None) => {}
+                        document => return document,
                     }
                 }
                 Err(error) => {
@@ -114,19 +192,36 @@ impl<'a> DocRedReader<'a> {
         }
     }
 
-    /// Parses the document in `self.element`.
-    fn document(&mut self) -> Result<Document> {
-        let skips_mentions = self.on_invalid == OnInvalid::SkipMention;
-        let parser = Parser { labels: self.labels, pair_set: self.pair_set, skips_mentions };
-        let record = parser.parse(&self.element, self.scanner.element_start());
-        let Record { document, has_labels, skipped_mentions } =
+    /// Parses the document in `self.element`. Returns `None` if it belongs to another split.
+    fn document(&mut self) -> Result<Option<Document>> {
+        let format = *self.format.get_or_insert_with(|| CorpusFormat::detect(&self.element));
+        let parser = Parser {
+            labels: self.labels,
+            format,
+            hacred_view: self.hacred_view,
+            pair_set: self.pair_set,
+            skips_mentions: self.on_invalid == OnInvalid::SkipMention,
+        };
+        let start = self.scanner.element_start();
+        let record = parser.parse(&self.element, start, &mut self.relations);
+        let Record { document, has_labels, skipped_mentions, splits, omitted } =
             record.map_err(|error| self.placed(error))?;
+        if let Some(split) = &self.split
+            && format.has_splits()
+            && !splits.contains(split)
+        {
+            *self.omitted.entry("documents of another split").or_default() += 1;
+            return Ok(None);
+        }
+        for (what, number) in omitted {
+            *self.omitted.entry(what).or_default() += number;
+        }
         self.n_unlabelled += usize::from(!has_labels);
         for fault in skipped_mentions {
             let fault = Error::document(document.title.clone(), fault).at_index(self.n_read);
             self.skipped.add_mention(fault);
         }
-        Ok(document)
+        Ok(Some(document))
     }
 
     fn scan_error(&self, error: ScanError) -> Error {
@@ -140,7 +235,8 @@ impl<'a> DocRedReader<'a> {
     /// Adds file, index and, if it can be read, title of the document in `self.element`.
     fn placed(&self, mut error: Error) -> Error {
         if let Error::Document { title: title @ None, .. } = &mut error {
-            *title = title_of(&self.element);
+            let format = self.format.unwrap_or(CorpusFormat::DocRed);
+            *title = format.title_of(&self.element);
         }
         error.in_file(&self.path).at_index(self.n_read)
     }

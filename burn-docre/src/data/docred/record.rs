@@ -1,15 +1,14 @@
 //! One record of a file and its conversion to a document.
 
-use std::fmt;
+use serde::de::IgnoredAny;
 
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-
+use crate::Result;
+use crate::data::corpora::{CorpusFormat, HacRedView};
 use crate::data::document::{Document, Entity, Mention, RelationFact};
 use crate::data::pair::{EntityPair, PairSet};
+use crate::data::raw::{self, Omitted, RawDocument, RawLabel, RawMention, refused};
 use crate::data::relation::RelationVocab;
-use crate::input::{JsonError, TextPosition};
-use crate::{Error, Result};
+use crate::input::TextPosition;
 
 /// The treatment of the labels in a file.
 #[derive(Clone, Copy, Debug)]
@@ -20,50 +19,9 @@ pub enum Labels<'a> {
     /// error. A document without labels has no facts; [`DocRedReader`](super::DocRedReader) counts
     /// such documents.
     Resolve(&'a RelationVocab),
-}
-
-#[derive(Deserialize)]
-struct RawDocument<L> {
-    title: String,
-    #[serde(rename = "vertexSet")]
-    entities: Vec<Vec<RawMention>>,
-    #[serde(rename = "sents")]
-    sentences: Vec<Vec<String>>,
-    labels: Option<L>,
-}
-
-#[derive(Deserialize)]
-struct RawMention {
-    name: String,
-    #[serde(rename = "type", default, deserialize_with = "kind")]
-    kind: String,
-    sent_id: i64,
-    pos: Vec<i64>,
-}
-
-#[derive(Deserialize)]
-struct RawLabel {
-    r: String,
-    h: i64,
-    t: i64,
-    #[serde(default)]
-    evidence: Vec<i64>,
-}
-
-/// Reads the type of a mention. Corpora give it as a text, a number, a list or `null`, and no model
-/// here uses it, so that anything but a text is read as no type.
-fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Kind {
-        Text(String),
-        Other(IgnoredAny),
-    }
-
-    Ok(match Kind::deserialize(deserializer)? {
-        Kind::Text(text) => text,
-        Kind::Other(_) => String::new(),
-    })
+    /// Converts the labels to facts, and collects their relations in the order of their first
+    /// label; [`DocRedReader::relations`](super::DocRedReader::relations) has them.
+    Collect,
 }
 
 /// A record of a file.
@@ -74,12 +32,18 @@ pub(super) struct Record {
     pub(super) has_labels: bool,
     /// The faults of the mentions that were skipped.
     pub(super) skipped_mentions: Vec<String>,
+    /// The parts of the corpus to which the record belongs.
+    pub(super) splits: Vec<String>,
+    /// The parts that a document has no place for.
+    pub(super) omitted: Omitted,
 }
 
 /// The parser of records.
 #[derive(Clone, Copy)]
 pub(super) struct Parser<'a> {
     pub(super) labels: Labels<'a>,
+    pub(super) format: CorpusFormat,
+    pub(super) hacred_view: Option<HacRedView>,
     /// The pairs that labels can be about.
     pub(super) pair_set: PairSet,
     /// Invalid mentions are skipped and not refused.
@@ -87,33 +51,57 @@ pub(super) struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    /// Parses the bytes of one record, which begins at `start` of its file.
+    /// Parses the bytes of one record, which begins at `start` of its file. New relations are added
+    /// to `collected`.
     ///
     /// The caller adds file, position and title to an error.
-    pub(super) fn parse(self, json: &[u8], start: TextPosition) -> Result<Record> {
-        let json = std::str::from_utf8(json).map_err(|error| {
+    pub(super) fn parse(
+        self,
+        bytes: &[u8],
+        start: TextPosition,
+        collected: &mut RelationVocab,
+    ) -> Result<Record> {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
             refused(format!("byte {} is not UTF-8", error.valid_up_to())).with_source(error)
         })?;
         let record = match self.labels {
-            Labels::Ignore => {
-                let raw: RawDocument<IgnoredAny> = from_json(json, start)?;
-                self.record(raw)?.0
-            }
+            Labels::Ignore => self.record(self.raw::<IgnoredAny>(text, start)?)?.0,
             Labels::Resolve(vocab) => {
-                let raw: RawDocument<Vec<RawLabel>> = from_json(json, start)?;
-                let (mut record, labels) = self.record(raw)?;
-                record.has_labels = labels.is_some();
-                record.document.facts = resolve_labels(labels.unwrap_or_default(), vocab)?;
-                record
+                let raw = self.raw::<Vec<RawLabel>>(text, start)?;
+                self.labelled(raw, |label| vocab.relation_index(&label.r))?
+            }
+            Labels::Collect => {
+                let raw = self.raw::<Vec<RawLabel>>(text, start)?;
+                self.labelled(raw, |label| collected.collect(&label.r, label.name.as_deref()))?
             }
         };
         record.document.validate_for(self.pair_set)?;
         Ok(record)
     }
 
+    fn raw<L: raw::Labels>(self, text: &str, start: TextPosition) -> Result<RawDocument<L>> {
+        self.format.parse(text, start, self.hacred_view)
+    }
+
+    /// The record with its labels. `relation` returns the class of a label.
+    fn labelled(
+        self,
+        raw: RawDocument<Vec<RawLabel>>,
+        mut relation: impl FnMut(&RawLabel) -> Result<usize, String>,
+    ) -> Result<Record> {
+        let (mut record, labels) = self.record(raw)?;
+        record.has_labels = labels.is_some();
+        let facts = labels.into_iter().flatten().enumerate().map(|(label_idx, label)| {
+            resolve_label(label, &mut relation)
+                .map_err(|reason| refused(format!("label {label_idx}: {reason}")))
+        });
+        record.document.facts = facts.collect::<Result<_>>()?;
+        Ok(record)
+    }
+
     /// The record without its labels, and the labels.
     fn record<L>(self, raw: RawDocument<L>) -> Result<(Record, Option<L>)> {
-        let RawDocument { title, entities, sentences, labels } = raw;
+        let RawDocument { title, entities, sentences, labels, splits, omitted } = raw;
         let facts = Vec::new();
         let mut document = Document { title, sentences, entities: Vec::new(), facts };
         let mut skipped_mentions = Vec::new();
@@ -137,23 +125,15 @@ impl Parser<'_> {
             }
             document.entities.push(Entity { kind, mentions });
         }
-        Ok((Record { document, has_labels: true, skipped_mentions }, labels))
+        Ok((Record { document, has_labels: true, skipped_mentions, splits, omitted }, labels))
     }
-}
-
-fn refused(reason: impl ToString) -> Error {
-    Error::document(None, reason)
-}
-
-fn from_json<T: for<'de> Deserialize<'de>>(json: &str, start: TextPosition) -> Result<T> {
-    serde_json::from_str(json).map_err(|error| {
-        let cause = JsonError::from(error).within(start);
-        refused("not a document in DocRED's format").with_source(cause)
-    })
 }
 
 /// Converts the indices of a mention. [`Document::check_mention`] checks their upper bounds.
 fn resolve_mention(raw: RawMention) -> Result<Mention, String> {
+    if let Some(fault) = raw.fault {
+        return Err(fault);
+    }
     let Some(sentence) = index(raw.sent_id) else {
         return Err(format!("sent_id {} is negative", raw.sent_id));
     };
@@ -166,18 +146,13 @@ fn resolve_mention(raw: RawMention) -> Result<Mention, String> {
     }
 }
 
-fn resolve_labels(labels: Vec<RawLabel>, vocab: &RelationVocab) -> Result<Vec<RelationFact>> {
-    let facts = labels.into_iter().enumerate().map(|(label_idx, label)| {
-        resolve_label(label, vocab)
-            .map_err(|reason| refused(format!("label {label_idx}: {reason}")))
-    });
-    facts.collect()
-}
-
 /// Converts the indices and the relation of a label. [`Document::validate_for`] checks their upper
 /// bounds.
-fn resolve_label(label: RawLabel, vocab: &RelationVocab) -> Result<RelationFact, String> {
-    let relation = vocab.relation_index(&label.r)?;
+fn resolve_label(
+    label: RawLabel,
+    relation: &mut impl FnMut(&RawLabel) -> Result<usize, String>,
+) -> Result<RelationFact, String> {
+    let relation = relation(&label)?;
     let (Some(head), Some(tail)) = (index(label.h), index(label.t)) else {
         return Err(format!("h is {} and t is {}; neither may be negative", label.h, label.t));
     };
@@ -194,57 +169,31 @@ fn index(number: i64) -> Option<usize> {
     usize::try_from(number).ok()
 }
 
-/// The title in `json`, which may be malformed or truncated after the title.
-pub(super) fn title_of(json: &[u8]) -> Option<String> {
-    struct TitleSeed<'a>(&'a mut Option<String>);
-
-    impl<'de> DeserializeSeed<'de> for TitleSeed<'_> {
-        type Value = ();
-
-        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-            deserializer.deserialize_map(self)
-        }
-    }
-
-    impl<'de> Visitor<'de> for TitleSeed<'_> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("a document")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            while let Some(key) = map.next_key::<String>()? {
-                if key == "title" {
-                    *self.0 = Some(map.next_value()?);
-                    return Ok(());
-                }
-                map.next_value::<IgnoredAny>()?;
-            }
-            Ok(())
-        }
-    }
-
-    let mut title = None;
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    // The caller reports the fault of the document already.
-    let _ = TitleSeed(&mut title).deserialize(&mut deserializer);
-    title
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::docred::sample::{ANNA, vocab};
     use crate::error::chain_of;
 
-    fn parse(json: &str) -> Result<Document, String> {
+    /// Parses a record as [`Parser`] does without options.
+    fn record(json: &str, labels: Labels) -> Result<Record> {
         let parser = Parser {
-            labels: Labels::Resolve(&vocab()),
+            labels,
+            format: CorpusFormat::DocRed,
+            hacred_view: None,
             pair_set: PairSet::OffDiagonal,
             skips_mentions: false,
         };
-        let record = parser.parse(json.as_bytes(), TextPosition::START);
+        let mut collected = RelationVocab::only_threshold();
+        parser.parse(json.as_bytes(), TextPosition::START, &mut collected)
+    }
+
+    fn title_of(json: &[u8]) -> Option<String> {
+        CorpusFormat::DocRed.title_of(json)
+    }
+
+    fn parse(json: &str) -> Result<Document, String> {
+        let record = record(json, Labels::Resolve(&vocab()));
         record.map(|record| record.document).map_err(|error| chain_of(&error))
     }
 
@@ -300,12 +249,7 @@ mod tests {
     fn ignored_labels_may_be_any_json() {
         for labels in ["7", "\"x\"", "{\"r\":[]}", "[{\"r\":\"P0\",\"h\":-9}]", "[[[]]]"] {
             let json = ANNA.replace(r#"[{"r":"P551","h":0,"t":1,"evidence":[0]}]"#, labels);
-            let parser = Parser {
-                labels: Labels::Ignore,
-                pair_set: PairSet::OffDiagonal,
-                skips_mentions: false,
-            };
-            let record = parser.parse(json.as_bytes(), TextPosition::START).unwrap();
+            let record = record(&json, Labels::Ignore).unwrap();
             assert!(record.document.facts.is_empty());
             assert!(parse(&json).is_err(), "{labels}");
         }
@@ -411,10 +355,10 @@ mod tests {
 
     #[test]
     fn a_missing_title_and_a_title_that_is_not_a_string_are_refused() {
-        for title in ["\"t\":\"Anna\"", "\"title\":7"] {
+        for (title, found) in [("\"t\":\"Anna\"", None), ("\"title\":7", Some("7"))] {
             let json = ANNA.replace("\"title\":\"Anna\"", title);
             assert!(parse(&json).is_err());
-            assert_eq!(title_of(json.as_bytes()), None);
+            assert_eq!(title_of(json.as_bytes()).as_deref(), found);
         }
     }
 }

@@ -23,16 +23,79 @@ pub fn write_documents(
     vocab: &RelationVocab,
 ) -> io::Result<()> {
     for (index, document) in documents.iter().enumerate() {
-        let valid = document.validate_for(PairSet::All);
-        let valid = valid.and_then(|()| document.validate_relations(vocab.n_classes()));
-        valid.map_err(|error| io::Error::other(error.at_index(index)))?;
+        check(document, vocab, index)?;
     }
-    out.write_all(b"[")?;
-    for (index, document) in documents.iter().enumerate() {
-        out.write_all(if index == 0 { b"\n" } else { b",\n" })?;
-        serde_json::to_writer(&mut *out, &OutputDocument::new(document, vocab))?;
+    let mut writer = DocumentWriter::new(out, Layout::Array);
+    documents.iter().try_for_each(|document| writer.write_valid(document, vocab))?;
+    writer.finish()
+}
+
+/// The arrangement of documents in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// One JSON array.
+    Array,
+    /// JSON lines.
+    Lines,
+}
+
+/// Writes documents one by one. Facts can be about all pairs of entities.
+#[derive(Debug)]
+pub struct DocumentWriter<W> {
+    out: W,
+    layout: Layout,
+    n_written: usize,
+}
+
+impl<W: Write> DocumentWriter<W> {
+    /// A writer of a file without documents.
+    pub fn new(out: W, layout: Layout) -> Self {
+        Self { out, layout, n_written: 0 }
     }
-    out.write_all(b"\n]\n")
+
+    /// Writes a document. The relations of its facts are classes of `vocab`.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_documents`], with the number of documents before this one as the index.
+    pub fn write(&mut self, document: &Document, vocab: &RelationVocab) -> io::Result<()> {
+        check(document, vocab, self.n_written)?;
+        self.write_valid(document, vocab)
+    }
+
+    fn write_valid(&mut self, document: &Document, vocab: &RelationVocab) -> io::Result<()> {
+        self.out.write_all(match (self.layout, self.n_written) {
+            (Layout::Array, 0) => b"[\n",
+            (Layout::Array, _) => b",\n",
+            (Layout::Lines, _) => b"",
+        })?;
+        serde_json::to_writer(&mut self.out, &OutputDocument::new(document, vocab))?;
+        self.n_written += 1;
+        match self.layout {
+            Layout::Array => Ok(()),
+            Layout::Lines => self.out.write_all(b"\n"),
+        }
+    }
+
+    /// Writes the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the output.
+    pub fn finish(mut self) -> io::Result<()> {
+        match (self.layout, self.n_written) {
+            (Layout::Array, 0) => self.out.write_all(b"[\n]\n"),
+            (Layout::Array, _) => self.out.write_all(b"\n]\n"),
+            (Layout::Lines, _) => Ok(()),
+        }
+    }
+}
+
+/// Checks a document before it is written at position `index`.
+fn check(document: &Document, vocab: &RelationVocab, index: usize) -> io::Result<()> {
+    let valid = document.validate_for(PairSet::All);
+    let valid = valid.and_then(|()| document.validate_relations(vocab.n_classes()));
+    valid.map_err(|error| io::Error::other(error.at_index(index)))
 }
 
 #[derive(Serialize)]
@@ -113,6 +176,19 @@ mod tests {
             write_documents(&mut file, &documents[..n], &vocab()).unwrap();
             assert_eq!(read_documents(&path, Labels::Resolve(&vocab())).unwrap(), documents[..n]);
         }
+    }
+
+    #[test]
+    fn documents_written_one_by_one_as_lines_read_back_equal() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("documents.jsonl");
+        let (documents, vocab) = (documents(), vocab());
+        let mut file = std::fs::File::create(&path).unwrap();
+        let mut writer = DocumentWriter::new(&mut file, Layout::Lines);
+        documents.iter().for_each(|document| writer.write(document, &vocab).unwrap());
+        writer.finish().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+        assert_eq!(read_documents(&path, Labels::Resolve(&vocab)).unwrap(), documents);
     }
 
     #[test]

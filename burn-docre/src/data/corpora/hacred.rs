@@ -1,0 +1,89 @@
+//! HacRED: one JSON object a line, with two views of each document.
+//!
+//! Source: the README of <https://github.com/qiaojiim/HacRED>, section "Data Format". A document
+//! has `id`, `text`, and the fields of DocRED twice: `sents_char`, `vertex_char` and `labels_char`
+//! with characters as words, and the same with `_word`. A label has the relation's name as `r` and
+//! no evidence. The paper's document-level models read characters
+//! (<https://github.com/qiaojiim/HacRED/issues/2>).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Id;
+use crate::Result;
+use crate::data::raw::{Labels, Omitted, RawDocument, RawMention, from_json, refused};
+use crate::error::UnknownName;
+use crate::input::TextPosition;
+
+/// The words of a HacRED document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HacRedView {
+    /// Each character is a word.
+    Char,
+    /// The words of a Chinese word segmenter.
+    Word,
+}
+
+impl HacRedView {
+    const NAMES: [(&str, Self); 2] = [("char", Self::Char), ("word", Self::Word)];
+}
+
+impl FromStr for HacRedView {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
+        let known = Self::NAMES.map(|(known, _)| known);
+        found.map(|(_, view)| *view).ok_or_else(|| UnknownName::new("view", name, &known))
+    }
+}
+
+impl fmt::Display for HacRedView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = Self::NAMES.iter().find(|(_, view)| view == self);
+        f.write_str(found.map_or("", |(name, _)| name))
+    }
+}
+
+#[derive(Deserialize)]
+struct Record<L> {
+    id: Id,
+    sents_char: Option<Vec<Vec<String>>>,
+    vertex_char: Option<Vec<Vec<RawMention>>>,
+    labels_char: Option<L>,
+    sents_word: Option<Vec<Vec<String>>>,
+    vertex_word: Option<Vec<Vec<RawMention>>>,
+    labels_word: Option<L>,
+}
+
+/// Parses one record. Without a `view`, it is the characters, or the words of a record without
+/// characters.
+pub(super) fn parse<L: Labels>(
+    json: &str,
+    start: TextPosition,
+    view: Option<HacRedView>,
+) -> Result<RawDocument<L>> {
+    let record: Record<L> = from_json(json, start, "HacRED")?;
+    let view = match view {
+        Some(view) => view,
+        None if record.sents_char.is_none() && record.sents_word.is_some() => HacRedView::Word,
+        None => HacRedView::Char,
+    };
+    let (sentences, entities, labels) = match view {
+        HacRedView::Char => (record.sents_char, record.vertex_char, record.labels_char),
+        HacRedView::Word => (record.sents_word, record.vertex_word, record.labels_word),
+    };
+    let missing =
+        |field: &str| refused(format!("missing field `{field}_{view}`, for the view `{view}`"));
+    Ok(RawDocument {
+        title: record.id.into_text(),
+        sentences: sentences.ok_or_else(|| missing("sents"))?,
+        entities: entities.ok_or_else(|| missing("vertex"))?,
+        labels,
+        splits: Vec::new(),
+        omitted: Omitted::new(),
+    })
+}

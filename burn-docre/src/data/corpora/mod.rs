@@ -1,0 +1,231 @@
+//! The formats of other corpora, read as documents in the structure of DocRED.
+//!
+//! Each file says what a format is and where it is described, and converts one record. The
+//! [`DocRedReader`](crate::data::docred::DocRedReader) reads files of all of them, so that the
+//! checks and messages are the same.
+
+mod dwie;
+mod hacred;
+mod hf_datasets;
+mod linked_docred;
+mod pair_rows;
+mod segmentation;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+pub use self::hacred::HacRedView;
+pub use super::raw::Omitted;
+use super::raw::{self, RawDocument};
+use super::relation::{Relation, RelationVocab};
+use crate::Result;
+use crate::error::UnknownName;
+use crate::input::TextPosition;
+
+/// The format of a corpus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CorpusFormat {
+    /// DocRED and Re-DocRED.
+    DocRed,
+    /// HacRED, in one of its views.
+    HacRed,
+    /// DWIE, with the articles' content.
+    Dwie,
+    /// CDR, in the rows of pairs that ATLOP reads.
+    Cdr,
+    /// GDA, in the rows of pairs that ATLOP reads.
+    Gda,
+    /// DocRED as the library `datasets` of Hugging Face exports it, with labels as columns.
+    HfDatasets,
+    /// Linked-DocRED and Linked-Re-DocRED.
+    LinkedDocRed,
+}
+
+impl CorpusFormat {
+    /// The names of the formats. A DocRED file may have one document a line.
+    const NAMES: [(&str, Self); 7] = [
+        ("hacred", Self::HacRed),
+        ("dwie", Self::Dwie),
+        ("cdr", Self::Cdr),
+        ("gda", Self::Gda),
+        ("hf-datasets", Self::HfDatasets),
+        ("linked-docred", Self::LinkedDocRed),
+        ("docred-jsonl", Self::DocRed),
+    ];
+
+    /// The relations of the corpus, if they are the same in all of its files and known.
+    pub fn relations(self) -> Option<RelationVocab> {
+        let relation = match self {
+            Self::Cdr => "1:CID:2",
+            Self::Gda => "1:GDA:2",
+            _ => return None,
+        };
+        let classes = [pair_rows::THRESHOLD, relation];
+        let relations = classes.map(|id| Relation { id: id.to_owned(), name: id.to_owned() });
+        Some(RelationVocab::new(relations.to_vec()).expect("the table is valid"))
+    }
+
+    /// Returns true if the records of the corpus name the split to which they belong.
+    pub fn has_splits(self) -> bool {
+        self == Self::Dwie
+    }
+
+    /// Returns true if a file has one record a line that is not JSON.
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::Cdr | Self::Gda)
+    }
+
+    /// The format of a file whose first JSON record is `json`, by its keys. It is
+    /// [`DocRed`](Self::DocRed) unless the record has keys that only another corpus has.
+    pub(super) fn detect(json: &[u8]) -> Self {
+        let Ok(Keys(keys)) = serde_json::from_slice(json) else { return Self::DocRed };
+        let has = |key: &str| keys.iter().any(|known| known == key);
+        if has("vertexSet") {
+            Self::DocRed
+        } else if has("sents_char") || has("sents_word") {
+            Self::HacRed
+        } else if has("concepts") && has("mentions") {
+            Self::Dwie
+        } else if has("sents") && has("entities") {
+            Self::LinkedDocRed
+        } else {
+            Self::DocRed
+        }
+    }
+
+    /// Parses one record, which begins at `start` of its file.
+    pub(super) fn parse<L: raw::Labels>(
+        self,
+        text: &str,
+        start: TextPosition,
+        view: Option<HacRedView>,
+    ) -> Result<RawDocument<L>> {
+        let document = match self {
+            Self::DocRed => return raw::from_json(text, start, "DocRED"),
+            Self::HacRed => return hacred::parse(text, start, view),
+            Self::Dwie => dwie::parse(text, start)?,
+            Self::Cdr | Self::Gda => pair_rows::parse(text)?,
+            Self::HfDatasets => hf_datasets::parse(text, start)?,
+            Self::LinkedDocRed => linked_docred::parse(text, start)?,
+        };
+        let RawDocument { title, entities, sentences, labels, splits, omitted } = document;
+        let labels = labels.map(L::from_read);
+        Ok(RawDocument { title, entities, sentences, labels, splits, omitted })
+    }
+
+    /// The title of the record, which may be malformed or truncated after the title.
+    pub(super) fn title_of(self, record: &[u8]) -> Option<String> {
+        match self {
+            Self::Cdr | Self::Gda => pair_rows::title_of(record),
+            Self::HacRed | Self::Dwie => text_of(record, "id"),
+            Self::DocRed | Self::HfDatasets | Self::LinkedDocRed => text_of(record, "title"),
+        }
+    }
+}
+
+impl FromStr for CorpusFormat {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
+        let known = Self::NAMES.map(|(known, _)| known);
+        found.map(|(_, format)| *format).ok_or_else(|| UnknownName::new("corpus", name, &known))
+    }
+}
+
+impl fmt::Display for CorpusFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = Self::NAMES.iter().find(|(_, format)| format == self);
+        f.write_str(found.map_or("", |(name, _)| name))
+    }
+}
+
+/// An identifier that a corpus gives as a number or as a text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Number(i64),
+    Text(String),
+}
+
+impl Id {
+    fn into_text(self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text,
+        }
+    }
+}
+
+/// The keys of an object.
+struct Keys(Vec<String>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeysVisitor;
+
+        impl<'de> Visitor<'de> for KeysVisitor {
+            type Value = Keys;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a document")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, IgnoredAny)) = map.next_entry()? {
+                    keys.push(key);
+                }
+                Ok(Keys(keys))
+            }
+        }
+
+        deserializer.deserialize_map(KeysVisitor)
+    }
+}
+
+/// The text or number under `key` of the object `json`, which may be malformed behind it.
+fn text_of(json: &[u8], key: &str) -> Option<String> {
+    struct TextSeed<'a> {
+        key: &'a str,
+        found: &'a mut Option<String>,
+    }
+
+    impl<'de> DeserializeSeed<'de> for TextSeed<'_> {
+        type Value = ();
+
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+            deserializer.deserialize_map(self)
+        }
+    }
+
+    impl<'de> Visitor<'de> for TextSeed<'_> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a document")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while let Some(key) = map.next_key::<String>()? {
+                if key == self.key {
+                    *self.found = Some(map.next_value::<Id>()?.into_text());
+                    return Ok(());
+                }
+                map.next_value::<IgnoredAny>()?;
+            }
+            Ok(())
+        }
+    }
+
+    let mut found = None;
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    // The caller reports the fault of the document already.
+    let _ = TextSeed { key, found: &mut found }.deserialize(&mut deserializer);
+    found
+}
