@@ -162,23 +162,41 @@ pub struct PredictArgs {
     /// Model directory.
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// Documents in DocRED format; their labels are ignored.
-    #[arg(long, value_name = "DOCS")]
-    pub input: PathBuf,
+    /// The documents.
+    #[command(flatten)]
+    pub documents: PredictInput,
     /// Precision of the large matrix products: f32, bf16 or f16.
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
     pub precision: Precision,
     /// Output file in the DocRED submission format. The extension `.zip` gives the leaderboard's
-    /// archive, `.jsonl` the scores and thresholds of each document. A further `.gz` compresses.
+    /// archive, `.jsonl` the scores and thresholds of each document. A further `.gz` compresses
+    /// [default: a table of each document on standard output].
     #[arg(long, value_name = "FILE")]
-    pub output: PathBuf,
+    pub output: Option<PathBuf>,
     /// Write the logits of all pairs of entities and all classes, not only of the predicted facts.
     /// The output must be a `.jsonl` file; the classes are in the order of `relations.json`.
-    #[arg(long)]
+    #[arg(long, requires = "output")]
     pub all_scores: bool,
     /// The reading of documents.
     #[command(flatten)]
     pub reading: ReadingArgs,
+}
+
+/// The documents of `docre predict`, in one of three forms.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct PredictInput {
+    /// Documents in DocRED format; their labels are ignored.
+    #[arg(long, value_name = "DOCS")]
+    pub input: Option<PathBuf>,
+    /// Text with marked entities, as in `[Marie Curie|PER|1] was born in [Warsaw|LOC|2].` A mention
+    /// is `[name|TYPE|number]`; mentions of one entity have equal numbers. `\[`, `\]`, `\|` and `\\`
+    /// are the characters themselves.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["on_invalid", "hacred_view"])]
+    pub text: Option<String>,
+    /// File with text in the form of `--text`, as one document.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["on_invalid", "hacred_view"])]
+    pub text_file: Option<PathBuf>,
 }
 
 /// `docre evaluate`.

@@ -348,3 +348,117 @@ fn all_scores_are_the_logits_of_every_pair_and_agree_with_the_predicted_ones() {
     let message = sandbox.fail(1, &[&predict(dev, "all.json")[..], &["--all-scores"]].concat());
     assert!(message.contains("give a `.jsonl` file"), "{message}");
 }
+
+/// The arguments that predict the relations of a text with the teacher.
+fn predict_text<'a>(option: &'a str, text: &'a str) -> [&'a str; 5] {
+    ["predict", "--model", "run/teacher/model", option, text]
+}
+
+/// A text of two sentences, equal to [`MARKED_DOCUMENT`].
+const MARKED: &str = "[Anna Marl|PER|1] lives in [Oslo|LOC|2].\n[Anna|PER|1]'s town is small.";
+
+/// [`MARKED`] in DocRED's format.
+const MARKED_DOCUMENT: &str = r#"[{"title": "anna",
+    "sents": [["Anna", "Marl", "lives", "in", "Oslo", "."], ["Anna", "'s", "town", "is", "small", "."]],
+    "vertexSet": [[{"name": "Anna Marl", "sent_id": 0, "pos": [0, 2], "type": "PER"},
+                   {"name": "Anna", "sent_id": 1, "pos": [0, 1], "type": "PER"}],
+                  [{"name": "Oslo", "sent_id": 0, "pos": [4, 5], "type": "LOC"}]]}]"#;
+
+#[test]
+fn marked_text_gives_the_relations_of_the_same_document() {
+    let sandbox = with_teacher();
+    sandbox.write("anna.txt", MARKED);
+    sandbox.write("anna.json", MARKED_DOCUMENT);
+    let all = |input: [&str; 2], output: &str| {
+        let model = ["predict", "--model", "run/teacher/model", "--all-scores"];
+        sandbox.succeed(&[&model[..], &input, &["--output", output]].concat());
+        std::fs::read_to_string(sandbox.path(output)).unwrap()
+    };
+    let expected = all(["--input", "anna.json"], "expected.jsonl");
+    assert_eq!(all(["--text-file", "anna.txt"], "file.jsonl"), expected);
+    let text = all(["--text", MARKED], "text.jsonl");
+    assert_eq!(text, expected.replace(r#""title":"anna""#, r#""title":"text""#));
+    let piped = fed(&sandbox, &predict_text("--text-file", "-"), MARKED.as_bytes());
+    assert!(piped.status.success(), "{}", stderr(&piped));
+    assert_eq!(stdout(&piped), stdout(&sandbox.succeed(&predict_text("--text", MARKED))));
+}
+
+#[test]
+fn without_an_output_the_facts_are_a_table_with_names_and_scores() {
+    let sandbox = with_teacher();
+    let dev = "run/data/dev.json";
+    sandbox.succeed(&predict(dev, "facts.json"));
+    let tables = stdout(&sandbox.succeed(&predict_text("--input", dev)));
+    let facts = sandbox.json("facts.json");
+    let facts = facts.as_array().unwrap();
+    assert!(!facts.is_empty(), "the teacher finds no relation");
+    let documents = sandbox.json(dev);
+    let documents = documents.as_array().unwrap();
+    let sections: Vec<_> = tables.split("\n\n\n").collect();
+    assert_eq!(sections.len(), documents.len(), "{tables}");
+    for (section, document) in sections.iter().zip(documents) {
+        let title = document["title"].as_str().unwrap();
+        assert!(section.starts_with(&format!("{title}\n\n")), "{section}");
+        let mut scores: Vec<f64> = Vec::new();
+        for fact in facts.iter().filter(|fact| fact["title"] == title) {
+            let name = |key: &str| {
+                let entity = usize::try_from(fact[key].as_u64().unwrap()).unwrap();
+                document["vertexSet"][entity][0]["name"].as_str().unwrap()
+            };
+            let (head, tail) = (name("h_idx"), name("t_idx"));
+            let score = format!("{:.2}", fact["score"].as_f64().unwrap() as f32);
+            let is_row = |line: &&str| {
+                line.starts_with(head) && line.contains(tail) && line.ends_with(&score)
+            };
+            assert!(section.lines().any(|line| is_row(&line)), "{fact}: {section}");
+            scores.push(score.parse().unwrap());
+        }
+        let rows = section.lines().skip(3).filter_map(|line| line.split_whitespace().last());
+        let shown: Vec<f64> = rows.map(|score| score.parse().unwrap()).collect();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        assert_eq!(shown, scores, "{section}");
+    }
+}
+
+#[test]
+fn an_error_in_a_text_points_at_its_column() {
+    let sandbox = with_teacher();
+    let message = sandbox.fail(1, &predict_text("--text", "[Anna [Marl|PER|1] lives"));
+    let lines: Vec<_> = message.lines().skip_while(|line| !line.starts_with("error: ")).collect();
+    assert!(lines[0].starts_with("error: --text: `[` in a mention;"), "{message}");
+    assert!(lines[0].ends_with("(line 1, column 7)"), "{message}");
+    assert_eq!(lines[1..], ["  [Anna [Marl|PER|1] lives", "        ^"], "{message}");
+    sandbox.write("anna.txt", "[Anna|PER|1] lives\nin [Oslo|LOC]");
+    let message = sandbox.fail(1, &predict_text("--text-file", "anna.txt"));
+    assert!(message.contains("anna.txt: ") && message.contains("(line 2, column 13)"), "{message}");
+    // The text is read before the model.
+    let missing = ["predict", "--model", "none", "--text", "]"];
+    assert!(sandbox.fail(1, &missing).contains("(line 1, column 1)"));
+}
+
+#[test]
+fn a_text_with_fewer_than_two_entities_is_noted() {
+    let sandbox = with_teacher();
+    for (text, n) in [("Anna lives in Oslo.", 0), ("[Anna|PER|1] lives in Oslo.", 1), ("", 0)] {
+        let output = sandbox.succeed(&predict_text("--text", text));
+        assert!(stdout(&output).ends_with("no relation found\n"), "{}", stdout(&output));
+        let note = format!("--text: the number of marked entities is {n}; mark the entities");
+        assert!(stderr(&output).contains(&note), "{}", stderr(&output));
+    }
+    assert!(!stderr(&sandbox.succeed(&predict_text("--text", MARKED))).contains("marked entities"));
+}
+
+#[test]
+fn the_forms_of_the_input_exclude_each_other() {
+    let sandbox = Sandbox::new();
+    let model = ["predict", "--model", "model"];
+    for arguments in [
+        &[][..],
+        &["--text", "a", "--input", "documents.json"],
+        &["--text", "a", "--text-file", "a.txt"],
+        &["--text", "a", "--on-invalid", "skip-mention"],
+        &["--text", "a", "--all-scores"],
+    ] {
+        sandbox.fail(2, &[&model[..], arguments].concat());
+    }
+}

@@ -28,7 +28,8 @@ use crate::{
     },
 };
 
-/// Runs the command of `cli`. An error is printed on one line and gives exit code 1.
+/// Runs the command of `cli`. An error is printed on one line, or with its place in a text below
+/// it, and gives exit code 1.
 pub fn run(cli: Cli) -> ExitCode {
     let ui = Ui::new(cli.global.log_format);
     match dispatch(&cli, &ui) {

@@ -1,4 +1,4 @@
-//! Tables for the terminal: the first column is left-aligned, the others are right-aligned.
+//! Tables for the terminal: columns of text are left-aligned, columns of numbers right-aligned.
 
 use std::fmt;
 
@@ -6,14 +6,21 @@ use std::fmt;
 const GAP: usize = 2;
 
 /// Rows of cells, aligned when the table is displayed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Table {
     rows: Vec<Vec<String>>,
     min_widths: Vec<usize>,
+    n_text_columns: usize,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { rows: Vec::new(), min_widths: Vec::new(), n_text_columns: 1 }
+    }
 }
 
 impl Table {
-    /// A table without rows.
+    /// A table without rows, whose first column is text.
     pub fn new() -> Self {
         Self::default()
     }
@@ -21,6 +28,12 @@ impl Table {
     /// Sets the minimum width of each column in characters, including the gap before it.
     pub fn with_min_widths(mut self, widths: &[usize]) -> Self {
         self.min_widths = widths.to_vec();
+        self
+    }
+
+    /// Sets the number of columns of text, before those of numbers.
+    pub fn with_text_columns(mut self, n: usize) -> Self {
+        self.n_text_columns = n;
         self
     }
 
@@ -46,7 +59,13 @@ impl fmt::Display for Table {
         let widths = self.widths();
         for row in &self.rows {
             let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
-                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                let gap = if column == 0 { 0 } else { GAP };
+                if column < self.n_text_columns {
+                    let width = width - gap;
+                    format!("{:gap$}{cell:<width$}", "")
+                } else {
+                    format!("{cell:>width$}")
+                }
             });
             writeln!(f, "{}", cells.collect::<String>().trim_end())?;
         }
@@ -65,6 +84,14 @@ mod tests {
         table.row(["teacher", "77.01"].map(String::from));
         table.row([]);
         assert_eq!(table.to_string(), "            F1\nteacher  77.01\n\n");
+    }
+
+    #[test]
+    fn columns_of_text_are_left_aligned() {
+        let mut table = Table::new().with_text_columns(2);
+        table.row(["head", "tail", "score"].map(String::from));
+        table.row(["a", "b", "1"].map(String::from));
+        assert_eq!(table.to_string(), "head  tail  score\na     b         1\n");
     }
 
     #[test]

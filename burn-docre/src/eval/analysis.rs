@@ -17,8 +17,9 @@ use crate::data::pair::EntityPair;
 /// not, forms a triangle with two pairs that gold facts relate. Recall counts the gold facts of
 /// such pairs, precision all predictions for such pairs.
 ///
-/// KD-DocRE's scorer divides by the number of all predictions instead. Its published precision is
-/// [`precision_all_predictions`](Self::precision_all_predictions).
+/// KD-DocRE's scorer divides by the number of all predictions instead. Its precision is
+/// [`precision_all_predictions`](Self::precision_all_predictions), its F1
+/// [`f1_all_predictions`](Self::f1_all_predictions). Recall is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct InferenceScore {
     /// The scores of the facts that take part in reasoning.
@@ -26,6 +27,26 @@ pub struct InferenceScore {
     pub score: PrecisionRecall,
     /// The correct predictions that take part in reasoning, as a share of all predictions.
     pub precision_all_predictions: f64,
+    /// Harmonic mean of `precision_all_predictions` and the recall of `score`.
+    pub f1_all_predictions: f64,
+    /// Number of gold facts that take part in reasoning.
+    pub support: usize,
+}
+
+/// Macro scores: means over the relation types that have a gold fact, each with equal weight.
+///
+/// A type without predictions has precision 0. A type that is predicted but has no gold fact is
+/// not in the means. `f1` is the mean of the F1 scores, not the F1 of the two other means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct MacroScore {
+    /// Mean of the precisions.
+    pub precision: f64,
+    /// Mean of the recalls.
+    pub recall: f64,
+    /// Mean of the F1 scores.
+    pub f1: f64,
+    /// Number of relation types in the means.
+    pub n_relations: usize,
 }
 
 /// The numbers of correct facts and of errors by kind (KD-DocRE, table 7).
@@ -80,9 +101,32 @@ fn by_distance(
 pub(super) fn inference(gold: &GoldCorpus, predictions: &PredictionSet) -> InferenceScore {
     let graph = PairGraph::new(gold.facts.keys());
     let counts = by_key(gold, predictions, |key| graph.is_side_of_triangle(key.document, key.pair));
+    let score = counts.score();
+    let precision_all_predictions = ratio(counts.correct, predictions.len());
     InferenceScore {
-        score: counts.score(),
-        precision_all_predictions: ratio(counts.correct, predictions.len()),
+        score,
+        precision_all_predictions,
+        f1_all_predictions: PrecisionRecall::from_ratios(precision_all_predictions, score.recall)
+            .f1,
+        support: counts.gold,
+    }
+}
+
+/// Means over the relation types that have a gold fact.
+pub(super) fn macro_average(gold: &GoldCorpus, predictions: &PredictionSet) -> MacroScore {
+    let counts = counts_per_relation(gold, predictions);
+    let scores: Vec<_> =
+        counts.into_values().filter(|counts| counts.gold > 0).map(Counts::score).collect();
+    let n_relations = scores.len();
+    let mean = |value: fn(&PrecisionRecall) -> f64| {
+        let sum: f64 = scores.iter().map(value).sum();
+        if n_relations == 0 { 0.0 } else { sum / n_relations as f64 }
+    };
+    MacroScore {
+        precision: mean(|score| score.precision),
+        recall: mean(|score| score.recall),
+        f1: mean(|score| score.f1),
+        n_relations,
     }
 }
 
@@ -228,18 +272,23 @@ mod tests {
 
     #[test]
     fn scores_of_a_set_of_relations_count_its_facts_only() {
-        // P17 and P131 have 3 gold facts and 6 of the 7 predictions.
+        // P17 and P131 have 3 gold facts and 6 of the 7 predictions, 3 of them correct: precision
+        // 3 / 6, recall 3 / 3, F1 2 · 0.5 · 1 / 1.5 = 2 / 3. P50 has 2 gold facts and the wrong
+        // prediction A 0 1: all three scores are 0.
         let frequent = by_relation(&gold(), &small_predictions(), |relation| relation != P50);
         assert_eq!(frequent, score(3, 6, 3));
+        assert!((frequent.f1 - 2.0 / 3.0).abs() < 1e-12);
         let long_tail = by_relation(&gold(), &small_predictions(), |relation| relation == P50);
         assert_eq!(long_tail, score(0, 1, 2));
     }
 
     #[test]
     fn intra_and_inter_scores_divide_the_facts_of_known_documents_by_distance() {
-        // Intra: gold A 0 1; predicted A 0 1 with two relations, A 3 0, A 1 3.
+        // Intra: gold A 0 1; predicted A 0 1 with two relations, A 3 0, A 1 3. One is correct:
+        // precision 1 / 4, recall 1 / 1.
         assert_eq!(intra(&gold(), &small_predictions()), score(1, 4, 1));
-        // Inter: gold A 1 2, A 0 2, A 2 3, B 0 1; predicted A 1 2, A 0 2.
+        // Inter: gold A 1 2, A 0 2, A 2 3, B 0 1; predicted A 1 2, A 0 2. Both are correct:
+        // precision 2 / 2, recall 2 / 4.
         assert_eq!(inter(&gold(), &small_predictions()), score(2, 2, 4));
     }
 
@@ -256,10 +305,37 @@ mod tests {
     fn infer_scores_count_the_facts_of_all_three_sides_of_a_triangle() {
         // Gold: the three sides of 0 → 1 → 2. Predicted: the same three facts, the wrong relation
         // A 0 1 P50, and A 1 3 P17, which forms the triangle 1 → 2 → 3.
-        let InferenceScore { score: actual, precision_all_predictions } =
-            inference(&gold(), &small_predictions());
-        assert_eq!(actual, score(3, 5, 3));
-        assert_eq!(precision_all_predictions, 3.0 / 7.0);
+        let infer = inference(&gold(), &small_predictions());
+        // Precision 3 / 5, recall 3 / 3, F1 2 · 0.6 · 1 / 1.6 = 0.75.
+        assert_eq!((infer.score, infer.support), (score(3, 5, 3), 3));
+        assert!((infer.score.f1 - 0.75).abs() < 1e-12);
+        // The other denominator is all 7 predictions: 3 / 7, F1 2 · (3 / 7) · 1 / (10 / 7) = 0.6.
+        assert_eq!(infer.precision_all_predictions, 3.0 / 7.0);
+        assert!((infer.f1_all_predictions - 0.6).abs() < 1e-12);
+    }
+
+    #[test]
+    fn macro_scores_are_means_over_the_relations_with_gold_facts() {
+        // P17: 2 of 5 predictions are correct, 2 gold facts; F1 2 · 0.4 · 1 / 1.4 = 4 / 7.
+        // P131: 1 of 1, 1 gold fact; F1 1. P50: 0 of 1, 2 gold facts; F1 0.
+        let MacroScore { precision, recall, f1, n_relations } =
+            macro_average(&gold(), &small_predictions());
+        let near = |actual: f64, expected: f64| assert!((actual - expected).abs() < 1e-12);
+        near(precision, (0.4 + 1.0 + 0.0) / 3.0);
+        near(recall, (1.0 + 1.0 + 0.0) / 3.0);
+        near(f1, (4.0 / 7.0 + 1.0 + 0.0) / 3.0);
+        assert_eq!(n_relations, 3);
+    }
+
+    #[test]
+    fn a_relation_without_gold_facts_is_not_in_the_macro_scores() {
+        let gold = [named("A", &["a", "b"], &[(0, 1, P17)])];
+        let predicted = named("A", &["a", "b"], &[(0, 1, P17), (0, 1, P50)]);
+        let predictions = PredictionSet::new(predicted.facts.iter().map(|fact| (0, fact)));
+        let average = |gold: &[_]| macro_average(&GoldCorpus::new(gold), &predictions);
+        let perfect = MacroScore { precision: 1.0, recall: 1.0, f1: 1.0, n_relations: 1 };
+        assert_eq!(average(&gold), perfect);
+        assert_eq!(average(&[]), MacroScore::default());
     }
 
     #[test]
@@ -279,11 +355,14 @@ mod tests {
     #[test]
     fn binary_scores_ignore_the_relation() {
         // 5 gold pairs; predicted A 0 1, A 1 2, A 0 2, A 3 0, A 1 3 and one of an unknown document.
+        // 3 of these 6 pairs are related: precision 3 / 6, recall 3 / 5.
         assert_eq!(binary(&gold(), &small_predictions()), score(3, 6, 5));
     }
 
     #[test]
     fn errors_are_counted_by_kind() {
+        // Correct: A 0 1 P17, A 1 2, A 0 2. Wrong: A 0 1 P50. Missed: A 2 3 and B 0 1, whose pairs
+        // have no prediction. Spurious: A 3 0, A 1 3 and the unknown document.
         let expected = ErrorCounts { correct: 3, wrong: 1, missed: 2, spurious: 3 };
         assert_eq!(errors(&gold(), &small_predictions()), expected);
     }
@@ -299,6 +378,7 @@ mod tests {
 
     #[test]
     fn facts_are_counted_by_relation() {
+        // (correct, predicted, gold); P17 is also predicted for the unknown document.
         let counts = counts_per_relation(&gold(), &small_predictions());
         let row = |relation: usize| {
             let Counts { correct, predicted, gold } = counts[&relation];

@@ -24,16 +24,31 @@ pub(super) struct GoldCorpus {
     /// Number of evidence sentences of all facts. As in the official scorer, repeated sentences
     /// count repeatedly, and so do the sentences of a repeated fact.
     pub(super) n_evidence: usize,
-    /// The sentences that mention each entity, by document and entity.
-    sentences: Vec<Vec<BTreeSet<usize>>>,
+    /// The entities of each document.
+    entities: Vec<Vec<GoldEntity>>,
     names: NameIndex,
+}
+
+/// The properties of one entity that subsets of the facts are defined by.
+#[derive(Clone, Debug)]
+struct GoldEntity {
+    n_mentions: usize,
+    /// The sentences that mention the entity.
+    sentences: BTreeSet<usize>,
+}
+
+impl GoldEntity {
+    fn new(entity: &Entity) -> Self {
+        let sentences = entity.mentions.iter().map(|mention| mention.sentence).collect();
+        Self { n_mentions: entity.mentions.len(), sentences }
+    }
 }
 
 impl GoldCorpus {
     pub(super) fn new(documents: &[Document]) -> Self {
         let mut corpus = Self::default();
         for (index, document) in documents.iter().enumerate() {
-            corpus.sentences.push(document.entities.iter().map(sentences_of).collect());
+            corpus.entities.push(document.entities.iter().map(GoldEntity::new).collect());
             for fact in &document.facts {
                 let key = FactKey::new(index, fact);
                 // The last evidence of a repeated fact counts as correct.
@@ -60,14 +75,28 @@ impl GoldCorpus {
     /// The smallest distance in sentences between a mention of the head and one of the tail; 0 in
     /// the same sentence. `None` if the document or the mentions do not exist.
     pub(super) fn distance(&self, document: usize, pair: EntityPair) -> Option<usize> {
-        let entities = self.sentences.get(document)?;
-        let (head, tail) = (entities.get(pair.head)?, entities.get(pair.tail)?);
-        head.iter().flat_map(|h| tail.iter().map(move |t| h.abs_diff(*t))).min()
+        let [head, tail] = self.sides(document, pair)?;
+        let tail = &tail.sentences;
+        head.sentences.iter().flat_map(|h| tail.iter().map(move |t| h.abs_diff(*t))).min()
     }
-}
 
-fn sentences_of(entity: &Entity) -> BTreeSet<usize> {
-    entity.mentions.iter().map(|mention| mention.sentence).collect()
+    /// The number of mentions of the head and the tail together. `None` if the document or an
+    /// entity does not exist.
+    pub(super) fn n_mentions(&self, document: usize, pair: EntityPair) -> Option<usize> {
+        let [head, tail] = self.sides(document, pair)?;
+        Some(head.n_mentions + tail.n_mentions)
+    }
+
+    /// The number of entities of a document. `None` if it does not exist.
+    pub(super) fn n_entities(&self, document: usize) -> Option<usize> {
+        self.entities.get(document).map(Vec::len)
+    }
+
+    /// The head and the tail.
+    fn sides(&self, document: usize, pair: EntityPair) -> Option<[&GoldEntity; 2]> {
+        let entities = self.entities.get(document)?;
+        Some([entities.get(pair.head)?, entities.get(pair.tail)?])
+    }
 }
 
 /// Finds gold facts by the names of their mentions.

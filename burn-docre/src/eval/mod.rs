@@ -9,13 +9,15 @@ mod gold;
 mod official;
 mod precision_recall;
 mod predictions;
+mod ranges;
 mod report;
 
 #[cfg(test)]
 mod small_world;
 
-pub use analysis::{ErrorCounts, InferenceScore};
+pub use analysis::{ErrorCounts, InferenceScore, MacroScore};
 pub use official::{Scorer, Scores};
 pub use precision_recall::PrecisionRecall;
 pub use predictions::{FactKey, PredictionSet};
+pub use ranges::RangeScore;
 pub use report::{FrequentRelations, RelationScore, Report};

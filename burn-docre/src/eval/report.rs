@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::analysis::{self, ErrorCounts, InferenceScore};
+use super::analysis::{self, ErrorCounts, InferenceScore, MacroScore};
 use super::official::{Scorer, Scores};
 use super::precision_recall::PrecisionRecall;
 use super::predictions::PredictionSet;
+use super::ranges::{self, RangeScore};
 use crate::data::relation::RelationVocab;
 
 /// The number of relation types that count as frequent.
@@ -48,6 +49,9 @@ pub struct Report {
     /// The official scores.
     #[serde(flatten)]
     pub official: Scores,
+    /// Means over the relation types.
+    #[serde(rename = "macro")]
+    pub macro_average: MacroScore,
     /// Scores of the facts with a frequent relation type.
     pub frequent: PrecisionRecall,
     /// Scores of the facts with another relation type.
@@ -56,6 +60,12 @@ pub struct Report {
     pub intra: PrecisionRecall,
     /// Scores of the facts whose entities are mentioned in no common sentence.
     pub inter: PrecisionRecall,
+    /// Scores by the distance between the entities in sentences.
+    pub by_distance: Vec<RangeScore>,
+    /// Scores by the number of mentions of head and tail together.
+    pub by_mentions: Vec<RangeScore>,
+    /// Scores by the number of entities of the document.
+    pub by_entities: Vec<RangeScore>,
     /// Scores of the facts that take part in logical reasoning.
     pub infer: InferenceScore,
     /// Scores of the ordered pairs, related or not, without regard to the relation.
@@ -85,10 +95,14 @@ impl Report {
             |is_member: &dyn Fn(usize) -> bool| analysis::by_relation(gold, predictions, is_member);
         Self {
             official: scorer.score(predictions),
+            macro_average: analysis::macro_average(gold, predictions),
             frequent: by_relation(&|relation| frequent.contains(&relation)),
             long_tail: by_relation(&|relation| !frequent.contains(&relation)),
             intra: analysis::intra(gold, predictions),
             inter: analysis::inter(gold, predictions),
+            by_distance: ranges::by_distance(gold, predictions),
+            by_mentions: ranges::by_mentions(gold, predictions),
+            by_entities: ranges::by_entities(gold, predictions),
             infer: analysis::inference(gold, predictions),
             binary: analysis::binary(gold, predictions),
             errors: analysis::errors(gold, predictions),
@@ -144,15 +158,19 @@ mod tests {
     fn the_report_contains_the_official_scores_and_those_of_subsets() {
         let report = report(FrequentRelations::ReDocRed);
         assert_eq!(report.official, small_scorer().score(&small_predictions()));
+        // P17 and P131 are in Re-DocRED's list: 3 of 6 predictions are correct, 3 gold facts.
         assert_eq!(report.frequent, PrecisionRecall::from_counts(3, 6, 3));
+        // P50 is not: 0 of 1 prediction, 2 gold facts.
         assert_eq!(report.long_tail, PrecisionRecall::from_counts(0, 1, 2));
+        // P17: A 0 1 and A 1 2 of 5 predictions, the unknown document's among them.
         assert_eq!(report.per_relation["P17"].support, 2);
         assert_eq!(report.per_relation["P17"].score, PrecisionRecall::from_counts(2, 5, 2));
     }
 
     #[test]
     fn frequent_relations_can_be_those_of_the_training_documents() {
-        // The training documents have facts of P17 and P50, none of P131.
+        // The training documents have facts of P17 and P50, none of P131: 2 of 6 predictions are
+        // correct, 4 gold facts. The rest is A 0 2 P131, predicted correctly.
         let report = report(FrequentRelations::Train);
         assert_eq!(report.frequent, PrecisionRecall::from_counts(2, 6, 4));
         assert_eq!(report.long_tail, PrecisionRecall::from_counts(1, 1, 1));
@@ -173,13 +191,20 @@ mod tests {
         };
         let set = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
         let top = "f1 precision recall ign_f1 ign_f1_distant evidence_f1 evidence_precision \
-                   evidence_recall frequent long_tail intra inter infer binary errors per_relation";
+                   evidence_recall macro frequent long_tail intra inter by_distance by_mentions \
+                   by_entities infer binary errors per_relation";
         assert_eq!(keys(&json), set(&top.split_whitespace().collect::<Vec<_>>()));
         for subset in ["frequent", "long_tail", "intra", "inter", "binary"] {
             assert_eq!(keys(&json[subset]), set(&["precision", "recall", "f1"]));
         }
-        let infer = set(&["precision", "recall", "f1", "precision_all_predictions"]);
-        assert_eq!(keys(&json["infer"]), infer);
+        let infer = "precision recall f1 precision_all_predictions f1_all_predictions support";
+        assert_eq!(keys(&json["infer"]), set(&infer.split_whitespace().collect::<Vec<_>>()));
+        assert_eq!(keys(&json["macro"]), set(&["precision", "recall", "f1", "n_relations"]));
+        for ranges in ["by_distance", "by_mentions", "by_entities"] {
+            let expected = set(&["from", "to", "precision", "recall", "f1", "support"]);
+            let ranges = json[ranges].as_array().unwrap();
+            assert!(!ranges.is_empty() && ranges.iter().all(|range| keys(range) == expected));
+        }
         assert_eq!(keys(&json["errors"]), set(&["correct", "wrong", "missed", "spurious"]));
         let relation = set(&["precision", "recall", "f1", "support"]);
         assert_eq!(keys(&json["per_relation"]["P50"]), relation);

@@ -4,6 +4,21 @@
 //! |---|---|---|
 //! | A | 0: 0, 1: 0, 2: 2, 3: 0 and 4 | 0 –P17→ 1, 1 –P17→ 2, 0 –P131→ 2 (a triangle), 2 –P50→ 3 |
 //! | B | 0: 0, 1: 1 | 0 –P50→ 1 |
+//!
+//! The properties of the gold facts and of the predictions. The mentions are those of head and
+//! tail; a triangle is defined at [`InferenceScore`](super::InferenceScore).
+//!
+//! | fact | gold | predicted | distance | mentions | in a triangle |
+//! |---|---|---|---|---|---|
+//! | A 0 –P17→ 1 | yes | twice | 0 | 2 | yes |
+//! | A 1 –P17→ 2 | yes | yes | 2 | 2 | yes |
+//! | A 0 –P131→ 2 | yes | yes | 2 | 2 | yes |
+//! | A 2 –P50→ 3 | yes | no | 2 | 3 | no |
+//! | B 0 –P50→ 1 | yes | no | 1 | 2 | no |
+//! | A 0 –P50→ 1 | no | yes | 0 | 2 | yes |
+//! | A 3 –P17→ 0 | no | yes | 0 | 3 | no |
+//! | A 1 –P17→ 3 | no | yes | 0 | 3 | yes, with 1 → 2 and 2 → 3 |
+//! | Nowhere 0 –P17→ 1 | no | yes | none | none | no |
 
 use super::{PredictionSet, Scorer};
 use crate::data::document::{Document, Entity, Mention, RelationFact};

@@ -4,16 +4,25 @@ use std::{cmp::Reverse, fmt::Write};
 
 use burn_docre::{
     data::relation::RelationVocab,
-    eval::{PrecisionRecall, RelationScore, Report},
+    eval::{MacroScore, PrecisionRecall, RangeScore, RelationScore, Report},
 };
 
 use crate::ui::table::Table;
 
 /// Formats all tables of a report.
 pub(super) fn render(report: &Report, vocab: &RelationVocab) -> String {
-    let rows = scores(report).into_iter().chain([blank()]).chain(relations(report, vocab));
+    let sections = [
+        scores(report),
+        ranges("sentence distance", &report.by_distance),
+        ranges("mentions of head and tail", &report.by_mentions),
+        ranges("entities of the document", &report.by_entities),
+        relations(report, vocab),
+    ];
     let mut table = Table::new();
-    rows.for_each(|row| table.row(row));
+    for (index, rows) in sections.into_iter().enumerate() {
+        let space = (index > 0).then(blank);
+        space.into_iter().chain(rows).for_each(|row| table.row(row));
+    }
     let mut text = table.to_string();
     let errors = report.errors;
     // Writing to a string cannot fail.
@@ -40,12 +49,21 @@ fn row(label: &str, score: PrecisionRecall) -> Row {
     [label.to_owned(), percent(precision), percent(recall), percent(f1), String::new()]
 }
 
+/// A row with the number of gold facts.
+fn scored(label: &str, score: PrecisionRecall, support: usize) -> Row {
+    let mut row = row(label, score);
+    row[4] = support.to_string();
+    row
+}
+
 fn percent(fraction: f64) -> String {
     format!("{:.2}", 100.0 * fraction)
 }
 
 fn scores(report: &Report) -> Vec<Row> {
     let scores = &report.official;
+    let MacroScore { precision: macro_precision, recall: macro_recall, f1: macro_f1, .. } =
+        report.macro_average;
     let f1_only =
         |label: &str, f1| [label.to_owned(), "".into(), "".into(), percent(f1), "".into()];
     let official = |precision, recall, f1| PrecisionRecall { precision, recall, f1 };
@@ -60,6 +78,7 @@ fn scores(report: &Report) -> Vec<Row> {
             "evidence",
             official(scores.evidence_precision, scores.evidence_recall, scores.evidence_f1),
         ),
+        row("macro, all relations", official(macro_precision, macro_recall, macro_f1)),
         blank(),
         row("frequent relations", report.frequent),
         row("long-tail relations", report.long_tail),
@@ -68,25 +87,37 @@ fn scores(report: &Report) -> Vec<Row> {
         row("reasoning (Infer)", report.infer.score),
         row(
             "  over all predictions",
-            PrecisionRecall::from_ratios(
-                report.infer.precision_all_predictions,
-                report.infer.score.recall,
-            ),
+            PrecisionRecall {
+                precision: report.infer.precision_all_predictions,
+                recall: report.infer.score.recall,
+                f1: report.infer.f1_all_predictions,
+            },
         ),
         row("related or not", report.binary),
     ]);
     rows
 }
 
+/// One row per range of a number.
+fn ranges(label: &str, ranges: &[RangeScore]) -> Vec<Row> {
+    let rows = ranges.iter().map(|range| {
+        let label = match (range.from, range.to) {
+            (from, Some(to)) if from == to => from.to_string(),
+            (from, Some(to)) => format!("{from}–{to}"),
+            (from, None) => format!("{from} and more"),
+        };
+        scored(&label, range.score, range.support)
+    });
+    [header(label, "gold facts")].into_iter().chain(rows).collect()
+}
+
 /// One row per relation type, in descending order of gold facts.
 fn relations(report: &Report, vocab: &RelationVocab) -> Vec<Row> {
     let mut relations: Vec<(&String, &RelationScore)> = report.per_relation.iter().collect();
     relations.sort_by_key(|(_, relation)| Reverse(relation.support));
-    let rows = relations.into_iter().map(|(id, relation)| {
-        let mut row = row(&label(id, vocab), relation.score);
-        row[4] = relation.support.to_string();
-        row
-    });
+    let rows = relations
+        .into_iter()
+        .map(|(id, relation)| scored(&label(id, vocab), relation.score, relation.support));
     [header("relation", "gold facts")].into_iter().chain(rows).collect()
 }
 

@@ -87,6 +87,20 @@ fn json_contains_the_scores_calculated_by_hand() {
     assert!(json["ign_f1_distant"].is_null());
     assert_eq!(json["errors"]["wrong"], 1);
     assert_eq!(json["infer"]["recall"], 2.0 / 3.0);
+    // F1 of P17 and P27 is 1, of P551 without predictions 0; P19 has no gold fact.
+    assert_eq!(
+        (&json["macro"]["f1"], &json["macro"]["n_relations"]),
+        (&(2.0 / 3.0).into(), &3.into())
+    );
+    // Distance 0: P551 and P17, of which P17 is predicted, and the wrong P19. Distance 1: P27.
+    assert_eq!(
+        (&json["by_distance"][0]["precision"], &json["by_distance"][0]["support"]),
+        (&0.5.into(), &2.into())
+    );
+    assert_eq!(
+        (&json["by_distance"][1]["f1"], &json["by_distance"][5]["to"]),
+        (&1.0.into(), &Value::Null)
+    );
     assert_eq!(notes.len(), 2);
     assert!(notes[0].contains("1 repeated") && notes[1].contains("1 predictions for unknown"));
 }
@@ -108,7 +122,12 @@ fn the_tables_are_aligned_and_name_the_relations() {
     assert!(words(line("evidence")).ends_with(&["100.00", "25.00", "40.00"]), "{text}");
     let relation = words(line("P17 country"));
     assert!(relation.ends_with(&["100.00", "100.00", "100.00", "1"]), "{text}");
-    assert!(!text.contains("distant"), "{text}");
+    // P551 and P17 have a side with two mentions, P27 has not.
+    let section = text.split("\n\n").find(|section| section.starts_with("mentions of head"));
+    let supports: Vec<_> = section.unwrap().lines().skip(1).map(|line| words(line).pop()).collect();
+    assert_eq!(supports, ["1", "2", "0", "0", "0"].map(Some));
+    assert!(line("7 and more").len() == line("entities of the document").len(), "{text}");
+    assert!(!text.contains("Ign (distant)"), "{text}");
 }
 
 #[test]

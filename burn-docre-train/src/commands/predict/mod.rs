@@ -1,6 +1,11 @@
 //! `docre predict`: writes the relations that a model finds in documents.
 
+mod source;
+mod table;
+
 use std::{
+    cell::RefCell,
+    collections::VecDeque,
     fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
@@ -11,7 +16,7 @@ use anyhow::{Result, bail, ensure};
 use burn_docre::{
     BackendTask, DocReBackend,
     data::{
-        docred::{DocRedReader, Labels},
+        document::{Document, Mention},
         pair::EntityPair,
         relation::RelationVocab,
         submission::{ARCHIVED, SubmittedFact, write_json},
@@ -27,75 +32,117 @@ use burn_docre::{
 use serde_json::{Value, json};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
+use self::source::{Source, path_of};
 use super::{
     output::{has_extension, without_compression, write_text},
     titles::Titles,
 };
 use crate::{
-    cli::{PredictArgs, ReadingArgs},
+    cli::{PredictArgs, PredictInput},
     run::files,
     session::Session,
     ui::Task,
 };
 
-/// Writes the relations of the input documents in the format that the extension of the output
-/// names.
+/// Writes the relations of the input documents, in the format that the extension of the output
+/// names. Without an output, writes tables to standard output.
 pub(super) fn run(session: &Session, args: &PredictArgs) -> Result<()> {
-    let format = Format::of(&args.output)?;
+    let target = match &args.output {
+        Some(path) => Target::File { path, format: check_output(path, args)? },
+        None => Target::Tables,
+    };
+    session.dispatch(Predict { session, args, target })
+}
+
+/// The format of `output`, which must not be one of the inputs.
+fn check_output(output: &Path, args: &PredictArgs) -> Result<Format> {
+    let format = Format::of(output)?;
     ensure!(
         !args.all_scores || format == Format::Lines,
         "{}: `--all-scores` writes JSON lines; give a `.jsonl` file",
-        args.output.display()
+        output.display()
     );
     let model = model_directory::FILES.map(|name| args.model.join(name));
-    let inputs = std::iter::once(&args.input).chain(&model).map(PathBuf::as_path);
-    files::check_output(&args.output, &inputs.collect::<Vec<_>>())?;
-    session.dispatch(Predict { session, args, format })
+    let PredictInput { input, text_file, .. } = &args.documents;
+    let inputs = input.iter().chain(text_file).chain(&model).map(PathBuf::as_path);
+    files::check_output(output, &inputs.collect::<Vec<_>>())?;
+    Ok(format)
+}
+
+/// The place for the relations.
+enum Target<'a> {
+    /// Standard output, as tables.
+    Tables,
+    File {
+        path: &'a Path,
+        format: Format,
+    },
 }
 
 struct Predict<'a> {
     session: &'a Session<'a>,
     args: &'a PredictArgs,
-    format: Format,
+    target: Target<'a>,
 }
 
 impl BackendTask for Predict<'_> {
     type Output = Result<()>;
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
-        let Self { session, args, format } = self;
+        let Self { session, args, target } = self;
+        let mut source = Source::open(&args.documents, &args.reading)?;
+        let place = path_of(&args.documents);
+        if let Some(note) = source.note() {
+            session.ui.note(&format!("{}: {note}", place.display()));
+        }
         let directory = ModelDirectory::open(&args.model)?;
         session.check_precision::<B>(args.precision, &device)?;
         let model = with_precision(directory.model::<B>(&device)?, args.precision);
         let spec = directory.into_spec();
         let inference = Inference::new(model, spec.config.clone(), device);
-        let reader = DocRedReader::open(&args.input, Labels::Ignore)?;
-        let ReadingArgs { on_invalid, hacred_view } = args.reading;
-        let mut reader = reader.on_invalid(on_invalid).with_hacred_view(hacred_view);
-        let documents = reader
-            .by_ref()
-            .map(|document| Ok(Arc::new(EncodedDocument::encode(&document?, &spec)?)));
+        let names = RefCell::new(VecDeque::new());
+        let documents = source.by_ref().map(|document| {
+            let document = document?;
+            names.borrow_mut().push_back(names_of(&document));
+            Ok(Arc::new(EncodedDocument::encode(&document, &spec)?))
+        });
         let mut documents = Predictions {
             session,
             logits: inference.run(documents),
+            names: &names,
             task: session.ui.task("predicting documents", None),
             titles: Titles::default(),
             all_scores: args.all_scores,
+            has_titles: args.documents.input.is_some(),
             error: None,
         };
-        let written = write(session, &args.output, format, &mut documents, &spec.vocab);
+        let written = match target {
+            Target::Tables => write_tables(session, &mut documents, &spec.vocab),
+            Target::File { path, format } => {
+                write(session, path, format, &mut documents, &spec.vocab)
+            }
+        };
         let Predictions { logits, task, titles, error, .. } = documents;
         drop((logits, task));
         match error {
             Some(error) => return Err(error),
             None => written?,
         }
-        session.ui.note_skipped(&args.input, reader.skipped());
+        if let Some(skipped) = source.skipped() {
+            session.ui.note_skipped(place, skipped);
+        }
         if let Some(note) = titles.note() {
-            session.ui.note(&format!("{}: {note}", args.input.display()));
+            session.ui.note(&format!("{}: {note}", place.display()));
         }
         Ok(())
     }
+}
+
+/// The names of the entities: those of their first mentions.
+fn names_of(document: &Document) -> Vec<String> {
+    let name = |mention: &Mention| mention.name.clone();
+    let entities = document.entities.iter();
+    entities.map(|entity| entity.mentions.first().map(name).unwrap_or_default()).collect()
 }
 
 /// Writes all documents, and fails at the first error that `documents` stores.
@@ -118,6 +165,28 @@ fn write<I: Iterator<Item = Result<DocumentLogits>>>(
             write_lines(&mut out, &mut *documents, vocab, all_scores)?;
         } else {
             write_json(&mut out, facts(&mut *documents, vocab))?;
+        }
+        documents.check()
+    })
+}
+
+/// Writes the tables of all documents to standard output, and fails at the first error that
+/// `documents` stores.
+fn write_tables<I: Iterator<Item = Result<DocumentLogits>>>(
+    session: &Session,
+    documents: &mut Predictions<I>,
+    vocab: &RelationVocab,
+) -> Result<()> {
+    let has_titles = documents.has_titles;
+    session.ui.results_with(|out| {
+        let mut space = "";
+        for Predicted { found, predictions, names } in documents.by_ref() {
+            let table = table::render(&names, &predictions, vocab);
+            if has_titles {
+                write!(out, "{space}{}\n\n", found.document.title)?;
+                space = "\n\n";
+            }
+            write!(out, "{table}")?;
         }
         documents.check()
     })
@@ -155,15 +224,21 @@ impl Format {
 struct Predicted {
     found: DocumentLogits,
     predictions: Vec<Prediction>,
+    /// The names of the entities.
+    names: Vec<String>,
 }
 
 /// An iterator over decoded documents. It ends at the first error and stores it in `error`.
 struct Predictions<'a, I> {
     session: &'a Session<'a>,
     logits: I,
+    /// The names of the entities of the documents that are encoded and not yet decoded.
+    names: &'a RefCell<VecDeque<Vec<String>>>,
     task: Task,
     titles: Titles,
     all_scores: bool,
+    /// True if the tables of the documents stand under their titles.
+    has_titles: bool,
     error: Option<anyhow::Error>,
 }
 
@@ -180,9 +255,10 @@ impl<I: Iterator<Item = Result<DocumentLogits>>> Predictions<'_, I> {
         self.session.stop.check()?;
         let found = found?;
         let predictions = found.predictions()?;
+        let names = self.names.borrow_mut().pop_front().unwrap_or_default();
         self.titles.add(&found.document.title);
         self.task.advance(1);
-        Ok(Predicted { found, predictions })
+        Ok(Predicted { found, predictions, names })
     }
 }
 
@@ -204,7 +280,7 @@ fn facts<'a>(
     vocab: &'a RelationVocab,
 ) -> impl Iterator<Item = SubmittedFact> + 'a {
     documents.flat_map(move |document| {
-        let Predicted { found: DocumentLogits { document, .. }, predictions } = document;
+        let Predicted { found: DocumentLogits { document, .. }, predictions, .. } = document;
         predictions.into_iter().map(move |prediction| prediction.submitted(&document.title, vocab))
     })
 }
@@ -249,7 +325,10 @@ fn write_lines(
 }
 
 /// The predicted facts of a document.
-fn predictions(Predicted { found, predictions }: &Predicted, vocab: &RelationVocab) -> Vec<Value> {
+fn predictions(
+    Predicted { found, predictions, .. }: &Predicted,
+    vocab: &RelationVocab,
+) -> Vec<Value> {
     let value = |prediction: &Prediction| {
         let Prediction { fact, score, threshold, key_mention_pairs } = prediction;
         let row = found.document.row(fact.pair) * vocab.n_classes();
