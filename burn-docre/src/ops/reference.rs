@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Computes [`DocReOps::float_filled`](super::DocReOps::float_filled).
-pub fn float_filled<B: Backend, E>(
+pub(super) fn float_filled<B: Backend, E>(
     shape: Shape,
     device: &B::Device,
     fill: impl FnOnce(&mut [f32]) -> Result<(), E>,

@@ -19,7 +19,7 @@ const TEXT: &str = "--text";
 
 /// The documents of a file in DocRED's format, or the document of marked-up text.
 pub(super) enum Source {
-    File(DocRedReader<'static>),
+    File(Box<DocRedReader<'static>>),
     /// `None` after the document has been read.
     Text(Option<Document>),
 }
@@ -35,7 +35,7 @@ impl Source {
         }
         let reader = DocRedReader::open(path_of(input), Labels::Ignore)?;
         let ReadingArgs { on_invalid, hacred_view } = *reading;
-        Ok(Self::File(reader.on_invalid(on_invalid).with_hacred_view(hacred_view)))
+        Ok(Self::File(Box::new(reader.on_invalid(on_invalid).with_hacred_view(hacred_view))))
     }
 
     /// What the reader of a file has skipped.
