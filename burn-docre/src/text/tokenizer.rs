@@ -15,7 +15,10 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+use serde_json::Value;
 use tokenizers::models::wordlevel::WordLevel;
+use tokenizers::normalizers::precompiled::Precompiled;
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, Tokenizer};
@@ -129,20 +132,25 @@ impl DocumentTokenizer {
     /// The files in `directory` that [`from_directory`](Self::from_directory) reads, but for the
     /// encoder's `config.json`.
     pub fn files_in(directory: &Path) -> Vec<PathBuf> {
+        let names = Self::file_names(|name| directory.join(name).is_file());
+        names.into_iter().map(|name| directory.join(name)).collect()
+    }
+
+    /// The names of the files that [`from_directory`](Self::from_directory) reads, of those that
+    /// exist.
+    pub fn file_names(exists: impl Fn(&str) -> bool) -> Vec<&'static str> {
         let [whole, words, bytes] = TOKENIZER_FILES;
-        let has = |name: &str| directory.join(name).is_file();
-        let names = if has(whole) {
+        let names = if exists(whole) {
             vec![whole]
-        } else if has(words) {
+        } else if exists(words) {
             vec![words, SETTINGS]
-        } else if has(bytes) {
+        } else if exists(bytes) {
             vec![bytes, MERGES, SETTINGS]
         } else {
-            let model = sentence_piece::FILES.into_iter().find(|name| has(name));
+            let model = sentence_piece::FILES.into_iter().find(|name| exists(name));
             model.into_iter().chain([SETTINGS]).collect()
         };
-        let paths = names.into_iter().map(|name| directory.join(name));
-        paths.filter(|path| path.is_file()).collect()
+        names.into_iter().filter(|name| exists(name)).collect()
     }
 
     /// Reads a `tokenizer.json` from memory.
@@ -287,14 +295,15 @@ impl DocumentTokenizer {
     }
 
     fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
-        let tokenizer =
-            Tokenizer::from_bytes(input::without_byte_order_mark(bytes)).map_err(|error| {
-                let cause = match error.downcast::<serde_json::Error>() {
-                    Ok(error) => JsonError::from(*error).into(),
-                    Err(other) => other,
-                };
-                Error::format(path, "not a tokenizer.json").with_source(cause)
-            })?;
+        let bytes = input::without_byte_order_mark(bytes);
+        let checked = FragileParts::check(bytes).map_err(Into::into);
+        let tokenizer = checked.and_then(|()| Tokenizer::from_bytes(bytes)).map_err(|error| {
+            let cause = match error.downcast::<serde_json::Error>() {
+                Ok(error) => JsonError::from(*error).into(),
+                Err(other) => other,
+            };
+            Error::format(path, "not a tokenizer.json").with_source(cause)
+        })?;
         Self::prepare(tokenizer, path)
     }
 
@@ -313,6 +322,31 @@ impl DocumentTokenizer {
 fn sentence_piece_model(directory: &Path) -> Option<PathBuf> {
     let mut paths = sentence_piece::FILES.iter().map(|name| directory.join(name));
     paths.find(|path| path.is_file())
+}
+
+/// The parts of a `tokenizer.json` on whose errors `tokenizers` 0.22 panics. They are read here
+/// first, in the same way.
+#[derive(Deserialize)]
+struct FragileParts {
+    #[serde(rename = "decoder")]
+    _decoder: Option<Value>,
+    normalizer: Option<Value>,
+}
+
+impl FragileParts {
+    fn check(json: &[u8]) -> serde_json::Result<()> {
+        let parts: Self = serde_json::from_slice(json)?;
+        parts.normalizer.as_ref().map_or(Ok(()), check_normalizer)
+    }
+}
+
+/// Checks the compiled tables of SentencePiece in a normalizer, or in a sequence of them.
+fn check_normalizer(normalizer: &Value) -> serde_json::Result<()> {
+    if normalizer.get("type").and_then(Value::as_str) == Some("Precompiled") {
+        serde_json::from_str::<Precompiled>(&normalizer.to_string())?;
+    }
+    let parts = normalizer.get("normalizers").and_then(Value::as_array);
+    parts.into_iter().flatten().try_for_each(check_normalizer)
 }
 
 fn read_text(path: &Path) -> Result<String> {
