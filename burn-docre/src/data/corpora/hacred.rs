@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Id;
+use super::fields::Id;
 use crate::Result;
 use crate::data::raw::{Labels, Omitted, RawDocument, RawMention, from_json, refused};
 use crate::error::UnknownName;

@@ -5,6 +5,7 @@
 //! checks and messages are the same.
 
 mod dwie;
+mod fields;
 mod hacred;
 mod hf_datasets;
 mod linked_docred;
@@ -16,9 +17,7 @@ mod tests;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-
+use self::fields::{Keys, text_of};
 pub use self::hacred::HacRedView;
 pub use super::raw::Omitted;
 use super::raw::{self, RawDocument};
@@ -143,89 +142,4 @@ impl fmt::Display for CorpusFormat {
         let found = Self::NAMES.iter().find(|(_, format)| format == self);
         f.write_str(found.map_or("", |(name, _)| name))
     }
-}
-
-/// An identifier that a corpus gives as a number or as a text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Id {
-    Number(i64),
-    Text(String),
-}
-
-impl Id {
-    fn into_text(self) -> String {
-        match self {
-            Self::Number(number) => number.to_string(),
-            Self::Text(text) => text,
-        }
-    }
-}
-
-/// The keys of an object.
-struct Keys(Vec<String>);
-
-impl<'de> Deserialize<'de> for Keys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeysVisitor;
-
-        impl<'de> Visitor<'de> for KeysVisitor {
-            type Value = Keys;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a document")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
-                let mut keys = Vec::new();
-                while let Some((key, IgnoredAny)) = map.next_entry()? {
-                    keys.push(key);
-                }
-                Ok(Keys(keys))
-            }
-        }
-
-        deserializer.deserialize_map(KeysVisitor)
-    }
-}
-
-/// The text or number under `key` of the object `json`, which may be malformed behind it.
-fn text_of(json: &[u8], key: &str) -> Option<String> {
-    struct TextSeed<'a> {
-        key: &'a str,
-        found: &'a mut Option<String>,
-    }
-
-    impl<'de> DeserializeSeed<'de> for TextSeed<'_> {
-        type Value = ();
-
-        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-            deserializer.deserialize_map(self)
-        }
-    }
-
-    impl<'de> Visitor<'de> for TextSeed<'_> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("a document")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            while let Some(key) = map.next_key::<String>()? {
-                if key == self.key {
-                    *self.found = Some(map.next_value::<Id>()?.into_text());
-                    return Ok(());
-                }
-                map.next_value::<IgnoredAny>()?;
-            }
-            Ok(())
-        }
-    }
-
-    let mut found = None;
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    // The caller reports the fault of the document already.
-    let _ = TextSeed { key, found: &mut found }.deserialize(&mut deserializer);
-    found
 }
