@@ -212,7 +212,7 @@ mod tests {
             ("O'Brien’s 4.5% of 1,000, L'Oréal", "O'Brien ’s 4.5 % of 1,000 , L'Oréal"),
             ("J. S. Bach, Ph.D., of the U.S. and", "J. S. Bach , Ph.D. , of the U.S. and"),
             ("Dr. Who vs. St. Paul, Inc.", "Dr. Who vs. St. Paul , Inc."),
-            ("\"Yes…\" 'no' its' £5", "\" Yes … \" ' no ' its ' £ 5"),
+            ("\"Yes…\", 'no' its' £5", "\" Yes … \" , ' no ' its ' £ 5"),
             ("Zoe\u{301} हिन्दी 東京", "Zoe\u{301} हिन्दी 東京"),
         ] {
             assert_eq!(sentences_of(text), [words], "{text}");
