@@ -173,6 +173,9 @@ def compare(arguments, name, kind, options, documents, rel2id):
           f"{sum(len(m) * (len(m) - 1) for _, m in inputs)} pairs; {len(expected)} triples in PyTorch, "
           f"{len(found)} in docre, {len(differing)} differ, of them {len(differing & close)} with close logits "
           f"({len(close)} close in all)", flush=True)
+    for i, (ids, mentions) in enumerate(inputs):
+        if n := sum(triple[0] == i for triple in differing - close):
+            print(f"  {documents[i]['title']}: {n} differ; {len(ids)} tokens, {len(mentions)} entities", flush=True)
     return not differing - close
 
 
