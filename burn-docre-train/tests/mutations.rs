@@ -311,11 +311,21 @@ fn mutated_pickles_end_in_a_value_or_an_error() {
 }
 
 #[test]
-fn mutated_encoder_configurations_end_in_a_value_or_an_error() {
+fn mutated_tokenizers_and_encoder_configurations_end_in_a_value_or_an_error() {
     let directory = tempfile::tempdir().unwrap();
     lay_encoder(directory.path(), "roberta");
     let read = |name: &str| fs::read(directory.path().join(name)).unwrap();
     let (config, tokenizer) = (read("config.json"), read("tokenizer.json"));
+    let word_pieces = fixture("tiny_wordpiece.json");
+    let documents = documents(1);
+    let file = InputFile::new("documents.json");
+    let vocab = vocab();
+    let reader = DocRedReader::open(file.write(documents.as_bytes()), Labels::Resolve(&vocab));
+    let document = reader.unwrap().next().unwrap().unwrap();
+    assert_survives("tokenizers", &[tokenizer.clone(), word_pieces], |input| {
+        let Ok(tokenizer) = DocumentTokenizer::from_bytes(input) else { return false };
+        tokenizer.tokenize(&document).is_ok()
+    });
     assert_survives("encoder configurations", &[config], |input| {
         PretrainedEncoder::from_bytes(input, &tokenizer).is_ok()
     });

@@ -331,12 +331,14 @@ struct FragileParts {
     #[serde(rename = "decoder")]
     _decoder: Option<Value>,
     normalizer: Option<Value>,
+    post_processor: Option<Value>,
 }
 
 impl FragileParts {
     fn check(json: &[u8]) -> serde_json::Result<()> {
         let parts: Self = serde_json::from_slice(json)?;
-        parts.normalizer.as_ref().map_or(Ok(()), check_normalizer)
+        parts.normalizer.as_ref().map_or(Ok(()), check_normalizer)?;
+        parts.post_processor.as_ref().map_or(Ok(()), check_post_processor)
     }
 }
 
@@ -347,6 +349,26 @@ fn check_normalizer(normalizer: &Value) -> serde_json::Result<()> {
     }
     let parts = normalizer.get("normalizers").and_then(Value::as_array);
     parts.into_iter().flatten().try_for_each(check_normalizer)
+}
+
+/// Checks that the template for one text in a post-processor, or in a sequence of them, names only
+/// special tokens that the post-processor has, and no second text.
+fn check_post_processor(processor: &Value) -> serde_json::Result<()> {
+    let items = |key: &str| processor.get(key).and_then(Value::as_array).into_iter().flatten();
+    let refuse = |reason: String| Err(serde::de::Error::custom(reason));
+    for piece in items("single") {
+        let name = |kind: &str| piece.get(kind)?.get("id")?.as_str();
+        if let Some(token) = name("SpecialToken") {
+            let tokens = processor.get("special_tokens");
+            if tokens.is_none_or(|tokens| tokens.get(token).is_none()) {
+                return refuse(format!("the template has the unknown special token {token:?}"));
+            }
+        }
+        if name("Sequence") == Some("B") {
+            return refuse("the template for one text has a second text".into());
+        }
+    }
+    items("processors").try_for_each(check_post_processor)
 }
 
 fn read_text(path: &Path) -> Result<String> {
@@ -612,5 +634,41 @@ mod tests {
         assert!(DocumentTokenizer::from_bytes(&[b"\xEF\xBB\xBF", WORD_PIECE].concat()).is_ok());
         let missing = Path::new("/nonexistent/tokenizer.json");
         assert!(matches!(DocumentTokenizer::from_file(missing), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn damaged_parts_on_which_the_tokenizers_crate_panics_are_errors() {
+        let whole = DocumentTokenizer::word_level(["Anna"]).unwrap().to_json().unwrap();
+        let whole: Value = serde_json::from_str(&whole).unwrap();
+        let with = |key: &str, part: Value| {
+            let mut changed = whole.clone();
+            changed[key] = part;
+            changed.to_string()
+        };
+        let table = |bytes: &str| serde_json::json!({ "type": "Precompiled", "precompiled_charsmap": bytes });
+        let sequence = serde_json::json!({ "type": "Sequence", "normalizers": [table("AAAA")] });
+        let template = |piece: Value| {
+            serde_json::json!({ "type": "TemplateProcessing", "single": [piece], "pair": [],
+                                "special_tokens": {} })
+        };
+        let decoder = with("decoder", "x".into());
+        for json in [
+            with("normalizer", table("no base64")),
+            with("normalizer", sequence),
+            decoder.replace("\"x\"", "\"x\u{1}\""),
+            decoder.replace("\"x\"", "\"\\ud800\""),
+            decoder.replace("\"x\"", "1e999"),
+            with(
+                "post_processor",
+                template(serde_json::json!({ "SpecialToken": { "id": "[X]", "type_id": 0 } })),
+            ),
+            with(
+                "post_processor",
+                template(serde_json::json!({ "Sequence": { "id": "B", "type_id": 0 } })),
+            ),
+        ] {
+            let error = DocumentTokenizer::from_bytes(json.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains("not a tokenizer.json"), "{json}: {error}");
+        }
     }
 }
