@@ -44,17 +44,21 @@ NAMES = [
 
 
 class PaddedPairModel(PairModel):
-    """KD-DocRE with the authors' unmasked padding: further entities whose vectors and attention are 0."""
+    """KD-DocRE with the authors' unmasked padding: further pairs whose head, tail and context are 0."""
 
     def sides(self, ids, mentions, trace):
         hidden, attention = encode(self.encoder, ids, self.max_len, self.end_tokens)
         entity, entity_attention = pool(hidden, attention, mentions)
-        n_pads = max(PADDED_ENTITIES - len(mentions), 0)
-        entity = F.pad(entity, (0, 0, 0, n_pads))
-        context = self.pair_attention(F.pad(entity_attention, (0, 0, 0, 0, 0, n_pads))) @ hidden
+        context = self.pair_attention(entity_attention) @ hidden
         n = len(entity)
-        zs = torch.tanh(self.head_extractor(torch.cat([entity[:, None].expand(n, n, -1), context], -1)))
-        zo = torch.tanh(self.tail_extractor(torch.cat([entity[None].expand(n, n, -1), context], -1)))
+        n_pads = max(PADDED_ENTITIES - n, 0)
+        head, tail, context = (
+            F.pad(grid, (0, 0, 0, n_pads, 0, n_pads))
+            for grid in (entity[:, None].expand(n, n, -1), entity[None].expand(n, n, -1), context)
+        )
+        zs = torch.tanh(self.head_extractor(torch.cat([head, context], -1)))
+        zo = torch.tanh(self.tail_extractor(torch.cat([tail, context], -1)))
+        n = len(head)
         groups = zs.view(n, n, -1, self.group).unsqueeze(-1) * zo.view(n, n, -1, self.group).unsqueeze(-2)
         return groups.reshape(n, n, -1)
 
