@@ -8,6 +8,8 @@ use crate::{Error, Result, batch::EncoderInput, input};
 
 /// The minimum of [`EncoderConfig::max_tokens`].
 const MIN_TOKENS: usize = 8;
+/// The maximum number of layers. A damaged configuration could otherwise ask for any number.
+const MAX_LAYERS: usize = 1_000;
 
 /// The supported families of encoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,6 +215,12 @@ impl EncoderConfig {
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(Error::config(format!("encoder: `{name}` must be at least 1")));
+        }
+        if self.num_hidden_layers > MAX_LAYERS {
+            return Err(Error::config(format!(
+                "encoder: num_hidden_layers {} is above {MAX_LAYERS}",
+                self.num_hidden_layers
+            )));
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(Error::config(format!(
@@ -488,6 +496,14 @@ mod tests {
     fn attention_heads_that_do_not_divide_the_hidden_size_are_refused() {
         let config = EncoderConfig { num_attention_heads: 5, ..tiny_bert() };
         assert!(config.validate().unwrap_err().to_string().contains("multiple"));
+    }
+
+    #[test]
+    fn a_number_of_layers_that_no_encoder_has_is_refused() {
+        let with_layers = |n| EncoderConfig { num_hidden_layers: n, ..tiny_bert() }.validate();
+        assert!(with_layers(1_000).is_ok());
+        let error = with_layers(1_000_000).unwrap_err().to_string();
+        assert!(error.contains("num_hidden_layers 1000000 is above 1000"), "{error}");
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::{
 
 /// Epsilon of layer normalisation: PyTorch's default, which the authors' code keeps.
 const NORM_EPSILON: f64 = 1e-5;
+/// The maximum number of layers. A damaged configuration could otherwise ask for any number.
+const MAX_LAYERS: usize = 1_000;
 
 /// The direction in which the pair `(head, tail)` attends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,15 +172,21 @@ pub struct AxialStack<B: Backend> {
 }
 
 impl AxialStackConfig {
-    /// Checks that there are layers and attention heads.
+    /// Checks the numbers of layers and attention heads.
     ///
     /// # Errors
-    /// If either number is 0, or `pad_to` is.
+    /// If either number is 0, or `pad_to` is. If there are more than 1,000 layers.
     pub fn validate(&self) -> Result<()> {
         for (name, value) in [("layers", self.layers), ("heads", self.heads)] {
             if value == 0 {
                 return Err(Error::config(format!("model: `mixer.{name}` must be at least 1")));
             }
+        }
+        if self.layers > MAX_LAYERS {
+            let layers = self.layers;
+            return Err(Error::config(format!(
+                "model: `mixer.layers` {layers} is above {MAX_LAYERS}"
+            )));
         }
         if self.pad_to == Some(0) {
             return Err(Error::config(

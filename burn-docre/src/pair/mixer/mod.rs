@@ -161,6 +161,7 @@ mod tests {
             padded(2, 2, Some(0)).validate().unwrap_err().to_string().contains("`mixer.pad_to`")
         );
         assert!(stack(0, 2).validate().unwrap_err().to_string().contains("`mixer.layers`"));
+        assert!(stack(1_001, 2).validate().unwrap_err().to_string().contains("`mixer.layers`"));
         assert!(stack(2, 0).validate().unwrap_err().to_string().contains("`mixer.heads`"));
         assert!(stack(2, 3).validate().is_ok());
         let error = stack(2, 3).validate_for(16).unwrap_err().to_string();
