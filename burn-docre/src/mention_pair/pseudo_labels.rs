@@ -53,9 +53,9 @@ fn label_group<B: Backend>(
     // Rounding must not lift the mean above the maximum.
     let mean = mean.min_pair(probabilities.clone().max_dim(1));
     let is_above = (probabilities.clone() - mean).greater_equal_elem(0.0).float();
-    // NaN is not above its mean; the second term keeps it.
-    let labels = is_above * relations + probabilities * 0.0;
-    labels.max_dim(2).reshape([n, size])
+    // NaN is not above its mean, and the maximum loses it in WGSL. The sum keeps it.
+    let labels = (is_above * relations).max_dim(2) + probabilities.sum_dim(2) * 0.0;
+    labels.reshape([n, size])
 }
 
 #[cfg(test)]
