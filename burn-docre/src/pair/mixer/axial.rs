@@ -370,7 +370,7 @@ mod tests {
 
         let unpadded = masked.forward(rows.clone(), no_pad, &pairs);
         let change = (unpadded - full.clone()).abs().max().into_scalar();
-        assert!(change > 0.1, "the pads change the result by {change} only");
+        assert!(change > 0.01, "the pads change the result by {change} only");
         let weights = full.clone().detach().sin();
         let [compact, full] = [compact, full].map(|output| {
             let gradients = (output.clone() * weights.clone()).sum().backward();
