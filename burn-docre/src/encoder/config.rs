@@ -10,6 +10,8 @@ use crate::{Error, Result, batch::EncoderInput, input};
 const MIN_TOKENS: usize = 8;
 /// The maximum number of layers. A damaged configuration could otherwise ask for any number.
 const MAX_LAYERS: usize = 1_000;
+/// The maximum hidden size, for the same reason: layer normalisation is initialised at once.
+const MAX_HIDDEN_SIZE: usize = 1 << 16;
 
 /// The supported families of encoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,11 +218,13 @@ impl EncoderConfig {
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(Error::config(format!("encoder: `{name}` must be at least 1")));
         }
-        if self.num_hidden_layers > MAX_LAYERS {
-            return Err(Error::config(format!(
-                "encoder: num_hidden_layers {} is above {MAX_LAYERS}",
-                self.num_hidden_layers
-            )));
+        for (name, value, most) in [
+            ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
+            ("hidden_size", self.hidden_size, MAX_HIDDEN_SIZE),
+        ] {
+            if value > most {
+                return Err(Error::config(format!("encoder: {name} {value} is above {most}")));
+            }
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(Error::config(format!(
@@ -499,11 +503,14 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_layers_that_no_encoder_has_is_refused() {
+    fn sizes_that_no_encoder_has_are_refused() {
         let with_layers = |n| EncoderConfig { num_hidden_layers: n, ..tiny_bert() }.validate();
         assert!(with_layers(1_000).is_ok());
         let error = with_layers(1_000_000).unwrap_err().to_string();
         assert!(error.contains("num_hidden_layers 1000000 is above 1000"), "{error}");
+        let wide = EncoderConfig { hidden_size: 16_000_000, ..tiny_bert() };
+        let error = wide.validate().unwrap_err().to_string();
+        assert!(error.contains("hidden_size 16000000 is above 65536"), "{error}");
     }
 
     #[test]
