@@ -16,11 +16,15 @@ attention of each text; and a folder for each form.
 import argparse
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import torch
 import transformers
 from safetensors.torch import save_file
+
+sys.path.append(str(Path(__file__).parent.parent))
+from weight_fixtures import strided, views  # noqa: E402
 
 FOLDER = Path(__file__).parent.parent.parent / "burn-docre/tests/parity/encoders"
 SIZES = {
@@ -58,20 +62,6 @@ def randomise(model, seed):
             parameter.copy_(values / 64)
             assert torch.equal(parameter.bfloat16().float(), parameter)
     return model
-
-
-def column_major(tensor):
-    return tensor.t().contiguous().t() if tensor.dim() == 2 else tensor
-
-
-def one_storage(weights):
-    """The same values as views of one storage, which starts with an unused value."""
-    flat = torch.cat([torch.zeros(1), *(tensor.reshape(-1) for tensor in weights.values())])
-    at, found = 1, {}
-    for name, tensor in weights.items():
-        found[name] = flat[at : at + tensor.numel()].view(tensor.shape)
-        at += tensor.numel()
-    return found
 
 
 def save_zip(value, folder, name="pytorch_model.bin"):
@@ -119,7 +109,7 @@ def write_forms(model, with_head, prefix, folder, selected):
     headed = {name: tensor.clone() for name, tensor in with_head.state_dict().items()}
     of_type = lambda dtype: {name: tensor.to(dtype) for name, tensor in weights.items()}
     training, unused = training_checkpoint(weights, prefix, model.config.num_hidden_layers)
-    strided = {name: column_major(tensor) for name, tensor in weights.items()}
+    column_major = {name: strided(tensor) for name, tensor in weights.items()}
     forms = {
         "safetensors": lambda at: save_safetensors(weights, at),
         "saved-with-head": with_head.save_pretrained,
@@ -128,12 +118,12 @@ def write_forms(model, with_head, prefix, folder, selected):
         "sharded-safetensors": lambda at: save_shards(weights, at, save_safetensors, "model", "safetensors"),
         "zip": lambda at: save_zip(weights, at),
         "zip-with-head": lambda at: save_zip(headed, at),
-        "zip-column-major": lambda at: save_zip(strided, at),
-        "one-storage-zip": lambda at: save_zip(one_storage(weights), at),
+        "zip-column-major": lambda at: save_zip(column_major, at),
+        "one-storage-zip": lambda at: save_zip(views(weights), at),
         "sharded-zip": lambda at: save_shards(weights, at, save_zip, "pytorch_model", "bin"),
         "training-zip": lambda at: save_zip(training, at),
         "old": lambda at: save_old(weights, at),
-        "old-column-major": lambda at: save_old(strided, at),
+        "old-column-major": lambda at: save_old(column_major, at),
         "training-old": lambda at: save_old(training, at),
     }
     for short, dtype in [("f64", torch.float64), ("f16", torch.float16), ("bf16", torch.bfloat16)]:

@@ -38,7 +38,7 @@ pub enum PublishedSystem {
 /// An open checkpoint whose sizes have been read from the shapes of its weights.
 pub struct PublishedCheckpoint {
     file: WeightFile<'static>,
-    /// What precedes the published names in the file.
+    /// The prefix of the published names in the file.
     prefix: String,
     system: PublishedSystem,
     emb_size: usize,

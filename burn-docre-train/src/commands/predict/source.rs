@@ -38,7 +38,7 @@ impl Source {
         Ok(Self::File(Box::new(reader.on_invalid(on_invalid).with_hacred_view(hacred_view))))
     }
 
-    /// What the reader of a file has skipped.
+    /// The documents and mentions that the reader of a file has skipped.
     pub(super) fn skipped(&self) -> Option<&Skipped> {
         match self {
             Self::File(reader) => Some(reader.skipped()),

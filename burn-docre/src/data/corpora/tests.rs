@@ -71,7 +71,7 @@ fn samples() -> [(CorpusFormat, String); 6] {
     ]
 }
 
-/// What a reader makes of a file.
+/// The result of reading a file.
 struct Found {
     documents: Result<Vec<Document>>,
     relations: RelationVocab,

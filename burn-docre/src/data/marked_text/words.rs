@@ -28,7 +28,7 @@ const FULL_WIDTH_MARKS: [&str; 3] = ["。", "！", "？"];
 /// Quotes and brackets that belong to the sentence before them if they follow it directly.
 const CLOSING: [&str; 11] = ["\"", "'", ")", "]", "}", "”", "’", "»", "」", "』", "）"];
 
-/// What separates a word from the one before it.
+/// The separator between a word and the one before it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gap {
     Nothing,

@@ -227,7 +227,7 @@ impl StoredWeight<'_> {
     }
 }
 
-/// Returns what precedes the name `weight` in `file`, up to a dot; nothing if there is no such
+/// Returns the prefix of the name `weight` in `file`, up to a dot. It is empty if there is no such
 /// weight.
 ///
 /// # Errors

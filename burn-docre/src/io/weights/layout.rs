@@ -129,17 +129,16 @@ impl Layout {
         Ok(n_values)
     }
 
-    /// Reads the values in row-major order into `values`.
+    /// Reads the values in row-major order into `values`. [`check`](Self::check) must have passed.
     ///
     /// # Errors
-    /// If [`check`](Self::check) fails or the file cannot be read.
+    /// If the file cannot be read.
     ///
     /// # Panics
     /// If the length of `values` is not the number of values.
     pub(super) fn fill(&self, source: &Source<'_>, values: &mut [f32]) -> io::Result<()> {
-        let n_values = self.check(source)?;
-        assert_eq!(values.len(), n_values, "the buffer has the tensor's size");
-        if n_values == 0 || self.is_row_major() {
+        assert_eq!(Some(values.len()), self.n_values(), "the buffer has the tensor's size");
+        if values.is_empty() || self.is_row_major() {
             self.fill_straight(source, values)
         } else if self.clone().transposed().is_row_major() {
             self.fill_transposed(source, [self.shape[1], self.shape[0]], values)

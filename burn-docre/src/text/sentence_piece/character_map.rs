@@ -40,7 +40,7 @@ fn check_trie(units: &[u32], replacements: &str) -> Result<(), Cause> {
     let mut visited = vec![false; units.len()];
     let mut nodes = vec![offset(*root)];
     while let Some(base) = nodes.pop() {
-        // Where the base and the largest child exist, so do all positions between them.
+        // If the base and the largest child exist, all positions between them do.
         if base | 0xFF >= units.len() {
             return Err(outside.into());
         }
