@@ -33,22 +33,25 @@ fn spec() -> ModelSpec {
     }
 }
 
-/// Saves a random model in a directory.
-struct Save<'a>(&'a Path);
+/// Saves one random model in a directory for each set of classified pairs.
+struct Save<'a>(&'a [(&'a Path, PairSet)]);
 
 impl BackendTask for Save<'_> {
     type Output = ();
 
     fn run<B: DocReBackend>(self, device: B::Device) {
-        B::seed(&device, 7);
-        let spec = spec();
-        spec.save(self.0, &spec.config.init::<B>(&device)).unwrap();
+        let mut spec = spec();
+        let model = common::seeded_model::<B>(&spec.config, 7, &device);
+        for &(directory, pair_set) in self.0 {
+            spec.config.pair_set = pair_set;
+            spec.save(directory, &model).unwrap();
+        }
     }
 }
 
 fn model_directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    dispatch(None, 0, Save(directory.path())).unwrap();
+    dispatch(None, 0, Save(&[(directory.path(), PairSet::OffDiagonal)])).unwrap();
     directory
 }
 
@@ -61,7 +64,7 @@ impl BackendTask for SaveAndOpen {
     fn run<B: DocReBackend>(self, device: B::Device) {
         for system in common::every_system() {
             let spec = ModelSpec { config: common::config(system), ..spec() };
-            let model = spec.config.init::<B>(&device);
+            let model = common::seeded_model::<B>(&spec.config, 7, &device);
             let directory = tempfile::tempdir().unwrap();
             spec.save(directory.path(), &model).unwrap();
             let opened = ModelDirectory::open(directory.path()).unwrap();
@@ -115,12 +118,12 @@ impl BackendTask for ExtractWithEvidence {
         for (classifier, pair_set) in classifiers.into_iter().flat_map(|c| {
             [PairSet::OffDiagonal, PairSet::All].map(|pair_set| (c.clone(), pair_set))
         }) {
-            B::seed(&device, 7);
             let selects = classifier.selection().is_some();
             let config = common::config(common::kmgre(classifier));
             let spec = ModelSpec { config: ModelConfig { pair_set, ..config }, ..spec() };
             let directory = tempfile::tempdir().unwrap();
-            spec.save(directory.path(), &spec.config.init::<B>(&device)).unwrap();
+            let model = common::seeded_model::<B>(&spec.config, 7, &device);
+            spec.save(directory.path(), &model).unwrap();
             let extractor = Extractor::open(directory.path(), Device::default()).unwrap();
             let relations = extractor.extract(&documents).unwrap();
             let (mut n_found, mut n_narrowed) = (0, 0);
@@ -261,25 +264,14 @@ fn invalid_documents_are_errors_and_valid_documents_give_valid_relations() {
     assert!(relations.iter().any(|relations| !relations.is_empty()));
 }
 
-/// Saves a random model that classifies the diagonal.
-struct SaveWithDiagonal<'a>(&'a Path);
-
-impl BackendTask for SaveWithDiagonal<'_> {
-    type Output = ();
-
-    fn run<B: DocReBackend>(self, device: B::Device) {
-        B::seed(&device, 7);
-        let mut spec = spec();
-        spec.config.pair_set = PairSet::All;
-        spec.save(self.0, &spec.config.init::<B>(&device)).unwrap();
-    }
-}
-
 #[test]
 fn a_model_trained_on_self_relations_extracts_them_and_another_model_does_not() {
-    let directory = tempfile::tempdir().unwrap();
-    dispatch(None, 0, SaveWithDiagonal(directory.path())).unwrap();
-    let with_diagonal = Extractor::open(directory.path(), Device::default()).unwrap();
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [all, off_diagonal] = directories.each_ref().map(tempfile::TempDir::path);
+    let saved = [(all, PairSet::All), (off_diagonal, PairSet::OffDiagonal)];
+    dispatch(None, 0, Save(&saved)).unwrap();
+    let [with_diagonal, without] =
+        [all, off_diagonal].map(|directory| Extractor::open(directory, Device::default()).unwrap());
     let mut documents = random_documents(8, 40);
     let found = with_diagonal.extract(&documents).unwrap();
     let is_self = |found: &ExtractedRelation| found.head == found.tail;
@@ -287,8 +279,8 @@ fn a_model_trained_on_self_relations_extracts_them_and_another_model_does_not() 
     let of_one_entity = documents.iter().zip(&found).filter(|(d, _)| d.entities.len() == 1);
     assert!(of_one_entity.flat_map(|(_, found)| found).all(is_self));
 
-    // The weights are those of the other model, so the other relations are, too.
-    let off_diagonal = extractor().extract(&documents).unwrap();
+    // Both directories hold the same weights, so the other relations are equal.
+    let off_diagonal = without.extract(&documents).unwrap();
     let others: Vec<Vec<_>> = found
         .iter()
         .map(|found| found.iter().filter(|f| !is_self(f)).map(|f| (f.head, f.tail, f.relation)))
@@ -303,7 +295,7 @@ fn a_model_trained_on_self_relations_extracts_them_and_another_model_does_not() 
     let labelled = documents.iter().position(|document| !document.facts.is_empty()).unwrap();
     documents[labelled].facts[0].pair = EntityPair { head: 0, tail: 0 };
     assert!(with_diagonal.extract(&documents).is_ok());
-    let error = extractor().extract(&documents).unwrap_err().to_string();
+    let error = without.extract(&documents).unwrap_err().to_string();
     assert!(error.starts_with(&format!("document {labelled} ")), "{error}");
     assert!(error.contains("`self_relations`"), "{error}");
 }
@@ -398,7 +390,8 @@ impl BackendTask for DropInference {
             .map(|document| EncodedDocument::encode(document, &spec.tokenizer).map(Arc::new))
             .map(Result::unwrap)
             .collect();
-        let inference = Inference::new(spec.config.init::<B>(&device), spec.config, device);
+        let model = common::seeded_model::<B>(&spec.config, 7, &device);
+        let inference = Inference::new(model, spec.config, device);
         let inputs = || encoded.iter().cloned().map(Ok::<_, Error>);
         let mut unfinished = inference.run(inputs());
         assert!(unfinished.next().unwrap().is_ok());

@@ -44,8 +44,8 @@ impl<C: Check> BackendTask for OnEveryConfig<C> {
 
     fn run<B: DocReBackend>(self, device: B::Device) {
         for config in every_system().into_iter().map(config) {
-            B::seed(&device, 3);
-            self.0.check(&config, &config.init::<B>(&device), &device);
+            let model = common::seeded_model::<B>(&config, 3, &device);
+            self.0.check(&config, &model, &device);
         }
     }
 }
@@ -402,8 +402,7 @@ impl Check for HalfPrecision {
             );
         }
         if Precision::Bf16.is_supported::<B>(device) {
-            B::seed(device, 5);
-            let model = config.init::<Autodiff<B>>(device);
+            let model = common::seeded_model::<Autodiff<B>>(config, 5, device);
             let [rounded, exact] = [Precision::Bf16, Precision::F32]
                 .map(|precision| gradients::<B>(&model, config, precision, device));
             let distance = relative_distance(&rounded, &exact);
@@ -514,11 +513,10 @@ impl BackendTask for ManyMentions {
     fn run<B: DocReBackend>(self, device: B::Device) {
         let kmgre = every_system().into_iter().filter(|s| matches!(s, SystemConfig::Kmgre(_)));
         for config in kmgre.map(config) {
-            B::seed(&device, 3);
             let mentions: Vec<usize> = (1..301).collect();
             let document = document(310, &[&mentions[..150], &mentions[150..]]);
             let batch = DocReBatch::<Autodiff<B>>::new(&[&document], &config.encoder, &device);
-            let model = config.init::<Autodiff<B>>(&device);
+            let model = common::seeded_model::<Autodiff<B>>(&config, 3, &device);
             let parts = model.kmgre().expect("KMGRE");
             let logits = parts.forward_both(&batch, &batch.mention_pairs());
             assert_eq!(logits.relations.dims(), [45_000, config.n_classes]);

@@ -25,8 +25,7 @@ impl BackendTask for Save<'_> {
 
     fn run<B: DocReBackend>(self, device: B::Device) {
         let Self(config, path) = self;
-        B::seed(&device, 5);
-        let model = config.init::<B>(&device);
+        let model = common::seeded_model::<B>(config, 5, &device);
         let weights = weights::collect(&model, |path| config.weight_name(path));
         weights::write_safetensors(path, &weights).expect("written");
     }
