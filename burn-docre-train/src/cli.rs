@@ -274,11 +274,12 @@ pub struct ConvertArgs {
 /// `docre import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// State dict of the authors' code: a PyTorch or safetensors file.
+    /// State dict of the authors' code: a PyTorch or safetensors file, or its address
+    /// `hf:ORG/NAME/FILE`.
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// Directory with config.json and tokenizer of the checkpoint's encoder. Its weights come
-    /// from the checkpoint.
+    /// Directory with config.json and tokenizer of the checkpoint's encoder, or its address
+    /// `hf:ORG/NAME`. Its weights come from the checkpoint.
     #[arg(long, value_name = "DIR")]
     pub encoder: PathBuf,
     /// Relations: a rel2id.json or a model's relations.json.

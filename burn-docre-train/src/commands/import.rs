@@ -14,24 +14,36 @@ use burn_docre::{
     model::{DecodingConfig, ModelConfig},
 };
 
-use crate::{cli::ImportArgs, session::Session};
+use crate::{
+    cli::ImportArgs,
+    run::hub::{Commits, EncoderFiles, Hub},
+    session::Session,
+};
 
 /// Writes the model directory and notes the ignored tensors.
 pub(super) fn run(session: &Session, args: &ImportArgs) -> Result<()> {
     if !is_new_or_empty(&args.output)? {
         bail!("{} is not empty; choose another `--output`", args.output.display());
     }
-    let checkpoint = PublishedCheckpoint::open(&args.weights)?;
-    let spec = spec(args, &checkpoint)?;
+    let mut hub = Hub::new(session.ui, Commits::new());
+    let weights = hub.file(&args.weights)?;
+    let encoder = hub.encoder(&args.encoder, EncoderFiles::WithoutWeights)?;
+    let relations = hub.file(&args.relations)?;
+    let checkpoint = PublishedCheckpoint::open(&weights)?;
+    let spec = spec(args, &checkpoint, &encoder, &relations)?;
     session.dispatch(Import { session, args, checkpoint: &checkpoint, spec: &spec })
 }
 
 /// The model of the checkpoint, without its weights.
-fn spec(args: &ImportArgs, checkpoint: &PublishedCheckpoint) -> Result<ModelSpec> {
-    let PretrainedEncoder { config: mut encoder, tokenizer } =
-        PretrainedEncoder::open(&args.encoder)?;
+fn spec(
+    args: &ImportArgs,
+    checkpoint: &PublishedCheckpoint,
+    encoder: &Path,
+    relations: &Path,
+) -> Result<ModelSpec> {
+    let PretrainedEncoder { config: mut encoder, tokenizer } = PretrainedEncoder::open(encoder)?;
     encoder.max_window = args.max_window.or(encoder.max_window);
-    let vocab = RelationVocab::from_rel2id(&args.relations, None)?;
+    let vocab = RelationVocab::from_rel2id(relations, None)?;
     let n_classes = checkpoint.n_classes();
     if vocab.n_classes() != n_classes {
         bail!(

@@ -9,6 +9,8 @@ use burn_docre::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::HubAddress;
+
 /// The origin of the documents: the synthetic corpus, or files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,8 +43,15 @@ fn is_default(on_invalid: &OnInvalid) -> bool {
 }
 
 impl DataConfig {
+    /// The files, each a path or the address of a file of the Hugging Face Hub.
+    pub fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let Self { train, dev, distant, relations, relation_names, .. } = self;
+        [train, dev, distant, relations, relation_names].into_iter().flatten()
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         let files = [&self.train, &self.dev, &self.distant, &self.relations, &self.relation_names];
+        files.into_iter().flatten().try_for_each(|file| HubAddress::check_file(file))?;
         if let Some(synthetic) = &self.synthetic {
             synthetic.validate()?;
             ensure!(

@@ -6,11 +6,14 @@ use anyhow::Result;
 use burn_docre::encoder::ScratchEncoderConfig;
 use serde::{Deserialize, Serialize};
 
+use super::HubAddress;
+
 /// The origin of the text encoder: exactly one of the keys `pretrained` and `scratch`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", try_from = "EncoderTable")]
 pub enum EncoderSource {
-    /// A Hugging Face directory with `config.json`, `tokenizer.json` and the weights.
+    /// A Hugging Face directory with `config.json`, `tokenizer.json` and the weights, or the
+    /// address of a model on the Hugging Face Hub.
     Pretrained(PathBuf),
     /// A randomly initialised encoder over the words of the training documents.
     Scratch(ScratchEncoderConfig),
@@ -19,7 +22,7 @@ pub enum EncoderSource {
 impl EncoderSource {
     pub(super) fn check(&self) -> Result<()> {
         match self {
-            Self::Pretrained(_) => Ok(()),
+            Self::Pretrained(directory) => HubAddress::check_encoder(directory),
             Self::Scratch(scratch) => Ok(scratch.validate()?),
         }
     }

@@ -4,6 +4,7 @@
 //! An unknown key is an error at every level, so that a misspelt key never trains the wrong model.
 //! Relative paths start from the current directory.
 
+mod address;
 mod data;
 mod distillation;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use self::{
+    address::{HubAddress, HubKind, HubRepository},
     data::DataConfig,
     distillation::DistillationConfig,
     em::EmConfig,

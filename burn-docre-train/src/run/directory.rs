@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! OUT/config.toml       the resolved configuration
-//! OUT/manifest.json     seed, hashes of the input files; commit, versions, backend and devices of each start
+//! OUT/manifest.json     seed, hashes of the input files, commits of the hub; commit, versions, backend and devices of each start
 //! OUT/results.json      dev metrics by stage
 //! OUT/labels/           the teacher's logits
 //! OUT/STAGE/model/      the stage's best model, a complete model directory
@@ -25,6 +25,7 @@ use crate::{
     config::RunConfig,
     run::{
         files,
+        hub::{Commits, LocalConfig},
         manifest::{Inputs, Manifest, Placement, hash_inputs},
     },
 };
@@ -99,14 +100,22 @@ impl RunDir {
         manifest.map_or(Ok(None), |manifest| manifest.placement())
     }
 
-    /// Hashes the input files, and checks that a run which has been started can continue.
+    /// The commits of the Hugging Face Hub that the run reads; none for a new run.
     ///
     /// # Errors
-    /// If an input cannot be read. For a run which has been started, also if the configuration, an
-    /// input file or the number of devices has changed.
-    pub fn check(&self, config: &RunConfig, placement: &Placement) -> Result<Inputs> {
-        self.check_config(config)?;
-        let inputs = hash_inputs(config)?;
+    /// If the manifest cannot be read.
+    pub fn hub_commits(&self) -> Result<Commits> {
+        let manifest = self.manifest()?;
+        Ok(manifest.map(|manifest| manifest.hub_commits().clone()).unwrap_or_default())
+    }
+
+    /// Hashes the input files, and checks that a run which has been started can continue with them.
+    ///
+    /// # Errors
+    /// If an input cannot be read. For a run which has been started, also if an input file or the
+    /// number of devices has changed.
+    pub fn check_inputs(&self, local: &LocalConfig, placement: &Placement) -> Result<Inputs> {
+        let inputs = hash_inputs(local)?;
         if let Some(manifest) = self.manifest()? {
             manifest.check(&inputs, placement)?;
         }
@@ -121,6 +130,7 @@ impl RunDir {
         &mut self,
         config: &RunConfig,
         inputs: Inputs,
+        hub_commits: Commits,
         placement: &Placement,
     ) -> Result<()> {
         self.created.clear();
@@ -130,7 +140,8 @@ impl RunDir {
             let text = config.to_toml()?;
             write_atomically(&path, |out| out.write_all(text.as_bytes()))?;
         }
-        let mut manifest = self.manifest()?.unwrap_or_else(|| Manifest::new(config, inputs));
+        let mut manifest =
+            self.manifest()?.unwrap_or_else(|| Manifest::new(config, inputs, hub_commits));
         manifest.start(placement)?;
         files::write_json(&self.root.join(MANIFEST), &manifest)
     }
@@ -190,7 +201,11 @@ impl RunDir {
         Manifest::load(&self.root.join(MANIFEST))
     }
 
-    fn check_config(&self, config: &RunConfig) -> Result<()> {
+    /// Checks that a run which has been started has this configuration.
+    ///
+    /// # Errors
+    /// If the configuration has changed, or cannot be read.
+    pub fn check_config(&self, config: &RunConfig) -> Result<()> {
         let path = self.root.join(CONFIG);
         if !path.exists() {
             return Ok(());

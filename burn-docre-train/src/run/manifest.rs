@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{EncoderSource, RunConfig},
-    run::files,
+    run::{
+        files,
+        hub::{Commits, LocalConfig},
+    },
     version,
 };
 
@@ -25,7 +28,7 @@ pub struct Placement {
     pub devices: Vec<usize>,
 }
 
-/// SHA-256 of every file that a run reads, by path.
+/// SHA-256 of every file that a run reads, by its name in [`LocalConfig::name`].
 pub type Inputs = BTreeMap<String, String>;
 
 /// The inputs and the starts of a run.
@@ -34,6 +37,9 @@ pub type Inputs = BTreeMap<String, String>;
 pub struct Manifest {
     seed: u64,
     input_sha256: Inputs,
+    /// The commit of each repository of the Hugging Face Hub that the run reads.
+    #[serde(default, skip_serializing_if = "Commits::is_empty")]
+    hub_commits: Commits,
     /// The first start, then every resume.
     starts: Vec<Start>,
 }
@@ -54,8 +60,13 @@ struct Start {
 
 impl Manifest {
     /// The manifest of a run without a start.
-    pub fn new(config: &RunConfig, inputs: Inputs) -> Self {
-        Self { seed: config.seed, input_sha256: inputs, starts: Vec::new() }
+    pub fn new(config: &RunConfig, inputs: Inputs, hub_commits: Commits) -> Self {
+        Self { seed: config.seed, input_sha256: inputs, hub_commits, starts: Vec::new() }
+    }
+
+    /// The commit of each repository of the Hugging Face Hub that the run reads.
+    pub fn hub_commits(&self) -> &Commits {
+        &self.hub_commits
     }
 
     /// Reads a manifest; `None` if there is no file.
@@ -122,8 +133,8 @@ impl Manifest {
 ///
 /// # Errors
 /// If a file cannot be read, or is a pipe, which cannot be read again when the run is resumed.
-pub fn hash_inputs(config: &RunConfig) -> Result<Inputs> {
-    let data = &config.data;
+pub fn hash_inputs(local: &LocalConfig) -> Result<Inputs> {
+    let (config, data) = (&local.config, &local.config.data);
     let mut paths: Vec<PathBuf> =
         [&data.train, &data.dev, &data.distant, &data.relations, &data.relation_names]
             .into_iter()
@@ -137,7 +148,7 @@ pub fn hash_inputs(config: &RunConfig) -> Result<Inputs> {
         paths.extend(["config.json", "model.safetensors"].map(|name| teacher.join(name)));
     }
     let hash = |path: &PathBuf| {
-        let name = path.display().to_string();
+        let name = local.name(path);
         let is_pipe = path.metadata().is_ok_and(|data| !data.is_file() && !data.is_dir());
         ensure!(
             !is_pipe && !is_standard(path),

@@ -3,4 +3,5 @@
 pub mod corpora;
 pub mod directory;
 pub mod files;
+pub mod hub;
 pub mod manifest;

@@ -18,7 +18,7 @@ use crate::{
 pub(super) struct Context<'a> {
     /// The session, on the run's backend.
     pub(super) session: Session<'a>,
-    /// The configuration.
+    /// The configuration, with local paths of all inputs.
     pub(super) config: RunConfig,
     /// The directory of the results.
     pub(super) directory: RunDir,

@@ -21,7 +21,10 @@ use super::{
 use crate::{
     config::{RunConfig, Stage, StageConfig},
     memory::{self, gib},
-    run::corpora::Corpora,
+    run::{
+        corpora::Corpora,
+        hub::{Commits, LocalConfig},
+    },
     session::{Session, synchronize},
     train::{
         dev_set::DevSet,
@@ -52,6 +55,8 @@ pub fn report(session: &Session, config: &RunConfig, stage: &str) -> Result<Stri
     stage_config(config, stage)?;
     let placement = placement(session, config, None)?;
     check_devices(session, &placement.devices, config.compute.precision)?;
+    let local = LocalConfig::fetch(config, Commits::new(), session.ui)?;
+    let config = &local.config;
     let corpora = Corpora::load(config, &[stage.documents], session.ui, session.stop)?;
     let n_devices = placement.devices.len();
     let dry_run = DryRun { config, stage, corpora: &corpora, n_devices };

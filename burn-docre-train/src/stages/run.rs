@@ -14,6 +14,7 @@ use crate::{
     run::{
         corpora::{self, Corpora},
         directory::{Mode, RunDir},
+        hub::LocalConfig,
     },
     session::Session,
     ui::table::Table,
@@ -77,7 +78,11 @@ impl<'a> Run<'a> {
         let session = Session { backend: Some(placement.backend), ..*session };
         check_devices(&session, &placement.devices, config.compute.precision)?;
         let mut directory = RunDir::open(&root, mode)?;
-        let inputs = directory.check(&config, &placement)?;
+        directory.check_config(&config)?;
+        let local = LocalConfig::fetch(&config, directory.hub_commits()?, session.ui)?;
+        let inputs = directory.check_inputs(&local, &placement)?;
+        let given = config;
+        let LocalConfig { config, commits, .. } = local;
         let corpora = Corpora::load(&config, &corpora_of(&stages), session.ui, session.stop)?;
         for stage in &stages {
             fit::with_pairs(stage, corpora.documents(stage.documents))?;
@@ -89,7 +94,7 @@ impl<'a> Run<'a> {
             let (from, to) = (before.backend, placement.backend);
             session.ui.note(&format!("the run continues on {to}; it ran on {from} before"));
         }
-        directory.start(&config, inputs, &placement)?;
+        directory.start(&given, inputs, commits, &placement)?;
         corpora::write_synthetic(&config, &directory.root().join("data"))?;
         let device_numbers = placement.devices;
         let context = Context { session, config, directory, corpora, device_numbers };

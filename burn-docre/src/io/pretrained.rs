@@ -60,6 +60,20 @@ impl PretrainedEncoder {
         Ok(files)
     }
 
+    /// The names of the files that [`open`](Self::open) reads, of those that exist in a directory or
+    /// repository.
+    pub fn configuration_files(exists: impl Fn(&str) -> bool) -> Vec<&'static str> {
+        let mut names = vec![CONFIG];
+        names.extend(DocumentTokenizer::file_names(exists));
+        names
+    }
+
+    /// The name of the file that [`load_pretrained`] reads first, of those that exist: the weights,
+    /// or the list of their shards. `None` if there are no weights.
+    pub fn weight_file(exists: impl Fn(&str) -> bool) -> Option<&'static str> {
+        WEIGHT_FILES.into_iter().find(|name| exists(name))
+    }
+
     /// Reads the bytes of `config.json` and `tokenizer.json`.
     ///
     /// [`load_pretrained_from_bytes`] reads the weights.
@@ -123,8 +137,8 @@ fn load_from<B: DocReOps>(
 
 /// Finds the weight file of a directory.
 fn weight_file(directory: &Path) -> Result<PathBuf> {
-    let mut candidates = WEIGHT_FILES.iter().map(|name| directory.join(name));
-    candidates.find(|path| path.is_file()).ok_or_else(|| {
+    let name = PretrainedEncoder::weight_file(|name| directory.join(name).is_file());
+    name.map(|name| directory.join(name)).ok_or_else(|| {
         Error::format(
             directory,
             "has neither model.safetensors nor pytorch_model.bin, whole or in shards; put one \

@@ -1,0 +1,172 @@
+//! Inputs from the Hugging Face Hub: local copies of files at `hf:` addresses.
+//!
+//! The files lie in Hugging Face's own cache, which other programs share. A repository is read at
+//! one commit, which the manifest of a run records.
+
+#[cfg(feature = "hub")]
+mod snapshot;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+#[cfg(feature = "hub")]
+use self::snapshot::Snapshot;
+use crate::{
+    config::{EncoderSource, HubAddress, HubRepository, RunConfig},
+    ui::Ui,
+};
+
+/// The commits of repositories, by address without a file.
+pub type Commits = BTreeMap<String, String>;
+
+/// The files of an encoder that a command reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncoderFiles {
+    /// Configuration, tokenizer and weights.
+    All,
+    /// Configuration and tokenizer.
+    WithoutWeights,
+}
+
+/// Local copies of files of the hub.
+pub struct Hub<'a> {
+    ui: &'a Ui,
+    /// The commits to read, by repository; empty ones are asked from the hub.
+    pinned: Commits,
+    snapshots: BTreeMap<String, Snapshot<'a>>,
+}
+
+impl<'a> Hub<'a> {
+    /// A hub whose repositories are read at the commits in `pinned`, and others at the newest commit
+    /// of their revision. Nothing is read before the first address.
+    pub fn new(ui: &'a Ui, pinned: Commits) -> Self {
+        Self { ui, pinned, snapshots: BTreeMap::new() }
+    }
+
+    /// The local path of a file: `path` itself, or the copy of the file at an address.
+    ///
+    /// # Errors
+    /// If `path` is an invalid address, or the file is neither on the hub nor in the cache.
+    pub fn file(&mut self, path: &Path) -> Result<PathBuf> {
+        HubAddress::check_file(path)?;
+        match HubAddress::of(path)? {
+            Some(HubAddress { repository, file: Some(file) }) => {
+                self.snapshot(&repository)?.file(&file)
+            }
+            _ => Ok(path.into()),
+        }
+    }
+
+    /// The local directory of an encoder: `path` itself, or the copy of the model at an address.
+    ///
+    /// # Errors
+    /// If `path` is an invalid address, or a file of the encoder is neither on the hub nor in the
+    /// cache.
+    pub fn encoder(&mut self, path: &Path, files: EncoderFiles) -> Result<PathBuf> {
+        HubAddress::check_encoder(path)?;
+        match HubAddress::of(path)? {
+            Some(address) => self.snapshot(&address.repository)?.encoder(files),
+            None => Ok(path.into()),
+        }
+    }
+
+    /// The commits that were read.
+    pub fn commits(&self) -> Commits {
+        let commit =
+            |(name, snapshot): (&String, &Snapshot)| (name.clone(), snapshot.commit().into());
+        self.snapshots.iter().map(commit).collect()
+    }
+
+    fn snapshot(&mut self, repository: &HubRepository) -> Result<&Snapshot<'a>> {
+        let name = repository.to_string();
+        if !self.snapshots.contains_key(&name) {
+            let pinned = self.pinned.get(&name).map(String::as_str);
+            let snapshot = Snapshot::open(self.ui, repository, pinned)?;
+            self.snapshots.insert(name.clone(), snapshot);
+        }
+        self.snapshots.get(&name).context("the snapshot was inserted")
+    }
+}
+
+/// The configuration of a run with the local paths of all inputs.
+pub struct LocalConfig {
+    /// The configuration. It equals the given one if that has no addresses.
+    pub config: RunConfig,
+    /// The commits that were read.
+    pub commits: Commits,
+    /// The directories of the snapshots, with the names that stand for them in a manifest.
+    directories: Vec<(PathBuf, String)>,
+}
+
+impl LocalConfig {
+    /// Fetches the inputs of `config` that are addresses.
+    ///
+    /// # Errors
+    /// If an input is neither on the hub nor in the cache.
+    pub fn fetch(config: &RunConfig, pinned: Commits, ui: &Ui) -> Result<Self> {
+        let (mut config, mut hub) = (config.clone(), Hub::new(ui, pinned));
+        for path in config.data.files_mut() {
+            *path = hub.file(path)?;
+        }
+        if let EncoderSource::Pretrained(directory) = &mut config.encoder {
+            *directory = hub.encoder(directory, EncoderFiles::All)?;
+        }
+        let directory = |(name, snapshot): (&String, &Snapshot)| {
+            (snapshot.directory(), format!("{name} at {}", snapshot.commit()))
+        };
+        let directories = hub.snapshots.iter().map(directory).collect();
+        Ok(Self { config, commits: hub.commits(), directories })
+    }
+
+    /// The name of an input in a manifest: its path, or for a file of the hub its repository, commit
+    /// and name. The place of the cache is no part of it.
+    pub fn name(&self, path: &Path) -> String {
+        let names = self.directories.iter().filter_map(|(directory, name)| {
+            Some(format!("{name}: {}", path.strip_prefix(directory).ok()?.display()))
+        });
+        names.last().unwrap_or_else(|| path.display().to_string())
+    }
+}
+
+/// A repository at one commit, in a build without the hub: opening it is an error.
+#[cfg(not(feature = "hub"))]
+enum Snapshot<'a> {
+    #[expect(dead_code, reason = "there is no snapshot in such a build")]
+    None(std::convert::Infallible, &'a Ui),
+}
+
+#[cfg(not(feature = "hub"))]
+impl<'a> Snapshot<'a> {
+    fn open(_: &'a Ui, repository: &HubRepository, _: Option<&str>) -> Result<Self> {
+        anyhow::bail!(
+            "{repository}: this build cannot read the Hugging Face Hub; build it with the feature \
+             `hub`, or download the files and give their path"
+        )
+    }
+
+    fn impossible<T>(&self) -> T {
+        match self {
+            Self::None(never, _) => match *never {},
+        }
+    }
+
+    fn commit(&self) -> &str {
+        self.impossible()
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.impossible()
+    }
+
+    fn file(&self, _: &str) -> Result<PathBuf> {
+        self.impossible()
+    }
+
+    fn encoder(&self, _: EncoderFiles) -> Result<PathBuf> {
+        self.impossible()
+    }
+}
