@@ -35,16 +35,24 @@ fn header(path: &Path) -> String {
     lines.map(|line| line.trim().to_string() + "\n").collect()
 }
 
-/// Writes small files under the paths that `table` names, and returns the overrides that make a
-/// generated corpus small.
-fn lay_inputs(sandbox: &Sandbox, table: &Table) -> Vec<&'static str> {
+/// The local encoder that stands for one of the Hugging Face Hub.
+const ENCODER: &str = "data/encoder";
+
+/// Writes small files under the paths that `table` names. Returns the overrides that make a
+/// generated corpus small and that replace an encoder of the Hugging Face Hub.
+fn lay_inputs(sandbox: &Sandbox, table: &Table) -> Vec<String> {
+    let mut overrides = Vec::new();
     if let Some(encoder) = table["encoder"].get("pretrained").and_then(Value::as_str) {
         let family = match encoder {
             name if name.contains("xlm-roberta") => "xlm-roberta",
             name if name.contains("roberta") => "roberta",
             _ => "bert",
         };
-        lay_encoder(&sandbox.path(encoder), family);
+        let is_address = encoder.starts_with("hf:");
+        lay_encoder(&sandbox.path(if is_address { ENCODER } else { encoder }), family);
+        if is_address {
+            overrides.push(format!("encoder.pretrained={ENCODER}"));
+        }
     }
     let data = table["data"].as_table().unwrap();
     for (key, path) in data.iter().filter_map(|(key, value)| Some((key, value.as_str()?))) {
@@ -55,12 +63,11 @@ fn lay_inputs(sandbox: &Sandbox, table: &Table) -> Vec<&'static str> {
         };
         lay(&sandbox.path(path), content);
     }
-    match data.get("synthetic") {
-        Some(_) => {
-            vec!["data.synthetic.n_train=2", "data.synthetic.n_dev=1", "data.synthetic.n_distant=2"]
-        }
-        None => Vec::new(),
+    if data.contains_key("synthetic") {
+        let sizes = ["n_train=2", "n_dev=1", "n_distant=2"];
+        overrides.extend(sizes.map(|size| format!("data.synthetic.{size}")));
     }
+    overrides
 }
 
 #[test]
@@ -73,7 +80,7 @@ fn every_stage_of_every_shipped_configuration_passes_a_dry_run() {
         let path = path.to_str().unwrap();
         for stage in table["stages"].as_table().unwrap().keys() {
             let mut arguments = vec!["train", path, "--stage", stage, "--dry-run"];
-            arguments.extend(overrides.iter().flat_map(|item| ["--set", item]));
+            arguments.extend(overrides.iter().flat_map(|item| ["--set", item.as_str()]));
             let report = stdout(&sandbox.succeed(&arguments));
             assert!(report.starts_with(&format!("stage       {stage}\n")), "{path}: {report}");
         }

@@ -65,6 +65,8 @@ enum Fault {
     WrongChecksum,
     /// Every answer has the status 503.
     Unavailable,
+    /// The server accepts connections and does not answer.
+    Silent,
 }
 
 /// The content of the server.
@@ -75,6 +77,8 @@ struct Content {
     fault: Option<Fault>,
     /// The paths and first bytes of the requests for files.
     requests: Vec<(String, usize)>,
+    /// The connections that get no answer.
+    held: Vec<TcpStream>,
     is_stopped: bool,
 }
 
@@ -95,6 +99,7 @@ impl Server {
             files: files(),
             fault: None,
             requests: Vec::new(),
+            held: Vec::new(),
             is_stopped: false,
         };
         let content = Arc::new(Mutex::new(content));
@@ -222,6 +227,10 @@ fn answer(mut stream: TcpStream, content: &mut Content) -> std::io::Result<()> {
         stream.write_all(head.as_bytes())?;
         stream.write_all(body)
     };
+    if content.fault == Some(Fault::Silent) {
+        content.held.push(stream);
+        return Ok(());
+    }
     if content.fault == Some(Fault::Unavailable) {
         return respond("503 Service Unavailable", &[], b"", 0);
     }
@@ -250,7 +259,7 @@ fn answer(mut stream: TcpStream, content: &mut Content) -> std::io::Result<()> {
     };
     content.requests.push((key.clone(), first));
     let checksum = match content.fault {
-        Some(Fault::WrongChecksum) => hex(&Sha256::digest(b"another file")),
+        Some(Fault::WrongChecksum) if is_large(&key) => hex(&Sha256::digest(b"another file")),
         _ => hex(&Sha256::digest(file)),
     };
     let commit = format!("X-Repo-Commit: {commit}");
@@ -392,6 +401,14 @@ fn without_the_hub_and_without_a_copy_the_reason_is_named() {
     server.content().fault = Some(Fault::Unavailable);
     let message = server.fail(&sandbox, &DRY_RUN);
     assert!(message.contains("cannot be reached (HTTP status 503)"), "{message}");
+    server.content().fault = Some(Fault::Silent);
+    let silent = docre(&sandbox, &server.address, &DRY_RUN)
+        .env("HF_HUB_ETAG_TIMEOUT", "0.2")
+        .output()
+        .unwrap();
+    let message = stderr(&silent);
+    assert_eq!(silent.status.code(), Some(1), "{message}");
+    assert!(message.contains("cannot be reached (timeout"), "{message}");
     let address = server.address.clone();
     drop(server);
     let output = docre(&sandbox, &address, &DRY_RUN).output().unwrap();

@@ -3,6 +3,7 @@
 //! The files lie in Hugging Face's own cache, which other programs share. A repository is read at
 //! one commit, which the manifest of a run records.
 
+mod encoder_files;
 #[cfg(feature = "hub")]
 mod snapshot;
 
@@ -13,6 +14,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
+pub use self::encoder_files::EncoderFiles;
 #[cfg(feature = "hub")]
 use self::snapshot::Snapshot;
 use crate::{
@@ -22,15 +24,6 @@ use crate::{
 
 /// The commits of repositories, by address without a file.
 pub type Commits = BTreeMap<String, String>;
-
-/// The files of an encoder that a command reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EncoderFiles {
-    /// Configuration, tokenizer and weights.
-    All,
-    /// Configuration and tokenizer.
-    WithoutWeights,
-}
 
 /// Local copies of files of the hub.
 pub struct Hub<'a> {
@@ -125,10 +118,10 @@ impl LocalConfig {
     /// The name of an input in a manifest: its path, or for a file of the hub its repository, commit
     /// and name. The place of the cache is no part of it.
     pub fn name(&self, path: &Path) -> String {
-        let names = self.directories.iter().filter_map(|(directory, name)| {
+        let mut names = self.directories.iter().filter_map(|(directory, name)| {
             Some(format!("{name}: {}", path.strip_prefix(directory).ok()?.display()))
         });
-        names.last().unwrap_or_else(|| path.display().to_string())
+        names.next_back().unwrap_or_else(|| path.display().to_string())
     }
 }
 

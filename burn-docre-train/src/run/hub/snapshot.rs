@@ -4,6 +4,7 @@ use std::{
     cell::Cell,
     env, fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,7 +17,7 @@ use hf_hub::{
     },
 };
 
-use super::EncoderFiles;
+use super::encoder_files::EncoderFiles;
 use crate::{
     config::{HubKind, HubRepository},
     run::files,
@@ -29,6 +30,8 @@ const MAIN: &str = "main";
 /// How often a download that breaks off is continued.
 const RETRIES: usize = 2;
 const ENDPOINT: &str = "https://huggingface.co";
+/// Seconds to wait for the hub to answer, unless HF_HUB_ETAG_TIMEOUT is another number.
+const PATIENCE: f64 = 10.0;
 /// HTTP status of a request for bytes behind the end of a file.
 const RANGE_NOT_SATISFIABLE: u16 = 416;
 
@@ -37,6 +40,8 @@ struct Settings {
     endpoint: String,
     cache: PathBuf,
     is_offline: bool,
+    /// The longest wait for the hub to answer.
+    patience: Duration,
 }
 
 impl Settings {
@@ -52,6 +57,7 @@ impl Settings {
             endpoint: endpoint.as_deref().unwrap_or(ENDPOINT).trim_end_matches('/').into(),
             cache: std::path::absolute(cache).context("the cache of the Hugging Face Hub")?,
             is_offline: ["1", "true", "yes", "on"].contains(&offline.as_str()),
+            patience: patience()?,
         })
     }
 
@@ -67,6 +73,15 @@ impl Settings {
     }
 }
 
+fn patience() -> Result<Duration> {
+    const NAME: &str = "HF_HUB_ETAG_TIMEOUT";
+    let Ok(text) = env::var(NAME) else { return Ok(Duration::from_secs_f64(PATIENCE)) };
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .filter(|patience| !patience.is_zero())
+        .with_context(|| format!("{NAME} is {text:?}; it must be a number of seconds above 0"))
+}
+
 /// A repository at one commit.
 pub(super) struct Snapshot<'a> {
     ui: &'a Ui,
@@ -79,7 +94,7 @@ pub(super) struct Snapshot<'a> {
 /// The origin of the files that the cache lacks.
 enum Source {
     /// The hub, with the names of all files of the commit.
-    Hub { api: ApiRepo, names: Vec<String> },
+    Hub { api: Box<ApiRepo>, names: Vec<String> },
     /// None. The reason is a clause.
     CacheOnly { reason: String },
 }
@@ -118,7 +133,7 @@ impl<'a> Snapshot<'a> {
                     reference.with_context(|| cannot_write(&settings.cache))?;
                 }
                 let names = info.siblings.into_iter().map(|file| file.rfilename).collect();
-                let api = api.repo(at(&info.sha));
+                let api = Box::new(api.repo(at(&info.sha)));
                 (info.sha, Source::Hub { api, names })
             }
             Err(reason) => {
@@ -252,7 +267,7 @@ fn ask(
         Ok(api) => api,
         Err(error) => return unreachable(&error),
     };
-    match api.repo(at).info() {
+    match info(&api.repo(at), settings.patience) {
         Ok(info) => Ok(Ok((api, info))),
         Err(error) if matches!(status(&error), Some(401 | 403 | 404)) => bail!(
             "{repository}: {endpoint} has no such repository or revision, or it is not public ({}); \
@@ -261,6 +276,13 @@ fn ask(
         ),
         Err(error) => unreachable(&error),
     }
+}
+
+/// Asks for the description of a repository, for `patience` at most.
+fn info(repo: &ApiRepo, patience: Duration) -> Result<RepoInfo, ApiError> {
+    let request = repo.info_request().config().timeout_global(Some(patience)).build();
+    let mut response = request.call().map_err(Box::new)?;
+    Ok(response.body_mut().read_json().map_err(Box::new)?)
 }
 
 /// The commit of a revision in the cache.
