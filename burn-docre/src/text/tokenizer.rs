@@ -15,6 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::models::wordlevel::WordLevel;
@@ -346,6 +347,10 @@ impl FragileParts {
 fn check_normalizer(normalizer: &Value) -> serde_json::Result<()> {
     if normalizer.get("type").and_then(Value::as_str) == Some("Precompiled") {
         serde_json::from_str::<Precompiled>(&normalizer.to_string())?;
+        let map = normalizer.get("precompiled_charsmap").and_then(Value::as_str);
+        let map =
+            BASE64_STANDARD.decode(map.unwrap_or_default()).map_err(serde::de::Error::custom)?;
+        sentence_piece::character_map::check(&map).map_err(serde::de::Error::custom)?;
     }
     let parts = normalizer.get("normalizers").and_then(Value::as_array);
     parts.into_iter().flatten().try_for_each(check_normalizer)
@@ -647,6 +652,8 @@ mod tests {
         };
         let table = |bytes: &str| serde_json::json!({ "type": "Precompiled", "precompiled_charsmap": bytes });
         let sequence = serde_json::json!({ "type": "Sequence", "normalizers": [table("AAAA")] });
+        // A trie of one unit, whose children would stand behind it.
+        let outside = [4_u32.to_le_bytes(), (1_u32 << 10).to_le_bytes()].concat();
         let template = |piece: Value| {
             serde_json::json!({ "type": "TemplateProcessing", "single": [piece], "pair": [],
                                 "special_tokens": {} })
@@ -654,6 +661,7 @@ mod tests {
         let decoder = with("decoder", "x".into());
         for json in [
             with("normalizer", table("no base64")),
+            with("normalizer", table(&BASE64_STANDARD.encode(&outside))),
             with("normalizer", sequence),
             decoder.replace("\"x\"", "\"x\u{1}\""),
             decoder.replace("\"x\"", "\"\\ud800\""),

@@ -18,7 +18,7 @@ const MAX_REPLACEMENT: usize = 256;
 ///
 /// # Errors
 /// If the map is cut off, or refers to something outside of it.
-pub(super) fn check(map: &[u8]) -> Result<(), Cause> {
+pub(in crate::text) fn check(map: &[u8]) -> Result<(), Cause> {
     let (length, rest) = map.split_first_chunk::<4>().ok_or("its map of characters is cut off")?;
     let length = u32::from_le_bytes(*length) as usize;
     let (trie, replacements) =

@@ -4,7 +4,7 @@
 //! of the same model. Ids are not those of the model: fairseq, which trained these encoders, has
 //! special tokens before the pieces.
 
-mod character_map;
+pub(super) mod character_map;
 mod model_file;
 
 use std::path::Path;
