@@ -22,12 +22,12 @@ run() {
     "$docre" "${@:4}" --out "$directory" --set "seed=$1" --set "data.synthetic.seed=$1" "${resume[@]}" >/dev/null
     touch "$finished"
 }
-seeds=${SEEDS:-21 22 23 24 25} jobs=${JOBS:-$(nproc)}
+seeds=${SEEDS:-$(seq -s ' ' 31 40)} jobs=${JOBS:-$(nproc)}
 one_seed() {
     run "$1" kd all distill "$config"
     run "$1" na student train "$config" --stage student --set "$none"
     run "$1" na finetune train "$config" --stage finetune --set "$none"
-    run "$1" long teacher train "$config" --stage teacher --set stages.teacher.epochs=82
+    run "$1" long teacher train "$config" --stage teacher --set stages.teacher.epochs=133
 }
 # One thread per run. Results do not depend on the number of threads, and parallel runs use the cores better.
 export RAYON_NUM_THREADS=1
@@ -51,4 +51,7 @@ for seed, row in zip(seeds, rows):
     print(f"| {seed} | " + " | ".join(f"{f1:.1f} / {ign:.1f}" for f1, ign in row) + " |")
 mean = [tuple(statistics.mean(values) for values in zip(*column)) for column in zip(*rows)]
 print("| mean | " + " | ".join(f"{f1:.1f} / {ign:.1f}" for f1, ign in mean) + " |")
+if len(seeds) > 1:
+    deviation = [tuple(statistics.stdev(values) for values in zip(*column)) for column in zip(*rows)]
+    print("| deviation | " + " | ".join(f"{f1:.1f} / {ign:.1f}" for f1, ign in deviation) + " |")
 PYTHON

@@ -9,7 +9,7 @@ use burn_docre::{
         docred::OnInvalid,
     },
     io::soft_labels::Shard,
-    nn::precision::Precision,
+    nn::precision::PrecisionChoice,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -148,9 +148,10 @@ pub struct LabelArgs {
     /// parts can run on different machines.
     #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = parse_shard)]
     pub shard: Shard,
-    /// Precision of the large matrix products: f32, bf16 or f16.
-    #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
-    pub precision: Precision,
+    /// Precision of the large matrix products: f32, bf16, f16, or auto: bf16 where the device
+    /// computes it natively, else f32.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub precision: PrecisionChoice,
     /// The reading of documents.
     #[command(flatten)]
     pub reading: ReadingArgs,
@@ -165,9 +166,10 @@ pub struct PredictArgs {
     /// The documents.
     #[command(flatten)]
     pub documents: PredictInput,
-    /// Precision of the large matrix products: f32, bf16 or f16.
-    #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
-    pub precision: Precision,
+    /// Precision of the large matrix products: f32, bf16, f16, or auto: bf16 where the device
+    /// computes it natively, else f32.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub precision: PrecisionChoice,
     /// Output file in the DocRED submission format. The extension `.zip` gives the leaderboard's
     /// archive, `.jsonl` the scores and thresholds of each document. A further `.gz` compresses
     /// [default: a table of each document on standard output].
@@ -351,9 +353,10 @@ pub struct BenchArgs {
     /// Samples after the warm-up.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
     pub samples: usize,
-    /// Precision of the large matrix products: f32, bf16 or f16.
-    #[arg(long, value_name = "NAME", default_value_t = Precision::F32)]
-    pub precision: Precision,
+    /// Precision of the large matrix products: f32, bf16, f16, or auto: bf16 where the device
+    /// computes it natively, else f32.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub precision: PrecisionChoice,
     /// CPU threads [default: all].
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,

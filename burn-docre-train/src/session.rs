@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use burn_docre::{
-    BackendTask, DocReBackend, backend::BackendKind, dispatch, nn::precision::Precision,
+    BackendTask, DocReBackend, Precision, PrecisionChoice, backend::BackendKind, dispatch,
 };
 
 use crate::ui::{Ui, signals::StopFlag};
@@ -59,16 +59,19 @@ impl<'a> Session<'a> {
         Ok(self.backend.map_or_else(BackendKind::first, Ok)?)
     }
 
-    /// Checks that `device` of the session's backend computes in `precision`.
+    /// The precision of a command on `device`, the session's device.
     ///
     /// # Errors
-    /// If the device does not support `precision`, or this build has no backend.
-    pub fn check_precision<B: DocReBackend>(
+    /// If the device does not support it, or this build has no backend.
+    pub fn precision<B: DocReBackend>(
         &self,
-        precision: Precision,
+        choice: PrecisionChoice,
         device: &B::Device,
-    ) -> Result<()> {
-        Ok(precision.check::<B>(self.backend_kind()?, device)?)
+    ) -> Result<Precision> {
+        let kind = self.backend_kind()?;
+        let precision = choice.resolve(kind, &[self.device_number()])?;
+        precision.check::<B>(kind, device)?;
+        Ok(precision)
     }
 }
 

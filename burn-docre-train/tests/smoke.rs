@@ -392,10 +392,11 @@ fn a_damaged_checkpoint_is_an_error_that_names_the_file() {
 }
 
 #[test]
-fn the_manifest_records_the_devices_of_every_start() {
+fn the_manifest_records_the_devices_and_the_precision_of_every_start() {
     let sandbox = Sandbox::new();
     let epochs = ["--set", "stages.teacher.epochs=50"];
-    let settings = [&epochs[..], &["--set", "compute.devices=[0, 0]"]].concat();
+    let compute = ["--set", "compute.devices=[0, 0]", "--set", "compute.precision=auto"];
+    let settings = [&epochs[..], &compute].concat();
     interrupted_teacher(&sandbox, &settings);
     let resume = [&TRAIN_TEACHER[..], &["--resume"], &settings].concat();
     let message = sandbox.fail(1, &[&resume[..], &["--device", "0"]].concat());
@@ -411,6 +412,8 @@ fn the_manifest_records_the_devices_of_every_start() {
     for start in starts {
         assert_eq!(start["devices"], serde_json::json!([0, 0]));
         assert_eq!(start["device_names"].as_array().unwrap().len(), 2);
+        assert!(start["precision"] == "f32" || start["precision"] == "bf16", "{start}");
+        assert_eq!(start["precision"], starts[0]["precision"]);
     }
 }
 

@@ -100,7 +100,7 @@ pub use data::relation::RelationVocab;
 pub use error::{Error, Result};
 pub use inference::{Device, ExtractedRelation, Extractor, Inference};
 pub use io::model_directory::ModelBytes;
-pub use nn::precision::Precision;
+pub use nn::precision::{Precision, PrecisionChoice};
 pub use runtime::{BackendTask, DocReBackend, dispatch};
 
 /// Compiles the Rust code of the project's README.

@@ -71,23 +71,25 @@ pub(super) struct Measure<'a> {
     pub kind: BackendKind,
     /// The device.
     pub device: DeviceInfo,
+    /// The precision on the device.
+    pub precision: Precision,
 }
 
 impl BackendTask for Measure<'_> {
     type Output = Result<Record>;
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<Record> {
-        self.session.check_precision::<B>(self.args.precision, &device)?;
+        self.precision.check::<B>(self.kind, &device)?;
         let work = Work::load(self.args)?;
         let n = work.encoded.len();
         let timing = match self.mode {
             BenchMode::Preprocess => self.time::<B>(&device, n, Preprocess(&work))?,
             BenchMode::Inference => {
-                self.time::<B>(&device, n, Predict::new(&work, self.args, &device)?)?
+                self.time::<B>(&device, n, Predict::new(&work, &self, &device)?)?
             }
             BenchMode::Training => self.time_training::<B>(&device, &work)?,
             BenchMode::Label => {
-                let labels = Label::new(&work, self.args, self.record, &device)?;
+                let labels = Label::new(&work, &self, &device)?;
                 self.time::<B>(&device, n, labels)?
             }
         };
@@ -120,9 +122,13 @@ struct Timing {
 }
 
 impl Measure<'_> {
+    fn inference<B: DocReBackend>(&self, work: &Work, device: &B::Device) -> Result<Inference<B>> {
+        work.inference(self.args.model.as_deref(), self.precision, device)
+    }
+
     /// Times the training of the model: by EM if it has a key classifier.
     fn time_training<B: DocReBackend>(&self, device: &B::Device, work: &Work) -> Result<Timing> {
-        let (n, precision) = (work.encoded.len(), self.args.precision);
+        let (n, precision) = (work.encoded.len(), self.precision);
         let model = work.model::<Autodiff<B>>(self.args.model.as_deref(), device)?;
         let relation = relation_objective(work, precision)?;
         match work.key_selection() {
@@ -153,7 +159,7 @@ impl Measure<'_> {
             if turn == 0 {
                 memory = peak_memory::<B>(device);
             }
-            peaks.push(matmul_peak::<B>(device, self.args.precision)?);
+            peaks.push(matmul_peak::<B>(device, self.precision)?);
             Message::Sample.send()?;
         }
         peaks.sort_by(f64::total_cmp);
@@ -238,7 +244,7 @@ impl Measure<'_> {
             is_steady: timing.is_steady,
             peak_memory_bytes: timing.peak_memory_bytes,
             threads: timing.threads,
-            precision: self.args.precision.to_string(),
+            precision: self.precision.to_string(),
             version: format!("docre {}", version::PROGRAM),
             matmul_peak_flops: timing.matmul_peak_flops,
         }
@@ -281,8 +287,8 @@ struct Predict<'a, B: DocReBackend> {
 }
 
 impl<'a, B: DocReBackend> Predict<'a, B> {
-    fn new(work: &'a Work, args: &BenchArgs, device: &B::Device) -> Result<Self> {
-        Ok(Self { work, inference: work.inference(args, device)? })
+    fn new(work: &'a Work, measure: &Measure, device: &B::Device) -> Result<Self> {
+        Ok(Self { work, inference: measure.inference(work, device)? })
     }
 }
 
@@ -305,11 +311,16 @@ struct Label<'a, B: DocReBackend> {
 }
 
 impl<'a, B: DocReBackend> Label<'a, B> {
-    /// Loads the model. Logits go into a directory beside `record`, which the parent process
+    /// Loads the model. Logits go into a directory beside the record, which the parent process
     /// removes.
-    fn new(work: &'a Work, args: &BenchArgs, record: &Path, device: &B::Device) -> Result<Self> {
-        let inference = work.inference(args, device)?;
-        Ok(Self { work, inference, directory: record.with_extension("labels"), n_passes: 0 })
+    fn new(work: &'a Work, measure: &Measure, device: &B::Device) -> Result<Self> {
+        let inference = measure.inference(work, device)?;
+        Ok(Self {
+            work,
+            inference,
+            directory: measure.record.with_extension("labels"),
+            n_passes: 0,
+        })
     }
 }
 

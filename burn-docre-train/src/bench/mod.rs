@@ -59,7 +59,8 @@ fn try_measure_here(session: &Session, args: &BenchArgs, path: &Path) -> Result<
     let kind = session.backend_kind()?;
     let device = kind.device(session.device_number())?;
     let mode = *args.modes.first().context("no mode is given; give `--modes`")?;
-    session.dispatch(Measure { session, args, mode, record: path, kind, device })
+    let precision = args.precision.resolve(kind, &[session.device_number()])?;
+    session.dispatch(Measure { session, args, mode, record: path, kind, device, precision })
 }
 
 /// Measures every mode with the peer and on every backend that can start here, or on the requested

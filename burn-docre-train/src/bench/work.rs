@@ -18,7 +18,7 @@ use burn_docre::{
         AtlopConfig, DecodingConfig, DocReModel, DocumentSize, KdDocreConfig, KeyClassifierConfig,
         KmgreConfig, ModelConfig, SystemConfig,
     },
-    nn::rounding::with_precision,
+    nn::{precision::Precision, rounding::with_precision},
     pair::{PairMixerConfig, mixer::AxialStackConfig},
     text::{
         encoded::{EncodedDocument, encode_all},
@@ -92,10 +92,11 @@ impl Work {
     /// If a file of the model directory is missing or damaged.
     pub fn inference<B: DocReBackend>(
         &self,
-        args: &BenchArgs,
+        model: Option<&Path>,
+        precision: Precision,
         device: &B::Device,
     ) -> Result<Inference<B>> {
-        let model = with_precision(self.model(args.model.as_deref(), device)?, args.precision);
+        let model = with_precision(self.model(model, device)?, precision);
         let inference = Inference::new(model, self.spec.config.clone(), device.clone());
         Ok(inference.with_documents_at_once(self.batch_size))
     }

@@ -13,16 +13,17 @@ pub(super) fn run(session: &Session) -> Result<()> {
     let mut text = String::new();
     for kind in BackendKind::ALL {
         let fused = if kind.is_fused() { ", fusion" } else { "" };
+        let name = kind.name();
         match kind.devices() {
             Ok(devices) => {
                 for (number, device) in devices.iter().enumerate() {
                     let memory = device.memory.map_or("memory unknown".into(), gib);
-                    let name = kind.name();
-                    writeln!(text, "{name:<8}device {number}: {device}, {memory}{fused}")?;
+                    let bf16 = if device.native_bf16 { ", native bf16" } else { "" };
+                    writeln!(text, "{name:<8}device {number}: {device}, {memory}{bf16}{fused}")?;
                 }
             }
-            Err(Error::Backend { reason, .. }) => writeln!(text, "{:<8}{reason}", kind.name())?,
-            Err(error) => writeln!(text, "{:<8}{error}", kind.name())?,
+            Err(Error::Backend { reason, .. }) => writeln!(text, "{name:<8}{reason}")?,
+            Err(error) => writeln!(text, "{name:<8}{error}")?,
         }
     }
     session.ui.results(&text)

@@ -45,11 +45,11 @@ pub(super) fn run(session: &Session, args: &BenchArgs) -> Result<()> {
 /// Refuses peers and modes that cannot compute in the precision.
 fn check(args: &BenchArgs) -> Result<()> {
     ensure!(
-        args.precision == Precision::F32 || args.peer.is_empty(),
+        args.precision == Precision::F32.into() || args.peer.is_empty(),
         "a peer computes in f32; remove `--precision`"
     );
     ensure!(
-        args.precision != Precision::F16 || !args.modes.contains(&BenchMode::Training),
+        args.precision != Precision::F16.into() || !args.modes.contains(&BenchMode::Training),
         "`--precision` f16 is for inference; gradients need the range of bf16 or f32; give `--modes` without training"
     );
     Ok(())

@@ -31,8 +31,8 @@ impl BackendTask for Label<'_> {
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
         let Self { session, args } = self;
-        session.check_precision::<B>(args.precision, &device)?;
-        let teacher = Teacher::<B>::load(&args.model, args.precision, &device)?;
+        let precision = session.precision::<B>(args.precision, &device)?;
+        let teacher = Teacher::<B>::load(&args.model, precision, &device)?;
         let spec = teacher.spec();
         let Shard { index, count } = args.shard;
         let reader = DocRedReader::open(&args.input, Labels::Ignore)?;

@@ -21,7 +21,7 @@ use burn_docre::{
     input,
     loss::RelationLoss,
     model::{DecodingConfig, SystemConfig},
-    nn::precision::Precision,
+    nn::precision::{Precision, PrecisionChoice},
 };
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -132,7 +132,7 @@ impl RunConfig {
         self.decoding.validate()?;
         self.loss.validate()?;
         ensure!(
-            self.compute.precision != Precision::F16,
+            self.compute.precision != Precision::F16.into(),
             "`compute.precision` f16 is for inference; gradients need the range of bf16 or f32"
         );
         self.stages.check(self.plan.plan())?;
@@ -183,10 +183,10 @@ pub struct ComputeConfig {
     /// labelling. `--device` replaces the whole list.
     #[serde(default)]
     pub devices: Vec<usize>,
-    /// The precision of the large matrix products: `f32` or `bf16`. Weights, updates and losses are
-    /// always `f32`.
+    /// The precision of the large matrix products: `f32`, `bf16`, or `auto`, which is `bf16` if all
+    /// devices compute it natively, else `f32`. Weights, updates and losses are always `f32`.
     #[serde(default)]
-    pub precision: Precision,
+    pub precision: PrecisionChoice,
 }
 
 impl ComputeConfig {

@@ -7,7 +7,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use burn_docre::{backend::BackendKind, input::is_standard, io::pretrained::PretrainedEncoder};
+use burn_docre::{
+    Precision, backend::BackendKind, input::is_standard, io::pretrained::PretrainedEncoder,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -26,6 +28,8 @@ pub struct Placement {
     pub backend: BackendKind,
     /// The numbers of the devices that train together, at least one.
     pub devices: Vec<usize>,
+    /// The precision of the large matrix products.
+    pub precision: Precision,
 }
 
 /// SHA-256 of every file that a run reads, by its name in [`LocalConfig::name`].
@@ -54,6 +58,9 @@ struct Start {
     burn: String,
     backend: String,
     devices: Vec<usize>,
+    /// The precision of the large matrix products; runs of earlier versions did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    precision: Option<Precision>,
     /// The names of the devices, with their drivers.
     device_names: Vec<String>,
 }
@@ -82,9 +89,12 @@ impl Manifest {
     /// # Errors
     /// If the manifest names an unknown backend.
     pub fn placement(&self) -> Result<Option<Placement>> {
-        let Some(Start { backend, devices, .. }) = self.starts.last() else { return Ok(None) };
+        let Some(Start { backend, devices, precision, .. }) = self.starts.last() else {
+            return Ok(None);
+        };
         let backend = backend.parse().context("the run's manifest has no valid backend")?;
-        Ok(Some(Placement { backend, devices: devices.clone() }))
+        let precision = precision.unwrap_or_default();
+        Ok(Some(Placement { backend, devices: devices.clone(), precision }))
     }
 
     /// Checks that the run can continue with these files, backend and devices.
@@ -123,6 +133,7 @@ impl Manifest {
             burn: version::BURN.into(),
             backend: placement.backend.to_string(),
             devices: placement.devices.clone(),
+            precision: Some(placement.precision),
             device_names: placement.devices.iter().map(name).collect::<Result<_>>()?,
         });
         Ok(())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use burn_docre::{
-    BackendTask, DocReBackend, backend, io::model_directory, nn::precision::Precision,
+    BackendTask, DocReBackend, Precision, PrecisionChoice, backend, dispatch, io::model_directory,
 };
 
 use crate::{
@@ -26,6 +26,8 @@ pub(super) struct Context<'a> {
     pub(super) corpora: Corpora,
     /// The numbers of the devices that train together, at least one.
     pub(super) device_numbers: Vec<usize>,
+    /// The precision of the large matrix products.
+    pub(super) precision: Precision,
 }
 
 impl Context<'_> {
@@ -75,7 +77,7 @@ pub(super) fn stage_config<'a>(config: &'a RunConfig, stage: &Stage) -> Result<&
     section.with_context(|| format!("the configuration has no `stages.{}`", stage.name))
 }
 
-/// Chooses the backend and devices of a run.
+/// Chooses the backend, the devices and the precision of a run.
 ///
 /// The command line takes precedence over `before`, the placement at the last start of a resumed
 /// run. `before` takes precedence over the configuration.
@@ -94,30 +96,58 @@ pub(super) fn placement(
         (None, None, []) => vec![0],
         (None, None, numbers) => numbers.to_vec(),
     };
-    Ok(Placement { backend, devices })
+    let precision = match (config.compute.precision, before) {
+        (PrecisionChoice::Auto, Some(before)) => before.precision,
+        (choice, _) => choice.resolve(backend, &devices)?,
+    };
+    Ok(Placement { backend, devices, precision })
 }
 
-/// Checks that every device exists and computes in `precision`.
-pub(super) fn check_devices(
-    session: &Session,
-    devices: &[usize],
-    precision: Precision,
-) -> Result<()> {
-    for &device in devices {
-        session.dispatch_on(device, CheckDevice { session, precision })?;
+/// Checks that every device of a placement exists and computes in its precision.
+pub(super) fn check_devices(placement: &Placement) -> Result<()> {
+    for &device in &placement.devices {
+        dispatch(Some(placement.backend), device, CheckDevice(placement))??;
     }
     Ok(())
 }
 
-struct CheckDevice<'a> {
-    session: &'a Session<'a>,
-    precision: Precision,
-}
+struct CheckDevice<'a>(&'a Placement);
 
 impl BackendTask for CheckDevice<'_> {
     type Output = Result<()>;
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
-        self.session.check_precision::<B>(self.precision, &device)
+        Ok(self.0.precision.check::<B>(self.0.backend, &device)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::LogFormat,
+        ui::{Ui, signals::StopFlag},
+    };
+
+    #[test]
+    fn auto_is_chosen_by_the_device_at_the_start_and_kept_on_resume() {
+        let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
+        let session = Session::new(&ui, &stop);
+        let config = |precision: &str| {
+            let demo = include_str!("../../../configs/demo.toml");
+            RunConfig::parse(demo, &[format!("compute.precision={precision}")]).unwrap()
+        };
+        let kind = session.backend_kind().unwrap();
+        let before_start = |precision| Placement { backend: kind, devices: vec![0], precision };
+        let chosen = |name, before: Option<Precision>| {
+            let before = before.map(before_start);
+            placement(&session, &config(name), before.as_ref()).unwrap().precision
+        };
+        let native = kind.device(0).unwrap().native_bf16;
+        assert_eq!(chosen("auto", None) == Precision::Bf16, native);
+        for precision in [Precision::F32, Precision::Bf16] {
+            assert_eq!(chosen("auto", Some(precision)), precision);
+            assert_eq!(chosen(precision.name(), None), precision);
+        }
     }
 }

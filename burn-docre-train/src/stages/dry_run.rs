@@ -9,7 +9,7 @@ use burn::{
     module::AutodiffModule,
 };
 use burn_docre::{
-    BackendTask, DocReBackend,
+    BackendTask, DocReBackend, Precision,
     model::{DocReModel, DocumentSize},
     text::encoded::EncodedDocument,
 };
@@ -54,12 +54,12 @@ pub fn report(session: &Session, config: &RunConfig, stage: &str) -> Result<Stri
     let stage = named_stage(config, stage)?;
     stage_config(config, stage)?;
     let placement = placement(session, config, None)?;
-    check_devices(session, &placement.devices, config.compute.precision)?;
+    check_devices(&placement)?;
     let local = LocalConfig::fetch(config, Commits::new(), session.ui)?;
     let config = &local.config;
     let corpora = Corpora::load(config, &[stage.documents], session.ui, session.stop)?;
-    let n_devices = placement.devices.len();
-    let dry_run = DryRun { config, stage, corpora: &corpora, n_devices };
+    let (n_devices, precision) = (placement.devices.len(), placement.precision);
+    let dry_run = DryRun { config, stage, corpora: &corpora, n_devices, precision };
     session.dispatch_on(placement.devices[0], dry_run)
 }
 
@@ -68,6 +68,7 @@ struct DryRun<'a> {
     stage: &'a Stage,
     corpora: &'a Corpora,
     n_devices: usize,
+    precision: Precision,
 }
 
 impl BackendTask for DryRun<'_> {
@@ -83,14 +84,15 @@ impl BackendTask for DryRun<'_> {
         let n_batches = sizes.batches_per_epoch(documents.len());
         let steps_per_epoch = sizes.steps_per_epoch(documents.len());
         // The distillation loss costs little, and the teacher's logits may not exist yet.
-        let timing = match stage_objective(self.config, self.corpora, self.stage, None) {
-            StageObjective::Relation(objective) => {
-                self.time::<B, _>(objective.clone(), &objective, documents, &device)?
-            }
-            StageObjective::Em(objective) => {
-                self.time::<B, _>(objective.clone(), &objective.relation, documents, &device)?
-            }
-        };
+        let timing =
+            match stage_objective(self.config, self.corpora, self.stage, self.precision, None) {
+                StageObjective::Relation(objective) => {
+                    self.time::<B, _>(objective.clone(), &objective, documents, &device)?
+                }
+                StageObjective::Em(objective) => {
+                    self.time::<B, _>(objective.clone(), &objective.relation, documents, &device)?
+                }
+            };
         let n_epochs = stage.epochs_to_run();
         // The devices compute at the same time, each of them every n-th batch.
         let epoch = timing.batch * n_batches as f64 / self.n_devices as f64 + timing.dev;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context as _, Result, ensure};
 use burn::backend::Autodiff;
 use burn_docre::{
-    DocReBackend,
+    DocReBackend, Precision,
     io::{
         model_directory::{self, ModelDirectory, ModelSpec},
         pretrained::load_pretrained,
@@ -46,7 +46,10 @@ pub(super) fn fit<B: DocReBackend>(
         return finish(context, stage);
     }
     let soft_labels = open_needs(context, stage)?;
-    let objective = stage_objective(&context.config, &context.corpora, stage, soft_labels);
+    let objective = {
+        let Context { config, corpora, precision, .. } = context;
+        stage_objective(config, corpora, stage, *precision, soft_labels)
+    };
     let fit = Fit { context, stage, directory };
     let end = match objective {
         StageObjective::Relation(objective) => fit.train::<B, _>(objective, device)?,
@@ -71,6 +74,7 @@ pub(super) fn stage_objective(
     config: &RunConfig,
     corpora: &Corpora,
     stage: &Stage,
+    precision: Precision,
     soft_labels: Option<SoftLabels>,
 ) -> StageObjective {
     let loss = match stage.objective {
@@ -81,7 +85,7 @@ pub(super) fn stage_objective(
     };
     let relation = RelationObjective {
         loss,
-        precision: config.compute.precision,
+        precision,
         spec: Arc::new(corpora.model_spec.clone()),
         dev: Arc::new(DevSet::new(corpora.dev.clone(), corpora.scorer.clone())),
     };
@@ -327,7 +331,7 @@ mod tests {
             let encoder = spec.config.encoder.init::<B>(&device);
             let n_encoder = n_encoders * Values::of(&encoder).values().map(Vec::len).sum::<usize>();
             let stage = &config.plan.plan().stages[0];
-            let objective = match stage_objective(&config, &corpora, stage, None) {
+            let objective = match stage_objective(&config, &corpora, stage, Precision::F32, None) {
                 StageObjective::Relation(relation)
                 | StageObjective::Em(EmObjective { relation, .. }) => relation,
             };
@@ -384,7 +388,7 @@ mod tests {
         let config = RunConfig::parse(demo, &overrides.map(str::to_string)).unwrap();
         let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
         let corpora = Corpora::load(&config, &[], &ui, &stop).unwrap();
-        let em = |stage| match stage_objective(&config, &corpora, stage, None) {
+        let em = |stage| match stage_objective(&config, &corpora, stage, Precision::F32, None) {
             StageObjective::Em(objective) => (objective.em.warmup_epochs, objective.em.tau_decay),
             StageObjective::Relation(_) => panic!("EM trains a model with a key classifier"),
         };

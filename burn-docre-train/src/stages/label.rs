@@ -40,7 +40,7 @@ pub(super) fn make_labels<B: DocReBackend>(
         return Ok(());
     }
     let model = teacher_model(context, stage, teacher)?;
-    let teacher = Teacher::<B>::load(&model, context.config.compute.precision, device)?;
+    let teacher = Teacher::<B>::load(&model, context.precision, device)?;
     let documents = context.corpora.distant.iter().cloned().map(Ok);
     let n_documents = context.corpora.distant.len();
     let mut task = context.session.ui.task("labelling distant documents", Some(n_documents));

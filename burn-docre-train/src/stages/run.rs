@@ -15,6 +15,7 @@ use crate::{
         corpora::{self, Corpora},
         directory::{Mode, RunDir},
         hub::LocalConfig,
+        manifest::Placement,
     },
     session::Session,
     ui::table::Table,
@@ -76,7 +77,7 @@ impl<'a> Run<'a> {
         let before = RunDir::placement(&root, mode)?;
         let placement = placement(session, &config, before.as_ref())?;
         let session = Session { backend: Some(placement.backend), ..*session };
-        check_devices(&session, &placement.devices, config.compute.precision)?;
+        check_devices(&placement)?;
         let mut directory = RunDir::open(&root, mode)?;
         directory.check_config(&config)?;
         let local = LocalConfig::fetch(&config, directory.hub_commits()?, session.ui)?;
@@ -96,8 +97,8 @@ impl<'a> Run<'a> {
         }
         directory.start(&given, inputs, commits, &placement)?;
         corpora::write_synthetic(&config, &directory.root().join("data"))?;
-        let device_numbers = placement.devices;
-        let context = Context { session, config, directory, corpora, device_numbers };
+        let Placement { devices: device_numbers, precision, .. } = placement;
+        let context = Context { session, config, directory, corpora, device_numbers, precision };
         Ok(Self { context, selection })
     }
 

@@ -17,6 +17,9 @@ pub struct DeviceInfo {
     pub drivers: String,
     /// The total memory in bytes, if known.
     pub memory: Option<u64>,
+    /// True if the backend's matrix products in bf16 use instructions of the device for it, so that
+    /// they are faster than those in f32.
+    pub native_bf16: bool,
 }
 
 impl fmt::Display for DeviceInfo {

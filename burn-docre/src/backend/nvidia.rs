@@ -4,6 +4,9 @@ use cudarc::driver::{DriverError, result, sys};
 
 use super::device::DeviceInfo;
 
+/// The first major compute capability whose tensor cores have bf16: Ampere.
+const FIRST_WITH_BF16: i32 = 8;
+
 /// Lists the devices in the order of `CUDA_VISIBLE_DEVICES`. The list is empty without a driver.
 ///
 /// # Errors
@@ -22,10 +25,14 @@ fn device(ordinal: i32, drivers: &str) -> Result<DeviceInfo, DriverError> {
     let handle = result::device::get(ordinal)?;
     // SAFETY: the handle comes from the driver.
     let memory = unsafe { result::device::total_mem(handle)? };
+    let capability = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR;
+    // SAFETY: as above.
+    let capability = unsafe { result::device::get_attribute(handle, capability)? };
     Ok(DeviceInfo {
         name: result::device::get_name(handle)?,
         drivers: drivers.into(),
         memory: Some(memory as u64),
+        native_bf16: capability >= FIRST_WITH_BF16,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::device::DeviceInfo;
 
-/// Describes the processor. Its model and memory are unknown on systems without `/proc`.
+/// Describes the processor, without instructions for bf16. Its model and memory are unknown on systems without `/proc`.
 pub fn processor() -> DeviceInfo {
     let line = |file: &str, key: &str| {
         let text = std::fs::read_to_string(file).ok()?;
@@ -18,5 +18,6 @@ pub fn processor() -> DeviceInfo {
         name: format!("{model}, {n_threads} threads"),
         drivers: String::new(),
         memory: kib.map(|kib| kib << 10),
+        native_bf16: false,
     }
 }

@@ -24,7 +24,8 @@ impl DeviceBackend for LibTorch {
             let drivers = [libtorch.as_str(), &info.drivers].join(", ");
             (LibTorchDevice::Cuda(index), DeviceInfo { drivers, ..info })
         });
-        let processor = DeviceInfo { drivers: libtorch.clone(), ..processor() };
+        let native_bf16 = has_bf16();
+        let processor = DeviceInfo { drivers: libtorch.clone(), native_bf16, ..processor() };
         Ok(cuda.chain([(LibTorchDevice::Cpu, processor)]).collect())
     }
 
@@ -67,6 +68,14 @@ impl Drop for ThreadLimit {
     fn drop(&mut self) {
         tch::set_num_threads(*N_THREADS);
     }
+}
+
+/// Returns true if the processor has AVX512-BF16. Every processor with AMX has it, too.
+fn has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
 }
 
 /// The name and version of the loaded libtorch, which may not be the one at build time.

@@ -69,7 +69,12 @@ fn find_devices() -> Result<Vec<(WgpuDevice, DeviceInfo)>, StartError> {
 fn described(adapter: &Adapter) -> DeviceInfo {
     let info = adapter.get_info();
     let drivers = format!("{} {} {}", info.backend, info.driver, info.driver_info);
-    DeviceInfo { name: info.name, drivers: drivers.trim().into(), memory: memory(adapter) }
+    DeviceInfo {
+        name: info.name,
+        drivers: drivers.trim().into(),
+        memory: memory(adapter),
+        native_bf16: false,
+    }
 }
 
 /// The size of the adapter's largest device-local memory.

@@ -10,7 +10,10 @@ use crate::{
     inference::{decode::Prediction, logits::Inference},
     io::model_directory::{ModelBytes, ModelDirectory, ModelSpec},
     model::ModelConfig,
-    nn::{precision::Precision, rounding::with_precision},
+    nn::{
+        precision::{Precision, PrecisionChoice},
+        rounding::with_precision,
+    },
     text::{
         encoded::{EncodedDocument, encode_all},
         tokenizer::DocumentTokenizer,
@@ -94,7 +97,7 @@ pub struct Extractor {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExtractorBuilder {
     device: Device,
-    precision: Precision,
+    precision: PrecisionChoice,
 }
 
 impl ExtractorBuilder {
@@ -105,8 +108,8 @@ impl ExtractorBuilder {
     }
 
     /// Sets the precision of the large matrix products. The default is [`Precision::F32`].
-    pub fn precision(mut self, precision: Precision) -> Self {
-        self.precision = precision;
+    pub fn precision(mut self, precision: impl Into<PrecisionChoice>) -> Self {
+        self.precision = precision.into();
         self
     }
 
@@ -131,6 +134,7 @@ impl ExtractorBuilder {
     fn start(self, directory: ModelDirectory<'_>) -> Result<Extractor> {
         let Self { device, precision } = self;
         let kind = device.backend.map_or_else(BackendKind::first, Ok)?;
+        let precision = precision.resolve(kind, &[device.number])?;
         let task = StartEngine { directory: &directory, kind, precision };
         let engine = dispatch(Some(kind), device.number, task)??;
         Ok(Extractor { spec: directory.into_spec(), engine })

@@ -4,6 +4,8 @@
 //! before the product, and the product is converted back to f32. Embeddings, normalisation,
 //! softmax, attention scores, context and loss stay in f32.
 //!
+//! [`PrecisionChoice::Auto`] computes in bf16 where the device has instructions for it.
+//!
 //! Training keeps f32 master weights and rounds them for each step. The gradients of the rounded
 //! weights reach the master weights.
 
@@ -12,7 +14,11 @@ use std::{fmt, str::FromStr};
 use burn::tensor::{FloatDType, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, backend::BackendKind, error::UnknownName};
+use crate::{
+    Error, Result,
+    backend::{BackendKind, DeviceInfo},
+    error::UnknownName,
+};
 
 /// A floating-point type for matrix products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +73,97 @@ impl Precision {
     }
 }
 
+/// A precision, or the choice of one by the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&str")]
+pub enum PrecisionChoice {
+    /// bf16 on a device that computes it natively ([`DeviceInfo::native_bf16`]), else f32.
+    Auto,
+    /// One precision on every device.
+    Fixed(Precision),
+}
+
+impl PrecisionChoice {
+    const AUTO: &str = "auto";
+
+    /// The name in configurations and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => Self::AUTO,
+            Self::Fixed(precision) => precision.name(),
+        }
+    }
+
+    /// The precision on `devices` of the backend `kind`. `Auto` is bf16 only if all of them compute
+    /// it natively.
+    ///
+    /// # Errors
+    /// If a device has to be asked and does not exist.
+    pub fn resolve(self, kind: BackendKind, devices: &[usize]) -> Result<Precision> {
+        match self {
+            Self::Fixed(precision) => Ok(precision),
+            Self::Auto => {
+                let infos = devices.iter().map(|&number| kind.device(number));
+                Ok(Self::of_devices(&infos.collect::<Result<Vec<_>>>()?))
+            }
+        }
+    }
+
+    fn of_devices(devices: &[DeviceInfo]) -> Precision {
+        if devices.iter().all(|device| device.native_bf16) {
+            Precision::Bf16
+        } else {
+            Precision::F32
+        }
+    }
+}
+
+impl Default for PrecisionChoice {
+    fn default() -> Self {
+        Precision::default().into()
+    }
+}
+
+impl From<Precision> for PrecisionChoice {
+    fn from(precision: Precision) -> Self {
+        Self::Fixed(precision)
+    }
+}
+
+impl From<PrecisionChoice> for &'static str {
+    fn from(choice: PrecisionChoice) -> Self {
+        choice.name()
+    }
+}
+
+impl TryFrom<String> for PrecisionChoice {
+    type Error = UnknownName;
+
+    fn try_from(name: String) -> Result<Self, UnknownName> {
+        name.parse()
+    }
+}
+
+impl FromStr for PrecisionChoice {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let choices = || {
+            let fixed = Precision::ALL.into_iter().map(Self::Fixed);
+            std::iter::once(Self::Auto).chain(fixed)
+        };
+        choices().find(|choice| choice.name() == name).ok_or_else(|| {
+            UnknownName::new("precision", name, &choices().map(Self::name).collect::<Vec<_>>())
+        })
+    }
+}
+
+impl fmt::Display for PrecisionChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -86,6 +183,49 @@ impl FromStr for Precision {
 mod tests {
     use super::*;
     use crate::backend::TestBackend;
+
+    #[test]
+    fn auto_is_bf16_only_if_every_device_computes_it_natively() {
+        let [with, without] =
+            [true, false].map(|native_bf16| DeviceInfo { native_bf16, ..DeviceInfo::default() });
+        for (devices, expected) in [
+            (vec![with.clone()], Precision::Bf16),
+            (vec![without.clone()], Precision::F32),
+            (vec![with.clone(), with.clone()], Precision::Bf16),
+            (vec![with, without], Precision::F32),
+        ] {
+            assert_eq!(PrecisionChoice::of_devices(&devices), expected, "{devices:?}");
+        }
+        let kind = BackendKind::compiled()[0];
+        let native = kind.device(0).unwrap().native_bf16;
+        let expected = if native { Precision::Bf16 } else { Precision::F32 };
+        assert_eq!(PrecisionChoice::Auto.resolve(kind, &[0]).unwrap(), expected);
+        assert!(PrecisionChoice::Auto.resolve(kind, &[4711]).is_err());
+    }
+
+    #[test]
+    fn a_device_that_computes_bf16_natively_supports_it() {
+        for (number, device) in BackendKind::compiled()[0].devices().unwrap().iter().enumerate() {
+            if device.native_bf16 {
+                let kind = BackendKind::compiled()[0];
+                let device = crate::backend::device::<TestBackend>(kind, number).unwrap();
+                assert!(Precision::Bf16.is_supported::<TestBackend>(&device));
+            }
+        }
+    }
+
+    #[test]
+    fn every_choice_is_read_by_its_name_and_an_unknown_one_lists_them() {
+        let fixed = Precision::ALL.map(PrecisionChoice::Fixed);
+        for choice in [PrecisionChoice::Auto].into_iter().chain(fixed) {
+            assert_eq!(choice.name().parse(), Ok(choice));
+            let json = serde_json::to_value(choice).unwrap();
+            assert_eq!(json, choice.name());
+            assert_eq!(serde_json::from_value::<PrecisionChoice>(json).unwrap(), choice);
+        }
+        let error = "f64".parse::<PrecisionChoice>().unwrap_err().to_string();
+        assert!(error.ends_with("auto, f32, bf16, f16"), "{error}");
+    }
 
     #[test]
     fn a_precision_that_the_device_lacks_is_an_error_that_names_the_backend() {

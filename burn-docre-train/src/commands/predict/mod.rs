@@ -96,8 +96,8 @@ impl BackendTask for Predict<'_> {
             session.ui.note(&format!("{}: {note}", place.display()));
         }
         let directory = ModelDirectory::open(&args.model)?;
-        session.check_precision::<B>(args.precision, &device)?;
-        let model = with_precision(directory.model::<B>(&device)?, args.precision);
+        let precision = session.precision::<B>(args.precision, &device)?;
+        let model = with_precision(directory.model::<B>(&device)?, precision);
         let spec = directory.into_spec();
         let inference = Inference::new(model, spec.config.clone(), device);
         let names = RefCell::new(VecDeque::new());

@@ -284,7 +284,7 @@ impl<B: DocReBackend> Objective<B> for EmObjective {
 #[cfg(test)]
 mod tests {
     use burn::{module::ParamId, optim::GradientsParams};
-    use burn_docre::{BackendTask, dispatch};
+    use burn_docre::{BackendTask, Precision, dispatch};
     use hashbrown::HashSet;
 
     use super::*;
@@ -324,7 +324,7 @@ mod tests {
     fn objective(config: &RunConfig, corpora: &Corpora) -> EmObjective {
         let relation = RelationObjective {
             loss: PairLoss::relation(config.loss),
-            precision: config.compute.precision,
+            precision: Precision::F32,
             spec: Arc::new(corpora.model_spec.clone()),
             dev: Arc::new(DevSet::new(corpora.dev.clone(), corpora.scorer.clone())),
         };
