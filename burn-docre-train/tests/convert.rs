@@ -50,7 +50,7 @@ const DOCRED: &str = r#"{"title": "Anna", "sents": [["Anna", "lives", "in", "Osl
  "labels": [{"r": "P551", "h": 0, "t": 1, "evidence": [0]}]}
 "#;
 
-/// A file of each corpus, and its documents, entities, mentions, facts and relations.
+/// A file of each corpus, with its numbers of documents, entities, mentions, facts and relations.
 fn samples() -> [(&'static str, String, [u64; 5]); 7] {
     [
         ("hacred", HACRED.to_owned(), [1, 2, 2, 3, 3]),
@@ -224,7 +224,8 @@ fn hacred_is_scored_by_micro_precision_and_recall_in_the_view_of_the_predictions
     let sandbox = Sandbox::new();
     sandbox.write("corpus", HACRED);
     sandbox.succeed(&convert_with_relations("hacred", "out.json"));
-    // In characters, entity 0 is the person; one of two predictions is right, of three facts.
+    // In the view of characters, entity 0 is the person. One of two predictions is right, and there
+    // are three facts.
     sandbox.write(
         "predictions.json",
         r#"[{"title": "6020", "h_idx": 0, "t_idx": 1, "r": "居住地"},
@@ -238,7 +239,7 @@ fn hacred_is_scored_by_micro_precision_and_recall_in_the_view_of_the_predictions
         assert_eq!(scores["recall"], 1.0 / 3.0, "{gold} {view:?}");
         assert!((scores["f1"].as_f64().unwrap() - 0.4).abs() < 1e-12, "{gold} {view:?}");
     }
-    // In words, entity 0 is the place, so that the other prediction is right.
+    // In the view of words, entity 0 is the place, so that the other prediction is right.
     let scores = evaluate(&sandbox, "corpus", &["--hacred-view", "word"]);
     assert_eq!(scores["per_relation"]["居民"]["f1"], 1.0);
     assert_eq!(scores["per_relation"]["居住地"]["f1"], 0.0);

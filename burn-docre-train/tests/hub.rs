@@ -75,9 +75,9 @@ struct Content {
     /// The files by repository and name, as in `lab/encoder/config.json`.
     files: BTreeMap<String, Vec<u8>>,
     fault: Option<Fault>,
-    /// The paths and first bytes of the requests for files.
+    /// The path of each request for a file, and the offset of the first byte that it asks for.
     requests: Vec<(String, usize)>,
-    /// The connections that get no answer.
+    /// The connections that get no answer. They are kept open until the server is dropped.
     held: Vec<TcpStream>,
     is_stopped: bool,
 }
@@ -440,7 +440,7 @@ fn shards_are_fetched_by_their_list_and_a_pickle_only_without_safetensors() {
     server.succeed(&sandbox, &DRY_RUN);
     let expected = ["config.json", shard, "model.safetensors.index.json", "tokenizer.json"];
     assert_eq!(server.requested("lab/encoder"), expected);
-    // Without safetensors it is the pickle, which is none here.
+    // Without safetensors, the weights are `pytorch_model.bin`, which is no pickle here.
     server.content().files.retain(|name, _| !name.contains("safetensors"));
     fs::remove_dir_all(sandbox.path("cache")).unwrap();
     let message = server.fail(&sandbox, &DRY_RUN);

@@ -80,7 +80,7 @@ fn an_output_that_names_an_input_is_refused_before_anything_is_read() {
         let message = sandbox.fail(1, &predict(input, output));
         assert!(message.contains("is an input of this command"), "{output}: {message}");
     }
-    // The model does not exist: the refusal comes first.
+    // The paths are compared before the model is opened, which does not exist here.
     let missing =
         ["predict", "--model", "none", "--input", "link.json", "--output", "documents.json"];
     assert!(sandbox.fail(1, &missing).contains("is an input of this command"));
@@ -162,7 +162,7 @@ fn a_refused_command_leaves_the_directory_as_it_was() {
         train("empty/inner");
         assert_eq!(std::fs::read_dir(sandbox.path("empty")).unwrap().count(), 0);
     }
-    // Further stages of a run that has started leave its files alone.
+    // A further stage of a run that fails at its start leaves the files of the run unchanged.
     sandbox.succeed(&TRAIN_TEACHER);
     let manifest = std::fs::read(sandbox.path("run/manifest.json")).unwrap();
     let student = ["train", "tiny.toml", "--stage", "student", "--out", "run", "--resume"];

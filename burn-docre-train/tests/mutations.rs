@@ -1,8 +1,9 @@
 //! Mutated inputs: every reader ends in a value or an error, within a second of processor time and
 //! bounded memory, and without a panic.
 //!
-//! The mutations are seeded. `DOCRE_MUTATIONS` is the number of inputs of each test, and
-//! `DOCRE_MUTATION_SEED` the seed. A failure names both and leaves the input in a file.
+//! The mutations are seeded. The variable `DOCRE_MUTATIONS` is the number of inputs of each test,
+//! and `DOCRE_MUTATION_SEED` the seed of the generator. A failure names the seed, the index of the
+//! input, and a file with the input.
 
 #![cfg(unix)]
 #![expect(clippy::print_stderr, reason = "the long run reports its figures")]
@@ -59,7 +60,7 @@ thread_local! {
 }
 
 fn count(bytes: isize) {
-    // A thread that ends has no counters any more.
+    // A thread that ends may free memory after its counters are dropped.
     let _ = ALLOCATED.try_with(|allocated| {
         allocated.set(allocated.get() + bytes);
         let _ = PEAK.try_with(|peak| peak.set(peak.get().max(allocated.get())));
@@ -111,7 +112,7 @@ fn variable(name: &str, default: usize) -> usize {
     env::var(name).map_or(default, |text| text.parse().expect(name))
 }
 
-/// The figures of one test.
+/// The measured values of one test.
 #[derive(Default)]
 struct Figures {
     n_accepted: usize,
@@ -267,7 +268,7 @@ fn mutated_weight_files_end_in_a_value_or_an_error() {
     });
 }
 
-/// The number of tensors that can be read; others have no floating-point numbers.
+/// The number of tensors that can be read. Damaged tensors and those of integers cannot.
 fn n_readable(weights: &WeightFile) -> usize {
     weights.names().filter(|name| weights.read(name).is_ok()).count()
 }
@@ -303,7 +304,8 @@ fn mutated_pickles_end_in_a_value_or_an_error() {
     let file = InputFile::new("weights.bin");
     assert_survives("pickles", &[pickle], |input| {
         let archive = with_pickle(&archive, |_| input.to_vec());
-        // The checkpoint of another model is refused at its end only.
+        // The file is no checkpoint of the authors' code. It is refused only after the pickle has
+        // been read.
         let _ = PublishedCheckpoint::open(file.write(&archive));
         let Ok(weights) = WeightFile::from_bytes(&archive) else { return false };
         n_readable(&weights) > 0

@@ -75,7 +75,7 @@ impl OnTerminal {
     /// Waits for the end of the program; returns its exit code and its output.
     fn end(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
-        // The reader ends when the program's side of the terminal is closed.
+        // The thread that reads the terminal may still copy the last output.
         std::thread::sleep(Duration::from_millis(200));
         (code, self.text())
     }

@@ -19,6 +19,7 @@ const N_DOCUMENTS: usize = 1_000;
 const N_PREDICTIONS: usize = 100_000;
 /// Re-DocRED has 19.4 entities, 26 mentions and 35 facts per document.
 const N_ENTITIES: usize = 20;
+/// The number of mentions of each entity.
 const N_MENTIONS: usize = 2;
 const N_FACTS: usize = 35;
 const N_SENTENCES: usize = 8;
@@ -55,7 +56,7 @@ fn random_document(index: usize, n_classes: usize, random: &mut ChaCha8Rng) -> D
     }
 }
 
-/// Gold documents and as many random predictions; a fifth of them repeat a gold fact.
+/// Gold documents and random predictions for them. A fifth of the predictions repeat a gold fact.
 fn corpus(vocab: &RelationVocab) -> (Vec<Document>, Vec<SubmittedFact>) {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let n_classes = vocab.n_classes();
@@ -73,7 +74,8 @@ fn corpus(vocab: &RelationVocab) -> (Vec<Document>, Vec<SubmittedFact>) {
     (gold, submission)
 }
 
-/// From documents and a submission to all metrics, with the gold documents as training documents.
+/// Computes all metrics from documents and a submission. The gold documents are also the training
+/// documents.
 #[divan::bench(sample_count = 10)]
 fn all_metrics(bencher: Bencher) {
     let vocab = RelationVocab::docred();

@@ -50,7 +50,7 @@ pub(super) fn run(session: &Session, args: &ConvertArgs) -> Result<()> {
     Ok(())
 }
 
-/// Checks the combination of files.
+/// Checks the combination of files, and that only a corpus with splits has `--split`.
 fn check(args: &ConvertArgs) -> Result<()> {
     let ConvertArgs { from, input, output, relations, relations_output, split, .. } = args;
     ensure!(
@@ -114,7 +114,8 @@ fn write(
                 Ok(Some(document)) => document,
                 Ok(None) => break,
                 Err(error) => {
-                    // No incomplete file is kept. The error of the document is returned below.
+                    // The error makes `write_text` discard the incomplete file. The error of the
+                    // document itself is returned below.
                     let stop = io::Error::other(error.to_string());
                     failure = Some(error);
                     return Err(stop);

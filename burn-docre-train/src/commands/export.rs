@@ -64,8 +64,7 @@ fn check_format(model: &Path, system: &SystemConfig, format: ExportFormat) -> Re
     bail!("{}: {other} model; export it with `--format {name}`", model.display())
 }
 
-/// Sentences about the settings of a model that the authors' code has as constants and that differ
-/// from them.
+/// Notes on settings that are constants in the authors' code and have other values in this model.
 fn differences(system: &SystemConfig) -> Vec<String> {
     let SystemConfig::KdDocre(config) = system else { return Vec::new() };
     let PairMixerConfig::AxialStack(stack) = &config.mixer else { return Vec::new() };

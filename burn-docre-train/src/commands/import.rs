@@ -65,7 +65,8 @@ fn spec(
     Ok(ModelSpec { config, tokenizer, vocab })
 }
 
-/// The properties of the axial stack by the options; those are errors for a system without one.
+/// Reads the properties of the axial stack from the options. The options are an error for ATLOP,
+/// which has no axial layers.
 fn axial(args: &ImportArgs, checkpoint: &PublishedCheckpoint) -> Result<PublishedAxial> {
     let is_used = args.no_pad_compat || args.axial_heads.is_some();
     if checkpoint.system() == PublishedSystem::Atlop && is_used {

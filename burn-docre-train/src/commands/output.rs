@@ -19,7 +19,7 @@ pub(super) fn has_extension(path: &Path, name: &str) -> bool {
     path.extension().is_some_and(|found| found.eq_ignore_ascii_case(name))
 }
 
-/// `path` without the extension of a compressed file.
+/// The file name of `path` without the extension `gz`; `path` itself if it has another extension.
 pub(super) fn without_compression(path: &Path) -> &Path {
     match path.file_stem() {
         Some(stem) if has_extension(path, GZIP) => Path::new(stem),

@@ -45,7 +45,7 @@ pub enum HubKind {
 }
 
 impl HubAddress {
-    /// The address that `path` is; `None` if it is the path of a file.
+    /// Parses `path` as an address; `None` if it does not begin with `hf:`.
     ///
     /// # Errors
     /// If `path` begins with `hf:` and is no address.

@@ -29,10 +29,10 @@ const TOKENS: [&[u8]; 18] = [
 const LONGEST: usize = 64;
 /// The most mutations of one input.
 const MOST: usize = 4;
-/// The depth of nested lists, which exceeds the limit of parsers.
+/// The depth of nested lists, which exceeds the limit of JSON parsers (128 in `serde_json`).
 const DEPTH: usize = 400;
 
-/// Draws mutated inputs; equal seeds draw equal inputs.
+/// Draws mutated inputs. Equal seeds of the generator draw equal inputs.
 pub(crate) struct Mutator(ChaCha8Rng);
 
 impl Mutator {
@@ -40,7 +40,7 @@ impl Mutator {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    /// Mutates one of the seeds.
+    /// Mutates one of the inputs `seeds`, one to [`MOST`] times.
     pub(crate) fn mutate(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = seeds.choose(&mut self.0).expect("a seed").clone();
         for _ in 0..self.0.random_range(1..=MOST) {

@@ -2,7 +2,8 @@
 //! pair.
 //!
 //! Pairs differ in their number of mention pairs. A [`MentionPairGroup`] is a padded grid of pairs
-//! whose numbers have the same next power of two, so that padding at most doubles the grids.
+//! whose numbers of mention pairs round up to the same power of two. Padding therefore at most
+//! doubles the grids.
 
 use std::collections::BTreeMap;
 
@@ -20,13 +21,13 @@ pub struct MentionPairIndex<B: Backend> {
     pub head: Tensor<B, 1, Int>,
     /// The mention row of each mention pair's tail, `[q]`.
     pub tail: Tensor<B, 1, Int>,
-    /// The same rows by document.
+    /// `head` and `tail` on the CPU, with the range of each document's mention pairs.
     pub rows: MentionPairRows,
     /// The classified pairs, grouped by their number of mention pairs.
     pub groups: Vec<MentionPairGroup<B>>,
-    /// The place of each mention pair in the slots of all groups, one after the other, `[q]`.
+    /// The index of each mention pair in the concatenated slots of all groups, `[q]`.
     slot: Tensor<B, 1, Int>,
-    /// The place of each classified pair in all groups, one after the other, `[p]`.
+    /// The index of each classified pair in the concatenated pairs of all groups, `[p]`.
     place: Tensor<B, 1, Int>,
 }
 
@@ -46,7 +47,7 @@ pub struct MentionPairGroup<B: Backend> {
 }
 
 impl<B: Backend> MentionPairIndex<B> {
-    /// Restores the order of mention pairs.
+    /// Concatenates the values of all groups in the order of mention pairs, without padding.
     ///
     /// # Shapes
     /// - `grids`: the grid `[n, size]` of each group
@@ -59,7 +60,7 @@ impl<B: Backend> MentionPairIndex<B> {
         Tensor::cat(flat.collect(), 0).select(0, self.slot.clone())
     }
 
-    /// Restores the order of classified pairs.
+    /// Concatenates the rows of all groups in the order of classified pairs.
     ///
     /// # Shapes
     /// - `rows`: the rows `[n, r]` of each group
@@ -231,7 +232,7 @@ pub(crate) mod testing {
     use super::MentionPairIndex;
     use crate::batch::{DocReBatch, testing};
 
-    /// A document whose entities have these numbers of mentions.
+    /// The mention pairs of a document whose entities have these numbers of mentions.
     pub(crate) fn mention_pairs<B: Backend>(
         n_mentions: &[usize],
         device: &B::Device,

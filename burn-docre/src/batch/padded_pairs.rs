@@ -1,11 +1,11 @@
 //! Pairs whose grids are padded without a mask, as in the KD-DocRE authors' code.
 //!
-//! That code fills the pair grid of every document up to 42 entities. The pads are queries, keys
-//! and values like pairs of entities.
+//! That code fills the pair grid of every document up to 42 entities. The pads, cells whose head
+//! or tail is no entity, are queries, keys and values like all other pairs.
 //!
 //! All pads start as the same vector, so those that share a head or a tail stay equal in every
-//! layer. One *pad entity* therefore stands for all of them: as a key, it has the weight of their
-//! number. `n` entities need `(n + 1)²` rows instead of 42².
+//! layer. One *pad entity* therefore stands for all entities that the code adds: as a key, its
+//! weight is their number. `n` entities need `(n + 1)²` rows instead of 42².
 
 use burn::tensor::{Int, Tensor, backend::Backend};
 
@@ -21,12 +21,14 @@ pub struct PaddedPairIndex<B: Backend> {
     /// The pairs with the pad entity behind the entities of each document. Documents with `pad_to`
     /// or more entities have none, nor have documents without entities.
     ///
-    /// `entity_bias` is the logarithm of the number of entities that a row stands for: 0 at
-    /// entities, -1e30 at padding of the batch. It must be added to the scores.
+    /// `entity_bias` is always present: 0 at entities, -1e30 at padding of the batch. At a pad
+    /// entity, it is the logarithm of the number of entities that the pad entity stands for. It
+    /// must be added to the attention scores of the keys.
     pub pairs: PairIndex<B>,
-    /// For each row of `pairs`, its row without pads; at a pad, the number of those rows.
+    /// The row of each padded pair among the pairs without pads, `[padded pairs]`. At a pad, it is
+    /// the row behind them, where [`add_pads`](Self::add_pads) appends the pad's vector.
     source: Tensor<B, 1, Int>,
-    /// The rows of `pairs` that are no pads.
+    /// The rows of `pairs` that are no pads, `[pairs]`.
     real: Tensor<B, 1, Int>,
 }
 
@@ -67,7 +69,7 @@ impl<B: Backend> PaddedPairIndex<B> {
         }
     }
 
-    /// Adds the vector `pad` as the rows of pads.
+    /// Inserts the vector `pad` at the row of each pad.
     ///
     /// # Shapes
     /// - rows `[pairs, d]`, `pad` `[1, d]` → `[padded pairs, d]`

@@ -26,6 +26,9 @@ impl<R: BufRead> LineScanner<R> {
     /// end of the input.
     ///
     /// After an error the state of the scanner is undefined and it must not be used again.
+    ///
+    /// # Errors
+    /// If the input cannot be read, or if a line is longer than [`MAX_ELEMENT_BYTES`].
     pub(crate) fn next_line(&mut self, line: &mut Vec<u8>) -> Result<bool, ScanError> {
         loop {
             line.clear();

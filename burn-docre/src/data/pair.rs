@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 /// An ordered pair of entities, by index into [`Document::entities`](super::document::Document).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntityPair {
-    /// Index of the subject of the relation.
+    /// Index of the head, `h` of a label in DocRED.
     pub head: usize,
-    /// Index of the object of the relation.
+    /// Index of the tail, `t` of a label in DocRED.
     pub tail: usize,
 }
 

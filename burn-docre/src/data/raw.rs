@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use crate::input::{JsonError, TextPosition};
 use crate::{Error, Result};
 
-/// A document in the structure of DocRED. `L` are its labels.
+/// A document in the structure of DocRED. `L` is the type of its labels.
 #[derive(Deserialize)]
 pub(super) struct RawDocument<L> {
     pub(super) title: String,
@@ -24,7 +24,8 @@ pub(super) struct RawDocument<L> {
     pub(super) omitted: Omitted,
 }
 
-/// The parts of a corpus that DocRED's format has no place for: their numbers by description.
+/// The numbers of omitted parts of a corpus, for which DocRED's format has no place, by
+/// description.
 pub type Omitted = BTreeMap<&'static str, usize>;
 
 #[derive(Clone, Deserialize)]
@@ -69,8 +70,8 @@ impl Labels for IgnoredAny {
     }
 }
 
-/// Reads the type of a mention. Corpora give it as a text, a number, a list or `null`, and no model
-/// here uses it, so that anything but a text is read as no type.
+/// Reads the type of a mention. Corpora give it as a text, a number, a list or `null`. No model
+/// here uses it, so anything but a text is read as the empty type.
 fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -1,4 +1,5 @@
-//! Scores by a number: the distance of a pair, its mentions, the entities of its document.
+//! Scores by ranges of a number: the distance of a pair's entities in sentences, the number of
+//! their mentions, or the number of the document's entities.
 
 use serde::Serialize;
 
@@ -7,11 +8,11 @@ use super::gold::GoldCorpus;
 use super::precision_recall::PrecisionRecall;
 use super::predictions::{FactKey, PredictionSet};
 
-/// The first distance of each range. The last range, more than five sentences, is `inter_long` of
-/// Re-DocRED's scorer.
+/// The first distance of each range, in sentences. The last range, more than five sentences, is
+/// `inter_long` of Re-DocRED's scorer.
 const DISTANCES: [usize; 6] = [0, 1, 2, 3, 4, 6];
-/// The first number of mentions of each range. The ranges have 40, 24, 14, 14 and 8 per cent of the
-/// facts of Re-DocRED's dev split.
+/// The first number of mentions of head and tail of each range. The ranges have 40, 24, 14, 14 and
+/// 8 per cent of the facts of Re-DocRED's dev split.
 const MENTIONS: [usize; 5] = [2, 3, 4, 5, 7];
 /// The first number of entities of each range. 42 is the most in Re-DocRED.
 const ENTITIES: [usize; 6] = [1, 11, 16, 21, 26, 31];

@@ -25,7 +25,8 @@ impl DocumentEvidence {
     /// that these mentions stand in.
     ///
     /// # Panics
-    /// If the evidence or a prediction belongs to another document.
+    /// If the evidence or a prediction does not fit the numbers of entities and mentions of the
+    /// document.
     pub(super) fn add_to(&self, predictions: &mut [Prediction], document: &EncodedDocument) {
         let Self::KeyMentionPairs(is_key) = self;
         // The mention pairs of a classified pair begin at the entry of its row.

@@ -5,15 +5,15 @@ use std::fmt;
 use super::position::TextPosition;
 use crate::error::shorten;
 
-/// The maximum length of a text of the file in a message, in characters.
+/// The maximum length of a string that a message quotes from the file, in characters.
 const MAX_QUOTE: usize = 40;
 /// The maximum length of a message in characters.
 const MAX_MESSAGE: usize = 300;
 
 /// An error of JSON: what was expected and found, and where.
 ///
-/// `serde_json` names Rust's types and repeats texts of any length. This error has JSON's terms, and
-/// texts are cut.
+/// `serde_json` names Rust's types and repeats strings of any length. This error has JSON's terms,
+/// and long strings are cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonError {
     message: String,
@@ -35,7 +35,7 @@ impl From<serde_json::Error> for JsonError {
         let text = error.to_string();
         let message = text.strip_suffix(&format!(" at line {line} column {column}"));
         let message = shorten(&plain_words(message.unwrap_or(&text)), MAX_MESSAGE);
-        // The column is 0 at the end of a line.
+        // `serde_json` reports the column 0 directly after a line break.
         let position = (line > 0).then_some(TextPosition { line, column: column.max(1) });
         Self { message, position }
     }

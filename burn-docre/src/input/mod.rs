@@ -30,7 +30,7 @@ pub fn is_standard(path: &Path) -> bool {
 
 /// The size of the buffers in bytes.
 const BUFFER: usize = 1 << 16;
-/// The maximum length of an input that is read as a whole, in bytes.
+/// The maximum length of an input that is read as a whole, in bytes after decompression.
 const MAX_WHOLE: u64 = 256 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -52,10 +52,11 @@ pub fn open(path: &Path) -> Result<Reader> {
     decoded(bytes).map_err(|source| Error::io(path, "reading", source))
 }
 
-/// Reads a whole input of at most 256 MiB, such as a configuration or a tokenizer.
+/// Reads a whole input of at most 256 MiB after decompression, such as a configuration or a
+/// tokenizer.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is longer.
+/// [`Error::Io`] if the file cannot be read, [`Error::Format`] if its content is longer.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     read_at_most(MAX_WHOLE, path)
 }

@@ -1,8 +1,8 @@
 //! Checkpoints of the KD-DocRE and ATLOP authors' code, under their published names.
 //!
 //! A checkpoint is the state dict of the whole model. The encoder's weights begin with `model.`.
-//! The table of the other names is in the system's file. A prefix before all names, such as the
-//! `module.` of PyTorch's `DistributedDataParallel`, does not matter.
+//! The table of the other names is in the system's file in `model/`. A prefix before all names,
+//! such as the `module.` of PyTorch's `DistributedDataParallel`, does not matter.
 
 use std::{cell::RefCell, collections::BTreeSet, path::Path};
 
@@ -20,7 +20,7 @@ const HEAD_EXTRACTOR: &str = "head_extractor.weight";
 const PROJECTION: &str = "projection.weight";
 const CLASSIFIER: &str = "classifier.weight";
 const BILINEAR: &str = "bilinear.weight";
-/// The lists of an axial stack's layers; the layer's index follows.
+/// Beginnings of the names of an axial stack's weights; the layer's index follows.
 const AXIAL_LISTS: [&str; 3] =
     ["axial_transformer.axial_attns.", "axial_transformer.ffns.", "axial_transformer.lns."];
 /// Beginnings of the names that only KD-DocRE has.
@@ -53,7 +53,8 @@ pub struct PublishedCheckpoint {
 pub struct PublishedAxial {
     /// Number of attention heads; 8 in the code.
     pub heads: usize,
-    /// The number of entities to which the code pads without a mask; 42 in the code.
+    /// The number of entities to which documents are padded without a mask; 42 in the code. `None`
+    /// masks all padding.
     pub pad_to: Option<usize>,
 }
 
@@ -135,7 +136,8 @@ impl PublishedCheckpoint {
     ///
     /// # Errors
     /// [`Error::Weights`] with every missing and misshapen weight, and every tensor that is neither
-    /// used nor known to be without use. If a tensor cannot be read.
+    /// used nor known to be without use. If a tensor cannot be read, or if the authors' code has no
+    /// model of this configuration.
     ///
     /// # Panics
     /// If `config` is not valid.
@@ -191,8 +193,8 @@ fn published_names(path: &Path, config: &ModelConfig) -> Result<impl Fn(&str) ->
     })
 }
 
-/// The number of axial layers by the names of a file, at least 1. If there is none, the loader lists
-/// the weights of the first layer as missing.
+/// The number of axial layers by the names of a file, at least 1. If there is none, the loader
+/// lists the weights of the first layer as missing.
 fn n_layers<'a>(names: impl Iterator<Item = &'a str>) -> usize {
     let index = |name: &str| {
         let rest = AXIAL_LISTS.iter().find_map(|list| name.strip_prefix(list))?;
@@ -225,7 +227,8 @@ impl SizeReader<'_> {
         [1, 1]
     }
 
-    /// The size of a group of the bilinear form whose weight is `name`, of this shape.
+    /// The size of a group of the bilinear form whose weight is `name`. The weight has this
+    /// `shape`, with `emb_size · group_size` columns.
     fn group_size(&mut self, name: &str, shape: [usize; 2], emb_size: usize) -> usize {
         let [_, columns] = shape;
         let group_size = columns / emb_size;

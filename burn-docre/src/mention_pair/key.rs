@@ -11,8 +11,8 @@ use crate::{Error, Result, batch::MentionPairIndex};
 /// The rule that selects the key mention pairs of each pair by their probabilities.
 ///
 /// A mention pair is a key if its probability reaches the threshold
-/// `min(mean + xi * (max - min), tau)`, with mean, maximum and minimum over the pair's mention
-/// pairs (eqs. 12–14). The paper's threshold can exceed every probability. Therefore the first
+/// `min(mean + xi * (max - min), tau)` (eqs. 12–14). Mean, maximum and minimum are those of the
+/// pair's mention pairs. The paper's threshold can exceed every probability. Therefore the first
 /// mention pair with the highest probability is always a key.
 #[derive(Module, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

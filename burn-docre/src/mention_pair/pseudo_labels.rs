@@ -10,8 +10,9 @@ use crate::{
 /// Labels the mention pairs that express a relation of their pair.
 ///
 /// The label is 1 if, for some relation that holds, the mention pair's probability is at least the
-/// mean over the pair's mention pairs. The mention pairs of a pair without relations have the label
-/// 0. The result receives no gradient. It is NaN where a probability is NaN.
+/// mean over the pair's mention pairs. The threshold class is no relation. The mention pairs of a
+/// pair without relations have the label 0. The result receives no gradient. It is NaN where a
+/// probability is NaN.
 ///
 /// # Shapes
 /// - `mention_logits`: `[q, r]`; `labels`: `[p, r]`, as of
@@ -53,7 +54,7 @@ fn label_group<B: Backend>(
     // Rounding must not lift the mean above the maximum.
     let mean = mean.min_pair(probabilities.clone().max_dim(1));
     let is_above = (probabilities.clone() - mean).greater_equal_elem(0.0).float();
-    // NaN is not above its mean, and the maximum loses it in WGSL. The sum keeps it.
+    // A comparison with NaN is false, and `max` in WGSL may drop NaN. The sum keeps it.
     let labels = (is_above * relations).max_dim(2) + probabilities.sum_dim(2) * 0.0;
     labels.reshape([n, size])
 }
@@ -63,8 +64,8 @@ mod tests {
     use super::*;
     use crate::{backend::TestBackend, batch::mention_pair_testing::mention_pairs};
 
-    /// Labels the mention pairs of two entities with one and three mentions, of which the first
-    /// pair has the given logits and labels, and the second no relation.
+    /// Labels the mention pairs of two entities with one and three mentions. The first pair has the
+    /// given logits and labels, and the second has no relation.
     fn label(logits: [[f32; 3]; 3], labels: [f32; 3]) -> Vec<f32> {
         let device = Default::default();
         let index = mention_pairs::<TestBackend>(&[1, 3], &device);

@@ -18,6 +18,9 @@ use crate::{
 /// # Shapes
 /// - `layer`: `3 d` inputs, `r` outputs
 /// - output: `[q, r]`
+///
+/// # Panics
+/// If there is no mention pair.
 pub fn mention_pair_linear<B: DocReBackend>(
     layer: &Linear<B>,
     encoding: &MentionEncoding<B>,
@@ -42,10 +45,14 @@ pub fn mention_pair_linear<B: DocReBackend>(
 /// `c = H^T sum_k (a_head,k ∘ a_tail,k) / sum(a_head,k ∘ a_tail,k)`
 ///
 /// with the sum over attention heads `k`, the mentions' attention `a` and the hidden states `H`.
-/// Each attention head is normalised alone. The context of mentions that share no window is 0.
+/// Each attention head is normalised alone. The context is 0 if no token has the attention of both
+/// mentions, as for mentions of different windows.
 ///
 /// # Shapes
 /// - output: `[q, d]`
+///
+/// # Panics
+/// If there is no mention pair.
 pub fn mention_pair_context<B: DocReBackend>(
     encoding: &MentionEncoding<B>,
     index: &MentionPairIndex<B>,

@@ -1,5 +1,8 @@
 //! KMGRE: a linear classifier of mention pairs, fused over the key mention pairs of each pair.
 //!
+//! The *extractor* is the model's encoder with the linear classifier of relations. The *key
+//! classifier* is a binary classifier that selects the key mention pairs.
+//!
 //! Jiang et al., *Key Mention Pairs Guided Document-Level Relation Extraction*, COLING 2022. There
 //! is no public implementation by the authors.
 
@@ -239,13 +242,15 @@ impl<B: Backend> KmgreModel<'_, B> {
         self.module.key_classifier.as_ref().map(|classifier| classifier.selection)
     }
 
-    /// Visits the parameters of the extractor, its encoder included: those of the M step.
+    /// Visits the parameters of the extractor, its encoder included: those of the M step of the
+    /// paper's Algorithm 1.
     pub fn visit_extractor<V: ModuleVisitor<B>>(&self, visitor: &mut V) {
         self.encoder.visit(visitor);
         self.module.extractor.visit(visitor);
     }
 
-    /// Visits the parameters of the key classifier, its encoder included: those of the E step.
+    /// Visits the parameters of the key classifier, its encoder included: those of the E step of
+    /// the paper's Algorithm 1.
     ///
     /// A shared encoder belongs to the extractor and to the key classifier. Without a key
     /// classifier there is nothing to visit.

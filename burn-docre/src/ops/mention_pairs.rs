@@ -10,7 +10,7 @@ use super::primitive::{FloatTensor, add, concatenate, unwrap, wrap};
 /// or the size of one mention pair. Tests divide few mention pairs into several chunks.
 const CHUNK_VALUES: usize = if cfg!(test) { 64 } else { 1 << 22 };
 
-/// Added to the sum over tokens before the division.
+/// The number that is added to the sum over tokens against a division by 0.
 const EPSILON: f64 = 1e-30;
 
 /// The mention pairs of the documents of a batch. Clones share their memory.
@@ -90,7 +90,7 @@ struct Inputs<B: Backend> {
     attention: Tensor<B, 2>,
     n_heads: usize,
     l: usize,
-    /// The values of tokens, `[b, l, r]`.
+    /// The values of tokens, `[b, l, r]`: hidden states, or their products with a weight.
     values: Tensor<B, 3>,
 }
 

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 /// The keys of a `tokenizer_config.json` that matter here.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct TokenizerSettings {
-    /// True if BERT's tokenizer converts texts to lower case. The file of a vocabulary with capital
-    /// letters may lack this key, as BioBERT's does: then the vocabulary decides.
+    /// True if BERT's tokenizer converts texts to lower case. Without this key, as in BioBERT's
+    /// file, it does so if the vocabulary has no capital letters.
     do_lower_case: Option<bool>,
     strip_accents: Option<bool>,
     tokenize_chinese_chars: Option<bool>,
@@ -21,7 +21,11 @@ pub(super) struct TokenizerSettings {
     pub(super) tokenizer_class: Option<String>,
 }
 
-/// BERT's tokenizer of word pieces. `vocab` has one token a line, in the order of the ids.
+/// Makes the `tokenizer.json` of BERT's WordPiece tokenizer. `vocab` has one token a line, in the
+/// order of the ids.
+///
+/// # Errors
+/// If the vocabulary lacks `[UNK]`, `[CLS]` or `[SEP]`.
 pub(super) fn word_pieces(vocab: &str, settings: &TokenizerSettings) -> Result<Value, String> {
     let lines = vocab.strip_suffix('\n').unwrap_or(vocab).split('\n');
     let tokens = lines.map(|line| line.strip_suffix('\r').unwrap_or(line));
@@ -55,7 +59,11 @@ pub(super) fn word_pieces(vocab: &str, settings: &TokenizerSettings) -> Result<V
     }))
 }
 
-/// RoBERTa's tokenizer of byte pairs. `merges` has one pair a line, the first merge first.
+/// Makes the `tokenizer.json` of RoBERTa's byte-level BPE tokenizer. `merges` has one pair a line,
+/// the first merge first.
+///
+/// # Errors
+/// If the vocabulary lacks `<unk>`, `<s>` or `</s>`.
 pub(super) fn byte_pairs(
     vocab: Map<String, Value>,
     merges: &str,
@@ -86,7 +94,7 @@ pub(super) fn byte_pairs(
     }))
 }
 
-/// The id of a token that a tokenizer cannot do without.
+/// The id of a token that a tokenizer needs; an error if the vocabulary lacks it.
 fn id_of<'a>(vocab: &'a Map<String, Value>, token: &str) -> Result<&'a Value, String> {
     vocab.get(token).ok_or_else(|| format!("the vocabulary has no token {token}"))
 }

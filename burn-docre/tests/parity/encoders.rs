@@ -1,8 +1,8 @@
 //! Comparison of pretrained encoders with Hugging Face's `transformers`, in every form of file.
 //!
-//! A family's directory has the texts and the output of `transformers`, and a directory for each
-//! form. `$ENCODER_DIR` (an absolute path) selects another set of families than
-//! `tests/parity/encoders`.
+//! A form is one way to save the weights: their file format, shards, number type and names. A
+//! family's directory has the texts, the output of `transformers`, and a directory for each form.
+//! `$ENCODER_DIR` (an absolute path) selects another set of families than `tests/parity/encoders`.
 
 use std::{
     collections::BTreeMap,

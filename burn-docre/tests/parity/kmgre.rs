@@ -1,4 +1,4 @@
-//! The comparisons of KMGRE's case.
+//! The comparison of KMGRE with an independent PyTorch implementation.
 
 use burn::{
     module::AutodiffModule,
@@ -23,7 +23,8 @@ use crate::{
     },
 };
 
-/// Labels are compared unless a probability is as near to its mean.
+/// The distance of a probability from its pair's mean below which rounding determines the pseudo
+/// label. Such labels are not compared.
 const TIE: f64 = 1e-5;
 
 /// The expected losses of one document, with the parameters that give them.
@@ -68,10 +69,11 @@ pub(crate) fn run<B: DocReBackend>(case: &Case, device: &B::Device) {
     }
 }
 
-/// The rows of mention pairs in the grids `[m, m, …]` of consecutive documents.
+/// The cells of mention pairs in the expected tensors of consecutive documents. These tensors are
+/// grids `[m, m, …]` of all pairs of a document's mentions.
 struct Grids<'a> {
     case: &'a Case,
-    /// The document, the number of its mentions and the cell of each mention pair.
+    /// The document of each mention pair, and the cell in the document's grid.
     rows: Vec<(usize, usize)>,
 }
 
@@ -223,8 +225,8 @@ fn check_losses<B: DocReBackend>(
     assert!(gradients["extractor.weight"].is_empty(), "the pseudo labels are detached");
 }
 
-/// Checks the key mention pairs of two entities with one mention and `n`. Both directions have the
-/// same probabilities.
+/// Checks the key mention pairs of two entities with one and `n` mentions. The pairs of both
+/// directions have the same probabilities.
 fn check_selection<B: DocReBackend>(case: &Case, expected: &Selection, device: &B::Device) {
     let Selection { p_key, xi, tau, kept } = expected;
     let n = p_key.len();

@@ -83,7 +83,8 @@ impl Checkpoint {
     }
 }
 
-/// The logits of the imported model, from batches of one document and from one of all.
+/// The logits of the imported model for each document: from batches of one document, and from one
+/// batch of all documents.
 struct Logits<'a>(&'a Checkpoint, PublishedAxial);
 
 impl BackendTask for Logits<'_> {
@@ -106,7 +107,7 @@ impl BackendTask for Logits<'_> {
     }
 }
 
-/// The largest difference of two documents' logits.
+/// The largest absolute difference of two lists of logits; infinite if a difference is NaN.
 fn distance(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
@@ -152,7 +153,7 @@ fn unmasked_padding_moves_the_authors_logits_by_more_than_one() {
     assert!(largest > 1.0, "padding changes the logits by {largest} at most");
 }
 
-/// Imports the checkpoint and exports it to a path.
+/// Imports the checkpoint and exports it to a path. Returns the names of the ignored tensors.
 struct RoundTrip<'a>(&'a Checkpoint, &'a Path);
 
 impl BackendTask for RoundTrip<'_> {

@@ -46,7 +46,7 @@ impl Source {
         }
     }
 
-    /// A message if a text has no two marked entities that could be related.
+    /// A message if a text has fewer than two marked entities, which cannot be related.
     pub(super) fn note(&self) -> Option<String> {
         let Self::Text(Some(document)) = self else { return None };
         let n_entities = document.entities.len();

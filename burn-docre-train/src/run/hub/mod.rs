@@ -28,14 +28,14 @@ pub type Commits = BTreeMap<String, String>;
 /// Local copies of files of the hub.
 pub struct Hub<'a> {
     ui: &'a Ui,
-    /// The commits to read, by repository; empty ones are asked from the hub.
+    /// The commits to read, by repository. For others, the hub is asked for the newest commit.
     pinned: Commits,
     snapshots: BTreeMap<String, Snapshot<'a>>,
 }
 
 impl<'a> Hub<'a> {
-    /// A hub whose repositories are read at the commits in `pinned`, and others at the newest commit
-    /// of their revision. Nothing is read before the first address.
+    /// A hub whose repositories are read at the commits in `pinned`, and others at the newest
+    /// commit of their revision. Nothing is read before the first address is given.
     pub fn new(ui: &'a Ui, pinned: Commits) -> Self {
         Self { ui, pinned, snapshots: BTreeMap::new() }
     }
@@ -99,7 +99,7 @@ impl LocalConfig {
     /// Fetches the inputs of `config` that are addresses.
     ///
     /// # Errors
-    /// If an input is neither on the hub nor in the cache.
+    /// If an address is invalid, or its file is neither on the hub nor in the cache.
     pub fn fetch(config: &RunConfig, pinned: Commits, ui: &Ui) -> Result<Self> {
         let (mut config, mut hub) = (config.clone(), Hub::new(ui, pinned));
         for path in config.data.files_mut() {
@@ -115,8 +115,8 @@ impl LocalConfig {
         Ok(Self { config, commits: hub.commits(), directories })
     }
 
-    /// The name of an input in a manifest: its path, or for a file of the hub its repository, commit
-    /// and name. The place of the cache is no part of it.
+    /// The name of an input in a manifest: its path, or for a file of the hub its repository,
+    /// commit and name. The place of the cache, which differs among machines, is no part of it.
     pub fn name(&self, path: &Path) -> String {
         let mut names = self.directories.iter().filter_map(|(directory, name)| {
             Some(format!("{name}: {}", path.strip_prefix(directory).ok()?.display()))

@@ -27,10 +27,10 @@ use crate::{
 
 /// The branch of a repository without a revision.
 const MAIN: &str = "main";
-/// How often a download that breaks off is continued.
+/// The maximum number of times that a download that breaks off is continued.
 const RETRIES: usize = 2;
 const ENDPOINT: &str = "https://huggingface.co";
-/// Seconds to wait for the hub to answer, unless HF_HUB_ETAG_TIMEOUT is another number.
+/// Seconds to wait for the hub to answer, if the variable HF_HUB_ETAG_TIMEOUT is not set.
 const PATIENCE: f64 = 10.0;
 /// HTTP status of a request for bytes behind the end of a file.
 const RANGE_NOT_SATISFIABLE: u16 = 416;
@@ -95,13 +95,17 @@ pub(super) struct Snapshot<'a> {
 enum Source {
     /// The hub, with the names of all files of the commit.
     Hub { api: Box<ApiRepo>, names: Vec<String> },
-    /// None. The reason is a clause.
+    /// None: the hub is not used. `reason` is a clause for messages.
     CacheOnly { reason: String },
 }
 
 impl<'a> Snapshot<'a> {
     /// Finds the commit of the repository: `pinned`, else the newest one of its revision. Where the
-    /// hub cannot be reached, it is the newest one in the cache.
+    /// hub cannot be reached, it is the commit that the cache names for the revision.
+    ///
+    /// # Errors
+    /// If the hub refuses the repository or the revision, or cannot be reached and the cache has
+    /// none. If the cache cannot be written.
     pub(super) fn open(
         ui: &'a Ui,
         repository: &HubRepository,
@@ -128,6 +132,7 @@ impl<'a> Snapshot<'a> {
                     "{repository}: {} names no commit",
                     settings.endpoint
                 );
+                // A later run without the hub finds the commit of the revision by this reference.
                 if !is_commit(revision) {
                     let reference = cache.repo(at(revision)).create_ref(&info.sha);
                     reference.with_context(|| cannot_write(&settings.cache))?;
@@ -227,7 +232,8 @@ impl<'a> Snapshot<'a> {
             api.download_with_progress(name, progress)
         };
         let result = match download() {
-            // A partial file that is complete or too long cannot be continued.
+            // A partial file that is complete or too long cannot be continued. `blob_path("")` is
+            // the directory of all partial files.
             Err(error) if is_behind_the_end(&error) => {
                 remove_partial(&self.cache.blob_path(""));
                 download()
@@ -254,7 +260,7 @@ impl<'a> Snapshot<'a> {
 }
 
 /// Asks the hub for the commit and the files of a repository. The inner error is the reason why the
-/// hub gives no answer, as a clause.
+/// hub gives no answer, as a clause. The outer error is a refusal: no repository, or no access.
 fn ask(
     settings: &Settings,
     repository: &HubRepository,
@@ -351,7 +357,7 @@ fn is_behind_the_end(error: &ApiError) -> bool {
     matches!(error, ApiError::InvalidResume) || status(error) == Some(RANGE_NOT_SATISFIABLE)
 }
 
-/// The message of an error without those that only repeat it.
+/// The message of an error, without the parts that only repeat another.
 fn explain(error: &ApiError) -> String {
     match error {
         ApiError::TooManyRetries(error) => {

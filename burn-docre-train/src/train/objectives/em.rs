@@ -42,8 +42,8 @@ use crate::{
 /// Pseudo labels come from the extractor. In the warm-up, pseudo labels come from the training pass
 /// itself, dropout included.
 ///
-/// The module that a step does not update runs in evaluation mode, without a graph. With a shared
-/// encoder, both steps update the encoder.
+/// The module that an E or M step does not update runs in evaluation mode, without a graph. With a
+/// shared encoder, both steps update the encoder.
 #[derive(Clone, Debug)]
 pub struct EmObjective {
     /// The pair loss, the model and the dev documents.
@@ -118,7 +118,7 @@ impl EmObjective {
         with_precision(model.valid(), self.relation.precision)
     }
 
-    /// Both losses of all mention pairs.
+    /// The sum of both losses, with all mention pairs fused.
     fn warm_up<B: DocReBackend>(
         &self,
         model: &DocReModel<Autodiff<B>>,
@@ -189,7 +189,7 @@ impl EmObjective {
     }
 }
 
-/// The configuration requires a key classifier for EM.
+/// The message of a panic that cannot occur: the configuration requires a key classifier for EM.
 const HAS_CLASSIFIER: &str = "EM trains a model with a key classifier";
 
 /// The parts of a KMGRE model.
@@ -365,7 +365,7 @@ mod tests {
     struct PhaseOfModel {
         /// The parameters that a step updates.
         updated: HashSet<ParamId>,
-        /// The number of parameters with a gradient, and of those of them that are updated.
+        /// The number of parameters with a gradient, and the number of these that are updated.
         n_gradients: [usize; 2],
         /// The names of the parts of the loss and of the measures.
         values: Vec<&'static str>,

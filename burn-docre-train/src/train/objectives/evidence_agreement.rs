@@ -38,16 +38,16 @@ impl Support {
         Self(support.collect())
     }
 
-    /// The fraction of supported mention pairs among those that have the pseudo label 1 and belong
-    /// to an entity pair with annotated evidence; `None` if there are none.
+    /// The fraction of supported mention pairs among those with the pseudo label 1, in `[0, 1]`.
+    /// Only entity pairs with annotated evidence count; `None` if there are none.
     pub(super) fn agreement(&self, pseudo_labels: &[f32]) -> Option<f64> {
         let of_key_pairs = self.0.iter().zip(pseudo_labels).filter(|(_, label)| **label > 0.5);
         share_of_supported(of_key_pairs.map(|(support, _)| *support))
     }
 
     /// The fraction of supported mention pairs among those that belong to an entity pair with
-    /// annotated evidence: the expected agreement of random pseudo labels. `None` if there are
-    /// none.
+    /// annotated evidence, in `[0, 1]`. It is the expected agreement of random pseudo labels.
+    /// `None` if there are none.
     pub(super) fn share(&self) -> Option<f64> {
         share_of_supported(self.0.iter().copied())
     }

@@ -78,7 +78,8 @@ impl PairLoss {
         Ok(PairTargets { labels: inputs.labels(n_classes), teacher_logits })
     }
 
-    /// Computes the loss.
+    /// Computes the relation loss, and with a teacher's logits the weighted sum with the
+    /// distillation loss.
     ///
     /// # Shapes
     /// - `logits`: `[p, r]`

@@ -124,14 +124,15 @@ pub(super) fn parse(json: &str, start: TextPosition) -> Result<RawDocument<Vec<R
     Ok(RawDocument { title, entities, sentences, labels: Some(labels), splits, omitted })
 }
 
-/// The characters of a mention, or the reason why it has none.
+/// The range of a mention's characters in `text`, or the reason why the mention is invalid.
 fn span(mention: &Annotation, text: &[char]) -> Result<Range<usize>, String> {
     let Annotation { begin, end, text: expected, .. } = mention;
     let span = range(*begin, *end, text.len())
         .filter(|span| !span.is_empty())
         .ok_or_else(|| format!("{begin} to {end} is no span of the content"))?;
     let found: String = text[span.clone()].iter().collect();
-    // The download script accepts other spaces and invisible characters too.
+    // The download script, too, ignores other kinds of spaces and an invisible character. This
+    // comparison also ignores punctuation marks.
     let visible = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
     if visible(&found) != visible(expected) {
         return Err(format!(

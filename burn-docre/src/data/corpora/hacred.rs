@@ -59,8 +59,8 @@ struct Record<L> {
     labels_word: Option<L>,
 }
 
-/// Parses one record. Without a `view`, it is the characters, or the words of a record without
-/// characters.
+/// Parses one record. Without a `view`, the view is that of the characters, or that of the words if
+/// the record has only words.
 pub(super) fn parse<L: Labels>(
     json: &str,
     start: TextPosition,

@@ -3,7 +3,7 @@
 //! Source: `Linked-DocRED/README.md` in <https://github.com/alteca/Linked-DocRED>, "Dataset
 //! format". In place of `vertexSet` there is `entities`, a list of objects with `id`, `type` and
 //! `mentions`; in place of `labels` there is `relations`. Their `h` and `t` are ids of entities,
-//! not positions. The links to Wikipedia have no place in DocRED's format.
+//! not positions. The links to Wikipedia, for which DocRED's format has no place, are skipped.
 
 use std::collections::HashMap;
 

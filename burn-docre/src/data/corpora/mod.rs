@@ -1,7 +1,7 @@
 //! The formats of other corpora, read as documents in the structure of DocRED.
 //!
-//! Each file says what a format is and where it is described, and converts one record. The
-//! [`DocRedReader`](crate::data::docred::DocRedReader) reads files of all of them, so that the
+//! Each submodule documents one format with its source, and converts one record. The
+//! [`DocRedReader`](crate::data::docred::DocRedReader) reads files of all formats, so that the
 //! checks and messages are the same.
 
 mod dwie;
@@ -46,7 +46,8 @@ pub enum CorpusFormat {
 }
 
 impl CorpusFormat {
-    /// The names of the formats. A DocRED file may have one document a line.
+    /// The names of the formats. DocRED's own files need no conversion, so [`Self::DocRed`] is
+    /// named after its second layout, one document a line.
     const NAMES: [(&str, Self); 7] = [
         ("hacred", Self::HacRed),
         ("dwie", Self::Dwie),
@@ -81,6 +82,7 @@ impl CorpusFormat {
 
     /// The format of a file whose first JSON record is `json`, by its keys. It is
     /// [`DocRed`](Self::DocRed) unless the record has keys that only another corpus has.
+    /// [`HfDatasets`](Self::HfDatasets) and the formats without JSON are never detected.
     pub(super) fn detect(json: &[u8]) -> Self {
         let Ok(Keys(keys)) = serde_json::from_slice(json) else { return Self::DocRed };
         let has = |key: &str| keys.iter().any(|known| known == key);
@@ -97,7 +99,7 @@ impl CorpusFormat {
         }
     }
 
-    /// Parses one record, which begins at `start` of its file.
+    /// Parses one record, which begins at `start` of its file. Only HacRED has a `view`.
     pub(super) fn parse<L: raw::Labels>(
         self,
         text: &str,

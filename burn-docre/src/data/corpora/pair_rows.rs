@@ -2,9 +2,9 @@
 //!
 //! Source: the writer, `data_processing/process.py` in
 //! <https://github.com/fenchri/edge-oriented-graph>, and the readers `read_cdr` and `read_gda` of
-//! ATLOP's `prepro.py`. A line is a document, in columns separated by tabs: the PMID, the text
-//! (sentences separated by `|`, words by a space), and 17 columns for each pair of a chemical or
-//! gene and a disease:
+//! ATLOP's `prepro.py`. A line is a document, in columns separated by tabs. The first two are the
+//! PMID and the text, with sentences separated by `|` and words by a space. Each pair of a chemical
+//! or gene and a disease has 17 further columns:
 //!
 //! | columns | content |
 //! |---|---|
@@ -25,7 +25,7 @@ use crate::data::raw::{Omitted, RawDocument, RawLabel, RawMention, refused};
 
 /// The name of the threshold class.
 pub(super) const THRESHOLD: &str = "1:NR:2";
-/// The relation of a pair that is neither positive nor negative.
+/// The relation of a pair that the filter of hypernyms has taken out.
 const FILTERED: &str = "not_include";
 /// The number of columns of a pair.
 const N_COLUMNS: usize = 17;
@@ -99,7 +99,8 @@ impl<'a> Entities<'a> {
         Self { sentences, starts, known: HashMap::new(), found: Vec::new() }
     }
 
-    /// The position of the entity in these six columns of a pair.
+    /// The position in `found` of the entity that six columns of a pair describe. Adds the entity
+    /// at its first pair.
     fn position(&mut self, columns: &'a [&'a str]) -> Result<i64, String> {
         let id = columns[0];
         let next = self.found.len();
@@ -139,7 +140,8 @@ impl<'a> Entities<'a> {
         Ok(mentions.collect())
     }
 
-    /// The mention from the word `start` of the document to the one before `end`.
+    /// The mention from the word `start` of the document to the one before `end`. Words that are no
+    /// span of the sentence are the mention's fault.
     fn mention(
         &self,
         start: usize,
@@ -171,7 +173,7 @@ impl<'a> Entities<'a> {
 /// The numbers in a list separated by colons.
 fn numbers(list: &str) -> Result<Vec<usize>, String> {
     let number = |text: &str| {
-        // Sums of such indices do not overflow.
+        // Sums of indices of 32 bits do not overflow.
         let number = text.parse::<u32>().map_err(|_| format!("{text:?} is no index of a word"));
         number.map(|number| number as usize)
     };

@@ -1,8 +1,10 @@
 //! Words and sentences of a text with annotated spans of characters.
 //!
 //! Words are maximal sequences of letters and digits, and single other characters. Sentences end at
-//! a line break, and after `.`, `!` or `?` if a capital letter or a digit follows. No word crosses
-//! the boundary of an annotated span, and no sentence ends within one.
+//! a line break. They also end after `.`, `!`, `?` or `…` and white space, if a capital letter, a
+//! digit, or an opening quote or bracket follows. A `.` after an initial or a known abbreviation
+//! ends no sentence. No word crosses the boundary of an annotated span, and no sentence ends within
+//! one.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -17,9 +19,9 @@ const ABBREVIATIONS: [&str; 16] = [
 pub(super) struct Segmentation {
     /// The words of each sentence.
     pub(super) sentences: Vec<Vec<String>>,
-    /// The characters of each word.
+    /// The range of characters of each word.
     words: Vec<Range<usize>>,
-    /// The first word of each sentence.
+    /// The index of the first word of each sentence.
     starts: Vec<usize>,
 }
 
@@ -27,7 +29,7 @@ pub(super) struct Segmentation {
 #[derive(Debug, PartialEq)]
 pub(super) struct WordSpan {
     pub(super) sentence: usize,
-    /// The words in the sentence.
+    /// The range of words, counted in the sentence.
     pub(super) words: Range<usize>,
 }
 
@@ -61,7 +63,7 @@ impl Segmentation {
         Self { sentences: sentences.collect(), words, starts }
     }
 
-    /// The words of an annotated span; `None` if it has none.
+    /// The place of an annotated span; `None` if no word lies in it.
     pub(super) fn locate(&self, span: &Range<usize>) -> Option<WordSpan> {
         let start = self.words.partition_point(|word| word.start < span.start);
         let end = self.words.partition_point(|word| word.end <= span.end);
@@ -108,7 +110,7 @@ fn cut(range: Range<usize>, boundaries: &BTreeSet<usize>) -> Vec<Range<usize>> {
 
 /// Reports for each word whether it and the word before it are in one span.
 fn inside(spans: &[Range<usize>], words: &[Range<usize>]) -> Vec<bool> {
-    // The change of the number of spans at each word.
+    // The change, at each word, of the number of spans that contain it and the word before it.
     let mut changes = vec![0_i64; words.len() + 1];
     for span in spans {
         let start = words.partition_point(|word| word.start < span.start);
@@ -153,7 +155,7 @@ fn ends_sentence(text: &[char], before: &[Range<usize>], next: &Range<usize>) ->
     }
 }
 
-/// Reports whether the last of `words`, which ends at `dot`, is an initial or an abbreviation.
+/// Reports whether the last of `words` ends at `dot` and is an initial or an abbreviation.
 fn is_abbreviated(text: &[char], words: &[Range<usize>], dot: usize) -> bool {
     let Some(word) = words.last().filter(|word| word.end == dot) else { return false };
     let word = &text[word.clone()];

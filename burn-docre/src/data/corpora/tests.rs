@@ -93,7 +93,7 @@ fn read_as(format: CorpusFormat, text: impl AsRef<[u8]>) -> Found {
     read(text, |reader| reader.with_format(format))
 }
 
-/// The error of a file, with its causes.
+/// The message of the error of a file, with its causes.
 fn refusal(format: CorpusFormat, text: impl AsRef<[u8]>) -> String {
     chain_of(&read_as(format, text).documents.unwrap_err())
 }
@@ -324,7 +324,7 @@ fn json_corpora_with_keys_of_their_own_are_recognised() {
         let (expected, _) = only(read_as(format, &text));
         assert_eq!(only(read(&text, |reader| reader)).0, expected, "{format}");
     }
-    // An export of `datasets` differs in its labels alone.
+    // An export of `datasets` is read as DocRED: only its labels differ, which are ignored here.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("export.json");
     std::fs::write(&path, HF).unwrap();
@@ -340,7 +340,7 @@ fn a_truncated_or_damaged_file_of_any_corpus_is_an_error_or_other_documents() {
         let text = text.trim_end();
         for length in (1..text.len()).filter(|length| length % 7 == 1) {
             let found = read_as(format, &text.as_bytes()[..length]).documents;
-            // A line that ends within its text is one without pairs.
+            // A line that is cut off within its text is a valid line without pairs.
             let is_short = format.is_text() && text[..length].trim_end().split('\t').count() == 2;
             assert_eq!(found.is_err(), !is_short, "{format}: {length} of {} bytes", text.len());
         }

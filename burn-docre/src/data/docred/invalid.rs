@@ -51,14 +51,15 @@ impl fmt::Display for OnInvalid {
     }
 }
 
-/// The mentions and documents that a reader has skipped. [`Display`](fmt::Display) lists the first.
+/// The mentions and documents that a reader has skipped. [`Display`](fmt::Display) lists the first
+/// ten faults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Skipped {
-    /// The number of mentions in documents that were kept.
+    /// The number of skipped mentions in documents that were kept.
     pub n_mentions: usize,
-    /// The number of documents.
+    /// The number of skipped documents.
     pub n_documents: usize,
-    /// The places and faults of the first of them, with their causes.
+    /// The places and faults of the first ten, with their causes.
     pub faults: Vec<String>,
 }
 

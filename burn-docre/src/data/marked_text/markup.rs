@@ -20,7 +20,7 @@ pub struct MarkupError {
     pub column: usize,
     /// The part of the line around the column.
     excerpt: String,
-    /// The position of the column in the excerpt.
+    /// The position of the column in the excerpt, in characters from 0.
     caret: usize,
 }
 
@@ -135,7 +135,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads a mention after its `[` at `open`.
+    /// Reads a mention after its `[` at the byte offset `open`.
     fn mention(&mut self, open: usize) -> Result<MarkedMention, MarkupError> {
         let (parts, close) = self.parts(open)?;
         let [name, kind, number] = match <[Part; 3]>::try_from(parts) {

@@ -11,7 +11,7 @@
 //! which need not be consecutive.
 //!
 //! `\[`, `\]`, `\|` and `\\` are the characters without their meaning. Outside of a mention, `|`
-//! has none. Mentions are not nested.
+//! has no meaning. Mentions are not nested.
 //!
 //! # Words
 //!
@@ -20,17 +20,17 @@
 //!
 //! - an apostrophe or a period between letters or digits is part of their word (`O'Brien`, `4.5`),
 //!   and so is a comma between digits (`1,000`);
-//! - the period of an abbreviation is part of it: of a capital letter (`J.`), of letters and pairs
-//!   of letters joined by periods (`U.S.`, `Ph.D.`), and of `Mr`, `Mrs`, `Ms`, `Dr`, `Prof`, `St`,
-//!   `Jr`, `Sr`, `Inc`, `Ltd`, `Co`, `Corp`, `Bros` and `vs`;
+//! - the period of an abbreviation is part of its word. Abbreviations are a capital letter (`J.`)
+//!   and parts of one or two letters joined by periods (`U.S.`, `Ph.D.`). So are the words `Mr`,
+//!   `Mrs`, `Ms`, `Dr`, `Prof`, `St`, `Jr`, `Sr`, `Inc`, `Ltd`, `Co`, `Corp`, `Bros` and `vs`;
 //! - the ending `'s` is one word (`Curie 's`).
 //!
 //! # Sentences
 //!
-//! A sentence ends after the word `.`, `!`, `?` or `…` and the closing quotes and brackets that
-//! follow it directly, if white space and a word come next that begins neither with a small letter
-//! nor with a digit. It ends after `。`, `！` and `？` without white space, too. It ends at an empty
-//! line. It does not end inside of a mention.
+//! A sentence ends after the word `.`, `!`, `?` or `…`. White space and a word must follow, and the
+//! word must begin neither with a lower-case letter nor with a digit. Closing quotes and brackets
+//! directly after the mark belong to the sentence. A sentence ends after `。`, `！` and `？` without
+//! white space, too. It ends at an empty line. It does not end inside of a mention.
 
 mod markup;
 mod words;
@@ -110,7 +110,7 @@ pub fn read_marked_text(path: &Path) -> Result<Document> {
     parse_marked_text(&title, &text).map_err(refuse)
 }
 
-/// The place of a mention.
+/// The place of a mention. `end` is 0 until a word of the mention is found.
 #[derive(Clone, Copy, Default)]
 struct Span {
     sentence: usize,

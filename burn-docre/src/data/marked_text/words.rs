@@ -39,7 +39,7 @@ enum Gap {
 /// A word of the text.
 pub(super) struct Word {
     pub(super) text: String,
-    /// The index of its mention.
+    /// The index of the mention that it belongs to; `None` outside of mentions.
     pub(super) mention: Option<usize>,
     gap: Gap,
 }
@@ -55,8 +55,9 @@ impl Word {
 #[derive(Default)]
 pub(super) struct Words {
     words: Vec<Word>,
-    /// The white space since the last word.
+    /// True if white space follows the last word.
     has_space: bool,
+    /// The number of line breaks in that white space.
     n_newlines: usize,
 }
 

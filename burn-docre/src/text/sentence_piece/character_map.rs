@@ -1,23 +1,32 @@
 //! The check of a model's map of characters, `precompiled_charsmap`.
 //!
 //! The map is the length of a trie in bytes, the trie, and the replacements, each with a zero byte
-//! at its end. The trie is a double array of `darts-clone`: in a unit, bits 0 to 7 and 31 are the
-//! label, bit 8 marks a value, and bits 9 to 31 are the offset of the children. The crate
-//! `spm_precompiled` reads it without a check of its bounds.
+//! at its end. The crate `spm_precompiled` reads it without a check of its bounds.
+//!
+//! The trie is a double array of `darts-clone`, an array of units of 32 bits:
+//!
+//! | bits | content |
+//! |---|---|
+//! | 0 to 7 | the label |
+//! | 8 | 1 if the node has a value |
+//! | 9 | 1 if the offset is multiplied by 256 |
+//! | 10 to 30 | the offset of the children |
+//! | 31 | 1 if the unit is a value; all other bits are then the value |
 
 use crate::error::Cause;
 
 /// The bit of a unit whose node has a value, the position of its replacement.
 const HAS_VALUE: u32 = 1 << 8;
-/// The bits that are compared with a byte of the text.
+/// The bits that are compared with a byte of the text. With bit 31, no value equals a byte.
 const LABEL: u32 = 1 << 31 | 0xFF;
-/// The maximum length of a replacement in bytes. The longest one of NFKC has 33.
+/// The maximum length of a replacement in bytes. The longest one of NFKC has 33 bytes.
 const MAX_REPLACEMENT: usize = 256;
 
 /// Checks that every search in `map` stays in bounds, and that no replacement is long.
 ///
 /// # Errors
-/// If the map is cut off, or refers to something outside of it.
+/// If the map is cut off, or its replacements are not UTF-8. If it refers to something outside of
+/// it, or has a replacement that is too long.
 pub(in crate::text) fn check(map: &[u8]) -> Result<(), Cause> {
     let (length, rest) = map.split_first_chunk::<4>().ok_or("its map of characters is cut off")?;
     let length = u32::from_le_bytes(*length) as usize;
@@ -32,15 +41,15 @@ pub(in crate::text) fn check(map: &[u8]) -> Result<(), Cause> {
     check_trie(&units, replacements)
 }
 
-/// Visits all nodes. A node is the base of its children: the child of a byte stands at the base
-/// with the byte's bits flipped, the value at the base.
+/// Visits all nodes. A node is represented by the base of its children. The child of a byte is the
+/// unit at `base ^ byte`, and the value is the unit at `base`.
 fn check_trie(units: &[u32], replacements: &str) -> Result<(), Cause> {
     let outside = "its map of characters refers to something outside of it";
     let root = units.first().ok_or("its map of characters is empty")?;
     let mut visited = vec![false; units.len()];
     let mut nodes = vec![offset(*root)];
     while let Some(base) = nodes.pop() {
-        // If the base and the largest child exist, all positions between them do.
+        // All children lie in the block of 256 units around the base, which must exist as a whole.
         if base | 0xFF >= units.len() {
             return Err(outside.into());
         }

@@ -1,4 +1,5 @@
-//! Tokenizers from SentencePiece models of the kind Unigram, as XLM-RoBERTa and CamemBERT have them.
+//! Tokenizers from SentencePiece models of the type Unigram, as XLM-RoBERTa and CamemBERT have
+//! them.
 //!
 //! The result is the tokenizer that the "fast" classes of Hugging Face's `transformers` 4.49 make
 //! of the same model. Ids are not those of the model: fairseq, which trained these encoders, has
@@ -38,7 +39,8 @@ const MASK: &str = "<mask>";
 /// The score of a token that is never chosen.
 const NEVER: f64 = -100.0;
 
-/// A class of tokenizers: the special tokens around the pieces of a model.
+/// A class of tokenizers in `transformers`. It determines the special tokens before and after the
+/// pieces of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenizerClass {
     XlmRoberta,
@@ -53,11 +55,11 @@ struct EncoderSettings {
 }
 
 impl TokenizerClass {
-    /// The class of the tokenizer in `directory`: `tokenizer_class` in one of its two
-    /// configurations, else that of the encoder's family.
+    /// The class of the tokenizer in `directory`: `tokenizer_class` of `tokenizer_config.json`,
+    /// which is in `settings`, or of `config.json`, else the class of the encoder's `model_type`.
     ///
     /// # Errors
-    /// If no class is named, or another one than these.
+    /// If `config.json` cannot be read, or if no class is named or another one than these.
     pub(super) fn of(directory: &Path, settings: &TokenizerSettings) -> Result<Self> {
         let config = directory.join(CONFIG);
         let encoder: EncoderSettings = if config.is_file() {
@@ -128,11 +130,12 @@ impl TokenizerClass {
     }
 }
 
-/// Builds the tokenizer of the model in `bytes`, which errors call `path`.
+/// Builds the tokenizer of the model in `bytes`, the content of the file `path`.
 ///
 /// # Errors
-/// [`Error::Format`] if the model is damaged, exceeds the limits of [`ModelFile::parse`] or of
-/// [`character_map::check`], or is of a kind that these classes do not have.
+/// [`Error::Format`] if the model is damaged, or exceeds the limits of [`ModelFile::parse`] or of
+/// [`character_map::check`]. If it is no Unigram model, has bytes as pieces, or does not begin with
+/// `<unk>`, `<s>` and `</s>`.
 pub(super) fn tokenizer(bytes: &[u8], class: TokenizerClass, path: &Path) -> Result<Tokenizer> {
     let damaged = |cause: Cause| {
         Error::format(path, "not a supported SentencePiece model").with_source(cause)
@@ -178,7 +181,8 @@ fn assembled(
     Ok(tokenizer)
 }
 
-/// Replaces characters by the model's map, strips spaces at the end, and joins other spaces.
+/// Replaces characters by the model's map, strips spaces at the end, and replaces two or more
+/// spaces in a row by one `▁`.
 fn normalizer(character_map: &[u8]) -> Result<Sequence, Cause> {
     let spaces = Replace::new(ReplacePattern::Regex(" {2,}".to_owned()), "▁")?;
     let mut steps: Vec<NormalizerWrapper> = Vec::new();

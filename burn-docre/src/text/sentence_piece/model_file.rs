@@ -9,7 +9,7 @@ use crate::error::Cause;
 const MAX_PIECES: usize = 1 << 21;
 /// The maximum length of a piece in bytes. SentencePiece's default is 16 characters.
 const MAX_PIECE: usize = 1024;
-/// The maximum length of all pieces in bytes. A tokenizer has a node for each.
+/// The maximum length of all pieces in bytes. A tokenizer's trie has up to one node for each byte.
 const MAX_TEXT: usize = 16 << 20;
 
 /// The parts of a model that tokenizers have.
@@ -52,7 +52,8 @@ impl<'a> ModelFile<'a> {
     ///
     /// # Errors
     /// If the file is cut off, is no message of Protocol Buffers, has no pieces, or exceeds the
-    /// limits of number and length. If a piece is empty, or a score is not a finite number.
+    /// limits of number and length. If a piece is empty or not UTF-8, or a score is not a finite
+    /// number.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Cause> {
         let mut model = Self {
             pieces: Vec::new(),
