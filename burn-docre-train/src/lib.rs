@@ -21,6 +21,7 @@
 //!         directory: "artifacts/demo".into(),
 //!         mode: Mode::Resume,
 //!         selection: Selection::Plan,
+//!         labels: None,
 //!     };
 //!     let run = Run::open(&session, options)?;
 //!     run.train()?;
@@ -33,7 +34,7 @@
 //!
 //! # Layers
 //!
-//! Modules import downwards only: [`commands`] → [`stages`], [`mod@bench`] → [`train`] → [`run`] →
+//! Modules import downwards only: [`commands`] → [`ablation`], [`mod@bench`] → [`stages`] → [`train`] → [`run`] →
 //! [`config`], [`session`] → [`ui`] → [`cli`] → [`memory`], [`version`].
 //!
 //! # Extensions

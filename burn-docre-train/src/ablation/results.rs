@@ -3,7 +3,7 @@
 //! docs/ablations.md describes the file. It contains neither a time nor a path, so equal runs give
 //! equal bytes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,12 @@ pub struct OmittedGroup {
     pub group: String,
     /// The reason, a clause.
     pub reason: String,
+}
+
+impl fmt::Display for OmittedGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.group, self.reason)
+    }
 }
 
 /// One table.

@@ -6,6 +6,7 @@
 //! OUT/results.json      dev metrics by stage
 //! OUT/labels/           the teacher's logits
 //! OUT/STAGE/model/      the stage's best model, a complete model directory
+//! OUT/STAGE/dev_report.json   all metrics of that model on the dev documents, in an ablation
 //! OUT/STAGE/training_state.json, metrics.jsonl, checkpoint/
 //! ```
 //!
@@ -18,8 +19,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
-use burn_docre::io::atomic_file::{self, write_atomically};
+use anyhow::{Result, bail, ensure};
+use burn_docre::io::atomic_file::write_atomically;
 
 use crate::{
     config::RunConfig,
@@ -33,7 +34,6 @@ use crate::{
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";
 const RESULTS: &str = "results.json";
-const LOCK: &str = ".lock";
 
 /// The start of a new run, or the continuation of an existing one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub enum Mode {
 pub struct RunDir {
     root: PathBuf,
     _lock: File,
+    /// The directory of the teacher's logits, if it is not `root/labels`.
+    labels: Option<PathBuf>,
     /// The created files and directories, the innermost first.
     created: Vec<PathBuf>,
 }
@@ -69,12 +71,13 @@ impl RunDir {
     /// If another process holds the lock, the directory of a [new](Mode::New) run is not empty, or
     /// the files in it do not belong to a run.
     pub fn open(root: &Path, mode: Mode) -> Result<Self> {
-        let mut created = vec![root.join(LOCK)];
+        let mut created = vec![root.join(files::LOCK)];
         created.extend(root.ancestors().map(PathBuf::from));
         created.retain(|path| path.as_os_str() != "" && !path.exists());
         files::create_directory(root)?;
-        let run = Self { _lock: lock(root)?, root: root.into(), created };
-        let is_started = !run.is_empty()?;
+        let run =
+            Self { _lock: files::lock_directory(root)?, root: root.into(), labels: None, created };
+        let is_started = files::has_files(root)?;
         ensure!(
             !is_started || mode == Mode::Resume,
             "{} is not empty; resume its run with `--resume`, or choose another `--out`",
@@ -158,12 +161,24 @@ impl RunDir {
 
     /// The model directory of the stage of this name.
     pub fn model(&self, stage: &str) -> PathBuf {
-        self.stage(stage).join("model")
+        model_in(&self.root, stage)
+    }
+
+    /// Replaces the directory of the teacher's logits, unless `labels` is `None`.
+    pub fn with_labels(mut self, labels: Option<PathBuf>) -> Self {
+        self.labels = labels;
+        self
     }
 
     /// The directory of the teacher's logits.
     pub fn labels(&self) -> PathBuf {
-        self.root.join("labels")
+        self.labels.clone().unwrap_or_else(|| labels_in(&self.root))
+    }
+
+    /// The file with all metrics of the model of the stage of this name on the dev documents: the
+    /// JSON of a [`Report`](burn_docre::eval::Report).
+    pub fn dev_report(&self, stage: &str) -> PathBuf {
+        dev_report_in(&self.root, stage)
     }
 
     /// The dev metrics of the stages that are finished; empty for a new run.
@@ -183,18 +198,6 @@ impl RunDir {
         let mut results = self.results()?;
         results.insert(stage.to_string(), metrics);
         files::write_json(&self.root.join(RESULTS), &results)
-    }
-
-    /// Reports whether the directory contains no files except the lock and partial files.
-    fn is_empty(&self) -> Result<bool> {
-        let context = || format!("{}: the directory cannot be read", self.root.display());
-        for entry in std::fs::read_dir(&self.root).with_context(context)? {
-            let name = entry.with_context(context)?.file_name();
-            if name != LOCK && !files::is_partial(&name) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     fn manifest(&self) -> Result<Option<Manifest>> {
@@ -230,13 +233,17 @@ impl Drop for RunDir {
     }
 }
 
-fn lock(root: &Path) -> Result<File> {
-    let path = root.join(LOCK);
-    match atomic_file::lock(&path)? {
-        Some(file) => Ok(file),
-        None => bail!(
-            "another `docre` process uses {}; wait for its end, or choose another `--out`",
-            root.display()
-        ),
-    }
+/// The model directory of a stage, in the directory `root` of a run.
+pub fn model_in(root: &Path, stage: &str) -> PathBuf {
+    root.join(stage).join("model")
+}
+
+/// The directory of the teacher's logits, in the directory `root` of a run.
+pub fn labels_in(root: &Path) -> PathBuf {
+    root.join("labels")
+}
+
+/// The file with all dev metrics of a stage, in the directory `root` of a run.
+pub fn dev_report_in(root: &Path, stage: &str) -> PathBuf {
+    root.join(stage).join("dev_report.json")
 }

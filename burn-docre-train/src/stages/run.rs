@@ -7,6 +7,7 @@ use burn_docre::{BackendTask, DocReBackend, io::soft_labels::SoftLabelStore};
 
 use super::{
     context::{Context, check_devices, finished_model, named_stage, placement, stage_config},
+    dev_report::DevReport,
     fit, label,
 };
 use crate::{
@@ -14,7 +15,9 @@ use crate::{
     run::{
         corpora::{self, Corpora},
         directory::{Mode, RunDir},
+        files,
         hub::LocalConfig,
+        manifest::{Inputs, Placement},
     },
     session::Session,
     ui::table::Table,
@@ -28,9 +31,16 @@ pub enum Selection {
     Plan,
     /// The stage of this name; everything that it needs must exist.
     Stage(String),
+    /// The stages of these names and those that they need, in the order of the plan; soft labels
+    /// are computed when a stage needs them.
+    WithNeeds(Vec<String>),
 }
 
 impl Selection {
+    fn makes_soft_labels(&self) -> bool {
+        matches!(self, Self::Plan | Self::WithNeeds(_))
+    }
+
     fn stages(&self, config: &RunConfig) -> Result<Vec<&'static Stage>> {
         match self {
             Self::Plan => {
@@ -38,8 +48,40 @@ impl Selection {
                 Ok(stages.filter(|stage| !is_replaced(config, stage)).collect())
             }
             Self::Stage(name) => Ok(vec![named_stage(config, name)?]),
+            Self::WithNeeds(names) => {
+                let named = names.iter().map(|name| named_stage(config, name));
+                with_needs(config, named.collect::<Result<_>>()?)
+            }
         }
     }
+}
+
+/// The stages `wanted` and those that they need, in the order of the plan.
+fn with_needs(config: &RunConfig, wanted: Vec<&'static Stage>) -> Result<Vec<&'static Stage>> {
+    let mut stages: Vec<&'static Stage> = Vec::new();
+    // A stage follows those that it needs.
+    for stage in config.plan.plan().stages.iter().rev() {
+        let mut is_needed = wanted.contains(&stage);
+        for later in &stages {
+            is_needed |= needs_stage(config, later, stage)?;
+        }
+        if is_needed {
+            stages.push(stage);
+        }
+    }
+    stages.reverse();
+    Ok(stages)
+}
+
+/// Reports whether `later` starts from the model of `stage` or learns from its logits.
+fn needs_stage(config: &RunConfig, later: &Stage, stage: &Stage) -> Result<bool> {
+    let section = stage_config(config, later)?;
+    Ok(later.needs.iter().any(|need| match *need {
+        Need::Stage(name) => name == stage.name,
+        Need::SoftLabels { teacher } => {
+            teacher == stage.name && section.distillation().is_some() && section.teacher.is_none()
+        }
+    }))
 }
 
 /// The options of a new or resumed run.
@@ -53,6 +95,9 @@ pub struct RunOptions {
     pub mode: Mode,
     /// The stages to train.
     pub selection: Selection,
+    /// The directory of the teacher's logits, if it is not the run's own: runs with one teacher can
+    /// share its logits.
+    pub labels: Option<PathBuf>,
 }
 
 /// A run with its documents. Its directory is locked while this value lives.
@@ -68,20 +113,9 @@ impl<'a> Run<'a> {
     /// If an option is invalid, the directory belongs to another run, or an input cannot be read.
     /// No file of the directory has changed then.
     pub fn open(session: &Session<'a>, options: RunOptions) -> Result<Self> {
-        let RunOptions { config, directory: root, mode, selection } = options;
-        let stages = selection.stages(&config)?;
-        for stage in &stages {
-            stage_config(&config, stage)?;
-        }
-        let before = RunDir::placement(&root, mode)?;
-        let placement = placement(session, &config, before.as_ref())?;
-        let session = Session { backend: Some(placement.backend), ..*session };
-        check_devices(&session, &placement.devices, config.compute.precision)?;
-        let mut directory = RunDir::open(&root, mode)?;
-        directory.check_config(&config)?;
-        let local = LocalConfig::fetch(&config, directory.hub_commits()?, session.ui)?;
-        let inputs = directory.check_inputs(&local, &placement)?;
-        let given = config;
+        let Opening { session, stages, mut directory, local, inputs, before, placement } =
+            Opening::new(session, &options)?;
+        let RunOptions { config: given, selection, .. } = options;
         let LocalConfig { config, commits, .. } = local;
         let corpora = Corpora::load(&config, &corpora_of(&stages), session.ui, session.stop)?;
         for stage in &stages {
@@ -101,6 +135,20 @@ impl<'a> Run<'a> {
         Ok(Self { context, selection })
     }
 
+    /// Reports whether a run in the directory has finished the selected stages. No document is
+    /// read, and no file changes.
+    ///
+    /// # Errors
+    /// If the configuration or an input file of the run has changed.
+    pub fn is_finished(session: &Session<'a>, options: &RunOptions) -> Result<bool> {
+        if !options.directory.exists() {
+            return Ok(false);
+        }
+        let Opening { stages, directory, .. } = Opening::new(session, options)?;
+        let results = directory.results()?;
+        Ok(stages.iter().all(|stage| results.contains_key(stage.name)))
+    }
+
     /// Trains the selected stages; finished ones are skipped.
     ///
     /// # Errors
@@ -109,6 +157,23 @@ impl<'a> Run<'a> {
     pub fn train(&self) -> Result<()> {
         let context = &self.context;
         context.session.dispatch_on(context.device_numbers[0], TrainStages(self))
+    }
+
+    /// Writes all metrics of a finished stage's best model on the dev documents to
+    /// [`RunDir::dev_report`], unless the file exists.
+    ///
+    /// # Errors
+    /// [`Stopped`](crate::ui::signals::Stopped) if the session's flag was set, else if the stage is
+    /// not finished, its model cannot be read, or the file cannot be written.
+    pub fn write_dev_report(&self, stage: &str) -> Result<()> {
+        let path = self.context.directory.dev_report(stage);
+        if path.exists() {
+            return Ok(());
+        }
+        let context = &self.context;
+        let scoring = DevReport { context, stage };
+        let report = context.session.dispatch_on(context.device_numbers[0], scoring)?;
+        files::write_json(&path, &report)
     }
 
     /// The dev scores of the finished stages in percent, one row for each stage.
@@ -130,6 +195,38 @@ impl<'a> Run<'a> {
             table.row(std::iter::once(stage.title.to_string()).chain(cells));
         }
         Ok(table.to_string())
+    }
+}
+
+/// A run after all checks that read no documents.
+struct Opening<'a> {
+    /// The session, on the run's backend.
+    session: Session<'a>,
+    stages: Vec<&'static Stage>,
+    directory: RunDir,
+    local: LocalConfig,
+    inputs: Inputs,
+    /// The backend and devices of the last start.
+    before: Option<Placement>,
+    placement: Placement,
+}
+
+impl<'a> Opening<'a> {
+    fn new(session: &Session<'a>, options: &RunOptions) -> Result<Self> {
+        let RunOptions { config, directory: root, mode, selection, labels } = options;
+        let stages = selection.stages(config)?;
+        for stage in &stages {
+            stage_config(config, stage)?;
+        }
+        let before = RunDir::placement(root, *mode)?;
+        let placement = placement(session, config, before.as_ref())?;
+        let session = Session { backend: Some(placement.backend), ..*session };
+        check_devices(&session, &placement.devices, config.compute.precision)?;
+        let directory = RunDir::open(root, *mode)?.with_labels(labels.clone());
+        directory.check_config(config)?;
+        let local = LocalConfig::fetch(config, directory.hub_commits()?, session.ui)?;
+        let inputs = directory.check_inputs(&local, &placement)?;
+        Ok(Self { session, stages, directory, local, inputs, before, placement })
     }
 }
 
@@ -167,7 +264,7 @@ impl BackendTask for TrainStages<'_> {
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
         let Run { context, selection } = self.0;
         for stage in selection.stages(&context.config)? {
-            if *selection == Selection::Plan {
+            if selection.makes_soft_labels() {
                 make_soft_labels::<B>(context, stage, &device)?;
             }
             fit::fit::<B>(context, stage, &device)?;
