@@ -21,7 +21,7 @@
 //!         directory: "artifacts/demo".into(),
 //!         mode: Mode::Resume,
 //!         selection: Selection::Plan,
-//!         labels: None,
+//!         teacher_run: None,
 //!     };
 //!     let run = Run::open(&session, options)?;
 //!     run.train()?;
@@ -34,8 +34,8 @@
 //!
 //! # Layers
 //!
-//! Modules import downwards only: [`commands`] → [`ablation`], [`mod@bench`] → [`stages`] → [`train`] → [`run`] →
-//! [`config`], [`session`] → [`ui`] → [`cli`] → [`memory`], [`version`].
+//! Modules import downwards only: [`commands`] → [`ablation`], [`mod@bench`] → [`stages`] →
+//! [`train`] → [`run`] → [`config`], [`session`] → [`ui`] → [`cli`] → [`memory`], [`version`].
 //!
 //! # Extensions
 //!

@@ -13,12 +13,14 @@ use burn_docre_train::ablation::results::{AblationTable, Ablations};
 use common::{Sandbox, stderr, stdout};
 use process::{kill, wait_for_line};
 
-/// Two seeds of the pair mixers and of the distillation.
-const ABLATE: [&str; 8] =
-    ["ablate", "tiny.toml", "--only", "mixer", "--only", "distillation", "--seeds", "2"];
+/// The overrides that make the runs short.
+const SHORT: [&str; 4] =
+    ["--set", "stages.teacher.epochs=2", "--set", "data.synthetic.n_distant=8"];
 
+/// The arguments for two seeds of the pair mixers and of the distillation.
 fn ablate(out: &'static str) -> Vec<&'static str> {
-    [&ABLATE[..], &["--out", out]].concat()
+    let groups = ["ablate", "tiny.toml", "--only", "mixer", "--only", "distillation"];
+    [&groups[..], &["--seeds", "2", "--out", out], &SHORT].concat()
 }
 
 fn read(directory: &Path, file: &str) -> String {
@@ -41,7 +43,7 @@ fn an_ablation_that_is_killed_again_and_again_ends_with_the_same_bytes() {
     let arguments = [&ablate("killed")[..], &["--log-format", "json"]].concat();
     for moment in [
         // The first epoch of the first run; a run between two others; its student; the second seed.
-        r#""epoch":1,"epochs":3,"event":"epoch""#,
+        r#""epoch":1,"epochs":2,"event":"epoch""#,
         r#""name":"7/mixer-none""#,
         r#""finished":false,"name":"7/distillation-kl""#,
         r#""finished":false,"name":"8/base""#,
@@ -95,7 +97,7 @@ fn an_ablation_that_is_killed_again_and_again_ends_with_the_same_bytes() {
     // A student that learns from the base's teacher is the one that learns from a teacher of its
     // own.
     let kl = r#"stages.student.distillation={ kind = "kl", temperature = 1.0 }"#;
-    sandbox.succeed(&["distill", "tiny.toml", "--out", "kl", "--set", kl]);
+    sandbox.succeed(&[&["distill", "tiny.toml", "--out", "kl", "--set", kl][..], &SHORT].concat());
     for stage in ["student", "finetune"] {
         let weights =
             |run: &Path| std::fs::read(run.join(stage).join("model/model.safetensors")).unwrap();
@@ -108,6 +110,7 @@ fn an_ablation_that_is_killed_again_and_again_ends_with_the_same_bytes() {
 fn an_interrupted_ablation_says_that_the_same_command_continues() {
     let sandbox = Sandbox::new();
     let arguments = ["ablate", "tiny.toml", "--only", "loss", "--seeds", "1", "--out", "out"];
+    let arguments = [&arguments[..], &SHORT].concat();
     let mut child =
         sandbox.docre(&[&arguments[..], &["--log-format", "json"]].concat()).spawn().unwrap();
     let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"epoch""#));

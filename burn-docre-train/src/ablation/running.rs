@@ -160,7 +160,7 @@ impl Ablation {
             directory: job.directory.clone(),
             mode: Mode::Resume,
             selection: Selection::WithNeeds(job.stages.iter().map(ToString::to_string).collect()),
-            labels: job.labels.clone(),
+            teacher_run: job.teacher_run.clone(),
         };
         let is_finished = is_scored(job) && Run::is_finished(session, &options)?;
         self.announce(session, job, number, is_finished);

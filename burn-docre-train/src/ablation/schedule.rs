@@ -12,11 +12,7 @@ use super::{
     results::OmittedGroup,
     variants::Variant,
 };
-use crate::{
-    cli::AblationGroup,
-    config::RunConfig,
-    run::directory::{labels_in, model_in},
-};
+use crate::{cli::AblationGroup, config::RunConfig};
 
 /// The name of the runs of the unchanged configuration.
 const BASE: &str = "base";
@@ -67,8 +63,8 @@ pub(super) struct Job {
     pub(super) stages: Vec<&'static str>,
     /// The directory of the run.
     pub(super) directory: PathBuf,
-    /// The directory of the teacher's logits, if it is not the run's own.
-    pub(super) labels: Option<PathBuf>,
+    /// The directory of the run whose teacher and soft labels it uses, if these are not its own.
+    pub(super) teacher_run: Option<PathBuf>,
 }
 
 impl Schedule {
@@ -110,7 +106,7 @@ impl Job {
     fn new(run: &'static str, changes: Vec<String>, config: RunConfig, out: &Path) -> Self {
         let seed = config.seed;
         let directory = Self::directory(out, seed, run);
-        Self { seed, run, changes, config, stages: Vec::new(), directory, labels: None }
+        Self { seed, run, changes, config, stages: Vec::new(), directory, teacher_run: None }
     }
 
     fn add_stage(&mut self, stage: &'static str) {
@@ -124,16 +120,12 @@ impl Job {
     /// Makes the student, if it distils, learn from the logits that `base` learns from. Returns
     /// true if `base` has to train their teacher.
     fn learn_from_teacher_of(&mut self, base: &Self) -> bool {
-        let Some(student) = self.config.stages.get_mut(STUDENT) else { return false };
-        if student.distillation().is_none() {
+        let student = self.config.stages.get(STUDENT);
+        let Some(student) = student.filter(|student| student.distillation().is_some()) else {
             return false;
-        }
-        self.labels = Some(labels_in(&base.directory));
-        if student.teacher.is_some() {
-            return false;
-        }
-        student.teacher = Some(model_in(&base.directory, TEACHER));
-        true
+        };
+        self.teacher_run = Some(base.directory.clone());
+        student.teacher.is_none()
     }
 
     /// The directory of the run `run` with `seed` in the directory `out` of an ablation.
@@ -322,19 +314,20 @@ mod tests {
         assert!(error.contains("`seed`"), "{error}");
     }
 
-    /// The teacher and the labels of the run of this name.
+    /// The teacher that the configuration of the run `run` names, and the run whose teacher it
+    /// shares.
     fn teacher(schedule: &Schedule, run: &str) -> (Option<String>, Option<String>) {
         let job = schedule.jobs.iter().find(|job| job.run == run).unwrap();
         let text = |path: &Path| path.display().to_string();
         let student = job.config.stages.get(STUDENT).unwrap();
-        (student.teacher.as_deref().map(text), job.labels.as_deref().map(text))
+        (student.teacher.as_deref().map(text), job.teacher_run.as_deref().map(text))
     }
 
     #[test]
     fn distilled_students_learn_from_the_teacher_of_the_base() {
         let only = &[AblationGroup::Distillation];
         let bases = |schedule: &Schedule| runs(schedule)[0].clone();
-        let from_base = (Some("out/1/base/teacher/model".into()), Some("out/1/base/labels".into()));
+        let from_base = (None, Some("out/1/base".into()));
         let distilled = schedule(&config(DEMO, &[]), 1, only);
         assert_eq!(bases(&distilled), "1/base: teacher student finetune");
         assert_eq!(teacher(&distilled, "base"), (None, None));
@@ -347,7 +340,7 @@ mod tests {
         // Another teacher stays the teacher of all, and the base trains none.
         let other = schedule(&config(DEMO, &["stages.student.teacher=there"]), 1, only);
         assert_eq!(bases(&other), "1/base: student finetune");
-        let shared = (Some("there".into()), Some("out/1/base/labels".into()));
+        let shared = (Some("there".into()), Some("out/1/base".into()));
         assert_eq!(teacher(&other, "distillation-kl"), shared);
         assert_eq!(teacher(&other, "distillation-none"), (None, None));
     }

@@ -45,7 +45,7 @@ pub(super) const MIXERS: &[Variant] = &[
 /// The relation losses of all stages.
 pub(super) const LOSSES: &[Variant] = &[
     Variant {
-        title: "AFL, the paper's form",
+        title: "AFL (paper)",
         run: "loss-afl-paper",
         change: |config| {
             if !matches!(config.loss, RelationLoss::AflPaper { .. }) {
@@ -54,7 +54,7 @@ pub(super) const LOSSES: &[Variant] = &[
         },
     },
     Variant {
-        title: "AFL, the authors' form",
+        title: "AFL (authors' code)",
         run: "loss-afl-authors",
         change: |config| {
             if !matches!(config.loss, RelationLoss::AflAuthors { .. }) {
@@ -73,7 +73,7 @@ pub(super) const DISTILLATIONS: &[Variant] = &[
         change: |config| set_distillation(config, None),
     },
     Variant {
-        title: "KD, KL divergence",
+        title: "KD-KL",
         run: "distillation-kl",
         change: |config| {
             if !matches!(distillation_loss(config), Some(DistillationLoss::Kl { .. })) {
@@ -83,7 +83,7 @@ pub(super) const DISTILLATIONS: &[Variant] = &[
         },
     },
     Variant {
-        title: "KD, squared error",
+        title: "KD-MSE",
         run: "distillation-mse",
         change: |config| set_distillation(config, Some(DistillationLoss::Mse {})),
     },

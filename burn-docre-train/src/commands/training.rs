@@ -26,7 +26,8 @@ pub(super) fn run(
     let directory = directory_of(args.out.as_deref(), &args.config, "")?;
     let resume = resume_command(command, args, &directory);
     let mode = if args.resume { Mode::Resume } else { Mode::New };
-    let run = Run::open(session, RunOptions { config, directory, mode, selection, labels: None })?;
+    let options = RunOptions { config, directory, mode, selection, teacher_run: None };
+    let run = Run::open(session, options)?;
     match run.train() {
         Err(error) if error.is::<Stopped>() => bail!("{error}; resume with `{resume}`"),
         result => result?,

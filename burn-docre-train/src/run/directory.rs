@@ -51,8 +51,8 @@ pub enum Mode {
 pub struct RunDir {
     root: PathBuf,
     _lock: File,
-    /// The directory of the teacher's logits, if it is not `root/labels`.
-    labels: Option<PathBuf>,
+    /// The directory of the run with the teacher, if it is not this one.
+    teacher_run: Option<PathBuf>,
     /// The created files and directories, the innermost first.
     created: Vec<PathBuf>,
 }
@@ -75,8 +75,12 @@ impl RunDir {
         created.extend(root.ancestors().map(PathBuf::from));
         created.retain(|path| path.as_os_str() != "" && !path.exists());
         files::create_directory(root)?;
-        let run =
-            Self { _lock: files::lock_directory(root)?, root: root.into(), labels: None, created };
+        let run = Self {
+            _lock: files::lock_directory(root)?,
+            root: root.into(),
+            teacher_run: None,
+            created,
+        };
         let is_started = files::has_files(root)?;
         ensure!(
             !is_started || mode == Mode::Resume,
@@ -156,7 +160,7 @@ impl RunDir {
 
     /// The directory of the stage of this name.
     pub fn stage(&self, stage: &str) -> PathBuf {
-        self.root.join(stage)
+        stage_in(&self.root, stage)
     }
 
     /// The model directory of the stage of this name.
@@ -164,15 +168,20 @@ impl RunDir {
         model_in(&self.root, stage)
     }
 
-    /// Replaces the directory of the teacher's logits, unless `labels` is `None`.
-    pub fn with_labels(mut self, labels: Option<PathBuf>) -> Self {
-        self.labels = labels;
+    /// Takes teacher and soft labels from the run in the directory `other`, unless it is `None`.
+    pub fn with_teacher_of(mut self, other: Option<PathBuf>) -> Self {
+        self.teacher_run = other;
         self
+    }
+
+    /// The directory of the run with the teacher and its logits.
+    pub fn teacher_root(&self) -> &Path {
+        self.teacher_run.as_deref().unwrap_or(&self.root)
     }
 
     /// The directory of the teacher's logits.
     pub fn labels(&self) -> PathBuf {
-        self.labels.clone().unwrap_or_else(|| labels_in(&self.root))
+        self.teacher_root().join("labels")
     }
 
     /// The file with all metrics of the model of the stage of this name on the dev documents: the
@@ -233,17 +242,17 @@ impl Drop for RunDir {
     }
 }
 
-/// The model directory of a stage, in the directory `root` of a run.
-pub fn model_in(root: &Path, stage: &str) -> PathBuf {
-    root.join(stage).join("model")
+/// The directory of a stage, in the directory `root` of a run.
+pub fn stage_in(root: &Path, stage: &str) -> PathBuf {
+    root.join(stage)
 }
 
-/// The directory of the teacher's logits, in the directory `root` of a run.
-pub fn labels_in(root: &Path) -> PathBuf {
-    root.join("labels")
+/// The model directory of a stage, in the directory `root` of a run.
+pub fn model_in(root: &Path, stage: &str) -> PathBuf {
+    stage_in(root, stage).join("model")
 }
 
 /// The file with all dev metrics of a stage, in the directory `root` of a run.
 pub fn dev_report_in(root: &Path, stage: &str) -> PathBuf {
-    root.join(stage).join("dev_report.json")
+    stage_in(root, stage).join("dev_report.json")
 }
