@@ -4,13 +4,17 @@
 
 #[allow(dead_code, reason = "the other tests use the rest")]
 mod common;
+#[path = "common/corpus.rs"]
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod corpus;
 #[path = "common/process.rs"]
 mod process;
 
 use std::path::Path;
 
 use burn_docre_train::ablation::results::{AblationTable, Ablations};
-use common::{Sandbox, stderr, stdout};
+use common::{Sandbox, TINY, stderr, stdout};
+use corpus::{RELATIONS, documents};
 use process::{kill, wait_for_line};
 
 /// The overrides that make the runs short.
@@ -176,4 +180,23 @@ fn another_configuration_or_a_foreign_directory_is_an_error() {
     assert!(message.contains("no ablation fits the configuration: key-classifier"), "{message}");
     sandbox.fail(2, &["ablate", "tiny.toml", "--seeds", "0"]);
     sandbox.fail(2, &["ablate", "tiny.toml", "--only", "mixers"]);
+}
+
+#[test]
+fn documents_that_have_changed_since_a_run_finished_are_an_error() {
+    let sandbox = Sandbox::new();
+    let rest = &TINY[TINY.find("[encoder").unwrap()..];
+    let data = "seed = 7\n[data]\ntrain = \"train.json\"\ndev = \"dev.json\"\n\
+        distant = \"train.json\"\nrelations = \"rel2id.json\"\n";
+    sandbox.write("files.toml", format!("{data}{rest}"));
+    sandbox.write("rel2id.json", RELATIONS);
+    sandbox.write("train.json", documents(3));
+    sandbox.write("dev.json", documents(2));
+    let ablate = ["ablate", "files.toml", "--only", "mixer", "--out", "out", "--seeds"];
+    sandbox.succeed(&[&ablate[..], &["1"]].concat());
+    sandbox.write("dev.json", documents(4));
+    let message = sandbox.fail(1, &[&ablate[..], &["2"]].concat());
+    for part in ["run 1 of 6, 7/base", "dev.json has changed since the run began"] {
+        assert!(message.contains(part), "{message}");
+    }
 }
