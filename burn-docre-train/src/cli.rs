@@ -1,6 +1,6 @@
 //! The command line as typed values. The modules of [`commands`](crate::commands) execute them.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use burn_docre::{
     backend::BackendKind,
@@ -61,6 +61,8 @@ pub enum Command {
     Distill(DistillArgs),
     /// Run one training stage.
     Train(TrainArgs),
+    /// Train the variants of the papers' ablations, with several seeds, and print their tables.
+    Ablate(AblateArgs),
     /// Write a teacher's logits for a corpus.
     Label(LabelArgs),
     /// Extract relations from documents.
@@ -130,6 +132,64 @@ pub struct TrainArgs {
     /// Print parameters, steps, memory and time, and train nothing.
     #[arg(long, conflicts_with_all = ["resume", "out"])]
     pub dry_run: bool,
+}
+
+/// `docre ablate`.
+///
+/// The same command continues an interrupted ablation: finished runs are skipped.
+#[derive(Debug, Args)]
+pub struct AblateArgs {
+    /// Base configuration, which each variant changes in one choice.
+    #[arg(value_name = "CONFIG")]
+    pub config: PathBuf,
+    /// Number of seeds: that of the configuration and the next ones. The seed of a generated corpus
+    /// rises with them, so each seed has its own documents.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
+    pub seeds: usize,
+    /// Run only this group of tables; may be repeated [default: all that fit the configuration].
+    #[arg(long, value_name = "GROUP", value_enum)]
+    pub only: Vec<AblationGroup>,
+    /// Directory of the runs and tables, new or of this ablation [default:
+    /// artifacts/NAME-ablations for NAME.toml].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace a value of the configuration; may be repeated.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// List the runs with their stages and changed keys, and train nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// The groups of tables of `docre ablate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AblationGroup {
+    /// Axial stack, two-hop attention or no pair mixer; trained on annotated documents.
+    Mixer,
+    /// The same with distant documents: teacher, student and fine-tuning.
+    MixerDistant,
+    /// AFL in both forms, or ATL; trained on annotated documents.
+    Loss,
+    /// The same with distant documents: teacher, student and fine-tuning.
+    LossDistant,
+    /// Distillation by squared error, by KL divergence, or none.
+    Distillation,
+    /// KMGRE's key classifier with its own encoder, with the extractor's encoder, or none.
+    KeyClassifier,
+}
+
+impl fmt::Display for AblationGroup {
+    /// Writes the name on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mixer => "mixer",
+            Self::MixerDistant => "mixer-distant",
+            Self::Loss => "loss",
+            Self::LossDistant => "loss-distant",
+            Self::Distillation => "distillation",
+            Self::KeyClassifier => "key-classifier",
+        })
+    }
 }
 
 /// `docre label`.
@@ -480,6 +540,14 @@ mod tests {
     #[test]
     fn clap_accepts_the_definition_of_the_command_line() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_group_of_ablations_is_written_as_it_is_read() {
+        for group in AblationGroup::value_variants() {
+            let name = group.to_possible_value().unwrap();
+            assert_eq!(group.to_string(), name.get_name());
+        }
     }
 
     #[test]

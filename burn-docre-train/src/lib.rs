@@ -21,6 +21,7 @@
 //!         directory: "artifacts/demo".into(),
 //!         mode: Mode::Resume,
 //!         selection: Selection::Plan,
+//!         teacher_run: None,
 //!     };
 //!     let run = Run::open(&session, options)?;
 //!     run.train()?;
@@ -33,8 +34,8 @@
 //!
 //! # Layers
 //!
-//! Modules import downwards only: [`commands`] → [`stages`], [`mod@bench`] → [`train`] → [`run`] →
-//! [`config`], [`session`] → [`ui`] → [`cli`] → [`memory`], [`version`].
+//! Modules import downwards only: [`commands`] → [`ablation`], [`mod@bench`] → [`stages`] →
+//! [`train`] → [`run`] → [`config`], [`session`] → [`ui`] → [`cli`] → [`memory`], [`version`].
 //!
 //! # Extensions
 //!
@@ -43,6 +44,7 @@
 //! trains any objective.
 #![recursion_limit = "256"]
 
+pub mod ablation;
 pub mod bench;
 pub mod cli;
 pub mod commands;

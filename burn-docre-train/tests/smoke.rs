@@ -3,14 +3,13 @@
 #![cfg(unix)]
 
 mod common;
+#[path = "common/process.rs"]
+mod process;
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::Child,
-};
+use std::path::Path;
 
 use common::{Sandbox, TINY, TRAIN_TEACHER, stderr, stdout};
+use process::{kill, wait_for_line};
 
 const STAGES: [&str; 3] = ["teacher", "student", "finetune"];
 
@@ -32,26 +31,6 @@ fn files_under(directory: &Path) -> Vec<String> {
         }
     }
     files
-}
-
-/// Waits for a line of standard error that matches; returns a thread that collects the other lines.
-fn wait_for_line(
-    child: &mut Child,
-    matches: impl Fn(&str) -> bool,
-) -> std::thread::JoinHandle<String> {
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let found = lines.by_ref().map_while(Result::ok).any(|line| matches(&line));
-    assert!(found, "no line of standard error matches");
-    std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"))
-}
-
-/// Sends `signal` to a process.
-fn kill(child: &Child, signal: &str) {
-    let status = std::process::Command::new("kill")
-        .args([signal, &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success());
 }
 
 #[test]

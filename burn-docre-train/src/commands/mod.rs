@@ -1,5 +1,6 @@
 //! The commands of `docre`. Each module turns the arguments of one command into a call.
 
+mod ablate;
 mod backends;
 mod bench;
 mod convert;
@@ -49,6 +50,7 @@ fn dispatch(cli: &Cli, ui: &Ui) -> Result<()> {
     match &cli.command {
         Command::Distill(args) => distill::run(&session, args),
         Command::Train(args) => train::run(&session, args),
+        Command::Ablate(args) => ablate::run(&session, args),
         Command::Label(args) => label::run(&session, args),
         Command::Predict(args) => predict::run(&session, args),
         Command::Evaluate(args) => evaluate::run(&session, args),

@@ -23,10 +23,11 @@ pub(super) fn run(
     selection: Selection,
     command: &str,
 ) -> Result<()> {
-    let directory = run_directory(args)?;
+    let directory = directory_of(args.out.as_deref(), &args.config, "")?;
     let resume = resume_command(command, args, &directory);
     let mode = if args.resume { Mode::Resume } else { Mode::New };
-    let run = Run::open(session, RunOptions { config, directory, mode, selection })?;
+    let options = RunOptions { config, directory, mode, selection, teacher_run: None };
+    let run = Run::open(session, options)?;
     match run.train() {
         Err(error) if error.is::<Stopped>() => bail!("{error}; resume with `{resume}`"),
         result => result?,
@@ -34,18 +35,20 @@ pub(super) fn run(
     session.ui.results(&run.results_table()?)
 }
 
-/// The directory of a run: `--out`, else `artifacts/NAME` for `configs/NAME.toml`.
-fn run_directory(args: &RunArgs) -> Result<PathBuf> {
-    if let Some(out) = &args.out {
-        return Ok(out.clone());
+/// The directory of the results: `out`, else `artifacts/NAME` and `suffix` for `configs/NAME.toml`.
+pub(super) fn directory_of(out: Option<&Path>, config: &Path, suffix: &str) -> Result<PathBuf> {
+    if let Some(out) = out {
+        return Ok(out.into());
     }
-    let name = args.config.file_stem().filter(|_| !is_standard(&args.config));
+    let name = config.file_stem().filter(|_| !is_standard(config));
     let name = name.with_context(|| {
         format!(
             "{}: no name for the run can be taken from this path; give `--out`",
-            args.config.display()
+            config.display()
         )
     })?;
+    let mut name = name.to_owned();
+    name.push(suffix);
     Ok(Path::new("artifacts").join(name))
 }
 

@@ -89,7 +89,7 @@ impl RunConfig {
             apply_override(&mut table, item)?;
         }
         let config: Self = table.try_into().map_err(TomlError)?;
-        config.check()?;
+        config.validate()?;
         Ok(config)
     }
 
@@ -108,9 +108,30 @@ impl RunConfig {
     /// # Errors
     /// If a value has no TOML form.
     pub fn difference(&self, other: &Self) -> Result<Option<String>> {
-        let ours = Value::Table(Table::try_from(self)?);
-        let theirs = Value::Table(Table::try_from(other)?);
-        Ok(first_difference("", &ours, &theirs))
+        let (ours, theirs) = (Table::try_from(self)?, Table::try_from(other)?);
+        let differences = differences("", &Value::Table(ours), &Value::Table(theirs));
+        Ok(differences.first().map(ToString::to_string))
+    }
+
+    /// The keys whose values differ from those in `other`, in order. A table of another kind is one
+    /// key: `model.mixer`, not `model.mixer.kind` and `model.mixer.layers`.
+    ///
+    /// # Errors
+    /// If a value has no TOML form.
+    pub fn differing_keys(&self, other: &Self) -> Result<Vec<String>> {
+        let (ours, theirs) = (Table::try_from(self)?, Table::try_from(other)?);
+        let differences = differences("", &Value::Table(ours), &Value::Table(theirs));
+        let keys: Vec<&str> = differences.iter().map(|difference| &*difference.key).collect();
+        let kinds: Vec<&str> = keys.iter().filter_map(|key| key.strip_suffix(".kind")).collect();
+        let is_below =
+            |key: &str, table: &str| key.strip_prefix(table).is_some_and(|r| r.starts_with('.'));
+        let named = |key: &&str| {
+            let table = kinds.iter().find(|table| is_below(key, table));
+            table.unwrap_or(key).to_string()
+        };
+        let mut keys: Vec<String> = keys.iter().map(named).collect();
+        keys.dedup();
+        Ok(keys)
     }
 
     /// Reports whether a stage trains on the labels of the distant documents. A stage with a
@@ -125,7 +146,10 @@ impl RunConfig {
     }
 
     /// Checks the ranges of values and their combinations.
-    fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If a value is out of range, or contradicts another; the error names the key.
+    pub fn validate(&self) -> Result<()> {
         self.data.check()?;
         self.encoder.check()?;
         self.model.validate()?;
@@ -242,22 +266,45 @@ fn parse_value(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.to_string()))
 }
 
-fn first_difference(path: &str, ours: &Value, theirs: &Value) -> Option<String> {
-    let (Some(a), Some(b)) = (ours.as_table(), theirs.as_table()) else {
-        return (ours != theirs).then(|| format!("`{path}` was {theirs} and is now {ours}"));
+/// A key whose value differs between two configurations.
+#[derive(Debug, PartialEq)]
+struct Difference {
+    key: String,
+    before: Option<Value>,
+    now: Option<Value>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.before, &self.now) {
+            (Some(before), Some(now)) => write!(f, "`{}` was {before} and is now {now}", self.key),
+            (None, Some(now)) => write!(f, "`{}` is now {now} and was not set", self.key),
+            (Some(before), None) => write!(f, "`{}` was {before} and is now not set", self.key),
+            (None, None) => write!(f, "`{}` is not set", self.key),
+        }
+    }
+}
+
+/// The differences between two values at `path`, in the order of their keys.
+fn differences(path: &str, now: &Value, before: &Value) -> Vec<Difference> {
+    let (Some(ours), Some(theirs)) = (now.as_table(), before.as_table()) else {
+        let (before, now) = (Some(before.clone()), Some(now.clone()));
+        let difference = Difference { key: path.into(), before, now };
+        return Vec::from_iter((difference.before != difference.now).then_some(difference));
     };
-    let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
+    let mut keys: Vec<&String> = ours.keys().chain(theirs.keys()).collect();
     keys.sort();
     keys.dedup();
-    keys.into_iter().find_map(|key| {
+    let of_key = |key: &String| {
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        match (a.get(key), b.get(key)) {
-            (Some(a), Some(b)) => first_difference(&path, a, b),
-            (Some(a), None) => Some(format!("`{path}` is now {a} and was not set")),
-            (None, Some(b)) => Some(format!("`{path}` was {b} and is now not set")),
-            (None, None) => None,
+        match (ours.get(key), theirs.get(key)) {
+            (Some(now), Some(before)) => differences(&path, now, before),
+            (now, before) => {
+                vec![Difference { key: path, before: before.cloned(), now: now.cloned() }]
+            }
         }
-    })
+    };
+    keys.into_iter().flat_map(of_key).collect()
 }
 
 #[cfg(test)]
@@ -378,6 +425,18 @@ mod tests {
         assert_eq!(a.difference(&b).unwrap().unwrap(), "`seed` was 1 and is now 2");
         let a = overridden(&["seed=1", "stages.student.patience=2"]).unwrap();
         assert!(a.difference(&b).unwrap().unwrap().contains("`stages.student.patience`"));
+    }
+
+    #[test]
+    fn a_table_of_another_kind_is_one_differing_key() {
+        let base = overridden(&["seed=1"]).unwrap();
+        let changed = |items: &[&str]| overridden(items).unwrap().differing_keys(&base).unwrap();
+        assert_eq!(changed(&["seed=1"]), Vec::<String>::new());
+        assert_eq!(changed(&["model.mixer={ kind = \"none\" }"]), ["model.mixer"]);
+        assert_eq!(changed(&["model.mixer.layers=3"]), ["model.mixer.layers"]);
+        let distillation = "stages.student.distillation={ kind = \"none\" }";
+        let keys = changed(&["seed=2", distillation, "stages.teacher.patience=2"]);
+        assert_eq!(keys, ["seed", "stages.student.distillation", "stages.teacher.patience"]);
     }
 
     #[test]

@@ -25,6 +25,11 @@ impl StagesConfig {
         self.0.get(name)
     }
 
+    /// The schedule of the stage of this name, to be changed.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut StageConfig> {
+        self.0.get_mut(name)
+    }
+
     /// The model directories of teachers from outside the run.
     pub fn teachers(&self) -> impl Iterator<Item = &Path> {
         self.0.values().filter_map(|stage| stage.teacher.as_deref())

@@ -6,6 +6,7 @@
 //! OUT/results.json      dev metrics by stage
 //! OUT/labels/           the teacher's logits
 //! OUT/STAGE/model/      the stage's best model, a complete model directory
+//! OUT/STAGE/dev_report.json   all metrics of that model on the dev documents, in an ablation
 //! OUT/STAGE/training_state.json, metrics.jsonl, checkpoint/
 //! ```
 //!
@@ -18,8 +19,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
-use burn_docre::io::atomic_file::{self, write_atomically};
+use anyhow::{Result, bail, ensure};
+use burn_docre::io::atomic_file::write_atomically;
 
 use crate::{
     config::RunConfig,
@@ -33,7 +34,6 @@ use crate::{
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";
 const RESULTS: &str = "results.json";
-const LOCK: &str = ".lock";
 
 /// The start of a new run, or the continuation of an existing one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub enum Mode {
 pub struct RunDir {
     root: PathBuf,
     _lock: File,
+    /// The directory of the run with the teacher, if it is not this one.
+    teacher_run: Option<PathBuf>,
     /// The created files and directories, the innermost first.
     created: Vec<PathBuf>,
 }
@@ -69,12 +71,17 @@ impl RunDir {
     /// If another process holds the lock, the directory of a [new](Mode::New) run is not empty, or
     /// the files in it do not belong to a run.
     pub fn open(root: &Path, mode: Mode) -> Result<Self> {
-        let mut created = vec![root.join(LOCK)];
+        let mut created = vec![root.join(files::LOCK)];
         created.extend(root.ancestors().map(PathBuf::from));
         created.retain(|path| path.as_os_str() != "" && !path.exists());
         files::create_directory(root)?;
-        let run = Self { _lock: lock(root)?, root: root.into(), created };
-        let is_started = !run.is_empty()?;
+        let run = Self {
+            _lock: files::lock_directory(root)?,
+            root: root.into(),
+            teacher_run: None,
+            created,
+        };
+        let is_started = files::has_files(root)?;
         ensure!(
             !is_started || mode == Mode::Resume,
             "{} is not empty; resume its run with `--resume`, or choose another `--out`",
@@ -153,17 +160,34 @@ impl RunDir {
 
     /// The directory of the stage of this name.
     pub fn stage(&self, stage: &str) -> PathBuf {
-        self.root.join(stage)
+        stage_in(&self.root, stage)
     }
 
     /// The model directory of the stage of this name.
     pub fn model(&self, stage: &str) -> PathBuf {
-        self.stage(stage).join("model")
+        model_in(&self.root, stage)
+    }
+
+    /// Takes teacher and soft labels from the run in the directory `other`, unless it is `None`.
+    pub fn with_teacher_of(mut self, other: Option<PathBuf>) -> Self {
+        self.teacher_run = other;
+        self
+    }
+
+    /// The directory of the run with the teacher and its logits.
+    pub fn teacher_root(&self) -> &Path {
+        self.teacher_run.as_deref().unwrap_or(&self.root)
     }
 
     /// The directory of the teacher's logits.
     pub fn labels(&self) -> PathBuf {
-        self.root.join("labels")
+        self.teacher_root().join("labels")
+    }
+
+    /// The file with all metrics of the model of the stage of this name on the dev documents: the
+    /// JSON of a [`Report`](burn_docre::eval::Report).
+    pub fn dev_report(&self, stage: &str) -> PathBuf {
+        dev_report_in(&self.root, stage)
     }
 
     /// The dev metrics of the stages that are finished; empty for a new run.
@@ -183,18 +207,6 @@ impl RunDir {
         let mut results = self.results()?;
         results.insert(stage.to_string(), metrics);
         files::write_json(&self.root.join(RESULTS), &results)
-    }
-
-    /// Reports whether the directory contains no files except the lock and partial files.
-    fn is_empty(&self) -> Result<bool> {
-        let context = || format!("{}: the directory cannot be read", self.root.display());
-        for entry in std::fs::read_dir(&self.root).with_context(context)? {
-            let name = entry.with_context(context)?.file_name();
-            if name != LOCK && !files::is_partial(&name) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     fn manifest(&self) -> Result<Option<Manifest>> {
@@ -230,13 +242,17 @@ impl Drop for RunDir {
     }
 }
 
-fn lock(root: &Path) -> Result<File> {
-    let path = root.join(LOCK);
-    match atomic_file::lock(&path)? {
-        Some(file) => Ok(file),
-        None => bail!(
-            "another `docre` process uses {}; wait for its end, or choose another `--out`",
-            root.display()
-        ),
-    }
+/// The directory of a stage, in the directory `root` of a run.
+pub fn stage_in(root: &Path, stage: &str) -> PathBuf {
+    root.join(stage)
+}
+
+/// The model directory of a stage, in the directory `root` of a run.
+pub fn model_in(root: &Path, stage: &str) -> PathBuf {
+    stage_in(root, stage).join("model")
+}
+
+/// The file with all dev metrics of a stage, in the directory `root` of a run.
+pub fn dev_report_in(root: &Path, stage: &str) -> PathBuf {
+    stage_in(root, stage).join("dev_report.json")
 }

@@ -6,10 +6,10 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn_docre::{
     input,
-    io::atomic_file::{PARTIAL, write_atomically},
+    io::atomic_file::{self, PARTIAL, write_atomically},
     text::hex::write_hex,
 };
 use sha2::{Digest, Sha256};
@@ -21,6 +21,38 @@ use sha2::{Digest, Sha256};
 pub fn create_directory(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path)
         .with_context(|| format!("{}: the directory cannot be created", path.display()))
+}
+
+/// The name of the lock file in a directory that one process may use.
+pub const LOCK: &str = ".lock";
+
+/// Locks an existing directory until the returned file is closed.
+///
+/// # Errors
+/// If another process holds the lock, or the lock file cannot be created.
+pub fn lock_directory(root: &Path) -> Result<File> {
+    match atomic_file::lock(&root.join(LOCK))? {
+        Some(file) => Ok(file),
+        None => bail!(
+            "another `docre` process uses {}; wait for its end, or choose another `--out`",
+            root.display()
+        ),
+    }
+}
+
+/// Reports whether a directory has files besides its lock and partial files.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub fn has_files(root: &Path) -> Result<bool> {
+    let context = || format!("{}: the directory cannot be read", root.display());
+    for entry in std::fs::read_dir(root).with_context(context)? {
+        let name = entry.with_context(context)?.file_name();
+        if name != LOCK && !is_partial(&name) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Writes `value` as indented JSON, atomically.

@@ -1,6 +1,6 @@
 //! The state that the stages of a run share, and the checks before a run starts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use burn_docre::{
@@ -9,7 +9,11 @@ use burn_docre::{
 
 use crate::{
     config::{RunConfig, Stage, StageConfig},
-    run::{corpora::Corpora, directory::RunDir, manifest::Placement},
+    run::{
+        corpora::Corpora,
+        directory::{RunDir, model_in, stage_in},
+        manifest::Placement,
+    },
     session::Session,
     train::state::TrainingState,
 };
@@ -44,21 +48,21 @@ impl Context<'_> {
     /// # Errors
     /// If the stage is not finished.
     pub(super) fn finished_model(&self, stage: &str) -> Result<PathBuf> {
-        finished_model(&self.directory, stage)
+        finished_model(self.directory.root(), stage)
     }
 }
 
-/// The model directory of a finished stage of the run in `directory`.
+/// The model directory of a finished stage of the run in the directory `root`.
 ///
 /// # Errors
 /// If the stage is not finished.
-pub(super) fn finished_model(directory: &RunDir, stage: &str) -> Result<PathBuf> {
-    let model = directory.model(stage);
-    let state = TrainingState::load(&directory.stage(stage))?;
+pub(super) fn finished_model(root: &Path, stage: &str) -> Result<PathBuf> {
+    let model = model_in(root, stage);
+    let state = TrainingState::load(&stage_in(root, stage))?;
     ensure!(
         state.finished && model_directory::is_complete(&model),
         "the stage `{stage}` is not finished in {}; run it first",
-        directory.root().display()
+        root.display()
     );
     Ok(model)
 }

@@ -17,7 +17,7 @@ use burn_docre::{
     text::encoded::EncodedDocument,
 };
 
-use super::context::{Context, stage_config};
+use super::context::{Context, finished_model, stage_config};
 use crate::{
     config::Stage,
     ui::{Task, signals::StopFlag},
@@ -66,10 +66,10 @@ pub(super) fn open_labels(
 }
 
 /// The model directory of the teacher of `stage`: the one that its configuration names, else that
-/// of the stage `teacher`.
+/// of the stage `teacher` of this run, or of the run whose teacher this one shares.
 fn teacher_model(context: &Context, stage: &Stage, teacher: &str) -> Result<PathBuf> {
     let Some(directory) = &stage_config(&context.config, stage)?.teacher else {
-        return context.finished_model(teacher);
+        return finished_model(context.directory.teacher_root(), teacher);
     };
     check_teacher(directory, &context.corpora.model_spec)
         .with_context(|| format!("the teacher of `stages.{}`", stage.name))?;

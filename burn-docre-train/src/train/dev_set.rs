@@ -49,17 +49,7 @@ impl DevSet {
         inference: &Inference<B>,
         go_on: &mut dyn FnMut(Progress) -> bool,
     ) -> Result<Option<DevScores>> {
-        let documents = self.documents.iter().cloned().map(Ok::<_, Error>);
-        let mut facts: Vec<(usize, RelationFact)> = Vec::new();
-        for (index, found) in inference.run(documents).enumerate() {
-            let predictions = found?.predictions()?;
-            facts.extend(predictions.into_iter().map(|prediction| (index, prediction.fact)));
-            if !go_on(Progress::new(index + 1, self.documents.len())) {
-                return Ok(None);
-            }
-        }
-        let predictions =
-            PredictionSet::new(facts.iter().map(|(document, fact)| (*document, fact)));
+        let Some(predictions) = self.predict(inference, go_on)? else { return Ok(None) };
         let scores = self.scorer.score(&predictions);
         Ok(Some(DevScores {
             f1: scores.f1,
@@ -69,5 +59,28 @@ impl DevSet {
             recall: scores.recall,
             evidence_f1: scores.evidence_f1,
         }))
+    }
+
+    /// Predicts the facts of all documents.
+    ///
+    /// Calls `go_on` after each document and returns `None` as soon as it returns false.
+    ///
+    /// # Errors
+    /// If a logit is NaN.
+    pub fn predict<B: DocReBackend>(
+        &self,
+        inference: &Inference<B>,
+        go_on: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<Option<PredictionSet>> {
+        let documents = self.documents.iter().cloned().map(Ok::<_, Error>);
+        let mut facts: Vec<(usize, RelationFact)> = Vec::new();
+        for (index, found) in inference.run(documents).enumerate() {
+            let predictions = found?.predictions()?;
+            facts.extend(predictions.into_iter().map(|prediction| (index, prediction.fact)));
+            if !go_on(Progress::new(index + 1, self.documents.len())) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(PredictionSet::new(facts.iter().map(|(document, fact)| (*document, fact)))))
     }
 }

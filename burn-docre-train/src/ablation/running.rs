@@ -1,0 +1,266 @@
+//! The runs of an ablation, one after the other, and the results so far.
+
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use burn_docre::io::atomic_file::write_atomically;
+use serde_json::{Value, json};
+
+use super::{
+    catalogue::{MetricSpec, TableSpec},
+    results::{
+        ABLATIONS, AblationRow, AblationTable, Ablations, Metric, OrderedRows, Scores, SeedScores,
+    },
+    schedule::{Job, PlannedGroup, PlannedRow, Schedule},
+    table,
+};
+use crate::{
+    cli::AblationGroup,
+    config::RunConfig,
+    run::{
+        directory::{Mode, dev_report_in},
+        files,
+    },
+    session::Session,
+    stages::{Run, RunOptions, Selection},
+    ui::table::Table,
+};
+
+/// The configuration of an ablation, which marks its directory.
+const CONFIG: &str = "ablation.toml";
+/// The tables as Markdown.
+const TABLES: &str = "ablations.md";
+
+/// The options of a new or continued ablation.
+#[derive(Clone, Debug)]
+pub struct AblationOptions {
+    /// The base: the configuration that the variants change.
+    pub config: RunConfig,
+    /// The directory of the runs and results.
+    pub directory: PathBuf,
+    /// The number of seeds, the first of which is that of the configuration.
+    pub n_seeds: usize,
+    /// The groups to run; all if it is empty.
+    pub only: Vec<AblationGroup>,
+}
+
+/// An ablation with its runs.
+pub struct Ablation {
+    options: AblationOptions,
+    schedule: Schedule,
+}
+
+impl Ablation {
+    /// Plans the runs. No file is read or written.
+    ///
+    /// # Errors
+    /// If no group fits the configuration.
+    pub fn new(options: AblationOptions) -> Result<Self> {
+        let AblationOptions { config, directory, n_seeds, only } = &options;
+        let schedule = Schedule::new(config, *n_seeds, only, directory)?;
+        Ok(Self { options, schedule })
+    }
+
+    /// Trains and scores every run that is not finished, and returns the results. They are also
+    /// written after each run.
+    ///
+    /// # Errors
+    /// [`Stopped`](crate::ui::signals::Stopped) if the session's flag was set, else the first
+    /// failure. The same options continue the ablation.
+    pub fn run(&self, session: &Session) -> Result<Ablations> {
+        let out = &self.options.directory;
+        files::create_directory(out)?;
+        let _lock = self.open()?;
+        for omitted in &self.schedule.omitted {
+            session.ui.note(&format!("left out: {omitted}"));
+        }
+        let n_jobs = self.schedule.jobs.len();
+        for (index, job) in self.schedule.jobs.iter().enumerate() {
+            session.stop.check()?;
+            self.run_job(session, job, index + 1)
+                .with_context(|| format!("run {} of {n_jobs}, {}", index + 1, job.name()))?;
+            self.write(&self.results()?)?;
+        }
+        self.results()
+    }
+
+    /// The runs as a table: name, stages, changed keys and progress. No file is written.
+    ///
+    /// # Errors
+    /// If the directory belongs to another ablation.
+    pub fn list(&self) -> Result<String> {
+        self.check_directory()?;
+        let mut table = Table::new().with_text_columns(4);
+        table.row(["run", "stages", "changed keys", ""].map(String::from));
+        for job in &self.schedule.jobs {
+            let changes = if job.changes.is_empty() { "-".into() } else { job.changes.join(", ") };
+            let progress = match (is_scored(job), job.directory.exists()) {
+                (true, _) => "finished",
+                (false, true) => "begun",
+                (false, false) => "",
+            };
+            table.row([job.name(), job.stages.join(", "), changes, progress.into()]);
+        }
+        let mut text = table.to_string();
+        for omitted in &self.schedule.omitted {
+            text += &format!("left out: {omitted}\n");
+        }
+        Ok(text)
+    }
+
+    /// Locks the directory and checks that it is empty or belongs to this ablation.
+    fn open(&self) -> Result<File> {
+        let lock = files::lock_directory(&self.options.directory)?;
+        self.check_directory()?;
+        files::remove_partial(&self.options.directory);
+        Ok(lock)
+    }
+
+    fn check_directory(&self) -> Result<()> {
+        let AblationOptions { directory, config, .. } = &self.options;
+        let path = directory.join(CONFIG);
+        if !path.exists() {
+            ensure!(
+                !directory.exists() || !files::has_files(directory)?,
+                "{} is not empty, and it is not the directory of an ablation: it has no {CONFIG}; \
+                 choose another `--out`",
+                directory.display()
+            );
+            return Ok(());
+        }
+        let before = RunConfig::load(&path, &[])?;
+        if let Some(difference) = config.difference(&before)? {
+            bail!(
+                "{}: the configuration has changed since the ablation began: {difference}; choose \
+                 another `--out`",
+                directory.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes the configuration, unless it is there.
+    fn mark_directory(&self) -> Result<()> {
+        let path = self.options.directory.join(CONFIG);
+        if path.exists() {
+            return Ok(());
+        }
+        let text = self.options.config.to_toml()?;
+        Ok(write_atomically(&path, |out| out.write_all(text.as_bytes()))?)
+    }
+
+    /// Trains and scores a run, unless it is finished. `number` counts from 1.
+    fn run_job(&self, session: &Session, job: &Job, number: usize) -> Result<()> {
+        let options = RunOptions {
+            config: job.config.clone(),
+            directory: job.directory.clone(),
+            mode: Mode::Resume,
+            selection: Selection::WithNeeds(job.stages.iter().map(ToString::to_string).collect()),
+            teacher_run: job.teacher_run.clone(),
+        };
+        let is_finished = is_scored(job) && Run::is_finished(session, &options)?;
+        self.announce(session, job, number, is_finished);
+        if is_finished {
+            return Ok(());
+        }
+        let run = Run::open(session, options)?;
+        self.mark_directory()?;
+        run.train()?;
+        job.stages.iter().try_for_each(|stage| run.write_dev_report(stage))
+    }
+
+    fn announce(&self, session: &Session, job: &Job, number: usize, is_finished: bool) {
+        let n_jobs = self.schedule.jobs.len();
+        let state = if is_finished { ", already finished" } else { "" };
+        let (name, stages) = (job.name(), job.stages.join(", "));
+        session.ui.line(&format!("run {number} of {n_jobs}: {name} ({stages}){state}"), || {
+            json!({ "event": "run", "number": number, "runs": n_jobs, "name": name,
+                    "stages": job.stages, "finished": is_finished })
+        });
+    }
+
+    /// The results of the runs that are finished.
+    fn results(&self) -> Result<Ablations> {
+        let Schedule { groups, omitted, seeds, .. } = &self.schedule;
+        let tables = groups.iter().flat_map(|planned| {
+            planned.group.tables.iter().map(|table| self.table(planned, table))
+        });
+        let tables = tables.collect::<Result<_>>()?;
+        Ok(Ablations { seeds: seeds.clone(), tables, omitted: omitted.clone() })
+    }
+
+    fn table(&self, planned: &PlannedGroup, table: &TableSpec) -> Result<AblationTable> {
+        let PlannedGroup { group, rows } = planned;
+        let rows = rows.iter().zip(table.paper);
+        let rows: Vec<AblationRow> =
+            rows.map(|(row, paper)| self.row(table, row, paper)).collect::<Result<_>>()?;
+        let metric =
+            |metric: &MetricSpec| Metric { key: metric.key.into(), title: metric.title.into() };
+        Ok(AblationTable {
+            group: group.name.to_string(),
+            title: table.title.into(),
+            source: table.source.into(),
+            note: table.note.map(String::from),
+            stage: table.stage.name(&self.options.config).into(),
+            metrics: table.metrics.iter().map(metric).collect(),
+            order_metric: table.order_metric.key.into(),
+            order: OrderedRows::of(&rows, table.order_metric.key),
+            rows,
+        })
+    }
+
+    fn row(&self, table: &TableSpec, row: &PlannedRow, paper: &[f64]) -> Result<AblationRow> {
+        let stage = table.stage.name(&row.config);
+        let mut seeds = Vec::new();
+        for &seed in &self.schedule.seeds {
+            let directory = Job::directory(&self.options.directory, seed, row.run);
+            let path = dev_report_in(&directory, stage);
+            if path.exists() {
+                seeds.push(SeedScores { seed, scores: scores(&path, table.metrics)? });
+            }
+        }
+        let (name, run) = (row.variant.title.into(), row.run.into());
+        let paper = paper_scores(table.metrics, paper);
+        Ok(AblationRow::new(name, run, row.changes.clone(), paper, seeds))
+    }
+
+    fn write(&self, results: &Ablations) -> Result<()> {
+        let out = &self.options.directory;
+        files::write_json(&out.join(ABLATIONS), results)?;
+        let text = table::markdown(results);
+        Ok(write_atomically(&out.join(TABLES), |out| out.write_all(text.as_bytes()))?)
+    }
+}
+
+/// Reports whether all stages of a run have dev reports.
+fn is_scored(job: &Job) -> bool {
+    job.stages.iter().all(|stage| dev_report_in(&job.directory, stage).exists())
+}
+
+/// The scores in the dev report at `path`.
+fn scores(path: &Path, metrics: &[MetricSpec]) -> Result<Scores> {
+    let report: Value = files::read_json(path)?;
+    let score = |metric: &MetricSpec| {
+        let score = report.pointer(metric.pointer).and_then(Value::as_f64);
+        let score = score.with_context(|| {
+            let (path, key) = (path.display(), metric.pointer);
+            format!("{path}: no number at {key}; remove the file to score the model again")
+        })?;
+        Ok((metric.key.to_string(), score))
+    };
+    metrics.iter().map(score).collect()
+}
+
+/// The paper's scores as fractions, from percent with two decimals; `None` if there are none.
+fn paper_scores(metrics: &[MetricSpec], percents: &[f64]) -> Option<Scores> {
+    // Rounded to a whole number first, so that 64.19 becomes 0.6419 and no neighbour of it.
+    let fraction = |percent: f64| (100.0 * percent).round() / 10_000.0;
+    let scores = metrics.iter().zip(percents);
+    let scores: Scores =
+        scores.map(|(metric, &percent)| (metric.key.to_string(), fraction(percent))).collect();
+    (!scores.is_empty()).then_some(scores)
+}
