@@ -33,8 +33,8 @@
 //!
 //! # Layers
 //!
-//! Modules import downwards only: [`commands`] → [`stages`], [`mod@bench`] → [`train`] → [`run`] →
-//! [`config`], [`session`] → [`ui`] → [`cli`] → [`memory`], [`version`].
+//! Modules import downwards only: [`commands`] → [`report`] → [`stages`], [`mod@bench`] → [`train`]
+//! → [`run`] → [`config`], [`session`] → [`ui`] → [`cli`] → [`memory`], [`version`].
 //!
 //! # Extensions
 //!
@@ -48,6 +48,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod memory;
+pub mod report;
 pub mod run;
 pub mod session;
 pub mod stages;
