@@ -43,6 +43,7 @@
 //! trains any objective.
 #![recursion_limit = "256"]
 
+pub mod ablation;
 pub mod bench;
 pub mod cli;
 pub mod commands;

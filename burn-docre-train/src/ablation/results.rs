@@ -1,0 +1,288 @@
+//! `ablations.json`: the scores of an ablation by table, row and seed, beside the paper's.
+//!
+//! docs/ablations.md describes the file. It contains neither a time nor a path, so equal runs give
+//! equal bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of the file in the directory of an ablation.
+pub const ABLATIONS: &str = "ablations.json";
+
+/// Dev scores by the key of their metric, such as `ign_f1`; fractions in `0..=1`.
+pub type Scores = BTreeMap<String, f64>;
+
+/// The results of an ablation. While runs are missing, rows have fewer seeds than `seeds`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ablations {
+    /// The seeds of the runs.
+    pub seeds: Vec<u64>,
+    /// The tables, each with the form of a table of a paper.
+    pub tables: Vec<AblationTable>,
+    /// The groups of tables that do not fit the configuration.
+    pub omitted: Vec<OmittedGroup>,
+}
+
+/// A group of tables that does not fit the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OmittedGroup {
+    /// The name of the group, as after `--only`.
+    pub group: String,
+    /// The reason, a clause.
+    pub reason: String,
+}
+
+/// One table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AblationTable {
+    /// The name of the group, as after `--only`.
+    pub group: String,
+    /// The heading.
+    pub title: String,
+    /// The paper, its table, corpus and encoder.
+    pub source: String,
+    /// A sentence about the paper's figures.
+    pub note: Option<String>,
+    /// The name of the stage whose models are scored.
+    pub stage: String,
+    /// The columns, in the order of the paper.
+    pub metrics: Vec<Metric>,
+    /// The key of the metric that orders the rows in `order`.
+    pub order_metric: String,
+    /// The rows, in the order of the paper.
+    pub rows: Vec<AblationRow>,
+    /// The rows that are neighbours in the paper's order, and their order here.
+    pub order: Vec<OrderedRows>,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// The key in [`Scores`].
+    pub key: String,
+    /// The heading.
+    pub title: String,
+}
+
+/// One row: the runs of one variant of the configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AblationRow {
+    /// The name of the variant.
+    pub name: String,
+    /// The name of its runs: each is in the directory `SEED/RUN` of the ablation.
+    pub run: String,
+    /// The keys of the configuration whose values are not those of the base, in order.
+    pub changes: Vec<String>,
+    /// The paper's scores; `None` if the paper has no such row.
+    pub paper: Option<Scores>,
+    /// The scores of each seed.
+    pub seeds: Vec<SeedScores>,
+    /// The means over the seeds; `None` without a seed.
+    pub mean: Option<Scores>,
+    /// The sample standard deviations over the seeds; `None` with fewer than two seeds.
+    pub deviation: Option<Scores>,
+}
+
+/// The scores of a run: `{"seed": 7, "f1": 0.61, "ign_f1": 0.59}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeedScores {
+    /// The seed.
+    pub seed: u64,
+    /// The scores; their keys stand beside the seed.
+    #[serde(flatten)]
+    pub scores: Scores,
+}
+
+/// Two rows that the paper orders, with no other row between them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderedRows {
+    /// The name of the row that is higher in the paper.
+    pub higher: String,
+    /// The name of the row that is lower in the paper.
+    pub lower: String,
+    /// The score of `higher` minus that of `lower` in the paper; positive.
+    pub paper_difference: f64,
+    /// The mean of the same difference over the seeds that both rows have. The paper's order is
+    /// reproduced if it is positive.
+    pub difference: f64,
+    /// The number of seeds with a positive difference.
+    pub n_in_order: usize,
+    /// The number of seeds that both rows have.
+    pub n_seeds: usize,
+}
+
+impl AblationRow {
+    /// A row whose mean and deviation are those of `seeds`, which have the same metrics.
+    pub fn new(
+        name: String,
+        run: String,
+        changes: Vec<String>,
+        paper: Option<Scores>,
+        seeds: Vec<SeedScores>,
+    ) -> Self {
+        let mean = over_seeds(&seeds, mean);
+        let deviation = over_seeds(&seeds, sample_deviation);
+        Self { name, run, changes, paper, seeds, mean, deviation }
+    }
+
+    fn score(&self, seed: u64, metric: &str) -> Option<f64> {
+        let of_seed = self.seeds.iter().find(|scores| scores.seed == seed)?;
+        of_seed.scores.get(metric).copied()
+    }
+
+    fn paper_score(&self, metric: &str) -> Option<f64> {
+        self.paper.as_ref()?.get(metric).copied()
+    }
+}
+
+impl OrderedRows {
+    /// True if the order of the means is that of the paper.
+    pub fn is_reproduced(&self) -> bool {
+        self.difference > 0.0
+    }
+
+    /// The pairs of `rows` that are neighbours in the paper's order by `metric` and have a common
+    /// seed. Rows with equal scores in the paper have the same neighbours.
+    pub fn of(rows: &[AblationRow], metric: &str) -> Vec<Self> {
+        let paper: Vec<(&AblationRow, f64)> =
+            rows.iter().filter_map(|row| Some((row, row.paper_score(metric)?))).collect();
+        let are_neighbours = |higher: f64, lower: f64| {
+            let is_between = |score: f64| higher > score && score > lower;
+            higher > lower && !paper.iter().any(|&(_, score)| is_between(score))
+        };
+        let mut pairs = Vec::new();
+        for &(higher, above) in &paper {
+            for &(lower, below) in &paper {
+                if are_neighbours(above, below) {
+                    pairs.extend(Self::pair(higher, lower, above - below, metric));
+                }
+            }
+        }
+        pairs
+    }
+
+    fn pair(
+        higher: &AblationRow,
+        lower: &AblationRow,
+        paper_difference: f64,
+        metric: &str,
+    ) -> Option<Self> {
+        let difference = |scores: &SeedScores| {
+            Some(scores.scores.get(metric)? - lower.score(scores.seed, metric)?)
+        };
+        let differences: Vec<f64> = higher.seeds.iter().filter_map(difference).collect();
+        Some(Self {
+            higher: higher.name.clone(),
+            lower: lower.name.clone(),
+            paper_difference,
+            difference: mean(&differences)?,
+            n_in_order: differences.iter().filter(|&&difference| difference > 0.0).count(),
+            n_seeds: differences.len(),
+        })
+    }
+}
+
+/// Applies `statistic` to the values of each metric; `None` if it is for a metric.
+fn over_seeds(seeds: &[SeedScores], statistic: impl Fn(&[f64]) -> Option<f64>) -> Option<Scores> {
+    let metrics = seeds.first()?.scores.keys();
+    let of_metric = |metric: &String| {
+        let values: Vec<f64> =
+            seeds.iter().filter_map(|scores| scores.scores.get(metric).copied()).collect();
+        Some((metric.clone(), statistic(&values)?))
+    };
+    metrics.map(of_metric).collect()
+}
+
+/// The mean; `None` without a value.
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The sample standard deviation: the root of the squared deviations from the mean, summed and
+/// divided by `n - 1`; `None` with fewer than two values.
+fn sample_deviation(values: &[f64]) -> Option<f64> {
+    let mean = mean(values).filter(|_| values.len() > 1)?;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (values.len() - 1) as f64).sqrt())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A row with one score for each of the seeds 1, 2, …
+    pub(in crate::ablation) fn row(name: &str, paper: Option<f64>, scores: &[f64]) -> AblationRow {
+        let of = |score: f64| Scores::from([("f1".into(), score)]);
+        let seeds = (1..).zip(scores).map(|(seed, &score)| SeedScores { seed, scores: of(score) });
+        let run = name.to_lowercase();
+        AblationRow::new(name.into(), run, Vec::new(), paper.map(of), seeds.collect())
+    }
+
+    #[test]
+    fn mean_and_deviation_are_those_of_a_calculation_by_hand() {
+        // Mean 3; squared deviations 4, 0, 4; 8 / 2 = 4; root 2.
+        let row = row("a", None, &[1.0, 3.0, 5.0]);
+        assert_eq!(row.mean.unwrap()["f1"], 3.0);
+        assert_eq!(row.deviation.unwrap()["f1"], 2.0);
+    }
+
+    #[test]
+    fn one_seed_has_a_mean_and_no_deviation() {
+        let one = row("a", None, &[0.5]);
+        assert_eq!((one.mean.unwrap()["f1"], one.deviation), (0.5, None));
+        let none = row("a", None, &[]);
+        assert_eq!((none.mean, none.deviation), (None, None));
+    }
+
+    #[test]
+    fn only_neighbours_in_the_papers_order_are_compared() {
+        let rows = [
+            row("middle", Some(0.5), &[0.25, 0.5]),
+            row("low", Some(0.25), &[0.5, 0.5]),
+            row("top", Some(0.75), &[0.75, 0.75]),
+            row("also top", Some(0.75), &[0.5, 0.25]),
+            row("unknown", None, &[0.0, 0.0]),
+        ];
+        let pair = |higher: &str, lower: &str, difference, n_in_order| OrderedRows {
+            higher: higher.into(),
+            lower: lower.into(),
+            paper_difference: 0.25,
+            difference,
+            n_in_order,
+            n_seeds: 2,
+        };
+        let order = OrderedRows::of(&rows, "f1");
+        let expected = [
+            pair("middle", "low", -0.125, 0),
+            pair("top", "middle", 0.375, 2),
+            pair("also top", "middle", 0.0, 1),
+        ];
+        assert_eq!(order, expected);
+        let is_reproduced: Vec<bool> = order.iter().map(OrderedRows::is_reproduced).collect();
+        assert_eq!(is_reproduced, [false, true, false]);
+    }
+
+    #[test]
+    fn rows_are_compared_on_their_common_seeds() {
+        let rows = [row("a", Some(0.5), &[0.5, 1.0]), row("b", Some(0.25), &[0.25])];
+        let order = OrderedRows::of(&rows, "f1");
+        assert_eq!((order[0].difference, order[0].n_seeds), (0.25, 1));
+        let rows = [row("a", Some(0.5), &[0.5]), row("b", Some(0.25), &[])];
+        assert_eq!(OrderedRows::of(&rows, "f1"), []);
+    }
+
+    #[test]
+    fn scores_stand_beside_their_seed_in_the_file() {
+        let row = row("a", None, &[0.5]);
+        let json = serde_json::to_value(&row).unwrap();
+        assert_eq!(json["seeds"], serde_json::json!([{ "seed": 1, "f1": 0.5 }]));
+        assert_eq!(serde_json::from_value::<AblationRow>(json).unwrap(), row);
+    }
+}
