@@ -10,6 +10,7 @@ mod import;
 mod label;
 mod output;
 mod predict;
+mod report;
 mod titles;
 mod train;
 mod training;
@@ -56,6 +57,7 @@ fn dispatch(cli: &Cli, ui: &Ui) -> Result<()> {
         Command::Import(args) => import::run(&session, args),
         Command::Export(args) => export::run(&session, args),
         Command::Bench(args) => bench::run(&session, args),
+        Command::Report(args) => report::run(&session, args),
         Command::Backends => backends::run(&session),
     }
 }

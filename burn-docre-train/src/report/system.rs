@@ -4,10 +4,13 @@ use std::{path::PathBuf, sync::Arc};
 
 use burn_docre::{eval::Report, inference::decode::Prediction};
 
+use super::chart::Series;
 use crate::run::corpora::DevCorpus;
 
 /// The best model of a finished stage with its predictions for the dev documents.
 pub struct System {
+    /// The position among the stages of the report, which selects its colour.
+    pub index: usize,
     /// The short key in charts and tables, unique in the report: `A`, `B`, …
     pub key: String,
     /// The name, unique in the report: `demo: teacher`.
@@ -20,4 +23,11 @@ pub struct System {
     pub predictions: Vec<Vec<Prediction>>,
     /// The metrics of the predictions.
     pub report: Report,
+}
+
+impl System {
+    /// The system as a series of charts.
+    pub(super) fn series(&self) -> Series {
+        Series { index: self.index, key: self.key.clone(), name: self.name.clone() }
+    }
 }

@@ -49,10 +49,15 @@ pub enum Mode {
 /// If the run has not started when the value is dropped, the lock file and the directories that
 /// were created for it are removed again.
 pub struct RunDir {
-    root: PathBuf,
+    files: RunFiles,
     _lock: File,
     /// The created files and directories, the innermost first.
     created: Vec<PathBuf>,
+}
+
+/// The files of a run, which may be in progress: they are read without the lock.
+pub struct RunFiles {
+    root: PathBuf,
 }
 
 /// Dev metrics by key, such as `ign_f1`; scores are fractions in `0..=1`.
@@ -61,89 +66,15 @@ pub type DevMetrics = BTreeMap<String, f64>;
 /// Dev metrics by stage.
 pub type Results = BTreeMap<String, DevMetrics>;
 
-impl RunDir {
-    /// Creates and locks the directory `root`. No file of the run is written before
-    /// [`start`](Self::start), so that a run with invalid inputs leaves the directory as it was.
-    ///
-    /// # Errors
-    /// If another process holds the lock, the directory of a [new](Mode::New) run is not empty, or
-    /// the files in it do not belong to a run.
-    pub fn open(root: &Path, mode: Mode) -> Result<Self> {
-        let mut created = vec![root.join(LOCK)];
-        created.extend(root.ancestors().map(PathBuf::from));
-        created.retain(|path| path.as_os_str() != "" && !path.exists());
-        files::create_directory(root)?;
-        let run = Self { _lock: lock(root)?, root: root.into(), created };
-        let is_started = !run.is_empty()?;
-        ensure!(
-            !is_started || mode == Mode::Resume,
-            "{} is not empty; resume its run with `--resume`, or choose another `--out`",
-            run.root.display()
-        );
-        ensure!(
-            !is_started || run.root.join(CONFIG).exists(),
-            "{} is not the directory of a run: it has no {CONFIG}; choose another `--out`",
-            run.root.display()
-        );
-        Ok(run)
+impl RunFiles {
+    /// Reports whether the directory `root` has the configuration of a run.
+    pub fn is_run(root: &Path) -> bool {
+        root.join(CONFIG).is_file()
     }
 
-    /// The backend and devices of the last start of the run to resume; `None` for a new run.
-    ///
-    /// # Errors
-    /// If the manifest cannot be read.
-    pub fn placement(root: &Path, mode: Mode) -> Result<Option<Placement>> {
-        let manifest = match mode {
-            Mode::Resume => Manifest::load(&root.join(MANIFEST))?,
-            Mode::New => None,
-        };
-        manifest.map_or(Ok(None), |manifest| manifest.placement())
-    }
-
-    /// The commits of the Hugging Face Hub that the run reads; none for a new run.
-    ///
-    /// # Errors
-    /// If the manifest cannot be read.
-    pub fn hub_commits(&self) -> Result<Commits> {
-        let manifest = self.manifest()?;
-        Ok(manifest.map(|manifest| manifest.hub_commits().clone()).unwrap_or_default())
-    }
-
-    /// Hashes the input files, and checks that a run which has been started can continue with them.
-    ///
-    /// # Errors
-    /// If an input cannot be read. For a run which has been started, also if an input file or the
-    /// number of devices has changed.
-    pub fn check_inputs(&self, local: &LocalConfig, placement: &Placement) -> Result<Inputs> {
-        let inputs = hash_inputs(local)?;
-        if let Some(manifest) = self.manifest()? {
-            manifest.check(&inputs, placement)?;
-        }
-        Ok(inputs)
-    }
-
-    /// Records a start: adds it to the manifest, and writes the configuration at the first one.
-    ///
-    /// # Errors
-    /// If a file cannot be written, or a device does not exist.
-    pub fn start(
-        &mut self,
-        config: &RunConfig,
-        inputs: Inputs,
-        hub_commits: Commits,
-        placement: &Placement,
-    ) -> Result<()> {
-        self.created.clear();
-        files::remove_partial(&self.root);
-        let path = self.root.join(CONFIG);
-        if !path.exists() {
-            let text = config.to_toml()?;
-            write_atomically(&path, |out| out.write_all(text.as_bytes()))?;
-        }
-        let mut manifest =
-            self.manifest()?.unwrap_or_else(|| Manifest::new(config, inputs, hub_commits));
-        manifest.start(placement)?;
-        files::write_json(&self.root.join(MANIFEST), &manifest)
+    /// The files of the run in the directory `root`. Nothing is read.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.into() }
     }
 
     /// The path of the directory.
@@ -161,9 +92,20 @@ impl RunDir {
         self.stage(stage).join("model")
     }
 
-    /// The directory of the teacher's logits.
-    pub fn labels(&self) -> PathBuf {
-        self.root.join("labels")
+    /// The configuration.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no valid configuration.
+    pub fn config(&self) -> Result<RunConfig> {
+        RunConfig::load(&self.root.join(CONFIG), &[])
+    }
+
+    /// The manifest; `None` if there is no file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no manifest.
+    pub fn manifest(&self) -> Result<Option<Manifest>> {
+        Manifest::load(&self.root.join(MANIFEST))
     }
 
     /// The dev metrics of the stages that are finished; empty for a new run.
@@ -174,6 +116,120 @@ impl RunDir {
         let path = self.root.join(RESULTS);
         if path.exists() { files::read_json(&path) } else { Ok(Results::new()) }
     }
+}
+
+impl RunDir {
+    /// Creates and locks the directory `root`. No file of the run is written before
+    /// [`start`](Self::start), so that a run with invalid inputs leaves the directory as it was.
+    ///
+    /// # Errors
+    /// If another process holds the lock, the directory of a [new](Mode::New) run is not empty, or
+    /// the files in it do not belong to a run.
+    pub fn open(root: &Path, mode: Mode) -> Result<Self> {
+        let mut created = vec![root.join(LOCK)];
+        created.extend(root.ancestors().map(PathBuf::from));
+        created.retain(|path| path.as_os_str() != "" && !path.exists());
+        files::create_directory(root)?;
+        let run = Self { _lock: lock(root)?, files: RunFiles::new(root), created };
+        let is_started = !run.is_empty()?;
+        ensure!(
+            !is_started || mode == Mode::Resume,
+            "{} is not empty; resume its run with `--resume`, or choose another `--out`",
+            root.display()
+        );
+        ensure!(
+            !is_started || RunFiles::is_run(root),
+            "{} is not the directory of a run: it has no {CONFIG}; choose another `--out`",
+            root.display()
+        );
+        Ok(run)
+    }
+
+    /// The backend and devices of the last start of the run to resume; `None` for a new run.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn placement(root: &Path, mode: Mode) -> Result<Option<Placement>> {
+        let manifest = match mode {
+            Mode::Resume => RunFiles::new(root).manifest()?,
+            Mode::New => None,
+        };
+        manifest.map_or(Ok(None), |manifest| manifest.placement())
+    }
+
+    /// The commits of the Hugging Face Hub that the run reads; none for a new run.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn hub_commits(&self) -> Result<Commits> {
+        let manifest = self.files.manifest()?;
+        Ok(manifest.map(|manifest| manifest.hub_commits().clone()).unwrap_or_default())
+    }
+
+    /// Hashes the input files, and checks that a run which has been started can continue with them.
+    ///
+    /// # Errors
+    /// If an input cannot be read. For a run which has been started, also if an input file or the
+    /// number of devices has changed.
+    pub fn check_inputs(&self, local: &LocalConfig, placement: &Placement) -> Result<Inputs> {
+        let inputs = hash_inputs(local)?;
+        if let Some(manifest) = self.files.manifest()? {
+            manifest.check(&inputs, placement)?;
+        }
+        Ok(inputs)
+    }
+
+    /// Records a start: adds it to the manifest, and writes the configuration at the first one.
+    ///
+    /// # Errors
+    /// If a file cannot be written, or a device does not exist.
+    pub fn start(
+        &mut self,
+        config: &RunConfig,
+        inputs: Inputs,
+        hub_commits: Commits,
+        placement: &Placement,
+    ) -> Result<()> {
+        self.created.clear();
+        files::remove_partial(self.root());
+        let path = self.root().join(CONFIG);
+        if !path.exists() {
+            let text = config.to_toml()?;
+            write_atomically(&path, |out| out.write_all(text.as_bytes()))?;
+        }
+        let mut manifest =
+            self.files.manifest()?.unwrap_or_else(|| Manifest::new(config, inputs, hub_commits));
+        manifest.start(placement)?;
+        files::write_json(&self.root().join(MANIFEST), &manifest)
+    }
+
+    /// The path of the directory.
+    pub fn root(&self) -> &Path {
+        self.files.root()
+    }
+
+    /// The directory of the stage of this name.
+    pub fn stage(&self, stage: &str) -> PathBuf {
+        self.files.stage(stage)
+    }
+
+    /// The model directory of the stage of this name.
+    pub fn model(&self, stage: &str) -> PathBuf {
+        self.files.model(stage)
+    }
+
+    /// The directory of the teacher's logits.
+    pub fn labels(&self) -> PathBuf {
+        self.root().join("labels")
+    }
+
+    /// The dev metrics of the stages that are finished; empty for a new run.
+    ///
+    /// # Errors
+    /// If `results.json` cannot be read.
+    pub fn results(&self) -> Result<Results> {
+        self.files.results()
+    }
 
     /// Adds the dev metrics of a finished stage to the results.
     ///
@@ -182,13 +238,13 @@ impl RunDir {
     pub fn record(&self, stage: &str, metrics: DevMetrics) -> Result<()> {
         let mut results = self.results()?;
         results.insert(stage.to_string(), metrics);
-        files::write_json(&self.root.join(RESULTS), &results)
+        files::write_json(&self.root().join(RESULTS), &results)
     }
 
     /// Reports whether the directory contains no files except the lock and partial files.
     fn is_empty(&self) -> Result<bool> {
-        let context = || format!("{}: the directory cannot be read", self.root.display());
-        for entry in std::fs::read_dir(&self.root).with_context(context)? {
+        let context = || format!("{}: the directory cannot be read", self.root().display());
+        for entry in std::fs::read_dir(self.root()).with_context(context)? {
             let name = entry.with_context(context)?.file_name();
             if name != LOCK && !files::is_partial(&name) {
                 return Ok(false);
@@ -197,24 +253,19 @@ impl RunDir {
         Ok(true)
     }
 
-    fn manifest(&self) -> Result<Option<Manifest>> {
-        Manifest::load(&self.root.join(MANIFEST))
-    }
-
     /// Checks that a run which has been started has this configuration.
     ///
     /// # Errors
     /// If the configuration has changed, or cannot be read.
     pub fn check_config(&self, config: &RunConfig) -> Result<()> {
-        let path = self.root.join(CONFIG);
-        if !path.exists() {
+        if !RunFiles::is_run(self.root()) {
             return Ok(());
         }
-        let before = RunConfig::load(&path, &[])?;
+        let before = self.files.config()?;
         if let Some(difference) = config.difference(&before)? {
             bail!(
                 "{}: the configuration has changed since the run began: {difference}; choose another `--out`",
-                self.root.display()
+                self.root().display()
             );
         }
         Ok(())

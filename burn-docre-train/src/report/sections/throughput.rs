@@ -1,0 +1,120 @@
+//! The throughput of backends, from the records of `docre bench`.
+
+use maud::html;
+
+use super::Section;
+use crate::{
+    bench::{
+        comparison::{Named, by_mode, conditions, named, names, work},
+        record::{AchievedFlops, Record},
+    },
+    memory,
+    report::{
+        chart::{Bar, BarChart, BarGroup, Series, Unit, legend},
+        table::{Row, Table},
+    },
+    ui::three_digits,
+};
+
+pub(super) fn section(records: &[Record]) -> Option<Section> {
+    if records.is_empty() {
+        return None;
+    }
+    let records = named(records);
+    let series = series(&records);
+    let modes = by_mode(&records);
+    let group = |(mode, records): &(&str, Vec<&Named>)| BarGroup {
+        label: (*mode).to_owned(),
+        note: String::new(),
+        bars: records.iter().map(|named| bar(named, &series)).collect(),
+    };
+    let chart = BarChart {
+        title: "Documents per second".into(),
+        of: "mode",
+        unit: Unit::Number,
+        groups: modes.iter().map(group).collect(),
+    };
+    let body = html! {
+        p { "Medians of the samples; modes have different work and are not comparable." }
+        ul {
+            @for line in work(&records).into_iter().chain(conditions(&records)) { li { (line) } }
+        }
+        (legend(&series))
+        div.charts { (chart) }
+        @for (mode, records) in &modes { (table(mode, records, &series)) }
+    };
+    Some(Section { id: "throughput", title: "Throughput", body })
+}
+
+/// The processes that measured the records.
+fn series(records: &[Named]) -> Vec<Series> {
+    let series = |(index, name): (usize, &str)| Series {
+        index,
+        key: (index + 1).to_string(),
+        name: name.to_owned(),
+    };
+    names(records).into_iter().enumerate().map(series).collect()
+}
+
+fn series_of(named: &Named, series: &[Series]) -> Series {
+    series.iter().find(|series| series.name == named.name).cloned().unwrap_or_default()
+}
+
+fn bar(named: &Named, series: &[Series]) -> Bar {
+    let rate = named.record.per_second(named.record.documents);
+    Bar { series: series_of(named, series), value: Some(rate) }
+}
+
+/// The table of a mode, the fastest process first.
+fn table(mode: &str, records: &[&Named], series: &[Series]) -> Table {
+    let head =
+        ["", "process", "docs/s", "±", "tokens/s", "pairs/s", "GFLOP/s", "of matmul", "memory"];
+    let row = |named: &&Named| {
+        let Named { record, name } = named;
+        let (flops, share) = record.achieved_flops().map_or_else(
+            || ("–".into(), "–".into()),
+            |AchievedFlops { per_second, share_of_matmul }| {
+                (three_digits(per_second / 1e9), format!("{:.0} %", 100.0 * share_of_matmul))
+            },
+        );
+        let cells = [
+            name.clone(),
+            three_digits(record.per_second(record.documents)),
+            format!("{:.0} %", 100.0 * record.spread()),
+            three_digits(record.per_second(record.tokens)),
+            three_digits(record.per_second(record.pairs)),
+            flops,
+            share,
+            record.peak_memory_bytes.map_or("–".into(), memory::gib),
+        ];
+        Row::new(series_of(named, series).key, cells)
+    };
+    Table {
+        caption: format!("Throughput: {mode}"),
+        head: head.map(String::from).into(),
+        rows: records.iter().map(row).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::record::tests::record;
+
+    #[test]
+    fn every_mode_has_its_bars_and_its_table_with_the_fastest_first() {
+        let records = [
+            record("flex", "inference", 4.0),
+            record("tch", "inference", 2.0),
+            record("tch", "training", 8.0),
+        ];
+        let text = section(&records).unwrap().body.into_string();
+        // 16 documents in 4, 2 and 8 seconds.
+        assert!(text.contains("inference: 2 8.00, 1 4.00. training: 2 2.00."), "{text}");
+        for part in ["Throughput: inference", "Throughput: training", "<td>3.0 GiB</td>"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let (tch, flex) = (text.find("<td>tch</td>").unwrap(), text.find("<td>flex</td>").unwrap());
+        assert!(tch < flex, "{text}");
+    }
+}

@@ -1,0 +1,110 @@
+//! Tables with a caption and scoped headings, which scroll in a container of their own.
+
+use maud::{Markup, Render, html};
+
+/// A table whose first column has the headings of the rows.
+pub(super) struct Table {
+    /// The caption, unique in the report.
+    pub(super) caption: String,
+    /// The headings of all columns; that of the first one may be empty.
+    pub(super) head: Vec<String>,
+    /// The rows.
+    pub(super) rows: Vec<Row>,
+}
+
+/// A row of a table.
+pub(super) struct Row {
+    heading: String,
+    cells: Vec<String>,
+    /// The indices of the cells with the best value.
+    best: Vec<usize>,
+}
+
+impl Row {
+    /// A row of texts.
+    pub(super) fn new(heading: impl Into<String>, cells: impl IntoIterator<Item = String>) -> Self {
+        Self { heading: heading.into(), cells: cells.into_iter().collect(), best: Vec::new() }
+    }
+
+    /// A row of scores as fractions, in percent, of which the highest are marked if they differ.
+    pub(super) fn scores(heading: impl Into<String>, scores: &[Option<f64>]) -> Self {
+        let text = |score: &Option<f64>| score.map_or("–".into(), percent);
+        let cells: Vec<String> = scores.iter().map(text).collect();
+        let known = || scores.iter().flatten();
+        let highest = known().copied().fold(f64::MIN, f64::max);
+        let differ = known().any(|&score| percent(score) != percent(highest));
+        let is_best = |score: Option<f64>| {
+            differ && score.is_some_and(|score| percent(score) == percent(highest))
+        };
+        let best = (0..scores.len()).filter(|&index| is_best(scores[index])).collect();
+        Self { heading: heading.into(), cells, best }
+    }
+}
+
+/// A fraction in percent with two decimals.
+pub(super) fn percent(fraction: f64) -> String {
+    format!("{:.2}", 100.0 * fraction)
+}
+
+impl Render for Table {
+    fn render(&self) -> Markup {
+        html! {
+            div.scroll tabindex="0" role="region" aria-label=(self.caption) {
+                table {
+                    caption { (self.caption) }
+                    thead {
+                        tr {
+                            @for heading in &self.head {
+                                @if heading.is_empty() { td {} } @else { th scope="col" { (heading) } }
+                            }
+                        }
+                    }
+                    tbody { @for row in &self.rows { (row) } }
+                }
+            }
+        }
+    }
+}
+
+impl Render for Row {
+    fn render(&self) -> Markup {
+        html! {
+            tr {
+                th scope="row" { (self.heading) }
+                @for (index, cell) in self.cells.iter().enumerate() {
+                    td {
+                        @if self.best.contains(&index) { strong { (cell) } } @else { (cell) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_scores_of_a_row_are_marked_unless_all_are_equal() {
+        let row = |scores: &[Option<f64>]| Row::scores("F1", scores).render().into_string();
+        // 0.50001 and 0.5 are both 50.00.
+        let marked = row(&[Some(0.5), Some(0.25), None, Some(0.50001)]);
+        let cells = "<td><strong>50.00</strong></td><td>25.00</td><td>–</td><td><strong>50.00<";
+        assert!(marked.contains(cells), "{marked}");
+        assert!(!row(&[Some(0.5), Some(0.5)]).contains("strong"));
+    }
+
+    #[test]
+    fn headings_have_scopes_and_all_text_is_escaped() {
+        let table = Table {
+            caption: "a < b".into(),
+            head: vec![String::new(), "<i>".into()],
+            rows: vec![Row::new("<b>", ["<u>".into()])],
+        };
+        let expected = "<caption>a &lt; b</caption><thead><tr><td></td><th scope=\"col\">&lt;i&gt;</th>\
+                        </tr></thead><tbody><tr><th scope=\"row\">&lt;b&gt;</th><td>&lt;u&gt;</td></tr>";
+        let text = table.render().into_string();
+        assert!(text.contains(expected), "{text}");
+    }
+}
