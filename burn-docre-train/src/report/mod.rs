@@ -21,6 +21,7 @@ use self::{
     evaluation::Evaluation,
     inputs::Inputs,
     page::{Assets, page},
+    run::ReportedRun,
     sections::before_documents,
 };
 use crate::session::Session;
@@ -45,8 +46,19 @@ pub fn html(session: &Session, options: &ReportOptions) -> Result<String> {
         Evaluation::default()
     };
     let sections = before_documents(&inputs, &evaluation);
-    let names: Vec<&str> = inputs.runs.iter().map(|run| run.name.as_str()).collect();
-    let title =
-        if names.is_empty() { "Report".into() } else { format!("Report: {}", names.join(", ")) };
+    let title = title(&inputs.runs);
     Ok(page(&title, &sections, &Assets::default()).into_string())
+}
+
+/// The most runs that the title names.
+const N_IN_TITLE: usize = 3;
+
+/// The title of the page: the names of the runs, or their number.
+fn title(runs: &[ReportedRun]) -> String {
+    let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+    match names.len() {
+        0 => "Report".into(),
+        n if n <= N_IN_TITLE => format!("Report: {}", names.join(", ")),
+        n => format!("Report: {n} runs"),
+    }
 }

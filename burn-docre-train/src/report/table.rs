@@ -3,11 +3,15 @@
 use maud::{Markup, Render, html};
 
 /// A table whose first column has the headings of the rows.
+///
+/// Columns of text are left-aligned, columns of numbers right-aligned.
 pub(super) struct Table {
     /// The caption, unique in the report.
     pub(super) caption: String,
     /// The headings of all columns; that of the first one may be empty.
     pub(super) head: Vec<String>,
+    /// The number of columns of text, at least the first one.
+    pub(super) n_text_columns: usize,
     /// The rows.
     pub(super) rows: Vec<Row>,
 }
@@ -54,25 +58,32 @@ impl Render for Table {
                     caption { (self.caption) }
                     thead {
                         tr {
-                            @for heading in &self.head {
-                                @if heading.is_empty() { td {} } @else { th scope="col" { (heading) } }
+                            @for (column, heading) in self.head.iter().enumerate() {
+                                @if heading.is_empty() {
+                                    td {}
+                                } @else {
+                                    th class=[(column < self.n_text_columns).then_some("text")] scope="col" {
+                                        (heading)
+                                    }
+                                }
                             }
                         }
                     }
-                    tbody { @for row in &self.rows { (row) } }
+                    tbody { @for row in &self.rows { (row.markup(self.n_text_columns)) } }
                 }
             }
         }
     }
 }
 
-impl Render for Row {
-    fn render(&self) -> Markup {
+impl Row {
+    /// The row in a table with this number of columns of text.
+    pub(super) fn markup(&self, n_text_columns: usize) -> Markup {
         html! {
             tr {
-                th scope="row" { (self.heading) }
+                th.text scope="row" { (self.heading) }
                 @for (index, cell) in self.cells.iter().enumerate() {
-                    td {
+                    td class=[(index + 1 < n_text_columns).then_some("text")] {
                         @if self.best.contains(&index) { strong { (cell) } } @else { (cell) }
                     }
                 }
@@ -87,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_highest_scores_of_a_row_are_marked_unless_all_are_equal() {
-        let row = |scores: &[Option<f64>]| Row::scores("F1", scores).render().into_string();
+        let row = |scores: &[Option<f64>]| Row::scores("F1", scores).markup(1).into_string();
         // 0.50001 and 0.5 are both 50.00.
         let marked = row(&[Some(0.5), Some(0.25), None, Some(0.50001)]);
         let cells = "<td><strong>50.00</strong></td><td>25.00</td><td>–</td><td><strong>50.00<";
@@ -99,12 +110,17 @@ mod tests {
     fn headings_have_scopes_and_all_text_is_escaped() {
         let table = Table {
             caption: "a < b".into(),
-            head: vec![String::new(), "<i>".into()],
-            rows: vec![Row::new("<b>", ["<u>".into()])],
+            head: vec![String::new(), "<i>".into(), "n".into()],
+            n_text_columns: 2,
+            rows: vec![Row::new("<b>", ["<u>", "1"].map(String::from))],
         };
-        let expected = "<caption>a &lt; b</caption><thead><tr><td></td><th scope=\"col\">&lt;i&gt;</th>\
-                        </tr></thead><tbody><tr><th scope=\"row\">&lt;b&gt;</th><td>&lt;u&gt;</td></tr>";
+        let expected = [
+            "<caption>a &lt; b</caption><thead><tr><td></td>",
+            "<th class=\"text\" scope=\"col\">&lt;i&gt;</th><th scope=\"col\">n</th></tr></thead><tbody>",
+            "<tr><th class=\"text\" scope=\"row\">&lt;b&gt;</th>",
+            "<td class=\"text\">&lt;u&gt;</td><td>1</td></tr>",
+        ];
         let text = table.render().into_string();
-        assert!(text.contains(expected), "{text}");
+        assert!(text.contains(&expected.concat()), "{text}");
     }
 }

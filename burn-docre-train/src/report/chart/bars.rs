@@ -26,6 +26,8 @@ pub(in crate::report) struct BarChart {
     pub(in crate::report) unit: Unit,
     /// The groups from top to bottom.
     pub(in crate::report) groups: Vec<BarGroup>,
+    /// The value at the end of the axis; `None` for the largest value.
+    pub(in crate::report) end: Option<f64>,
 }
 
 /// Bars under one label.
@@ -55,8 +57,26 @@ impl BarChart {
         figure(&title, height, &self.summary(), &self.drawing(), &self.values(&title))
     }
 
-    /// The largest value, the length of the axis.
+    /// Charts of at most `n` groups each, with the axis of the whole. The titles have the positions
+    /// of their groups.
+    pub(in crate::report) fn split(self, n: usize) -> Vec<Self> {
+        let (end, total) = (Some(self.end()), self.groups.len());
+        let mut charts = Vec::new();
+        let mut groups = self.groups.into_iter();
+        for first in (0..total).step_by(n) {
+            let title = format!("{}, {} to {}", self.title, first + 1, total.min(first + n));
+            let groups = groups.by_ref().take(n).collect();
+            charts.push(Self { title, of: self.of, unit: self.unit, groups, end });
+        }
+        charts
+    }
+
+    /// The value at the end of the axis.
     fn end(&self) -> f64 {
+        self.end.unwrap_or_else(|| self.largest())
+    }
+
+    fn largest(&self) -> f64 {
         let bars = self.groups.iter().flat_map(|group| &group.bars);
         bars.filter_map(|bar| bar.value).fold(f64::MIN_POSITIVE, f64::max)
     }
@@ -104,6 +124,7 @@ impl BarChart {
         Table {
             caption: title.to_owned(),
             head: std::iter::once(self.of.to_owned()).chain(note).chain(keys).collect(),
+            n_text_columns: 1,
             rows: self.groups.iter().map(row).collect(),
         }
     }
@@ -160,7 +181,19 @@ mod tests {
             of: "relation",
             unit: Unit::Percent,
             groups: values.iter().map(group).collect(),
+            end: None,
         }
+    }
+
+    #[test]
+    fn the_parts_of_a_chart_have_the_axis_of_the_whole() {
+        let values = [("a", [Some(0.5), None]), ("b", [None, None]), ("c", [Some(0.25), None])];
+        let parts = chart(&values).split(2);
+        let titles: Vec<&str> = parts.iter().map(|part| part.title.as_str()).collect();
+        assert_eq!(titles, ["F1, 1 to 2", "F1, 3 to 3"]);
+        assert_eq!(parts[1].groups[0].label, "c");
+        let drawing = parts[1].drawing().into_string();
+        assert!(drawing.contains("width=\"125\""), "{drawing}");
     }
 
     #[test]
@@ -180,7 +213,7 @@ mod tests {
     fn the_text_alternative_has_a_summary_and_all_values() {
         let figure = chart(&[("a", [Some(0.5), None])]).figure().into_string();
         assert!(figure.contains("aria-label=\"Bar chart, F1, %. a: A 50.00, B –.\""), "{figure}");
-        let row = "<th scope=\"row\">a</th><td>7 facts</td><td>50.00</td><td>–</td>";
+        let row = "<th class=\"text\" scope=\"row\">a</th><td>7 facts</td><td>50.00</td><td>–</td>";
         assert!(figure.contains(row), "{figure}");
     }
 

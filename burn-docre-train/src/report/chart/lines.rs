@@ -143,6 +143,7 @@ impl LineChart {
             head: std::iter::once(self.over.to_owned())
                 .chain(self.lines.iter().map(|line| line.series.key.clone()))
                 .collect(),
+            n_text_columns: 1,
             rows: rows.into_values().map(|(x, cells)| Row::new(significant_x(x), cells)).collect(),
         }
     }
@@ -230,7 +231,7 @@ mod tests {
         let summary = "Line chart, loss by step. A run A: from 4.00 to 1.00, lowest 1.00, highest \
                        4.00. B run B: from 2.50 to 2.50";
         assert!(figure.contains(summary), "{figure}");
-        let row = "<th scope=\"row\">5</th><td>1.00</td><td>2.50</td>";
+        let row = "<th class=\"text\" scope=\"row\">5</th><td>1.00</td><td>2.50</td>";
         assert!(figure.contains(row), "{figure}");
     }
 }

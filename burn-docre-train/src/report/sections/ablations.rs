@@ -46,9 +46,13 @@ fn of_table(table: &AblationTable, index: usize, ablations: &Ablations) -> Marku
             "Stage " (table.stage) ", " (n_seeds) @if n_seeds == 1 { " seed." } @else { " seeds." }
         }
         (legend(&[here(), paper()]))
-        div.charts { (chart(table, &title)) }
-        (scores(table, &title))
-        @if !table.order.is_empty() { (order(table, &title)) }
+        div.beside {
+            (chart(table, &title))
+            div {
+                (scores(table, &title))
+                @if !table.order.is_empty() { (order(table, &title)) }
+            }
+        }
     }
 }
 
@@ -78,6 +82,7 @@ fn chart(table: &AblationTable, title: &str) -> BarChart {
         of: "variant",
         unit: Unit::Percent,
         groups: table.rows.iter().map(group).collect(),
+        end: None,
     }
 }
 
@@ -97,15 +102,15 @@ fn scores(table: &AblationTable, title: &str) -> Table {
             let mean = of(&row.mean).map(|mean| percent(mean) + &deviation.unwrap_or_default());
             [mean, of(&row.paper).map(percent)].map(|text| text.unwrap_or("–".into()))
         });
-        let changes = row.changes.join(", ");
-        let rest =
-            [row.seeds.len().to_string(), if changes.is_empty() { "–".into() } else { changes }];
-        Row::new(row.name.clone(), cells.chain(rest))
+        let changes = if row.changes.is_empty() { "–".into() } else { row.changes.join(", ") };
+        let n_seeds = row.seeds.len().to_string();
+        Row::new(row.name.clone(), std::iter::once(changes).chain(cells).chain([n_seeds]))
     };
-    let rest = ["seeds", "changed keys"].map(String::from);
+    let first = ["variant", "changed keys"].map(String::from);
     Table {
         caption: format!("{title}, %"),
-        head: std::iter::once("variant".into()).chain(head).chain(rest).collect(),
+        head: first.into_iter().chain(head).chain(["seeds".into()]).collect(),
+        n_text_columns: 2,
         rows: table.rows.iter().map(row).collect(),
     }
 }
@@ -135,6 +140,7 @@ fn order(table: &AblationTable, title: &str) -> Table {
     Table {
         caption: format!("Order of the rows: {title}"),
         head: head.map(String::from).into(),
+        n_text_columns: 1,
         rows: table.order.iter().map(row).collect(),
     }
 }
@@ -179,9 +185,11 @@ mod tests {
     fn means_deviations_and_the_papers_scores_stand_side_by_side() {
         let text = section(&[ablations()]).unwrap().body.into_string();
         // The deviation of 0.5 and 0.7 is the root of 2 · 0.1² / 1.
-        let row = "<th scope=\"row\">full</th><td>60.00 ± 14.14</td><td>75.00</td><td>2</td>";
+        let row = "<th class=\"text\" scope=\"row\">full</th><td class=\"text\">–</td><td>60.00 ± 14.14</td>\
+                   <td>75.00</td><td>2</td>";
         assert!(text.contains(row), "{text}");
-        let row = "&lt;b&gt;without</th><td>25.00</td><td>–</td><td>1</td><td>–</td>";
+        let row = "&lt;b&gt;without</th><td class=\"text\">–</td><td>25.00</td><td>–</td>\
+                   <td>1</td>";
         assert!(text.contains(row), "{text}");
         let row =
             "full above &lt;b&gt;without</th><td>+25.00</td><td>-50.00</td><td>1 of 2</td><td>no<";

@@ -30,6 +30,7 @@ pub(super) fn section(runs: &[ReportedRun]) -> Option<Section> {
             (Table {
                 caption: "Differences between the configurations".into(),
                 head: std::iter::once("key".into()).chain(keys).collect(),
+                n_text_columns: 1 + runs.len(),
                 rows,
             })
         }
@@ -74,13 +75,11 @@ fn flattened(table: &Toml) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use maud::Render;
-
     use super::*;
 
     fn rows(texts: &[&str]) -> Vec<String> {
         let tables: Vec<Toml> = texts.iter().map(|text| text.parse().unwrap()).collect();
-        differences(&tables).iter().map(|row| row.render().into_string()).collect()
+        differences(&tables).iter().map(|row| row.markup(1).into_string()).collect()
     }
 
     #[test]
@@ -88,8 +87,8 @@ mod tests {
         let a = "seed = 1\n[loss]\nkind = \"atl\"\n[stages.teacher]\nepochs = 2\n";
         let b = "seed = 1\n[loss]\nkind = \"afl\"\ngamma = 1.0\n[stages.teacher]\nepochs = 2\n";
         let expected = [
-            "<tr><th scope=\"row\">loss.gamma</th><td>–</td><td>1.0</td></tr>",
-            "<tr><th scope=\"row\">loss.kind</th><td>&quot;atl&quot;</td><td>&quot;afl&quot;</td></tr>",
+            "<tr><th class=\"text\" scope=\"row\">loss.gamma</th><td>–</td><td>1.0</td></tr>",
+            "<tr><th class=\"text\" scope=\"row\">loss.kind</th><td>&quot;atl&quot;</td><td>&quot;afl&quot;</td></tr>",
         ];
         assert_eq!(rows(&[a, b]), expected);
         assert!(rows(&[a, a]).is_empty() && rows(&[]).is_empty());

@@ -32,6 +32,7 @@ pub(super) fn section(systems: &[System]) -> Option<Section> {
         of: "kind",
         unit: Unit::Percent,
         groups: groups.into(),
+        end: None,
     };
     let row = |(label, count): Kind| {
         let cell = |system: &System| {
@@ -43,6 +44,7 @@ pub(super) fn section(systems: &[System]) -> Option<Section> {
     let table = Table {
         caption: "Correct facts and errors by kind".into(),
         head: head_of("", systems),
+        n_text_columns: 1,
         rows: KINDS.map(row).into(),
     };
     let body = html! {
@@ -52,8 +54,10 @@ pub(super) fn section(systems: &[System]) -> Option<Section> {
             "for its pair. Shares are of the sum of the four numbers."
         }
         (legend_of(systems))
-        div.charts { (chart) }
-        (table)
+        div.beside {
+            (chart)
+            (table)
+        }
     };
     Some(Section { id: "errors", title: "Errors", body })
 }
@@ -81,6 +85,7 @@ pub(super) fn binary(systems: &[System]) -> Option<Section> {
         of: "score",
         unit: Unit::Percent,
         groups: groups.into(),
+        end: None,
     };
     let body = html! {
         p {

@@ -37,7 +37,7 @@ pub(super) fn section(runs: &[ReportedRun]) -> Option<Section> {
 }
 
 fn table_of_runs(runs: &[ReportedRun]) -> Table {
-    let head = ["", "run", "plan", "system", "encoder", "seed", "backend", "device", "program"];
+    let head = ["", "run", "plan", "system", "encoder", "backend", "device", "program", "seed"];
     let row = |run: &ReportedRun| {
         let starts = run.manifest.as_ref().map(Manifest::starts).unwrap_or_default();
         let start = |text: fn(&Start) -> String| starts.last().map_or("–".into(), text);
@@ -47,16 +47,17 @@ fn table_of_runs(runs: &[ReportedRun]) -> Table {
             config.plan.plan().name.to_owned(),
             config.model.kind().to_owned(),
             encoder(&config.encoder),
-            config.seed.to_string(),
             start(|start| start.backend.clone()),
             start(|start| start.device_names.join("; ")),
             start(program),
+            config.seed.to_string(),
         ];
         Row::new(run.key.clone(), cells)
     };
     Table {
         caption: "The runs and their last starts".into(),
         head: head.map(String::from).into(),
+        n_text_columns: 8,
         rows: runs.iter().map(row).collect(),
     }
 }
@@ -91,14 +92,16 @@ fn table_of_stages(runs: &[ReportedRun]) -> Table {
         let state = &stage.state;
         let best = state.best_epoch.map_or("–".into(), |epoch| epoch.to_string());
         let progress = if state.finished { "finished" } else { "in progress" };
-        let rest = [best, state.epochs_done.to_string(), state.step.to_string(), progress.into()];
-        let name = std::iter::once(stage.series.name.clone());
-        Row::new(stage.series.key.clone(), name.chain(scores).chain(rest))
+        let rest = [best, state.epochs_done.to_string(), state.step.to_string()];
+        let first = [stage.series.name.clone(), progress.into()];
+        Row::new(stage.series.key.clone(), first.into_iter().chain(scores).chain(rest))
     };
-    let rest = ["best epoch", "epochs", "steps", "state"].map(String::from);
+    let first = ["", "stage", "state"].map(String::from);
+    let rest = ["best epoch", "epochs", "steps"].map(String::from);
     Table {
         caption: "Dev scores of the stages, as recorded in training".into(),
-        head: ["".into(), "stage".into()].into_iter().chain(titles).chain(rest).collect(),
+        head: first.into_iter().chain(titles).chain(rest).collect(),
+        n_text_columns: 3,
         rows: stages().map(row).collect(),
     }
 }

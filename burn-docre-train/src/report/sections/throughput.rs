@@ -33,6 +33,7 @@ pub(super) fn section(records: &[Record]) -> Option<Section> {
         of: "mode",
         unit: Unit::Number,
         groups: modes.iter().map(group).collect(),
+        end: None,
     };
     let body = html! {
         p { "Medians of the samples; modes have different work and are not comparable." }
@@ -92,6 +93,7 @@ fn table(mode: &str, records: &[&Named], series: &[Series]) -> Table {
     Table {
         caption: format!("Throughput: {mode}"),
         head: head.map(String::from).into(),
+        n_text_columns: 2,
         rows: records.iter().map(row).collect(),
     }
 }
@@ -114,7 +116,10 @@ mod tests {
         for part in ["Throughput: inference", "Throughput: training", "<td>3.0 GiB</td>"] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        let (tch, flex) = (text.find("<td>tch</td>").unwrap(), text.find("<td>flex</td>").unwrap());
+        let (tch, flex) = (
+            text.find("<td class=\"text\">tch</td>").unwrap(),
+            text.find("<td class=\"text\">flex</td>").unwrap(),
+        );
         assert!(tch < flex, "{text}");
     }
 }
