@@ -394,6 +394,10 @@ pub struct ReportArgs {
     /// this option, the best model of each stage predicts them, in f32.
     #[arg(long)]
     pub no_predictions: bool,
+    /// Show this dev document, by its title or its index from 0; repeat it for more. Without this
+    /// option, the first eight documents with a label are shown.
+    #[arg(long = "document", value_name = "TITLE-OR-INDEX", conflicts_with = "no_predictions")]
+    pub documents: Vec<String>,
 }
 
 /// The modes of `docre bench`.

@@ -81,7 +81,7 @@ impl Row {
     pub(super) fn markup(&self, n_text_columns: usize) -> Markup {
         html! {
             tr {
-                th.text scope="row" { (self.heading) }
+                th.text scope="row" { span { (self.heading) } }
                 @for (index, cell) in self.cells.iter().enumerate() {
                     td class=[(index + 1 < n_text_columns).then_some("text")] {
                         @if self.best.contains(&index) { strong { (cell) } } @else { (cell) }
@@ -117,7 +117,7 @@ mod tests {
         let expected = [
             "<caption>a &lt; b</caption><thead><tr><td></td>",
             "<th class=\"text\" scope=\"col\">&lt;i&gt;</th><th scope=\"col\">n</th></tr></thead><tbody>",
-            "<tr><th class=\"text\" scope=\"row\">&lt;b&gt;</th>",
+            "<tr><th class=\"text\" scope=\"row\"><span>&lt;b&gt;</span></th>",
             "<td class=\"text\">&lt;u&gt;</td><td>1</td></tr>",
         ];
         let text = table.render().into_string();

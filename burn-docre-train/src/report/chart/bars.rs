@@ -213,7 +213,7 @@ mod tests {
     fn the_text_alternative_has_a_summary_and_all_values() {
         let figure = chart(&[("a", [Some(0.5), None])]).figure().into_string();
         assert!(figure.contains("aria-label=\"Bar chart, F1, %. a: A 50.00, B –.\""), "{figure}");
-        let row = "<th class=\"text\" scope=\"row\">a</th><td>7 facts</td><td>50.00</td><td>–</td>";
+        let row = "<th class=\"text\" scope=\"row\"><span>a</span></th><td>7 facts</td><td>50.00</td><td>–</td>";
         assert!(figure.contains(row), "{figure}");
     }
 

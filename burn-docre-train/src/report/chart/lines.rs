@@ -231,7 +231,7 @@ mod tests {
         let summary = "Line chart, loss by step. A run A: from 4.00 to 1.00, lowest 1.00, highest \
                        4.00. B run B: from 2.50 to 2.50";
         assert!(figure.contains(summary), "{figure}");
-        let row = "<th class=\"text\" scope=\"row\">5</th><td>1.00</td><td>2.50</td>";
+        let row = "<th class=\"text\" scope=\"row\"><span>5</span></th><td>1.00</td><td>2.50</td>";
         assert!(figure.contains(row), "{figure}");
     }
 }

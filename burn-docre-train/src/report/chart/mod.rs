@@ -18,8 +18,10 @@ use crate::ui::three_digits;
 
 /// The width of a chart in units of its drawing.
 const WIDTH: f64 = 340.0;
-/// The number of colours and dash patterns in the style sheet.
-const N_STYLES: usize = 7;
+/// The numbers of colours and of dash patterns in the style sheet. They have no common divisor, so
+/// that each colour comes with each pattern.
+const N_COLOURS: usize = 7;
+const N_DASHES: usize = 5;
 
 /// The form of a chart's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +70,9 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// The class that has the colour and the dash pattern.
+    /// The classes that have the colour and the dash pattern.
     fn class(&self) -> String {
-        format!("series-{}", self.index % N_STYLES + 1)
+        format!("series-{} dash-{}", self.index % N_COLOURS + 1, self.index % N_DASHES + 1)
     }
 }
 
@@ -140,6 +142,8 @@ impl Render for BarChart {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -149,10 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn colours_repeat_after_the_last_one_and_keys_do_not() {
+    fn series_of_one_colour_have_different_dash_patterns_and_keys() {
         let series = |index: usize| Series { index, key: index.to_string(), name: "<b>".into() };
-        assert_eq!(series(0).class(), series(N_STYLES).class());
-        let legend = legend(&[series(0), series(N_STYLES)]).into_string();
+        let classes: BTreeSet<String> =
+            (0..N_COLOURS * N_DASHES).map(|index| series(index).class()).collect();
+        assert_eq!(classes.len(), N_COLOURS * N_DASHES);
+        let legend = legend(&[series(0), series(N_COLOURS)]).into_string();
         assert!(legend.contains("<b>0</b> &lt;b&gt;") && legend.contains("<b>7</b>"), "{legend}");
     }
 }

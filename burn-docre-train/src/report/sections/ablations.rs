@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::Section;
+use super::{Section, prose};
 use crate::{
     ablation::results::{AblationRow, AblationTable, Ablations, OrderedRows, Scores},
     report::{
@@ -25,7 +25,7 @@ pub(super) fn section(ablations: &[Ablations]) -> Option<Section> {
             @for table in &ablations.tables { (of_table(table, index, ablations)) }
         }
         @for group in omitted {
-            p { "Not run, " b { (group.group) } ": " (group.reason) }
+            p { "Not run, " b { (group.group) } ": " (prose(&group.reason)) "." }
         }
     };
     Some(Section { id: "ablations", title: "Ablations", body })
@@ -42,7 +42,7 @@ fn of_table(table: &AblationTable, index: usize, ablations: &Ablations) -> Marku
     html! {
         h3 { (title) }
         p {
-            (table.source) ". " @if let Some(note) = &table.note { (note) " " }
+            (table.source) ". " @if let Some(note) = &table.note { (prose(note)) " " }
             "Stage " (table.stage) ", " (n_seeds) @if n_seeds == 1 { " seed." } @else { " seeds." }
         }
         (legend(&[here(), paper()]))
@@ -185,14 +185,13 @@ mod tests {
     fn means_deviations_and_the_papers_scores_stand_side_by_side() {
         let text = section(&[ablations()]).unwrap().body.into_string();
         // The deviation of 0.5 and 0.7 is the root of 2 · 0.1² / 1.
-        let row = "<th class=\"text\" scope=\"row\">full</th><td class=\"text\">–</td><td>60.00 ± 14.14</td>\
+        let row = "<th class=\"text\" scope=\"row\"><span>full</span></th><td class=\"text\">–</td><td>60.00 ± 14.14</td>\
                    <td>75.00</td><td>2</td>";
         assert!(text.contains(row), "{text}");
-        let row = "&lt;b&gt;without</th><td class=\"text\">–</td><td>25.00</td><td>–</td>\
+        let row = "&lt;b&gt;without</span></th><td class=\"text\">–</td><td>25.00</td><td>–</td>\
                    <td>1</td>";
         assert!(text.contains(row), "{text}");
-        let row =
-            "full above &lt;b&gt;without</th><td>+25.00</td><td>-50.00</td><td>1 of 2</td><td>no<";
+        let row = "full above &lt;b&gt;without</span></th><td>+25.00</td><td>-50.00</td><td>1 of 2</td><td>no<";
         assert!(text.contains(row), "{text}");
         assert!(text.contains("Not run, <b>em</b>: there is no EM"), "{text}");
     }

@@ -87,8 +87,8 @@ mod tests {
         let a = "seed = 1\n[loss]\nkind = \"atl\"\n[stages.teacher]\nepochs = 2\n";
         let b = "seed = 1\n[loss]\nkind = \"afl\"\ngamma = 1.0\n[stages.teacher]\nepochs = 2\n";
         let expected = [
-            "<tr><th class=\"text\" scope=\"row\">loss.gamma</th><td>–</td><td>1.0</td></tr>",
-            "<tr><th class=\"text\" scope=\"row\">loss.kind</th><td>&quot;atl&quot;</td><td>&quot;afl&quot;</td></tr>",
+            "<tr><th class=\"text\" scope=\"row\"><span>loss.gamma</span></th><td>–</td><td>1.0</td></tr>",
+            "<tr><th class=\"text\" scope=\"row\"><span>loss.kind</span></th><td>&quot;atl&quot;</td><td>&quot;afl&quot;</td></tr>",
         ];
         assert_eq!(rows(&[a, b]), expected);
         assert!(rows(&[a, a]).is_empty() && rows(&[]).is_empty());

@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::Section;
+use super::{Section, prose};
 use crate::report::{evaluation::Evaluation, inputs::Inputs};
 
 pub(super) fn section(inputs: &Inputs, evaluation: &Evaluation) -> Option<Section> {
@@ -19,11 +19,11 @@ pub(super) fn section(inputs: &Inputs, evaluation: &Evaluation) -> Option<Sectio
         ),
         (
             inputs.ablations.is_empty(),
-            "Ablations: give the directory or the ablations.json of `docre ablate`.",
+            "Ablations: give the directory or the `ablations.json` of `docre ablate`.",
         ),
         (
             inputs.records.is_empty(),
-            "Throughput: give the directory or the bench.json of `docre bench --output`.",
+            "Throughput: give the directory or the `bench.json` of `docre bench --output`.",
         ),
     ];
     let absent = absent.into_iter().filter(|(is_absent, _)| *is_absent).map(|(_, text)| text);
@@ -32,6 +32,6 @@ pub(super) fn section(inputs: &Inputs, evaluation: &Evaluation) -> Option<Sectio
     if sentences.is_empty() {
         return None;
     }
-    let body = html! { ul { @for sentence in sentences { li { (sentence) } } } };
+    let body = html! { ul { @for sentence in sentences { li { (prose(sentence)) } } } };
     Some(Section { id: "missing", title: "Not in this report", body })
 }

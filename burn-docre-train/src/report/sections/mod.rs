@@ -11,7 +11,7 @@ mod runs;
 mod scores;
 mod throughput;
 
-use maud::Markup;
+use maud::{Markup, html};
 
 use super::{
     chart::{Bar, BarGroup, Series, legend},
@@ -43,10 +43,23 @@ pub(super) fn before_documents(inputs: &Inputs, evaluation: &Evaluation) -> Vec<
         errors::binary(systems),
         ranges::section(systems),
         throughput::section(&inputs.records),
-        configurations::section(&inputs.runs),
-        missing::section(inputs, evaluation),
     ];
     sections.into_iter().flatten().collect()
+}
+
+/// The sections after the view of the documents.
+pub(super) fn after_documents(inputs: &Inputs, evaluation: &Evaluation) -> Vec<Section> {
+    let sections = [configurations::section(&inputs.runs), missing::section(inputs, evaluation)];
+    sections.into_iter().flatten().collect()
+}
+
+/// A sentence in plain text, whose parts between backticks are code.
+fn prose(sentence: &str) -> Markup {
+    html! {
+        @for (index, part) in sentence.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
 }
 
 /// The legend of all systems.
@@ -70,4 +83,15 @@ fn bars_of(
 ) -> BarGroup {
     let bar = |system: &System| Bar { series: system.series(), value: value(system) };
     BarGroup { label: label.into(), note: note.into(), bars: systems.iter().map(bar).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_between_backticks_are_code() {
+        let text = prose("give `a <b>` & more").into_string();
+        assert_eq!(text, "give <code>a &lt;b&gt;</code> &amp; more");
+    }
 }

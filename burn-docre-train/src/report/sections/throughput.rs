@@ -10,7 +10,7 @@ use crate::{
     },
     memory,
     report::{
-        chart::{Bar, BarChart, BarGroup, Series, Unit, legend},
+        chart::{Bar, BarChart, BarGroup, Series, Unit},
         table::{Row, Table},
     },
     ui::three_digits,
@@ -23,25 +23,12 @@ pub(super) fn section(records: &[Record]) -> Option<Section> {
     let records = named(records);
     let series = series(&records);
     let modes = by_mode(&records);
-    let group = |(mode, records): &(&str, Vec<&Named>)| BarGroup {
-        label: (*mode).to_owned(),
-        note: String::new(),
-        bars: records.iter().map(|named| bar(named, &series)).collect(),
-    };
-    let chart = BarChart {
-        title: "Documents per second".into(),
-        of: "mode",
-        unit: Unit::Number,
-        groups: modes.iter().map(group).collect(),
-        end: None,
-    };
     let body = html! {
         p { "Medians of the samples; modes have different work and are not comparable." }
         ul {
             @for line in work(&records).into_iter().chain(conditions(&records)) { li { (line) } }
         }
-        (legend(&series))
-        div.charts { (chart) }
+        div.charts { @for (mode, records) in &modes { (chart(mode, records, &series)) } }
         @for (mode, records) in &modes { (table(mode, records, &series)) }
     };
     Some(Section { id: "throughput", title: "Throughput", body })
@@ -61,9 +48,20 @@ fn series_of(named: &Named, series: &[Series]) -> Series {
     series.iter().find(|series| series.name == named.name).cloned().unwrap_or_default()
 }
 
-fn bar(named: &Named, series: &[Series]) -> Bar {
-    let rate = named.record.per_second(named.record.documents);
-    Bar { series: series_of(named, series), value: Some(rate) }
+/// The chart of a mode. Each process has one bar, under its name.
+fn chart(mode: &str, records: &[&Named], series: &[Series]) -> BarChart {
+    let group = |named: &&Named| {
+        let rate = named.record.per_second(named.record.documents);
+        let bar = Bar { series: series_of(named, series), value: Some(rate) };
+        BarGroup { label: named.name.clone(), note: String::new(), bars: vec![bar] }
+    };
+    BarChart {
+        title: format!("Documents per second, {mode}"),
+        of: "process",
+        unit: Unit::Number,
+        groups: records.iter().map(group).collect(),
+        end: None,
+    }
 }
 
 /// The table of a mode, the fastest process first.
@@ -112,7 +110,7 @@ mod tests {
         ];
         let text = section(&records).unwrap().body.into_string();
         // 16 documents in 4, 2 and 8 seconds.
-        assert!(text.contains("inference: 2 8.00, 1 4.00. training: 2 2.00."), "{text}");
+        assert!(text.contains("inference. tch: 2 8.00. flex: 1 4.00."), "{text}");
         for part in ["Throughput: inference", "Throughput: training", "<td>3.0 GiB</td>"] {
             assert!(text.contains(part), "{part} in {text}");
         }

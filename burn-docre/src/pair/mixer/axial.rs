@@ -91,7 +91,7 @@ impl<B: DocReBackend> AxisAttention<'_, B> {
             Axis::Row => "row_attention",
         };
         observer.observe_layer(layer, name, || {
-            self.from_segments(self.probabilities(input.query.clone(), input.key()))
+            self.to_pair_grid(self.probabilities(input.query.clone(), input.key()))
         });
     }
 
@@ -112,7 +112,7 @@ impl<B: DocReBackend> AxisAttention<'_, B> {
         let d = input.query.dims()[1];
         let (key, value) = (input.key(), self.to_segments(input.value()));
         let context = self.probabilities(input.query, key).matmul(value);
-        self.pairs.packing.to_rows(self.from_segments(context).reshape([b * e * e, d]))
+        self.pairs.packing.to_rows(self.to_pair_grid(context).reshape([b * e * e, d]))
     }
 
     /// Computes `softmax(scale * q k^T)` on the padded grid.
@@ -142,7 +142,7 @@ impl<B: DocReBackend> AxisAttention<'_, B> {
 
     /// Arranges segments along the axis by head and tail, `[b * e, n_heads, e, n]` →
     /// `[b, e, e, n_heads, n]`.
-    fn from_segments(&self, segments: Tensor<B, 4>) -> Tensor<B, 5> {
+    fn to_pair_grid(&self, segments: Tensor<B, 4>) -> Tensor<B, 5> {
         let [b, e] = self.pairs.shape;
         let [_, n_heads, _, n] = segments.dims();
         let order = match self.axis {
