@@ -47,7 +47,7 @@ fn row(view: &DocumentView, views: &DocumentViews, index: usize, fact: &FactView
             td class={ "doc-" (status.name()) } { (status.sign()) " " (status.name()) }
             td {
                 span.doc-fact data-f=(index) {
-                    (entity(view, *head)) " "
+                    (entity(view, *head)) " – "
                     em title=(id) { (name) } " → "
                     (entity(view, *tail))
                 }
