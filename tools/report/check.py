@@ -149,12 +149,11 @@ class Page:
 
     def focus_faults(self):
         """Presses Tab until the focus leaves the page; what it reached has to be visible and complete."""
-        n_expected = self.evaluate("window.reportChecks.focusable().length")
+        n_expected = self.evaluate("window.reportChecks.focusable()")
         self.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
         reached = set()
         for _ in range(2 * n_expected + 10):
-            for kind in ("keyDown", "keyUp"):
-                self.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+            self.call("Input.dispatchKeyEvent", type="keyDown", key="Tab", code="Tab", windowsVirtualKeyCode=9)
             state = self.evaluate("window.reportChecks.focus()")
             if state is None or state["index"] in reached:
                 break
@@ -188,7 +187,9 @@ def check(browser, report, pictures):
                 page.picture(pictures / f"{report.stem}-{width}-{theme}.png")
             faults += page.evaluate("window.reportChecks.layout()")
             faults += page.evaluate("window.reportChecks.structure()")
-            faults += page.focus_faults()
+            # Both themes have the same elements.
+            if theme == THEMES[0]:
+                faults += page.focus_faults()
             page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
             faults += [f"with open details: {fault}" for fault in page.evaluate("window.reportChecks.layout()")]
             if pictures:

@@ -164,12 +164,15 @@ window.reportChecks = (() => {
     return faults;
   };
 
+  // The elements that the Tab key has to reach. `focusable` finds them and returns their number.
+  let reachable = [];
   const focusable = () => {
     const selector = "a[href], summary, button, select, input, [tabindex='0']";
     const isReachable = (element) =>
       !element.disabled && element.tabIndex >= 0 && (element.matches(".skip") || !isHidden(element));
     // Of a group of radio buttons, Tab reaches one.
-    return [...document.querySelectorAll(selector)].filter(isReachable).filter((element) => element.type !== "radio");
+    reachable = [...document.querySelectorAll(selector)].filter((element) => element.type !== "radio" && isReachable(element));
+    return reachable.length;
   };
 
   const focus = () => {
@@ -177,11 +180,11 @@ window.reportChecks = (() => {
     if (!element || element === document.body) return null;
     const style = getComputedStyle(element);
     const visible = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
-    const index = focusable().indexOf(element);
+    const index = reachable.indexOf(element);
     return { index: index < 0 ? `other ${nameOf(element)}` : index, name: nameOf(element), visible };
   };
 
-  const names = (indices) => indices.map((index) => nameOf(focusable()[index]));
+  const names = (indices) => indices.map((index) => nameOf(reachable[index]));
 
   return { layout, structure, focusable, focus, names };
 })();

@@ -2,6 +2,10 @@
 
 /// The fraction of a tick distance by which a value may exceed a tick and still belong to it.
 const ROUNDING: f64 = 1e-9;
+/// The largest value of a tick. Larger values are outside of the drawing.
+const LARGEST: f64 = 1e100;
+/// The smallest length of an axis whose values differ.
+const SMALLEST: f64 = 1e-100;
 
 /// A range of values on a range of positions. The ends are ticks.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +22,9 @@ impl Axis {
     /// An axis whose ticks enclose the values from `low` to `high`. They are multiples of 1, 2 or 5
     /// times a power of ten, with at most `n` intervals, `n` at least 2.
     pub(super) fn around(low: f64, high: f64, n: usize, positions: (f64, f64)) -> Self {
-        let (low, high) = if high > low { (low, high) } else { (low, low + low.abs().max(1.0)) };
+        let (low, high) = (low.clamp(-LARGEST, LARGEST), high.clamp(-LARGEST, LARGEST));
+        let has_length = high - low > SMALLEST;
+        let high = if has_length { high } else { low + low.abs().max(1.0) };
         let ends = |step: f64| {
             ((low / step + ROUNDING).floor() as i64, (high / step - ROUNDING).ceil() as i64)
         };
@@ -93,10 +99,16 @@ mod tests {
 
     #[test]
     fn an_axis_of_one_value_has_a_length() {
-        for value in [0.0, 3.0, -2.0, 1e9] {
+        for value in [0.0, 3.0, -2.0, 1e9, 1e-300] {
             let ticks = ticks(value, value);
             assert!(ticks.len() >= 2 && ticks[0] <= value && value < ticks[ticks.len() - 1]);
         }
+    }
+
+    #[test]
+    fn the_largest_numbers_have_an_axis() {
+        let ticks = ticks(-f64::MAX, f64::MAX);
+        assert!(ticks.len() >= 2 && ticks.iter().all(|tick| tick.is_finite()), "{ticks:?}");
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(in crate::report) struct BarGroup {
 pub(in crate::report) struct Bar {
     /// What the bar belongs to.
     pub(in crate::report) series: Series,
-    /// The length, not negative; `None` draws no bar and a dash.
+    /// The length; `None` draws no bar and a dash, and a negative value no bar.
     pub(in crate::report) value: Option<f64>,
 }
 
@@ -151,7 +151,7 @@ impl BarGroup {
 
 impl Bar {
     fn drawing(&self, y: f64, end: f64, unit: Unit) -> Markup {
-        let width = (RIGHT - LEFT) * self.value.unwrap_or(0.0) / end;
+        let width = (RIGHT - LEFT) * self.value.unwrap_or(0.0).max(0.0) / end;
         html! {
             g class=(self.series.class()) {
                 (text((LEFT - 6.0, y + 9.0), "end key", &self.series.key))

@@ -13,8 +13,9 @@ const MAX_MENTION_PAIRS: usize = 4;
 /// The facts, one row each. The script makes the facts buttons that choose their pair.
 pub(super) fn table(view: &DocumentView, views: &DocumentViews) -> Markup {
     html! {
-        div.doc-scroll {
+        div.doc-scroll tabindex="0" role="region" aria-label={ "Facts of " (view.title) } {
             table.doc-facts {
+                caption.hidden { "Facts of " (view.title) }
                 thead {
                     tr {
                         th scope="col" { "#" }

@@ -57,8 +57,9 @@ pub(super) fn section(view: &DocumentView, mixer: MixerView) -> Markup {
 /// The strongest weights of the last layer, the mean over its attention heads.
 fn table(view: &DocumentView, attention: &Attention) -> Markup {
     html! {
-        div.doc-scroll {
+        div.doc-scroll tabindex="0" role="region" aria-label={ "Strongest weights of " (view.title) } {
             table.doc-facts {
+                caption.hidden { "Strongest weights of " (view.title) }
                 thead {
                     tr {
                         th scope="col" { "Pair" }
