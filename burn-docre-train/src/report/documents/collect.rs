@@ -101,3 +101,134 @@ impl<B: DocReBackend> Mixing<'_, B> {
         Ok(Some(Attention { n_entities, pairs, n_left_out }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use burn_docre::{
+        BackendTask, PairSet, RelationVocab, dispatch,
+        encoder::ScratchEncoderConfig,
+        eval::{FrequentRelations, PredictionSet, Report, Scorer},
+        model::{DecodingConfig, ModelConfig},
+        text::tokenizer::DocumentTokenizer,
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        cli::LogFormat,
+        report::documents::view::testing,
+        run::corpora::DevCorpus,
+        ui::{Ui, signals::StopFlag},
+    };
+
+    fn spec(system: &Value) -> ModelSpec {
+        let document = testing::document();
+        let words = document.sentences.iter().flatten().map(String::as_str);
+        let tokenizer = DocumentTokenizer::word_level(words).unwrap();
+        let scratch = ScratchEncoderConfig {
+            layers: 1,
+            hidden_size: 8,
+            heads: 2,
+            intermediate_size: 8,
+            max_tokens: 32,
+            dropout: 0.0,
+        };
+        let vocab = RelationVocab::docred();
+        let config = ModelConfig {
+            encoder: scratch.encoder(tokenizer.vocab_size()),
+            system: serde_json::from_value(system.clone()).unwrap(),
+            n_classes: vocab.n_classes(),
+            decoding: DecodingConfig::default(),
+            pair_set: PairSet::OffDiagonal,
+        };
+        ModelSpec { config, tokenizer, vocab }
+    }
+
+    /// The test document and one without entities, without predictions.
+    fn system(model: &std::path::Path) -> System {
+        let empty = Document {
+            title: "Empty".into(),
+            sentences: Vec::new(),
+            entities: Vec::new(),
+            facts: Vec::new(),
+        };
+        let documents = vec![testing::document(), empty];
+        let (scorer, vocab) = (Scorer::new(&documents, &[]).unwrap(), RelationVocab::docred());
+        let none = PredictionSet::default();
+        let report = Report::new(&scorer, &none, &vocab, FrequentRelations::ReDocRed);
+        System {
+            index: 0,
+            key: "A".into(),
+            name: "test".into(),
+            model: model.into(),
+            corpus: Arc::new(DevCorpus { documents, vocab, scorer }),
+            predictions: vec![Vec::new(); 2],
+            report,
+        }
+    }
+
+    /// Collects the documents with a model of random weights of this system.
+    struct Collected<'a>(&'a Value);
+
+    impl BackendTask for Collected<'_> {
+        type Output = DocumentViews;
+
+        fn run<B: DocReBackend>(self, device: B::Device) -> DocumentViews {
+            let directory = tempfile::tempdir().unwrap();
+            let spec = spec(self.0);
+            spec.save(directory.path(), &spec.config.init::<B>(&device)).unwrap();
+            let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
+            let (session, choice) =
+                (Session::new(&ui, &stop), Choice::Named(vec!["0".into(), "1".into()]));
+            collect::<B>(&session, &system(directory.path()), &choice, &device).unwrap()
+        }
+    }
+
+    fn with_mixer(mixer: Value) -> Value {
+        json!({ "kind": "kd-docre", "emb_size": 8, "group_size": 4, "mixer": mixer })
+    }
+
+    #[test]
+    fn every_system_with_a_mixer_shows_the_attention_of_the_gold_pairs() {
+        let stack = |pad_to: Option<usize>| json!({ "kind": "axial-stack", "layers": 2, "heads": 2, "pad_to": pad_to });
+        for (system, n_layers, n_weights) in [
+            (with_mixer(stack(None)), 2, 3),
+            (with_mixer(stack(Some(5))), 2, 4),
+            (with_mixer(json!({ "kind": "two-hop" })), 1, 3),
+        ] {
+            let views = dispatch(None, 0, Collected(&system)).unwrap();
+            assert!(!views.names_evidence && views.n_dev == 2, "{system}");
+            let [document, empty] = &views.documents[..] else { panic!("two documents") };
+            assert_eq!(empty.attention, None);
+            let attention = document.attention.as_ref().expect("a system with a mixer");
+            assert_eq!((attention.n_left_out, attention.has_pad()), (0, n_weights == 4));
+            let pairs: Vec<_> = attention.pairs.iter().map(|p| (p.head, p.tail)).collect();
+            assert_eq!(pairs, [(0, 1), (1, 2)]);
+            for layers in attention.pairs.iter().map(|pair| &pair.layers) {
+                assert_eq!(layers.len(), n_layers);
+                for weights in layers.iter().flat_map(|layer| [&layer.column, &layer.row]) {
+                    assert_eq!((weights.mean.len(), weights.maximum.len()), (n_weights, n_weights));
+                    let sum: i32 = weights.mean.iter().map(|weight| i32::from(*weight)).sum();
+                    assert!((sum - 255).abs() <= 2, "{system}: {weights:?}");
+                    let both = weights.mean.iter().zip(&weights.maximum);
+                    assert!(both.into_iter().all(|(mean, maximum)| mean <= maximum));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_system_without_a_mixer_has_no_attention() {
+        let atlop = json!({ "kind": "atlop", "emb_size": 8, "group_size": 4 });
+        let kmgre = json!({ "kind": "kmgre", "key_classifier": { "kind": "none" } });
+        for (system, names_evidence) in
+            [(with_mixer(json!({ "kind": "none" })), false), (atlop, false), (kmgre, true)]
+        {
+            let views = dispatch(None, 0, Collected(&system)).unwrap();
+            assert_eq!(views.names_evidence, names_evidence, "{system}");
+            assert!(views.documents.iter().all(|view| view.attention.is_none()), "{system}");
+        }
+    }
+}

@@ -90,8 +90,9 @@
 
     describe(pair, gold, predicted) {
       const list = (set) => [...set].map((sentence) => sentence + 1).join(", ") || "none";
-      const evidence = `gold evidence ${list(gold)}, predicted evidence ${list(predicted)}`;
-      return `Chosen: ${this.name(pair[0])} → ${this.name(pair[1])}; ${evidence}.`;
+      const found = this.data.names_evidence ? `, predicted evidence: ${list(predicted)}` : "";
+      const names = `${this.name(pair[0])} → ${this.name(pair[1])}`;
+      return `Chosen: ${names}. Gold evidence: ${list(gold)}${found}.`;
     }
 
     // Heat map

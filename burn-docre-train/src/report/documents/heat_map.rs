@@ -103,6 +103,7 @@ struct Data<'a> {
     /// The names of the entities.
     names: Vec<&'a str>,
     facts: Vec<FactData<'a>>,
+    names_evidence: bool,
     has_pad: bool,
     n_layers: usize,
     /// The weights of each pair `HEAD,TAIL` as [`packed`] text.
@@ -131,12 +132,13 @@ impl<'a> FactData<'a> {
 }
 
 /// The data of a document as a JSON element. No text in it can end the element.
-pub(super) fn data(view: &DocumentView) -> Markup {
+pub(super) fn data(view: &DocumentView, names_evidence: bool) -> Markup {
     let attention = view.attention.as_ref();
     let pairs = attention.map_or(&[][..], |attention| &attention.pairs);
     let data = Data {
         names: view.entities.iter().map(|entity| entity.name.as_str()).collect(),
         facts: view.facts.iter().map(FactData::new).collect(),
+        names_evidence,
         has_pad: attention.is_some_and(Attention::has_pad),
         n_layers: pairs.first().map_or(0, |pair| pair.layers.len()),
         weights: pairs
@@ -207,7 +209,7 @@ mod tests {
     fn no_name_ends_the_data_and_the_data_is_json() {
         let mut view = with_attention();
         view.entities[0].name = "</script><script>alert(\"x\")<!--".into();
-        let html = data(&view).into_string();
+        let html = data(&view, true).into_string();
         let json = html.split_once('>').unwrap().1.strip_suffix("</script>").unwrap();
         assert!(!json.contains('<'), "{json}");
         let value: serde_json::Value = serde_json::from_str(json).unwrap();

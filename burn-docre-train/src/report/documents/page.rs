@@ -109,7 +109,7 @@ fn document(view: &DocumentView, views: &DocumentViews, is_open: bool) -> Markup
                         }
                     }
                 }
-                (heat_map::data(view))
+                (heat_map::data(view, views.names_evidence))
             }
         }
     }
