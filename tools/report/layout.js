@@ -30,6 +30,8 @@ window.reportChecks = (() => {
     while (walker.nextNode()) {
       const node = walker.currentNode;
       const element = node.parentElement;
+      // A text without an element of its own in closed details.
+      if (element.localName === "details" && !element.open) continue;
       if (!node.data.trim() || /^(script|style|title)$/.test(element.localName) || isHidden(element)) continue;
       const range = document.createRange();
       range.selectNodeContents(node);

@@ -1,8 +1,11 @@
 //! Bar charts: groups of horizontal bars under their labels.
 
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 
-use super::{Series, Unit, WIDTH, figure, round, shortened, text};
+use super::{
+    figure::{WIDTH, figure, round, shortened, text},
+    series::{Series, Unit},
+};
 use crate::report::table::{Row, Table};
 
 /// The start of the bars, behind the keys of their series.
@@ -17,40 +20,46 @@ const GAP: f64 = 6.0;
 const LABEL_CHARACTERS: usize = 34;
 
 /// A bar chart.
-pub(in crate::report) struct BarChart {
+pub(crate) struct BarChart {
     /// The title.
-    pub(in crate::report) title: String,
+    pub(crate) title: String,
     /// The heading of the groups in the table of values.
-    pub(in crate::report) of: &'static str,
+    pub(crate) of: &'static str,
     /// The unit of the values.
-    pub(in crate::report) unit: Unit,
+    pub(crate) unit: Unit,
     /// The groups from top to bottom.
-    pub(in crate::report) groups: Vec<BarGroup>,
+    pub(crate) groups: Vec<BarGroup>,
     /// The value at the end of the axis; `None` for the largest value.
-    pub(in crate::report) end: Option<f64>,
+    pub(crate) end: Option<f64>,
 }
 
 /// Bars under one label.
-pub(in crate::report) struct BarGroup {
+pub(crate) struct BarGroup {
     /// The label.
-    pub(in crate::report) label: String,
+    pub(crate) label: String,
     /// A short text at the other end of the label's line; may be empty.
-    pub(in crate::report) note: String,
+    pub(crate) note: String,
     /// The bars from top to bottom.
-    pub(in crate::report) bars: Vec<Bar>,
+    pub(crate) bars: Vec<Bar>,
 }
 
 /// A bar.
-pub(in crate::report) struct Bar {
+pub(crate) struct Bar {
     /// What the bar belongs to.
-    pub(in crate::report) series: Series,
+    pub(crate) series: Series,
     /// The length; `None` draws no bar and a dash, and a negative value no bar.
-    pub(in crate::report) value: Option<f64>,
+    pub(crate) value: Option<f64>,
+}
+
+impl Render for BarChart {
+    fn render(&self) -> Markup {
+        self.figure()
+    }
 }
 
 impl BarChart {
     /// The chart as a figure.
-    pub(super) fn figure(&self) -> Markup {
+    fn figure(&self) -> Markup {
         let title = format!("{}{}", self.title, self.unit.suffix());
         let rows: usize = self.groups.iter().map(|group| group.bars.len()).sum();
         let height = self.groups.len() as f64 * (LABEL + GAP) + rows as f64 * ROW;
@@ -59,7 +68,7 @@ impl BarChart {
 
     /// Charts of at most `n` groups each, with the axis of the whole. The titles have the positions
     /// of their groups.
-    pub(in crate::report) fn split(self, n: usize) -> Vec<Self> {
+    pub(crate) fn split(self, n: usize) -> Vec<Self> {
         let (end, total) = (Some(self.end()), self.groups.len());
         let mut charts = Vec::new();
         let mut groups = self.groups.into_iter();

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 
 use super::{
-    Series, Unit, WIDTH,
     axis::{Axis, spread},
-    figure, round, text,
+    figure::{WIDTH, figure, round, text},
+    series::{Series, Unit},
 };
 use crate::report::table::{Row, Table};
 
@@ -21,28 +21,34 @@ const INTERVALS: usize = 5;
 const LINE_OF_TEXT: f64 = 12.0;
 
 /// A line chart.
-pub(in crate::report) struct LineChart {
+pub(crate) struct LineChart {
     /// The title: the quantity of the vertical axis.
-    pub(in crate::report) title: String,
+    pub(crate) title: String,
     /// The quantity of the horizontal axis.
-    pub(in crate::report) over: &'static str,
+    pub(crate) over: &'static str,
     /// The unit of the vertical axis.
-    pub(in crate::report) unit: Unit,
+    pub(crate) unit: Unit,
     /// The lines.
-    pub(in crate::report) lines: Vec<Line>,
+    pub(crate) lines: Vec<Line>,
 }
 
 /// A line of a chart.
-pub(in crate::report) struct Line {
+pub(crate) struct Line {
     /// What the line belongs to.
-    pub(in crate::report) series: Series,
+    pub(crate) series: Series,
     /// The points, at least one, ascending in `x`; all numbers are finite.
-    pub(in crate::report) points: Vec<(f64, f64)>,
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+impl Render for LineChart {
+    fn render(&self) -> Markup {
+        self.figure()
+    }
 }
 
 impl LineChart {
     /// The chart as a figure.
-    pub(super) fn figure(&self) -> Markup {
+    fn figure(&self) -> Markup {
         let title = format!("{}{}", self.title, self.unit.suffix());
         figure(&title, HEIGHT, &self.summary(), &self.drawing(), &self.values(&title))
     }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{Section, prose};
+use super::parts::{Section, prose};
 use crate::{
     ablation::results::{AblationRow, AblationTable, Ablations, OrderedRows, Scores},
     report::{

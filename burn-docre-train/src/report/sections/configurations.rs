@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::html;
 use toml::{Table as Toml, Value};
 
-use super::Section;
+use super::parts::Section;
 use crate::report::{
     run::ReportedRun,
     table::{Row, Table},

@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::{Section, prose};
+use super::parts::{Section, prose};
 use crate::report::{evaluation::Evaluation, inputs::Inputs};
 
 pub(super) fn section(inputs: &Inputs, evaluation: &Evaluation) -> Option<Section> {

@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::Section;
+use super::parts::Section;
 use crate::{
     config::EncoderSource,
     report::{

@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::{Section, bars_of, head_of, legend_of};
+use super::parts::{Section, bars_of, head_of, legend_of};
 use crate::report::{
     chart::{BarChart, Unit},
     system::System,

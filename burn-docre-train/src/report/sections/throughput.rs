@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::Section;
+use super::parts::Section;
 use crate::{
     bench::{
         comparison::{Named, by_mode, conditions, named, names, work},
