@@ -79,6 +79,8 @@ pub enum Command {
     Backends,
     /// Compare the throughput of the backends of this build on equal work.
     Bench(BenchArgs),
+    /// Write one HTML page about runs, benchmarks and ablations.
+    Report(ReportArgs),
 }
 
 /// The configuration and the directory of a run.
@@ -439,6 +441,26 @@ pub struct BenchArgs {
     /// Measure one mode in this process and write its record to this file.
     #[arg(long, value_name = "FILE", hide = true, conflicts_with_all = ["output", "peer", "threads"])]
     pub record: Option<PathBuf>,
+}
+
+/// `docre report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Directories of runs, in progress or finished; directories or `ablations.json` of `docre
+    /// ablate`; directories or `bench.json` of `docre bench`.
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// The page, one HTML file that loads nothing.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Open no model: leave out everything that needs predictions of the dev documents. Without
+    /// this option, the best model of each stage predicts them, in f32.
+    #[arg(long)]
+    pub no_predictions: bool,
+    /// Show this dev document, by its title or its index from 0; repeat it for more. Without this
+    /// option, the first eight documents with a label are shown.
+    #[arg(long = "document", value_name = "TITLE-OR-INDEX", conflicts_with = "no_predictions")]
+    pub documents: Vec<String>,
 }
 
 /// The modes of `docre bench`.

@@ -34,8 +34,9 @@
 //!
 //! # Layers
 //!
-//! Modules import downwards only: [`commands`] → [`ablation`], [`mod@bench`] → [`stages`] →
-//! [`train`] → [`run`] → [`config`], [`session`] → [`ui`] → [`cli`] → [`memory`], [`version`].
+//! Modules import downwards only: [`commands`] → [`report`] → [`ablation`], [`mod@bench`] →
+//! [`stages`] → [`train`] → [`run`] → [`config`], [`session`] → [`ui`] → [`cli`] → [`memory`],
+//! [`version`].
 //!
 //! # Extensions
 //!
@@ -50,6 +51,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod memory;
+pub mod report;
 pub mod run;
 pub mod session;
 pub mod stages;

@@ -20,8 +20,12 @@ use burn_docre::{
     dispatch,
     encoder::EncoderConfig,
     inference::Inference,
-    model::{DocReModel, Evidence, Intermediates, KeyClassifierConfig, ModelConfig, SystemConfig},
+    model::{
+        DocReModel, Evidence, Intermediates, KdDocreConfig, KeyClassifierConfig, ModelConfig,
+        SystemConfig,
+    },
     nn::{precision::Precision, rounding::with_precision},
+    pair::PairMixerConfig,
     text::encoded::EncodedDocument,
 };
 use common::{config, document, documents, every_system};
@@ -263,6 +267,7 @@ impl Check for Observed {
         let mut intermediates = Intermediates::default();
         let observed = model.forward_observed(&batch, &mut intermediates).logits.into_data();
         assert_eq!(observed, model.forward(&batch).logits.into_data(), "{:?}", config.system);
+        check_axial_attention(config, &intermediates);
         if model.kmgre().is_some() {
             return assert_finite(&intermediates, &["hidden", "mention_context", "mention_logits"]);
         }
@@ -281,6 +286,43 @@ impl Check for Observed {
         assert_eq!(sums.iter().filter(|sum| **sum == 0.0).count(), sums.len() - 47);
         let names = ["hidden", "entities", "entity_attention", "context", "head", "tail"];
         assert_finite(&intermediates, &names);
+    }
+}
+
+/// Checks the attention of every layer of the mixer: the weights of each pair sum to 1 over the
+/// entities of its document and the pad entity, and are 0 at padding.
+fn check_axial_attention(config: &ModelConfig, intermediates: &Intermediates) {
+    let SystemConfig::KdDocre(KdDocreConfig { mixer, .. }) = &config.system else {
+        return assert!(intermediates.layer("row_attention", 0).is_none());
+    };
+    let (n_layers, pad_to) = match mixer {
+        PairMixerConfig::AxialStack(stack) => (stack.layers, stack.pad_to.unwrap_or(0)),
+        PairMixerConfig::TwoHop(_) => (1, 0),
+        PairMixerConfig::None {} => (0, 0),
+    };
+    let n_keys = |document: &EncodedDocument| {
+        let n = document.n_entities();
+        n + usize::from((1..pad_to).contains(&n))
+    };
+    let n_keys: Vec<usize> = documents().iter().map(n_keys).collect();
+    for name in ["column_attention", "row_attention"] {
+        assert!(intermediates.layer(name, n_layers).is_none());
+        for layer in 0..n_layers {
+            let weights = intermediates.layer(name, layer).expect("one tensor for each layer");
+            let [b, e, e_tail, n_heads, e_key] = weights.shape.dims();
+            assert_eq!([b, e, e_tail, e_key], [n_keys.len(), 5, 5, 5]);
+            let weights: Vec<f32> = weights.iter::<f32>().collect();
+            for (document, &n) in n_keys.iter().enumerate() {
+                for (head, tail) in (0..n * n).map(|pair| (pair / n, pair % n)) {
+                    let cell = (document * e + head) * e + tail;
+                    for weights in weights[cell * n_heads * e..][..n_heads * e].chunks_exact(e) {
+                        let sum: f32 = weights[..n].iter().sum();
+                        assert!((sum - 1.0).abs() < 1e-5, "{name} of layer {layer}: {weights:?}");
+                        assert!(weights[n..].iter().all(|weight| *weight == 0.0), "{weights:?}");
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     cli::AblationGroup,
     config::RunConfig,
     run::{
-        directory::{Mode, dev_report_in},
+        directory::{Mode, RunFiles},
         files,
     },
     session::Session,
@@ -218,7 +218,7 @@ impl Ablation {
         let mut seeds = Vec::new();
         for &seed in &self.schedule.seeds {
             let directory = Job::directory(&self.options.directory, seed, row.run);
-            let path = dev_report_in(&directory, stage);
+            let path = RunFiles::new(&directory).dev_report(stage);
             if path.exists() {
                 seeds.push(SeedScores { seed, scores: scores(&path, table.metrics)? });
             }
@@ -238,7 +238,8 @@ impl Ablation {
 
 /// Reports whether all stages of a run have dev reports.
 fn is_scored(job: &Job) -> bool {
-    job.stages.iter().all(|stage| dev_report_in(&job.directory, stage).exists())
+    let files = RunFiles::new(&job.directory);
+    job.stages.iter().all(|stage| files.dev_report(stage).exists())
 }
 
 /// The scores in the dev report at `path`.

@@ -12,7 +12,7 @@ const QUALIFIERS: [fn(&Record) -> String; 5] = [
 ];
 
 /// A record with the name of its process, which is the same in all modes and unique to the process.
-pub(super) struct Named<'a> {
+pub(crate) struct Named<'a> {
     /// The record.
     pub record: &'a Record,
     /// The name of the process that measured it.
@@ -20,7 +20,7 @@ pub(super) struct Named<'a> {
 }
 
 /// Names every record.
-pub(super) fn named(records: &[Record]) -> Vec<Named<'_>> {
+pub(crate) fn named(records: &[Record]) -> Vec<Named<'_>> {
     let names: Vec<String> = records.iter().map(Record::label).collect();
     let names =
         QUALIFIERS.iter().fold(names, |names, qualifier| qualified(records, &names, qualifier));
@@ -61,7 +61,7 @@ fn numbers(records: &[Record], names: &[String]) -> Vec<String> {
 }
 
 /// The distinct names, in the order of their first appearance.
-pub(super) fn names<'a>(records: &'a [Named]) -> Vec<&'a str> {
+pub(crate) fn names<'a>(records: &'a [Named]) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
     for Named { name, .. } in records {
         if !names.contains(&name.as_str()) {
@@ -73,7 +73,7 @@ pub(super) fn names<'a>(records: &'a [Named]) -> Vec<&'a str> {
 
 /// The records by mode. Modes are in the order of their first appearance, the records of a mode in
 /// descending order of speed.
-pub(super) fn by_mode<'a>(records: &'a [Named]) -> Vec<(&'a str, Vec<&'a Named<'a>>)> {
+pub(crate) fn by_mode<'a>(records: &'a [Named]) -> Vec<(&'a str, Vec<&'a Named<'a>>)> {
     let mut modes: Vec<(&str, Vec<&Named>)> = Vec::new();
     for named in records {
         match modes.iter_mut().find(|(mode, _)| *mode == named.record.name) {
@@ -89,7 +89,7 @@ pub(super) fn by_mode<'a>(records: &'a [Named]) -> Vec<(&'a str, Vec<&'a Named<'
 }
 
 /// Describes the work in one line, or in one line per mode if the modes differ.
-pub(super) fn work(records: &[Named]) -> Vec<String> {
+pub(crate) fn work(records: &[Named]) -> Vec<String> {
     let modes = by_mode(records);
     let mut lines: Vec<String> = modes.iter().map(|(_, of_mode)| work_of_mode(of_mode)).collect();
     if lines.iter().all(|line| *line == lines[0]) {
@@ -149,7 +149,7 @@ fn documents_of(record: &Record) -> String {
 }
 
 /// Describes the device, drivers, threads, speed and build of each process in one line.
-pub(super) fn conditions(records: &[Named]) -> Vec<String> {
+pub(crate) fn conditions(records: &[Named]) -> Vec<String> {
     let line = |name: &str| {
         let own: Vec<&Record> =
             records.iter().filter(|named| named.name == name).map(|named| named.record).collect();

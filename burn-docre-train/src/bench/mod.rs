@@ -4,7 +4,7 @@
 //! and thread pools. The parent process requests their samples in turn, collects their records and
 //! draws the comparison.
 
-mod comparison;
+pub(crate) mod comparison;
 mod measure;
 mod plot;
 mod process;

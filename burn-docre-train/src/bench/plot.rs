@@ -10,8 +10,8 @@ use resvg::{tiny_skia, usvg};
 use super::{
     comparison::{Named, by_mode, conditions, named, names, work},
     record::Record,
-    table,
 };
+use crate::ui::three_digits;
 
 const MARGIN: f64 = 24.0;
 /// The length of the axis.
@@ -155,7 +155,7 @@ impl Drawing {
         let share = record.achieved_flops().map_or(String::new(), |achieved| {
             format!("  · {:.0} % of matmul", 100.0 * achieved.share_of_matmul)
         });
-        let values = format!("{}{share}", table::three_digits(record.rate_of(record.median)));
+        let values = format!("{}{share}", three_digits(record.rate_of(record.median)));
         self.text((fast + 8.0, middle + 4.5), &VALUE, &values);
     }
 

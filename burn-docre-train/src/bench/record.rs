@@ -230,7 +230,7 @@ pub fn write(path: &Path, records: &[Record]) -> Result<()> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A record whose median sample takes `seconds`.

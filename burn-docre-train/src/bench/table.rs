@@ -6,6 +6,7 @@ use super::{
     comparison::{Named, by_mode, conditions, named, work},
     record::{AchievedFlops, Record},
 };
+use crate::ui::three_digits;
 
 /// The width of the longest bar in characters.
 const BAR: usize = 24;
@@ -95,12 +96,6 @@ fn notes(records: &[Named]) -> String {
     lines.chain(unsteady).map(|line| line + "\n").collect()
 }
 
-/// Formats a rate with three significant digits, or more if its integer part has more.
-pub(super) fn three_digits(rate: f64) -> String {
-    let digits_before_point = rate.max(1e-9).log10().floor() as i32 + 1;
-    format!("{rate:.*}", usize::try_from(3 - digits_before_point).unwrap_or(0))
-}
-
 /// Draws a bar of the given share of [`BAR`], with a resolution of an eighth of a character.
 fn bar(share: f64) -> String {
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
@@ -117,15 +112,6 @@ mod tests {
         assert_eq!(bar(1.0).chars().count(), BAR);
         assert_eq!(bar(0.5).chars().count(), BAR / 2);
         assert_eq!(bar(0.0), "");
-    }
-
-    #[test]
-    fn rates_have_three_significant_digits() {
-        for (rate, expected) in
-            [(1234.5, "1234"), (99.94, "99.9"), (3.8261, "3.83"), (0.07861, "0.0786")]
-        {
-            assert_eq!(three_digits(rate), expected);
-        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod import;
 mod label;
 mod output;
 mod predict;
+mod report;
 mod titles;
 mod train;
 mod training;
@@ -58,6 +59,7 @@ fn dispatch(cli: &Cli, ui: &Ui) -> Result<()> {
         Command::Import(args) => import::run(&session, args),
         Command::Export(args) => export::run(&session, args),
         Command::Bench(args) => bench::run(&session, args),
+        Command::Report(args) => report::run(&session, args),
         Command::Backends => backends::run(&session),
     }
 }

@@ -83,6 +83,30 @@ impl LabelCounts {
     }
 }
 
+/// The dev documents of a run with its relations, and the scorer of predictions for them.
+pub struct DevCorpus {
+    /// The documents.
+    pub documents: Vec<Document>,
+    /// The relations.
+    pub vocab: RelationVocab,
+    /// The scorer, with the training documents for Ign F1 and the frequent relations.
+    pub scorer: Scorer,
+}
+
+impl DevCorpus {
+    /// Reads the dev and training documents.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or there are no dev documents.
+    pub fn load(data: &DataConfig, ui: &Ui, stop: &StopFlag) -> Result<Self> {
+        let data = DataConfig { distant: None, ..data.clone() };
+        let Documents { vocab, train, dev, .. } = Documents::load(&data, false, ui, stop)?;
+        ensure!(!dev.is_empty(), "there are no dev documents; check `data.dev`");
+        let scorer = Scorer::new(&dev, &train)?;
+        Ok(Self { documents: dev, vocab, scorer })
+    }
+}
+
 /// The documents before tokenization.
 struct Documents {
     vocab: RelationVocab,

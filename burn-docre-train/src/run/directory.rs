@@ -49,7 +49,7 @@ pub enum Mode {
 /// If the run has not started when the value is dropped, the lock file and the directories that
 /// were created for it are removed again.
 pub struct RunDir {
-    root: PathBuf,
+    files: RunFiles,
     _lock: File,
     /// The directory of the run with the teacher, if it is not this one.
     teacher_run: Option<PathBuf>,
@@ -57,11 +57,74 @@ pub struct RunDir {
     created: Vec<PathBuf>,
 }
 
+/// The files of a run, which may be in progress: they are read without the lock.
+pub struct RunFiles {
+    root: PathBuf,
+}
+
 /// Dev metrics by key, such as `ign_f1`; scores are fractions in `0..=1`.
 pub type DevMetrics = BTreeMap<String, f64>;
 
 /// Dev metrics by stage.
 pub type Results = BTreeMap<String, DevMetrics>;
+
+impl RunFiles {
+    /// Reports whether the directory `root` has the configuration of a run.
+    pub fn is_run(root: &Path) -> bool {
+        root.join(CONFIG).is_file()
+    }
+
+    /// The files of the run in the directory `root`. Nothing is read.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The path of the directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory of the stage of this name.
+    pub fn stage(&self, stage: &str) -> PathBuf {
+        self.root.join(stage)
+    }
+
+    /// The model directory of the stage of this name.
+    pub fn model(&self, stage: &str) -> PathBuf {
+        self.stage(stage).join("model")
+    }
+
+    /// The file with all metrics of the model of the stage of this name on the dev documents: the
+    /// JSON of a [`Report`](burn_docre::eval::Report).
+    pub fn dev_report(&self, stage: &str) -> PathBuf {
+        self.stage(stage).join("dev_report.json")
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no valid configuration.
+    pub fn config(&self) -> Result<RunConfig> {
+        RunConfig::load(&self.root.join(CONFIG), &[])
+    }
+
+    /// The manifest; `None` if there is no file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no manifest.
+    pub fn manifest(&self) -> Result<Option<Manifest>> {
+        Manifest::load(&self.root.join(MANIFEST))
+    }
+
+    /// The dev metrics of the stages that are finished; empty for a new run.
+    ///
+    /// # Errors
+    /// If `results.json` cannot be read.
+    pub fn results(&self) -> Result<Results> {
+        let path = self.root.join(RESULTS);
+        if path.exists() { files::read_json(&path) } else { Ok(Results::new()) }
+    }
+}
 
 impl RunDir {
     /// Creates and locks the directory `root`. No file of the run is written before
@@ -76,8 +139,8 @@ impl RunDir {
         created.retain(|path| path.as_os_str() != "" && !path.exists());
         files::create_directory(root)?;
         let run = Self {
+            files: RunFiles::new(root),
             _lock: files::lock_directory(root)?,
-            root: root.into(),
             teacher_run: None,
             created,
         };
@@ -85,12 +148,12 @@ impl RunDir {
         ensure!(
             !is_started || mode == Mode::Resume,
             "{} is not empty; resume its run with `--resume`, or choose another `--out`",
-            run.root.display()
+            root.display()
         );
         ensure!(
-            !is_started || run.root.join(CONFIG).exists(),
+            !is_started || RunFiles::is_run(root),
             "{} is not the directory of a run: it has no {CONFIG}; choose another `--out`",
-            run.root.display()
+            root.display()
         );
         Ok(run)
     }
@@ -101,7 +164,7 @@ impl RunDir {
     /// If the manifest cannot be read.
     pub fn placement(root: &Path, mode: Mode) -> Result<Option<Placement>> {
         let manifest = match mode {
-            Mode::Resume => Manifest::load(&root.join(MANIFEST))?,
+            Mode::Resume => RunFiles::new(root).manifest()?,
             Mode::New => None,
         };
         manifest.map_or(Ok(None), |manifest| manifest.placement())
@@ -112,7 +175,7 @@ impl RunDir {
     /// # Errors
     /// If the manifest cannot be read.
     pub fn hub_commits(&self) -> Result<Commits> {
-        let manifest = self.manifest()?;
+        let manifest = self.files.manifest()?;
         Ok(manifest.map(|manifest| manifest.hub_commits().clone()).unwrap_or_default())
     }
 
@@ -123,7 +186,7 @@ impl RunDir {
     /// number of devices has changed.
     pub fn check_inputs(&self, local: &LocalConfig, placement: &Placement) -> Result<Inputs> {
         let inputs = hash_inputs(local)?;
-        if let Some(manifest) = self.manifest()? {
+        if let Some(manifest) = self.files.manifest()? {
             manifest.check(&inputs, placement)?;
         }
         Ok(inputs)
@@ -141,31 +204,31 @@ impl RunDir {
         placement: &Placement,
     ) -> Result<()> {
         self.created.clear();
-        files::remove_partial(&self.root);
-        let path = self.root.join(CONFIG);
+        files::remove_partial(self.root());
+        let path = self.root().join(CONFIG);
         if !path.exists() {
             let text = config.to_toml()?;
             write_atomically(&path, |out| out.write_all(text.as_bytes()))?;
         }
         let mut manifest =
-            self.manifest()?.unwrap_or_else(|| Manifest::new(config, inputs, hub_commits));
+            self.files.manifest()?.unwrap_or_else(|| Manifest::new(config, inputs, hub_commits));
         manifest.start(placement)?;
-        files::write_json(&self.root.join(MANIFEST), &manifest)
+        files::write_json(&self.root().join(MANIFEST), &manifest)
     }
 
     /// The path of the directory.
     pub fn root(&self) -> &Path {
-        &self.root
+        self.files.root()
     }
 
     /// The directory of the stage of this name.
     pub fn stage(&self, stage: &str) -> PathBuf {
-        stage_in(&self.root, stage)
+        self.files.stage(stage)
     }
 
     /// The model directory of the stage of this name.
     pub fn model(&self, stage: &str) -> PathBuf {
-        model_in(&self.root, stage)
+        self.files.model(stage)
     }
 
     /// Takes teacher and soft labels from the run in the directory `other`, unless it is `None`.
@@ -176,7 +239,7 @@ impl RunDir {
 
     /// The directory of the run with the teacher and its logits.
     pub fn teacher_root(&self) -> &Path {
-        self.teacher_run.as_deref().unwrap_or(&self.root)
+        self.teacher_run.as_deref().unwrap_or(self.root())
     }
 
     /// The directory of the teacher's logits.
@@ -184,10 +247,9 @@ impl RunDir {
         self.teacher_root().join("labels")
     }
 
-    /// The file with all metrics of the model of the stage of this name on the dev documents: the
-    /// JSON of a [`Report`](burn_docre::eval::Report).
+    /// The file with all dev metrics of a stage, as [`RunFiles::dev_report`].
     pub fn dev_report(&self, stage: &str) -> PathBuf {
-        dev_report_in(&self.root, stage)
+        self.files.dev_report(stage)
     }
 
     /// The dev metrics of the stages that are finished; empty for a new run.
@@ -195,8 +257,7 @@ impl RunDir {
     /// # Errors
     /// If `results.json` cannot be read.
     pub fn results(&self) -> Result<Results> {
-        let path = self.root.join(RESULTS);
-        if path.exists() { files::read_json(&path) } else { Ok(Results::new()) }
+        self.files.results()
     }
 
     /// Adds the dev metrics of a finished stage to the results.
@@ -206,11 +267,7 @@ impl RunDir {
     pub fn record(&self, stage: &str, metrics: DevMetrics) -> Result<()> {
         let mut results = self.results()?;
         results.insert(stage.to_string(), metrics);
-        files::write_json(&self.root.join(RESULTS), &results)
-    }
-
-    fn manifest(&self) -> Result<Option<Manifest>> {
-        Manifest::load(&self.root.join(MANIFEST))
+        files::write_json(&self.root().join(RESULTS), &results)
     }
 
     /// Checks that a run which has been started has this configuration.
@@ -218,15 +275,14 @@ impl RunDir {
     /// # Errors
     /// If the configuration has changed, or cannot be read.
     pub fn check_config(&self, config: &RunConfig) -> Result<()> {
-        let path = self.root.join(CONFIG);
-        if !path.exists() {
+        if !RunFiles::is_run(self.root()) {
             return Ok(());
         }
-        let before = RunConfig::load(&path, &[])?;
+        let before = self.files.config()?;
         if let Some(difference) = config.difference(&before)? {
             bail!(
                 "{}: the configuration has changed since the run began: {difference}; choose another `--out`",
-                self.root.display()
+                self.root().display()
             );
         }
         Ok(())
@@ -240,19 +296,4 @@ impl Drop for RunDir {
             let _ = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
         }
     }
-}
-
-/// The directory of a stage, in the directory `root` of a run.
-pub fn stage_in(root: &Path, stage: &str) -> PathBuf {
-    root.join(stage)
-}
-
-/// The model directory of a stage, in the directory `root` of a run.
-pub fn model_in(root: &Path, stage: &str) -> PathBuf {
-    stage_in(root, stage).join("model")
-}
-
-/// The file with all dev metrics of a stage, in the directory `root` of a run.
-pub fn dev_report_in(root: &Path, stage: &str) -> PathBuf {
-    stage_in(root, stage).join("dev_report.json")
 }

@@ -51,18 +51,24 @@ pub struct Manifest {
 /// The first start or a resume of a run.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Start {
-    unix_seconds: u64,
-    version: String,
-    commit: Option<String>,
-    burn: String,
-    backend: String,
-    devices: Vec<usize>,
+pub struct Start {
+    /// The time in seconds since 1970.
+    pub unix_seconds: u64,
+    /// The version of the program.
+    pub version: String,
+    /// The git commit of the build; `None` if it is unknown.
+    pub commit: Option<String>,
+    /// The version of Burn.
+    pub burn: String,
+    /// The name of the backend.
+    pub backend: String,
+    /// The numbers of the devices.
+    pub devices: Vec<usize>,
     /// The precision of the large matrix products; runs of earlier versions did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    precision: Option<Precision>,
+    pub precision: Option<Precision>,
     /// The names of the devices, with their drivers.
-    device_names: Vec<String>,
+    pub device_names: Vec<String>,
 }
 
 impl Manifest {
@@ -82,6 +88,28 @@ impl Manifest {
     /// If the file cannot be read, or is no manifest.
     pub fn load(path: &Path) -> Result<Option<Self>> {
         if path.exists() { files::read_json(path).map(Some) } else { Ok(None) }
+    }
+
+    /// The seed of the run.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The first start, then every resume.
+    pub fn starts(&self) -> &[Start] {
+        &self.starts
+    }
+
+    /// Checks that the file at `path` has the content that the run read under the name of the same
+    /// path. Files that the run did not read under this name are not checked.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or has changed.
+    pub fn check_file(&self, path: &Path) -> Result<()> {
+        let name = path.display().to_string();
+        let Some(hash) = self.input_sha256.get(&name) else { return Ok(()) };
+        ensure!(files::sha256(path)? == *hash, "{name} has changed since the run began");
+        Ok(())
     }
 
     /// The backend and devices of the last start; `None` without a start.

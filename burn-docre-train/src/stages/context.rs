@@ -11,7 +11,7 @@ use crate::{
     config::{RunConfig, Stage, StageConfig},
     run::{
         corpora::Corpora,
-        directory::{RunDir, model_in, stage_in},
+        directory::{RunDir, RunFiles},
         manifest::Placement,
     },
     session::Session,
@@ -57,8 +57,9 @@ impl Context<'_> {
 /// # Errors
 /// If the stage is not finished.
 pub(super) fn finished_model(root: &Path, stage: &str) -> Result<PathBuf> {
-    let model = model_in(root, stage);
-    let state = TrainingState::load(&stage_in(root, stage))?;
+    let files = RunFiles::new(root);
+    let model = files.model(stage);
+    let state = TrainingState::load(&files.stage(stage))?;
     ensure!(
         state.finished && model_directory::is_complete(&model),
         "the stage `{stage}` is not finished in {}; run it first",

@@ -3,7 +3,7 @@
 //! Burn's file logger panics on a full disk and restarts the numbering of epochs in a resumed run.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::train::{
     logger::MetricLogger,
     metric::{
@@ -21,9 +21,64 @@ use burn::train::{
         store::{EpochSummary, MetricsUpdate, Split},
     },
 };
+use burn_docre::input;
 use serde_json::{Map, Value};
 
 use crate::train::failure::Failure;
+
+const FILE: &str = "metrics.jsonl";
+/// The split of optimizer steps.
+const TRAIN: &str = "train";
+
+/// A line of the log: the metrics of an optimizer step or of a dev evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoggedMetrics {
+    /// True for an optimizer step, false for a dev evaluation.
+    pub is_step: bool,
+    /// The number of the epoch, from 1.
+    pub epoch: usize,
+    /// The numbers by name. Scores are in percent.
+    pub values: BTreeMap<String, f64>,
+}
+
+impl LoggedMetrics {
+    /// The metrics of a line; `None` if it is no line of a log.
+    fn parse(line: &str) -> Option<Self> {
+        let line: Map<String, Value> = serde_json::from_str(line).ok()?;
+        let is_step = line.get("split")?.as_str()? == TRAIN;
+        let epoch = usize::try_from(line.get("epoch")?.as_u64()?).ok()?;
+        let is_metric = |name: &str| name != "split" && name != "epoch";
+        let values = line.iter().filter(|(name, _)| is_metric(name));
+        let values = values.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
+        Some(Self { is_step, epoch, values: values.collect() })
+    }
+}
+
+/// Reads the log in the directory `stage`; it is empty if there is no file. A last line that is not
+/// complete, as while the stage is trained, is skipped.
+///
+/// # Errors
+/// If the file cannot be read, or another line is no line of a log.
+pub fn read(stage: &Path) -> Result<Vec<LoggedMetrics>> {
+    let path = stage.join(FILE);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = String::from_utf8_lossy(&input::read(&path)?).into_owned();
+    let end = text.rfind('\n').map_or(0, |end| end + 1);
+    let mut log = Vec::new();
+    for (index, line) in text[..end].lines().enumerate() {
+        let metrics = LoggedMetrics::parse(line);
+        ensure!(
+            metrics.is_some(),
+            "{}:{}: no line of a log of metrics; the file is damaged",
+            path.display(),
+            index + 1
+        );
+        log.extend(metrics);
+    }
+    Ok(log)
+}
 
 /// Appends the metrics to `metrics.jsonl`, one line per step or dev evaluation.
 pub struct MetricLog {
@@ -44,7 +99,7 @@ impl MetricLog {
     /// # Errors
     /// If the file cannot be written.
     pub fn open(stage: &Path, length: &Arc<AtomicU64>, failure: &Failure) -> Result<Self> {
-        let path = stage.join("metrics.jsonl");
+        let path = stage.join(FILE);
         let context = || format!("{}: writing failed", path.display());
         let file = File::options().create(true).append(true).open(&path).with_context(context)?;
         // After a power failure the file can be shorter than the state records. A larger length
@@ -120,4 +175,39 @@ impl MetricLogger for MetricLog {
     }
 
     fn log_epoch_summary(&mut self, _: EpochSummary) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> Result<Vec<LoggedMetrics>> {
+        let stage = tempfile::tempdir().unwrap();
+        std::fs::write(stage.path().join(FILE), text).unwrap();
+        read(stage.path())
+    }
+
+    #[test]
+    fn a_log_is_read_without_texts_and_without_an_incomplete_last_line() {
+        let text = "{\"Loss\":0.5,\"Phase\":\"M step\",\"epoch\":1,\"split\":\"train\"}\n\
+                    {\"F1\":37.5,\"epoch\":1,\"split\":\"valid\"}\n{\"Loss\":0.";
+        let line = |is_step, name: &str, value| LoggedMetrics {
+            is_step,
+            epoch: 1,
+            values: BTreeMap::from([(name.into(), value)]),
+        };
+        assert_eq!(read_text(text).unwrap(), [line(true, "Loss", 0.5), line(false, "F1", 37.5)]);
+    }
+
+    #[test]
+    fn a_damaged_line_is_an_error_that_names_its_place() {
+        let error = read_text("{\"epoch\":1,\"split\":\"train\"}\n{\"Loss\n").unwrap_err();
+        assert!(error.to_string().contains("metrics.jsonl:2: "), "{error}");
+    }
+
+    #[test]
+    fn a_stage_without_a_log_has_no_metrics() {
+        let stage = tempfile::tempdir().unwrap();
+        assert_eq!(read(stage.path()).unwrap(), []);
+    }
 }

@@ -8,6 +8,6 @@ pub mod table;
 pub mod terminal;
 
 pub use self::{
-    output::{Ui, duration, metric_key},
+    output::{Ui, duration, metric_key, three_digits},
     progress::Task,
 };

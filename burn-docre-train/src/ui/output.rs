@@ -171,6 +171,15 @@ pub fn metric_key(name: &str) -> String {
     name.to_lowercase().replace(' ', "_")
 }
 
+/// Formats a number with three significant digits, or more if its integer part has more.
+pub fn three_digits(number: f64) -> String {
+    if number == 0.0 || !number.is_finite() {
+        return number.to_string();
+    }
+    let digits_before_point = number.abs().log10().floor() as i32 + 1;
+    format!("{number:.*}", usize::try_from(3 - digits_before_point).unwrap_or(0))
+}
+
 /// Formats a duration, as in `1m13s`.
 pub fn duration(seconds: f64) -> String {
     let seconds = seconds.round().max(0.0) as u64;
@@ -185,6 +194,20 @@ pub fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_have_three_significant_digits() {
+        for (number, expected) in [
+            (1234.5, "1234"),
+            (99.94, "99.9"),
+            (3.8261, "3.83"),
+            (0.07861, "0.0786"),
+            (-12.34, "-12.3"),
+            (0.0, "0"),
+        ] {
+            assert_eq!(three_digits(number), expected);
+        }
+    }
 
     #[test]
     fn a_duration_is_shown_in_its_two_largest_units() {

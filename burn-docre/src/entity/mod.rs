@@ -10,7 +10,7 @@ pub use context::{PairContext, context_flops, localized_context};
 pub use mentions::{entity_attention, entity_embeddings};
 pub use windows::{document_hidden, mention_attention};
 
-use crate::{batch::DocReBatch, encoder::EncoderOutput};
+use crate::{batch::DocReBatch, encoder::EncoderOutput, nn::observer::Observer};
 
 /// The encoded documents of a batch with their mentions.
 #[derive(Clone, Debug)]
@@ -59,5 +59,12 @@ impl<B: Backend> DocumentEncoding<B> {
             entities: entity_embeddings(mentions, &batch.mentions),
             entity_attention: entity_attention(attention, batch.pairs.shape, &batch.mentions),
         }
+    }
+
+    /// Passes `hidden`, `entities` and `entity_attention` to the observer.
+    pub fn observe(&self, observer: &mut impl Observer<B>) {
+        observer.observe("hidden", || self.hidden.clone());
+        observer.observe("entities", || self.entities.clone());
+        observer.observe("entity_attention", || self.entity_attention.clone());
     }
 }

@@ -6,7 +6,7 @@
 use burn::{module::Module, tensor::backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use super::{DocReOutput, DocumentSize, Observer, observer::observe_encoding, system::System};
+use super::{DocReOutput, DocumentSize, Observer, system::System};
 use crate::{
     DocReBackend, Result,
     batch::DocReBatch,
@@ -117,7 +117,7 @@ impl<B: DocReBackend> Atlop<B> {
         observer: &mut impl Observer<B>,
     ) -> DocReOutput<B> {
         let encoding = DocumentEncoding::new(encoded, batch);
-        observe_encoding(&encoding, observer);
+        encoding.observe(observer);
         // `localized_context` sums over attention heads instead of averaging, so its epsilon is
         // `n_heads` times as large.
         let n_heads = encoding.entity_attention.dims()[2] as f64;

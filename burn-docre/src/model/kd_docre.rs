@@ -10,7 +10,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{DocReOutput, DocumentSize, Observer, observer::observe_encoding, system::System};
+use super::{DocReOutput, DocumentSize, Observer, system::System};
 use crate::{
     DocReBackend, Result,
     batch::DocReBatch,
@@ -143,6 +143,7 @@ impl<B: DocReBackend> KdDocre<B> {
     /// | `context` | `[pairs, d]` |
     /// | `head`, `tail`: the two sides | `[pairs, emb]` |
     /// | `pair`, `mixed`: pair vectors before and after the mixer | `[pairs, d]` |
+    /// | `column_attention`, `row_attention`: of each layer of the mixer, see [`AxisAttention`] | `[b, e, e, n_heads, e]` |
     pub(super) fn forward(
         &self,
         encoded: EncoderOutput<B>,
@@ -150,7 +151,7 @@ impl<B: DocReBackend> KdDocre<B> {
         observer: &mut impl Observer<B>,
     ) -> DocReOutput<B> {
         let encoding = DocumentEncoding::new(encoded, batch);
-        observe_encoding(&encoding, observer);
+        encoding.observe(observer);
         let context = localized_context(&encoding, CONTEXT_EPSILON);
         observer.observe("pair_attention", || context.distribution());
         let context = context.into_rows(&batch.pairs);
@@ -165,7 +166,7 @@ impl<B: DocReBackend> KdDocre<B> {
         let mixed = match &self.mixer {
             Some(mixer) => {
                 let pad = || self.projection.forward(self.extractor.pad_sides());
-                mixer.forward(pair, pad, &batch.pairs)
+                mixer.forward(pair, pad, &batch.pairs, observer)
             }
             None => pair,
         };

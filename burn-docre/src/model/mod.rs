@@ -8,7 +8,6 @@ mod atlop;
 mod config;
 mod kd_docre;
 mod kmgre;
-mod observer;
 mod system;
 mod table;
 
@@ -24,10 +23,10 @@ pub use atlop::{Atlop, AtlopConfig};
 pub use config::{DecodingConfig, ModelConfig};
 pub use kd_docre::{KdDocre, KdDocreConfig};
 pub use kmgre::{KeyClassifierConfig, Kmgre, KmgreConfig, KmgreModel, MentionPairLogits};
-pub use observer::{Intermediates, Observer};
 pub use system::{DocReOutput, DocumentSize, Evidence};
 pub use table::{RelationModule, SystemConfig};
 
+pub use crate::nn::observer::{Intermediates, Observer};
 use crate::{DocReBackend, batch::DocReBatch, encoder::Encoder};
 
 /// A document-level relation extraction model.

@@ -18,7 +18,7 @@ pub use self::encoder_files::EncoderFiles;
 #[cfg(feature = "hub")]
 use self::snapshot::Snapshot;
 use crate::{
-    config::{EncoderSource, HubAddress, HubRepository, RunConfig},
+    config::{DataConfig, EncoderSource, HubAddress, HubRepository, RunConfig},
     ui::Ui,
 };
 
@@ -67,6 +67,18 @@ impl<'a> Hub<'a> {
         }
     }
 
+    /// `data` with the local paths of all files.
+    ///
+    /// # Errors
+    /// If a file is neither on the hub nor in the cache.
+    pub fn data(&mut self, data: &DataConfig) -> Result<DataConfig> {
+        let mut data = data.clone();
+        for path in data.files_mut() {
+            *path = self.file(path)?;
+        }
+        Ok(data)
+    }
+
     /// The commits that were read.
     pub fn commits(&self) -> Commits {
         let commit =
@@ -102,9 +114,7 @@ impl LocalConfig {
     /// If an address is invalid, or its file is neither on the hub nor in the cache.
     pub fn fetch(config: &RunConfig, pinned: Commits, ui: &Ui) -> Result<Self> {
         let (mut config, mut hub) = (config.clone(), Hub::new(ui, pinned));
-        for path in config.data.files_mut() {
-            *path = hub.file(path)?;
-        }
+        config.data = hub.data(&config.data)?;
         if let EncoderSource::Pretrained(directory) = &mut config.encoder {
             *directory = hub.encoder(directory, EncoderFiles::All)?;
         }

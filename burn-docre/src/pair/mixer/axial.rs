@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     DocReBackend, Error, Result,
     batch::{PaddedPairIndex, PairIndex},
-    nn::{layer_norm::LayerNorm, linear::linear},
+    nn::{layer_norm::LayerNorm, linear::linear, observer::Observer},
     ops::{self, AttentionLayout, SegmentAttention},
 };
 
@@ -36,73 +36,121 @@ pub struct AxisInput<B: Backend> {
     pub key_value: Tensor<B, 2>,
 }
 
-/// Computes attention along one axis of the pair grid: `softmax(scale * q k^T) v`.
-///
-/// Padding is masked. The diagonal is among keys and values, as in the authors' code.
-///
-/// # Shapes
-/// - rows `[pairs, d]` → `[pairs, d]`
-pub fn attend_along<B: DocReBackend>(
-    axis: Axis,
-    input: AxisInput<B>,
-    n_heads: usize,
-    scale: f64,
-    pairs: &PairIndex<B>,
-) -> Tensor<B, 2> {
-    match B::attention_layout(&input.query.device()) {
-        AttentionLayout::Segments => attend_in_segments(axis, input, n_heads, scale, pairs),
-        AttentionLayout::PaddedGrid => attend_on_the_grid(axis, input, n_heads, scale, pairs),
+impl<B: Backend> AxisInput<B> {
+    /// The keys, `[pairs, d]`.
+    fn key(&self) -> Tensor<B, 2> {
+        let [n, d] = self.query.dims();
+        self.key_value.clone().slice([0..n, 0..d])
+    }
+
+    /// The values, `[pairs, d]`.
+    fn value(&self) -> Tensor<B, 2> {
+        let [n, d] = self.query.dims();
+        self.key_value.clone().slice([0..n, d..2 * d])
     }
 }
 
-/// [`attend_along`] on the packed rows, without padding.
-fn attend_in_segments<B: DocReBackend>(
-    axis: Axis,
-    input: AxisInput<B>,
-    n_heads: usize,
-    scale: f64,
-    pairs: &PairIndex<B>,
-) -> Tensor<B, 2> {
-    let segments = match axis {
-        Axis::Column => pairs.column_segments.clone(),
-        Axis::Row => pairs.row_segments.clone(),
-    };
-    let attention = SegmentAttention { segments, n_heads, scale, dropout: None };
-    ops::segment_attention(input.query, input.key_value, &attention)
+/// Attention along one axis of the pair grid: `softmax(scale * q k^T) v`.
+///
+/// Padding is masked. The diagonal is among keys and values, as in the authors' code.
+///
+/// Each layer of a mixer passes its probabilities to the observer of the forward pass, as
+/// `column_attention` and `row_attention`, `[b, e, e, n_heads, e]`. The value at
+/// `[document, head, tail, attention head, k]` is the weight of the pair `(k, tail)` in the column,
+/// or `(head, k)` in the row. The weights of a pair sum to 1, and those of padding are 0. At a
+/// padding head or tail the values are unspecified. With [`pad_to`](AxialStackConfig::pad_to), `e`
+/// counts the pad entity, which stands behind the entities of its document.
+#[derive(Clone, Copy, Debug)]
+pub struct AxisAttention<'a, B: Backend> {
+    /// The direction.
+    pub axis: Axis,
+    /// Number of attention heads; divides `d`.
+    pub n_heads: usize,
+    /// The factor of the scores.
+    pub scale: f64,
+    /// The pairs that attend to each other.
+    pub pairs: &'a PairIndex<B>,
 }
 
-/// [`attend_along`] on the padded grid, in few large products.
-fn attend_on_the_grid<B: DocReBackend>(
-    axis: Axis,
-    input: AxisInput<B>,
-    n_heads: usize,
-    scale: f64,
-    pairs: &PairIndex<B>,
-) -> Tensor<B, 2> {
-    let [n, d] = input.query.dims();
-    let [b, e] = pairs.shape;
-    let head_dim = d / n_heads;
-    // `to` permutes [b, head entity, tail entity, n_heads, head_dim] to segments along the axis,
-    // [b, e, n_heads, e, head_dim]; `back` is its inverse.
-    let (to, back) = match axis {
-        Axis::Row => ([0, 1, 3, 2, 4], [0, 1, 3, 2, 4]),
-        Axis::Column => ([0, 2, 3, 1, 4], [0, 3, 1, 2, 4]),
-    };
-    let to_segments = |rows: Tensor<B, 2>| {
+impl<B: DocReBackend> AxisAttention<'_, B> {
+    /// Computes the attention.
+    ///
+    /// # Shapes
+    /// - rows `[pairs, d]` → `[pairs, d]`
+    pub fn attend(&self, input: AxisInput<B>) -> Tensor<B, 2> {
+        match B::attention_layout(&input.query.device()) {
+            AttentionLayout::Segments => self.in_segments(input),
+            AttentionLayout::PaddedGrid => self.on_grid(input),
+        }
+    }
+
+    /// Passes the probabilities of layer `layer` to the observer.
+    pub fn observe(&self, input: &AxisInput<B>, layer: usize, observer: &mut impl Observer<B>) {
+        let name = match self.axis {
+            Axis::Column => "column_attention",
+            Axis::Row => "row_attention",
+        };
+        observer.observe_layer(layer, name, || {
+            self.to_pair_grid(self.probabilities(input.query.clone(), input.key()))
+        });
+    }
+
+    /// [`attend`](Self::attend) on the packed rows, without padding.
+    fn in_segments(&self, input: AxisInput<B>) -> Tensor<B, 2> {
+        let Self { axis, n_heads, scale, pairs } = *self;
+        let segments = match axis {
+            Axis::Column => pairs.column_segments.clone(),
+            Axis::Row => pairs.row_segments.clone(),
+        };
+        let attention = SegmentAttention { segments, n_heads, scale, dropout: None };
+        ops::segment_attention(input.query, input.key_value, &attention)
+    }
+
+    /// [`attend`](Self::attend) on the padded grid, in few large products.
+    fn on_grid(&self, input: AxisInput<B>) -> Tensor<B, 2> {
+        let [b, e] = self.pairs.shape;
+        let d = input.query.dims()[1];
+        let (key, value) = (input.key(), self.to_segments(input.value()));
+        let context = self.probabilities(input.query, key).matmul(value);
+        self.pairs.packing.to_rows(self.to_pair_grid(context).reshape([b * e * e, d]))
+    }
+
+    /// Computes `softmax(scale * q k^T)` on the padded grid.
+    ///
+    /// # Shapes
+    /// - rows `[pairs, d]` → `[b * e, n_heads, e, e]`
+    fn probabilities(&self, query: Tensor<B, 2>, key: Tensor<B, 2>) -> Tensor<B, 4> {
+        let [b, e] = self.pairs.shape;
+        let bias = self.pairs.entity_bias.clone();
+        let bias = bias.map(|bias| bias.reshape([b, 1, e]).expand([b, e, e]).reshape([b * e, e]));
+        let (key, query) = (self.to_segments(key), self.to_segments(query));
+        ops::masked_softmax(query.matmul(key.swap_dims(2, 3)) * self.scale, bias)
+    }
+
+    /// Copies rows to segments along the axis, `[pairs, d]` → `[b * e, n_heads, e, head_dim]`.
+    fn to_segments(&self, rows: Tensor<B, 2>) -> Tensor<B, 4> {
+        let Self { axis, n_heads, pairs, .. } = *self;
+        let [b, e] = pairs.shape;
+        let head_dim = rows.dims()[1] / n_heads;
         let grid = pairs.packing.to_grid(rows).reshape([b, e, e, n_heads, head_dim]);
-        grid.permute(to).reshape([b * e, n_heads, e, head_dim])
-    };
-    let key = to_segments(input.key_value.clone().slice([0..n, 0..d]));
-    let value = to_segments(input.key_value.slice([0..n, d..2 * d]));
-    let query = to_segments(input.query);
-    let bias = pairs
-        .entity_bias
-        .clone()
-        .map(|bias| bias.reshape([b, 1, e]).expand([b, e, e]).reshape([b * e, e]));
-    let scores = query.matmul(key.swap_dims(2, 3)) * scale;
-    let context = ops::masked_softmax(scores, bias).matmul(value);
-    let grid = context.reshape([b, e, n_heads, e, head_dim]).permute(back);
-    pairs.packing.to_rows(grid.reshape([b * e * e, d]))
+        let order = match axis {
+            Axis::Row => [0, 1, 3, 2, 4],
+            Axis::Column => [0, 2, 3, 1, 4],
+        };
+        grid.permute(order).reshape([b * e, n_heads, e, head_dim])
+    }
+
+    /// Arranges segments along the axis by head and tail, `[b * e, n_heads, e, n]` →
+    /// `[b, e, e, n_heads, n]`.
+    fn to_pair_grid(&self, segments: Tensor<B, 4>) -> Tensor<B, 5> {
+        let [b, e] = self.pairs.shape;
+        let [_, n_heads, _, n] = segments.dims();
+        let order = match self.axis {
+            Axis::Row => [0, 1, 3, 2, 4],
+            Axis::Column => [0, 3, 1, 2, 4],
+        };
+        segments.reshape([b, e, n_heads, e, n]).permute(order)
+    }
 }
 
 /// Multi-head attention along one axis of the pair grid.
@@ -126,16 +174,9 @@ impl<B: Backend> AxialAttention<B> {
 }
 
 impl<B: DocReBackend> AxialAttention<B> {
-    fn forward(
-        &self,
-        rows: Tensor<B, 2>,
-        attend: impl FnOnce(AxisInput<B>) -> Tensor<B, 2>,
-    ) -> Tensor<B, 2> {
-        let input = AxisInput {
-            query: linear(&self.to_q, rows.clone()),
-            key_value: linear(&self.to_kv, rows),
-        };
-        linear(&self.to_out, attend(input))
+    /// Projects pair vectors to queries, keys and values, `[pairs, d]`.
+    fn project(&self, rows: Tensor<B, 2>) -> AxisInput<B> {
+        AxisInput { query: linear(&self.to_q, rows.clone()), key_value: linear(&self.to_kv, rows) }
     }
 }
 
@@ -257,6 +298,8 @@ impl<B: DocReBackend> AxialStack<B> {
     /// Applies all layers and adds the input. `pad` computes the vector of pads, `[1, d]`; it is
     /// called only if the stack pads without a mask.
     ///
+    /// Each layer passes its attention to the observer, see [`AxisAttention`].
+    ///
     /// # Shapes
     /// - `[pairs, d]` → `[pairs, d]`
     pub fn forward(
@@ -264,29 +307,38 @@ impl<B: DocReBackend> AxialStack<B> {
         input: Tensor<B, 2>,
         pad: impl FnOnce() -> Tensor<B, 2>,
         pairs: &PairIndex<B>,
+        observer: &mut impl Observer<B>,
     ) -> Tensor<B, 2> {
-        let n_heads = self.n_heads;
-        let scale = 1.0 / ((input.dims()[1] / n_heads) as f64).sqrt();
         let Some(pad_to) = self.pad_to else {
-            let attend = |axis, rows| attend_along(axis, rows, n_heads, scale, pairs);
-            return self.layers(input.clone(), attend) + input;
+            let mixed = self.layers(input.clone(), pairs, AxisAttention::attend, observer);
+            return mixed + input;
         };
         let padded = PaddedPairIndex::new(&pairs.n_entities, pad_to, &input.device());
         let rows = padded.add_pads(input.clone(), pad());
         // Only the grid has the bias that gives a pad entity its weight.
-        let attend = |axis, rows| attend_on_the_grid(axis, rows, n_heads, scale, &padded.pairs);
-        padded.drop_pads(self.layers(rows, attend)) + input
+        let mixed = self.layers(rows, &padded.pairs, AxisAttention::on_grid, observer);
+        padded.drop_pads(mixed) + input
     }
 
-    fn layers(
+    fn layers<'a>(
         &self,
         mut x: Tensor<B, 2>,
-        attend: impl Fn(Axis, AxisInput<B>) -> Tensor<B, 2>,
+        pairs: &'a PairIndex<B>,
+        attend: fn(&AxisAttention<'a, B>, AxisInput<B>) -> Tensor<B, 2>,
+        observer: &mut impl Observer<B>,
     ) -> Tensor<B, 2> {
-        for (i, (col, row)) in self.col.iter().zip(&self.row).enumerate() {
-            let column = col.forward(x.clone(), |input| attend(Axis::Column, input));
-            let row = row.forward(x.clone(), |input| attend(Axis::Row, input));
-            x = self.ln[i].forward(linear(&self.ffn[i], x + column + row));
+        let n_heads = self.n_heads;
+        let scale = 1.0 / ((x.dims()[1] / n_heads) as f64).sqrt();
+        for (layer, (col, row)) in self.col.iter().zip(&self.row).enumerate() {
+            let mut along = |axis, module: &AxialAttention<B>| {
+                let attention = AxisAttention { axis, n_heads, scale, pairs };
+                let input = module.project(x.clone());
+                attention.observe(&input, layer, observer);
+                linear(&module.to_out, attend(&attention, input))
+            };
+            let column = along(Axis::Column, col);
+            let row = along(Axis::Row, row);
+            x = self.ln[layer].forward(linear(&self.ffn[layer], x + column + row));
         }
         x
     }
@@ -300,7 +352,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::{backend::TestBackend, batch::packing::index_tensor, data::pair::PairSet};
+    use crate::{
+        backend::TestBackend, batch::packing::index_tensor, data::pair::PairSet,
+        nn::observer::Intermediates,
+    };
 
     type Diff = Autodiff<TestBackend>;
 
@@ -314,8 +369,9 @@ mod tests {
         for axis in [Axis::Row, Axis::Column] {
             let (query, key_value) = (random(6).require_grad(), random(12).require_grad());
             let input = || AxisInput { query: query.clone(), key_value: key_value.clone() };
-            let on_grid = attend_on_the_grid(axis, input(), 2, 0.7, &pairs);
-            let in_segments = attend_in_segments(axis, input(), 2, 0.7, &pairs);
+            let attention = AxisAttention { axis, n_heads: 2, scale: 0.7, pairs: &pairs };
+            let (on_grid, in_segments) =
+                (attention.on_grid(input()), attention.in_segments(input()));
             let weights = in_segments.clone().detach().sin();
             let [on_grid, in_segments] = [on_grid, in_segments].map(|output| {
                 let gradients = (output.clone() * weights.clone()).sum().backward();
@@ -327,6 +383,44 @@ mod tests {
             for (on_grid, in_segments) in on_grid.iter().zip(&in_segments) {
                 let tolerance = Tolerance::rel_abs(1e-4, 1e-5);
                 in_segments.assert_approx_eq::<f32>(on_grid, tolerance);
+            }
+        }
+    }
+
+    #[test]
+    fn the_observed_weights_are_those_of_the_values_of_the_column_and_of_the_row() {
+        let device = Default::default();
+        let n_entities = [3, 1, 2];
+        let pairs = PairIndex::<TestBackend>::new(&n_entities, PairSet::OffDiagonal, &device);
+        let (n_pairs, d, e) = (14, 4, 3);
+        let random =
+            |d| Tensor::<TestBackend, 2>::random([n_pairs, d], Distribution::Default, &device);
+        let (query, key_value) = (random(d), random(2 * d));
+        let input = || AxisInput { query: query.clone(), key_value: key_value.clone() };
+        let values: Vec<f32> = input().value().into_data().to_vec().unwrap();
+        for (axis, name) in [(Axis::Column, "column_attention"), (Axis::Row, "row_attention")] {
+            let attention = AxisAttention { axis, n_heads: 2, scale: 3.0, pairs: &pairs };
+            let mut intermediates = Intermediates::default();
+            attention.observe(&input(), 7, &mut intermediates);
+            let weights = intermediates.layer(name, 7).expect("the weights of the layer");
+            assert_eq!(weights.shape, [3, e, e, 2, e].into());
+            let weights: Vec<f32> = weights.to_vec().unwrap();
+            let output: Vec<f32> = attention.in_segments(input()).into_data().to_vec().unwrap();
+            let mut first = 0;
+            for (document, n) in n_entities.into_iter().enumerate() {
+                for (head, tail, column) in (0..n * n * d).map(|i| (i / d / n, i / d % n, i % d)) {
+                    let cell = ((document * e + head) * e + tail) * 2 + column / (d / 2);
+                    let weights = &weights[cell * e..][..e];
+                    let sum = |(k, weight): (usize, &f32)| {
+                        let (head, tail) = if axis == Axis::Column { (k, tail) } else { (head, k) };
+                        weight * values[(first + head * n + tail) * d + column]
+                    };
+                    let expected: f32 = weights[..n].iter().enumerate().map(sum).sum();
+                    let found = output[(first + head * n + tail) * d + column];
+                    assert!((found - expected).abs() < 1e-5, "{name}: {found} and {expected}");
+                    assert!(weights[n..].iter().all(|weight| *weight == 0.0), "{weights:?}");
+                }
+                first += n * n;
             }
         }
     }
@@ -358,17 +452,17 @@ mod tests {
         let random = |n| Tensor::<Diff, 2>::random([n, 6], Distribution::Default, &device);
         let (rows, pad) = (random(51).require_grad(), random(1).require_grad());
         let pairs = PairIndex::new(&n_entities, PairSet::OffDiagonal, &device);
-        let compact = stack.forward(rows.clone(), || pad.clone(), &pairs);
+        let compact = stack.forward(rows.clone(), || pad.clone(), &pairs, &mut ());
 
         let [source, real] =
             written_out(&n_entities, &on_grid).map(|rows| index_tensor(rows, &device));
         let grid = Tensor::cat(vec![rows.clone(), pad.clone()], 0).select(0, source);
         let no_pad = || -> Tensor<Diff, 2> { panic!("a stack that masks padding needs no pad") };
         let on_grid = PairIndex::new(&on_grid, PairSet::OffDiagonal, &device);
-        let full = masked.forward(grid, no_pad, &on_grid);
+        let full = masked.forward(grid, no_pad, &on_grid, &mut ());
         let full = full.select(0, real);
 
-        let unpadded = masked.forward(rows.clone(), no_pad, &pairs);
+        let unpadded = masked.forward(rows.clone(), no_pad, &pairs, &mut ());
         let change = (unpadded - full.clone()).abs().max().into_scalar();
         assert!(change > 0.01, "the pads change the result by {change} only");
         let weights = full.clone().detach().sin();

@@ -12,10 +12,10 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use axial::{AxialAttention, AxialStack, AxialStackConfig};
+pub use axial::{AxialAttention, AxialStack, AxialStackConfig, AxisAttention};
 pub use two_hop::{TwoHopAttention, TwoHopConfig};
 
-use crate::{DocReBackend, Result, batch::PairIndex};
+use crate::{DocReBackend, Result, batch::PairIndex, nn::observer::Observer};
 
 /// The choice of a pair mixer: `{ kind = "axial-stack", layers = 6, heads = 8 }`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,7 +96,8 @@ impl PairMixerConfig {
 
 impl<B: DocReBackend> PairMixer<B> {
     /// Mixes the pair vectors of each document. `pad` computes the vector of a pair without
-    /// entities, `[1, d]`, for a mixer that pads without a mask.
+    /// entities, `[1, d]`, for a mixer that pads without a mask. Each layer passes its
+    /// [attention](AxisAttention) to the observer.
     ///
     /// # Shapes
     /// - `[pairs, d]` → `[pairs, d]`
@@ -105,10 +106,11 @@ impl<B: DocReBackend> PairMixer<B> {
         input: Tensor<B, 2>,
         pad: impl FnOnce() -> Tensor<B, 2>,
         pairs: &PairIndex<B>,
+        observer: &mut impl Observer<B>,
     ) -> Tensor<B, 2> {
         match self {
-            Self::AxialStack(stack) => stack.forward(input, pad, pairs),
-            Self::TwoHop(attention) => attention.forward(input, pairs),
+            Self::AxialStack(stack) => stack.forward(input, pad, pairs, observer),
+            Self::TwoHop(attention) => attention.forward(input, pairs, observer),
         }
     }
 }

@@ -7,8 +7,12 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::axial::{Axis, AxisInput, attend_along, axes_flops};
-use crate::{DocReBackend, batch::PairIndex, nn::linear::linear};
+use super::axial::{Axis, AxisAttention, AxisInput, axes_flops};
+use crate::{
+    DocReBackend,
+    batch::PairIndex,
+    nn::{linear::linear, observer::Observer},
+};
 
 /// The configuration of two-hop attention, which has no sizes of its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -51,14 +55,21 @@ impl<B: DocReBackend> TwoHopAttention<B> {
     ///
     /// # Shapes
     /// - `[pairs, d]` → `[pairs, d]`
-    pub fn forward(&self, input: Tensor<B, 2>, pairs: &PairIndex<B>) -> Tensor<B, 2> {
-        let along = |axis| {
+    pub fn forward(
+        &self,
+        input: Tensor<B, 2>,
+        pairs: &PairIndex<B>,
+        observer: &mut impl Observer<B>,
+    ) -> Tensor<B, 2> {
+        let mut along = |axis| {
             let (key, value) = (linear(&self.k, input.clone()), linear(&self.v, input.clone()));
             let projected = AxisInput {
                 query: linear(&self.q, input.clone()),
                 key_value: Tensor::cat(vec![key, value], 1),
             };
-            attend_along(axis, projected, 1, 1.0, pairs)
+            let attention = AxisAttention { axis, n_heads: 1, scale: 1.0, pairs };
+            attention.observe(&projected, 0, observer);
+            attention.attend(projected)
         };
         input.clone() + along(Axis::Column) + along(Axis::Row)
     }

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
-use crate::entity::DocumentEncoding;
-
 /// Receives the intermediate tensors of a forward pass.
 ///
 /// A system has one forward pass for training, inference and analysis. The observer `()` ignores
@@ -19,6 +17,17 @@ pub trait Observer<B: Backend> {
         name: &'static str,
         tensor: impl FnOnce() -> Tensor<B, D>,
     );
+
+    /// Receives the tensor `name` of one layer of a stack; layers are counted from 0.
+    ///
+    /// An observer that does not override this method ignores the tensors of layers.
+    fn observe_layer<const D: usize>(
+        &mut self,
+        _layer: usize,
+        _name: &'static str,
+        _tensor: impl FnOnce() -> Tensor<B, D>,
+    ) {
+    }
 }
 
 impl<B: Backend> Observer<B> for () {
@@ -29,6 +38,8 @@ impl<B: Backend> Observer<B> for () {
 #[derive(Clone, Debug, Default)]
 pub struct Intermediates {
     tensors: BTreeMap<&'static str, TensorData>,
+    /// The tensors of each layer, by name.
+    layers: BTreeMap<&'static str, BTreeMap<usize, TensorData>>,
 }
 
 impl Intermediates {
@@ -37,7 +48,12 @@ impl Intermediates {
         self.tensors.get(name)
     }
 
-    /// All tensors with their names, sorted by name.
+    /// The tensor `name` of the layer with this index; `None` if there is none.
+    pub fn layer(&self, name: &str, layer: usize) -> Option<&TensorData> {
+        self.layers.get(name)?.get(&layer)
+    }
+
+    /// All tensors with their names, sorted by name, without those of single layers.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &TensorData)> {
         self.tensors.iter().map(|(name, tensor)| (*name, tensor))
     }
@@ -51,14 +67,13 @@ impl<B: Backend> Observer<B> for Intermediates {
     ) {
         self.tensors.insert(name, tensor().into_data());
     }
-}
 
-/// Passes `hidden`, `entities` and `entity_attention` to the observer.
-pub(super) fn observe_encoding<B: Backend>(
-    encoding: &DocumentEncoding<B>,
-    observer: &mut impl Observer<B>,
-) {
-    observer.observe("hidden", || encoding.hidden.clone());
-    observer.observe("entities", || encoding.entities.clone());
-    observer.observe("entity_attention", || encoding.entity_attention.clone());
+    fn observe_layer<const D: usize>(
+        &mut self,
+        layer: usize,
+        name: &'static str,
+        tensor: impl FnOnce() -> Tensor<B, D>,
+    ) {
+        self.layers.entry(name).or_default().insert(layer, tensor().into_data());
+    }
 }

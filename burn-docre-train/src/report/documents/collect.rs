@@ -1,0 +1,234 @@
+//! Collects the documents of a report: the predictions of a system, and its axial attention.
+
+use anyhow::Result;
+use burn_docre::{
+    DocReBackend, Document, EntityPair,
+    inference::decode::Prediction,
+    io::model_directory::{ModelDirectory, ModelSpec},
+    model::DocReModel,
+    text::encoded::EncodedDocument,
+};
+
+use super::{
+    anchor::anchors,
+    attention::attention_of,
+    choice::Choice,
+    view::{Attention, DocumentView, DocumentViews, MixerView},
+};
+use crate::{report::system::System, session::Session};
+
+/// The maximum number of entities of a document whose attention is computed. A layer's tensor has
+/// its third power.
+pub(super) const MAX_ENTITIES: usize = 128;
+/// The maximum number of attention weights of all documents. Each takes two characters in the page.
+pub(super) const MAX_WEIGHTS: usize = 1 << 20;
+
+/// Collects the chosen documents of `system` with their predictions. The model computes the axial
+/// attention if its system has any.
+///
+/// # Errors
+/// If a chosen document does not exist, the model cannot be opened, or a weight is NaN.
+pub fn collect<B: DocReBackend>(
+    session: &Session,
+    system: &System,
+    choice: &Choice,
+    device: &B::Device,
+) -> Result<DocumentViews> {
+    let corpus = &system.corpus;
+    let chosen = choice.indices(&corpus.documents)?;
+    let chosen: Vec<(&Document, &[Prediction])> = chosen
+        .into_iter()
+        .map(|index| (&corpus.documents[index], system.predictions[index].as_slice()))
+        .collect();
+    let anchors = anchors(chosen.iter().map(|(document, _)| document.title.as_str()));
+    let view = |((document, predictions), anchor): (&(&Document, &[Prediction]), String)| {
+        DocumentView::new(document, predictions, &corpus.vocab, anchor)
+    };
+    let mut views: Vec<DocumentView> = chosen.iter().zip(anchors).map(view).collect();
+
+    let directory = ModelDirectory::open(&system.model)?;
+    let config = &directory.spec().config.system;
+    let (mixer, names_evidence) = (MixerView::of(config), config.names_evidence());
+    if mixer != MixerView::None {
+        let model = directory.model::<B>(device)?;
+        let max_weights = MAX_WEIGHTS / views.len().max(1);
+        let mixing = Mixing { model, spec: directory.into_spec(), max_weights, device };
+        let mut task = session.ui.task("computing axial attention", Some(views.len()));
+        for (view, (document, _)) in views.iter_mut().zip(&chosen) {
+            session.stop.check()?;
+            view.attention = mixing.attention(document, view.pairs())?;
+            task.advance(1);
+        }
+    }
+    Ok(DocumentViews {
+        system: system.name.clone(),
+        names_evidence,
+        mixer,
+        n_dev: corpus.documents.len(),
+        rule: choice.rule(),
+        documents: views,
+    })
+}
+
+/// A model with a pair mixer.
+struct Mixing<'a, B: DocReBackend> {
+    model: DocReModel<B>,
+    spec: ModelSpec,
+    /// The maximum number of weights of a document.
+    max_weights: usize,
+    device: &'a B::Device,
+}
+
+impl<B: DocReBackend> Mixing<'_, B> {
+    /// The attention of the first of `pairs`, as many as the limit allows. `None` for a document
+    /// with too many entities, or if there is no pair to show.
+    fn attention(
+        &self,
+        document: &Document,
+        mut pairs: Vec<EntityPair>,
+    ) -> Result<Option<Attention>> {
+        let n_entities = document.entities.len();
+        // Mean and maximum for two axes of each layer, and possibly a pad entity.
+        let of_pair = MixerView::of(&self.spec.config.system).n_layers() * 4 * (n_entities + 1);
+        let n_left_out = pairs.len().saturating_sub(self.max_weights / of_pair);
+        pairs.truncate(pairs.len() - n_left_out);
+        if n_entities > MAX_ENTITIES || pairs.is_empty() {
+            return Ok(None);
+        }
+        let encoded = EncodedDocument::encode(document, &self.spec)?;
+        let encoder = &self.spec.config.encoder;
+        let pairs = attention_of(&self.model, encoder, &encoded, &pairs, self.device)?;
+        Ok(Some(Attention { n_entities, pairs, n_left_out }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use burn_docre::{
+        BackendTask, PairSet, RelationVocab, dispatch,
+        encoder::ScratchEncoderConfig,
+        eval::{FrequentRelations, PredictionSet, Report, Scorer},
+        model::{DecodingConfig, ModelConfig},
+        text::tokenizer::DocumentTokenizer,
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        cli::LogFormat,
+        report::documents::view::testing,
+        run::corpora::DevCorpus,
+        ui::{Ui, signals::StopFlag},
+    };
+
+    fn spec(system: &Value) -> ModelSpec {
+        let document = testing::document();
+        let words = document.sentences.iter().flatten().map(String::as_str);
+        let tokenizer = DocumentTokenizer::word_level(words).unwrap();
+        let scratch = ScratchEncoderConfig {
+            layers: 1,
+            hidden_size: 8,
+            heads: 2,
+            intermediate_size: 8,
+            max_tokens: 32,
+            dropout: 0.0,
+        };
+        let vocab = RelationVocab::docred();
+        let config = ModelConfig {
+            encoder: scratch.encoder(tokenizer.vocab_size()),
+            system: serde_json::from_value(system.clone()).unwrap(),
+            n_classes: vocab.n_classes(),
+            decoding: DecodingConfig::default(),
+            pair_set: PairSet::OffDiagonal,
+        };
+        ModelSpec { config, tokenizer, vocab }
+    }
+
+    /// The test document and one without entities, without predictions.
+    fn system(model: &std::path::Path) -> System {
+        let empty = Document {
+            title: "Empty".into(),
+            sentences: Vec::new(),
+            entities: Vec::new(),
+            facts: Vec::new(),
+        };
+        let documents = vec![testing::document(), empty];
+        let (scorer, vocab) = (Scorer::new(&documents, &[]).unwrap(), RelationVocab::docred());
+        let none = PredictionSet::default();
+        let report = Report::new(&scorer, &none, &vocab, FrequentRelations::ReDocRed);
+        System {
+            index: 0,
+            key: "A".into(),
+            name: "test".into(),
+            model: model.into(),
+            corpus: Arc::new(DevCorpus { documents, vocab, scorer }),
+            predictions: vec![Vec::new(); 2],
+            report,
+        }
+    }
+
+    /// Collects the documents with a model of random weights of this system.
+    struct Collected<'a>(&'a Value);
+
+    impl BackendTask for Collected<'_> {
+        type Output = DocumentViews;
+
+        fn run<B: DocReBackend>(self, device: B::Device) -> DocumentViews {
+            let directory = tempfile::tempdir().unwrap();
+            let spec = spec(self.0);
+            spec.save(directory.path(), &spec.config.init::<B>(&device)).unwrap();
+            let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
+            let (session, choice) =
+                (Session::new(&ui, &stop), Choice::Named(vec!["0".into(), "1".into()]));
+            collect::<B>(&session, &system(directory.path()), &choice, &device).unwrap()
+        }
+    }
+
+    fn with_mixer(mixer: Value) -> Value {
+        json!({ "kind": "kd-docre", "emb_size": 8, "group_size": 4, "mixer": mixer })
+    }
+
+    #[test]
+    fn every_system_with_a_mixer_shows_the_attention_of_the_gold_pairs() {
+        let stack = |pad_to: Option<usize>| json!({ "kind": "axial-stack", "layers": 2, "heads": 2, "pad_to": pad_to });
+        for (system, n_layers, n_weights) in [
+            (with_mixer(stack(None)), 2, 3),
+            (with_mixer(stack(Some(5))), 2, 4),
+            (with_mixer(json!({ "kind": "two-hop" })), 1, 3),
+        ] {
+            let views = dispatch(None, 0, Collected(&system)).unwrap();
+            assert!(!views.names_evidence && views.n_dev == 2, "{system}");
+            let [document, empty] = &views.documents[..] else { panic!("two documents") };
+            assert_eq!(empty.attention, None);
+            let attention = document.attention.as_ref().expect("a system with a mixer");
+            assert_eq!((attention.n_left_out, attention.has_pad()), (0, n_weights == 4));
+            let pairs: Vec<_> = attention.pairs.iter().map(|p| (p.head, p.tail)).collect();
+            assert_eq!(pairs, [(0, 1), (1, 2)]);
+            for layers in attention.pairs.iter().map(|pair| &pair.layers) {
+                assert_eq!(layers.len(), n_layers);
+                for weights in layers.iter().flat_map(|layer| [&layer.column, &layer.row]) {
+                    assert_eq!((weights.mean.len(), weights.maximum.len()), (n_weights, n_weights));
+                    let sum: i32 = weights.mean.iter().map(|weight| i32::from(*weight)).sum();
+                    assert!((sum - 255).abs() <= 2, "{system}: {weights:?}");
+                    let both = weights.mean.iter().zip(&weights.maximum);
+                    assert!(both.into_iter().all(|(mean, maximum)| mean <= maximum));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_system_without_a_mixer_has_no_attention() {
+        let atlop = json!({ "kind": "atlop", "emb_size": 8, "group_size": 4 });
+        let kmgre = json!({ "kind": "kmgre", "key_classifier": { "kind": "none" } });
+        for (system, names_evidence) in
+            [(with_mixer(json!({ "kind": "none" })), false), (atlop, false), (kmgre, true)]
+        {
+            let views = dispatch(None, 0, Collected(&system)).unwrap();
+            assert_eq!(views.names_evidence, names_evidence, "{system}");
+            assert!(views.documents.iter().all(|view| view.attention.is_none()), "{system}");
+        }
+    }
+}

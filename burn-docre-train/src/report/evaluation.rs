@@ -1,0 +1,175 @@
+//! The predictions of the runs' models for their dev documents.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Result, ensure};
+use burn_docre::{
+    BackendTask, DocReBackend,
+    data::{document::Document, relation::RelationVocab},
+    eval::{FrequentRelations, PredictionSet, Report},
+    inference::{Inference, decode::Prediction},
+    io::model_directory::ModelDirectory,
+    text::encoded::EncodedDocument,
+};
+
+use super::{chart::Series, run::ReportedRun, system::System};
+use crate::{
+    config::DataConfig,
+    run::{corpora::DevCorpus, hub::Hub, manifest::Manifest},
+    session::Session,
+    ui::signals::Stopped,
+};
+
+/// The largest difference between the F1 of the report and that of the training run that passes
+/// without a message.
+const SAME_F1: f64 = 5e-4;
+
+/// The systems of all runs, and messages about models that are not among them.
+#[derive(Default)]
+pub(super) struct Evaluation {
+    /// The systems, in the order of the runs and their stages.
+    pub(super) systems: Vec<System>,
+    /// Sentences about missing models and scores.
+    pub(super) missing: Vec<String>,
+}
+
+impl Evaluation {
+    /// Predicts the dev documents with the best model of every stage. A model that cannot be
+    /// opened and documents that cannot be read give a message.
+    ///
+    /// # Errors
+    /// If the session's backend or device is missing, or its stop flag is set.
+    pub(super) fn of(session: &Session, runs: &[ReportedRun]) -> Result<Self> {
+        session.backend_kind()?.device(session.device_number())?;
+        let mut evaluation = Self { systems: Vec::new(), missing: Vec::new() };
+        let mut corpora: Vec<(DataConfig, Arc<DevCorpus>)> = Vec::new();
+        for run in runs {
+            let known = corpora.iter().find(|(data, _)| *data == run.config.data);
+            let corpus = match known {
+                Some((_, corpus)) => Ok(corpus.clone()),
+                None => read_corpus(session, run).map(Arc::new),
+            };
+            match corpus {
+                Ok(corpus) => {
+                    if known.is_none() {
+                        corpora.push((run.config.data.clone(), corpus.clone()));
+                    }
+                    evaluation.add(session, run, &corpus)?;
+                }
+                Err(error) => {
+                    let what = format!("{}: {}", run.key, run.name);
+                    evaluation.miss(session, &what, error)?;
+                }
+            }
+        }
+        Ok(evaluation)
+    }
+
+    /// Adds the systems of a run.
+    fn add(&mut self, session: &Session, run: &ReportedRun, corpus: &Arc<DevCorpus>) -> Result<()> {
+        for stage in &run.stages {
+            let Series { index, key, name } = stage.series.clone();
+            let Some(model) = stage.model.clone() else {
+                self.missing.push(format!("{key}, {name}: the stage has no model."));
+                continue;
+            };
+            let what = format!("{key}, {name}");
+            let predictions =
+                session.dispatch(Predict { session, what: &what, model: &model, corpus });
+            let predictions = match predictions {
+                Ok(predictions) => predictions,
+                Err(error) => {
+                    self.miss(session, &what, error)?;
+                    continue;
+                }
+            };
+            let report = report(corpus, &predictions);
+            let recorded = stage.metrics().and_then(|metrics| metrics.get("f1"));
+            if let Some(recorded) = recorded.filter(|f1| (*f1 - report.official.f1).abs() > SAME_F1)
+            {
+                self.missing.push(format!(
+                    "{what}: F1 was {:.2} in training and is {:.2} here.",
+                    100.0 * recorded,
+                    100.0 * report.official.f1
+                ));
+            }
+            let corpus = corpus.clone();
+            self.systems.push(System { index, key, name, model, corpus, predictions, report });
+        }
+        Ok(())
+    }
+
+    /// Adds a message about `what`, which has no scores because of `error`.
+    ///
+    /// # Errors
+    /// `error` if it is that of a stop.
+    fn miss(&mut self, session: &Session, what: &str, error: anyhow::Error) -> Result<()> {
+        if error.is::<Stopped>() {
+            return Err(error);
+        }
+        let message = format!("{what}: no predictions: {error:#}");
+        session.ui.note(&message);
+        self.missing.push(message);
+        Ok(())
+    }
+}
+
+/// Reads the dev documents of a run, which must be those that it was trained with.
+fn read_corpus(session: &Session, run: &ReportedRun) -> Result<DevCorpus> {
+    let pinned = run.manifest.as_ref().map(Manifest::hub_commits).cloned().unwrap_or_default();
+    let data = Hub::new(session.ui, pinned).data(&run.config.data)?;
+    let paths = [&data.train, &data.dev, &data.relations].into_iter().flatten();
+    for (path, manifest) in paths.filter_map(|path| Some((path, run.manifest.as_ref()?))) {
+        manifest.check_file(path)?;
+    }
+    DevCorpus::load(&data, session.ui, session.stop)
+}
+
+fn report(corpus: &DevCorpus, predictions: &[Vec<Prediction>]) -> Report {
+    let facts = predictions.iter().enumerate().flat_map(|(document, predictions)| {
+        predictions.iter().map(move |prediction| (document, &prediction.fact))
+    });
+    let predictions = PredictionSet::new(facts);
+    Report::new(&corpus.scorer, &predictions, &corpus.vocab, FrequentRelations::Train)
+}
+
+/// Predicts the documents of a corpus with a model.
+struct Predict<'a> {
+    session: &'a Session<'a>,
+    /// The name of the system in the progress.
+    what: &'a str,
+    model: &'a Path,
+    corpus: &'a DevCorpus,
+}
+
+impl BackendTask for Predict<'_> {
+    type Output = Result<Vec<Vec<Prediction>>>;
+
+    fn run<B: DocReBackend>(self, device: B::Device) -> Self::Output {
+        let Self { session, what, model, corpus } = self;
+        let directory = ModelDirectory::open(model)?;
+        let model = directory.model::<B>(&device)?;
+        let spec = directory.into_spec();
+        ensure!(
+            has_same_classes(&spec.vocab, &corpus.vocab),
+            "the model has other relations than the dev documents"
+        );
+        let inference = Inference::new(model, spec.config.clone(), device);
+        let encode = |document: &Document| Ok(Arc::new(EncodedDocument::encode(document, &spec)?));
+        let documents = &corpus.documents;
+        let mut task = session.ui.task(&format!("{what}: predicting"), Some(documents.len()));
+        let mut predictions = Vec::with_capacity(documents.len());
+        for found in inference.run(documents.iter().map(encode)) {
+            session.stop.check()?;
+            let found: Result<_> = found;
+            predictions.push(found?.predictions()?);
+            task.advance(1);
+        }
+        Ok(predictions)
+    }
+}
+
+/// Reports whether equal identifiers of relations are equal classes.
+fn has_same_classes(a: &RelationVocab, b: &RelationVocab) -> bool {
+    a.iter().map(|relation| &relation.id).eq(b.iter().map(|relation| &relation.id))
+}

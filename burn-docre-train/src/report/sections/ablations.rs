@@ -1,0 +1,207 @@
+//! The results of ablations beside those of the papers.
+
+use maud::{Markup, html};
+
+use super::parts::{Section, prose};
+use crate::{
+    ablation::results::{AblationRow, AblationTable, Ablations, OrderedRows, Scores},
+    report::{
+        chart::{Bar, BarChart, BarGroup, Series, Unit, legend},
+        table::{Row, Table, percent},
+    },
+};
+
+pub(super) fn section(ablations: &[Ablations]) -> Option<Section> {
+    if ablations.is_empty() {
+        return None;
+    }
+    let omitted = ablations.iter().flat_map(|ablations| &ablations.omitted);
+    let body = html! {
+        p {
+            "Means over the seeds, with sample standard deviations. Models, corpora and encoders are not "
+            "those of the papers: compare the order of the rows, not their scores."
+        }
+        @for (index, ablations) in ablations.iter().enumerate() {
+            @for table in &ablations.tables { (of_table(table, index, ablations)) }
+        }
+        @for group in omitted {
+            p { "Not run, " b { (group.group) } ": " (prose(&group.reason)) "." }
+        }
+    };
+    Some(Section { id: "ablations", title: "Ablations", body })
+}
+
+/// The part about one table of the ablation at position `index`.
+fn of_table(table: &AblationTable, index: usize, ablations: &Ablations) -> Markup {
+    // Captions are unique in the report.
+    let title = match index {
+        0 => table.title.clone(),
+        _ => format!("{} (ablation {})", table.title, index + 1),
+    };
+    let n_seeds = ablations.seeds.len();
+    html! {
+        h3 { (title) }
+        p {
+            (table.source) ". " @if let Some(note) = &table.note { (prose(note)) " " }
+            "Stage " (table.stage) ", " (n_seeds) @if n_seeds == 1 { " seed." } @else { " seeds." }
+        }
+        (legend(&[here(), paper()]))
+        div.beside {
+            (chart(table, &title))
+            div {
+                (scores(table, &title))
+                @if !table.order.is_empty() { (order(table, &title)) }
+            }
+        }
+    }
+}
+
+fn here() -> Series {
+    Series { index: 0, key: "H".into(), name: "here".into() }
+}
+
+fn paper() -> Series {
+    Series { index: 1, key: "P".into(), name: "in the paper".into() }
+}
+
+/// The chart of the metric that orders the rows.
+fn chart(table: &AblationTable, title: &str) -> BarChart {
+    let metric = table.metrics.iter().find(|metric| metric.key == table.order_metric);
+    let metric = metric.map_or(table.order_metric.as_str(), |metric| metric.title.as_str());
+    let score = |scores: &Option<Scores>| scores.as_ref()?.get(&table.order_metric).copied();
+    let group = |row: &AblationRow| BarGroup {
+        label: row.name.clone(),
+        note: String::new(),
+        bars: vec![
+            Bar { series: here(), value: score(&row.mean) },
+            Bar { series: paper(), value: score(&row.paper) },
+        ],
+    };
+    BarChart {
+        title: format!("{metric}, {title}"),
+        of: "variant",
+        unit: Unit::Percent,
+        groups: table.rows.iter().map(group).collect(),
+        end: None,
+    }
+}
+
+/// The means and deviations of all metrics beside the scores of the paper.
+fn scores(table: &AblationTable, title: &str) -> Table {
+    let head = table
+        .metrics
+        .iter()
+        .flat_map(|metric| [metric.title.clone(), format!("{} in the paper", metric.title)]);
+    let row = |row: &AblationRow| {
+        let cells = table.metrics.iter().flat_map(|metric| {
+            let of = |scores: &Option<Scores>| {
+                scores.as_ref().and_then(|scores| scores.get(&metric.key).copied())
+            };
+            let deviation =
+                of(&row.deviation).map(|deviation| format!(" ± {}", percent(deviation)));
+            let mean = of(&row.mean).map(|mean| percent(mean) + &deviation.unwrap_or_default());
+            [mean, of(&row.paper).map(percent)].map(|text| text.unwrap_or("–".into()))
+        });
+        let changes = if row.changes.is_empty() { "–".into() } else { row.changes.join(", ") };
+        let n_seeds = row.seeds.len().to_string();
+        Row::new(row.name.clone(), std::iter::once(changes).chain(cells).chain([n_seeds]))
+    };
+    let first = ["variant", "changed keys"].map(String::from);
+    Table {
+        caption: format!("{title}, %"),
+        head: first.into_iter().chain(head).chain(["seeds".into()]).collect(),
+        n_text_columns: 2,
+        rows: table.rows.iter().map(row).collect(),
+    }
+}
+
+/// The neighbours in the paper's order.
+fn order(table: &AblationTable, title: &str) -> Table {
+    let points = |difference: f64| format!("{:+.2}", 100.0 * difference);
+    let row = |rows: &OrderedRows| {
+        let verdict = if rows.is_reproduced() { "yes" } else { "no" };
+        Row::new(
+            format!("{} above {}", rows.higher, rows.lower),
+            [
+                points(rows.paper_difference),
+                points(rows.difference),
+                format!("{} of {}", rows.n_in_order, rows.n_seeds),
+                verdict.into(),
+            ],
+        )
+    };
+    let head = [
+        "order in the paper",
+        "difference in the paper",
+        "difference here",
+        "seeds in order",
+        "reproduced",
+    ];
+    Table {
+        caption: format!("Order of the rows: {title}"),
+        head: head.map(String::from).into(),
+        n_text_columns: 1,
+        rows: table.order.iter().map(row).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ablation::results::{Metric, OmittedGroup, SeedScores};
+
+    fn ablations() -> Ablations {
+        let of = |score: f64| Scores::from([("f1".into(), score)]);
+        let row = |name: &str, paper: Option<f64>, scores: &[f64]| {
+            let seeds =
+                (1..).zip(scores).map(|(seed, &score)| SeedScores { seed, scores: of(score) });
+            AblationRow::new(name.into(), "run".into(), Vec::new(), paper.map(of), seeds.collect())
+        };
+        let rows = vec![row("full", Some(0.75), &[0.5, 0.7]), row("<b>without", None, &[0.25])];
+        let order = OrderedRows {
+            higher: "full".into(),
+            lower: "<b>without".into(),
+            paper_difference: 0.25,
+            difference: -0.5,
+            n_in_order: 1,
+            n_seeds: 2,
+        };
+        let table = AblationTable {
+            group: "axial".into(),
+            title: "Axial attention".into(),
+            source: "Paper, table 4".into(),
+            note: None,
+            stage: "teacher".into(),
+            metrics: vec![Metric { key: "f1".into(), title: "F1".into() }],
+            order_metric: "f1".into(),
+            rows,
+            order: vec![order],
+        };
+        let omitted = vec![OmittedGroup { group: "em".into(), reason: "there is no EM".into() }];
+        Ablations { seeds: vec![1, 2], tables: vec![table], omitted }
+    }
+
+    #[test]
+    fn means_deviations_and_the_papers_scores_stand_side_by_side() {
+        let text = section(&[ablations()]).unwrap().body.into_string();
+        // The deviation of 0.5 and 0.7 is the root of 2 · 0.1² / 1.
+        let row = "<th class=\"text\" scope=\"row\"><span>full</span></th><td class=\"text\">–</td><td>60.00 ± 14.14</td>\
+                   <td>75.00</td><td>2</td>";
+        assert!(text.contains(row), "{text}");
+        let row = "&lt;b&gt;without</span></th><td class=\"text\">–</td><td>25.00</td><td>–</td>\
+                   <td>1</td>";
+        assert!(text.contains(row), "{text}");
+        let row = "full above &lt;b&gt;without</span></th><td>+25.00</td><td>-50.00</td><td>1 of 2</td><td>no<";
+        assert!(text.contains(row), "{text}");
+        assert!(text.contains("Not run, <b>em</b>: there is no EM"), "{text}");
+    }
+
+    #[test]
+    fn tables_of_two_ablations_have_different_captions() {
+        let text = section(&[ablations(), ablations()]).unwrap().body.into_string();
+        for caption in ["Axial attention, %", "Axial attention (ablation 2), %"] {
+            let caption = format!("<caption>{caption}</caption>");
+            assert_eq!(text.matches(&caption).count(), 1, "{caption}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The scores by distance, mentions and entities.
+
+use burn_docre::eval::{RangeScore, Report};
+use maud::html;
+
+use super::parts::{Section, bars_of, legend_of};
+use crate::report::{
+    chart::{BarChart, Unit},
+    system::System,
+};
+
+/// A list of ranges of a report.
+type Ranges = (&'static str, &'static str, fn(&Report) -> &[RangeScore]);
+
+const RANGES: [Ranges; 3] = [
+    ("F1 by distance", "sentences apart", |report| &report.by_distance),
+    ("F1 by mentions of head and tail", "mentions", |report| &report.by_mentions),
+    ("F1 by entities of the document", "entities", |report| &report.by_entities),
+];
+
+pub(super) fn section(systems: &[System]) -> Option<Section> {
+    if systems.is_empty() {
+        return None;
+    }
+    let body = html! {
+        p {
+            "Scores of the facts by the distance of head and tail in sentences, by the number of their "
+            "mentions, and by the number of entities of their document."
+        }
+        (legend_of(systems))
+        div.charts { @for ranges in RANGES { (chart(systems, ranges)) } }
+    };
+    Some(Section { id: "ranges", title: "Distance, mentions and entities", body })
+}
+
+/// The chart of a list of ranges. Ranges without a gold fact are left out.
+fn chart(systems: &[System], (title, of, ranges): Ranges) -> BarChart {
+    let n_ranges = systems.first().map_or(0, |system| ranges(&system.report).len());
+    let groups = (0..n_ranges).filter_map(|index| {
+        let support =
+            systems.iter().map(|system| ranges(&system.report)[index].support).max().unwrap_or(0);
+        let label = label(&ranges(&systems.first()?.report)[index]);
+        let f1 = |system: &System| Some(ranges(&system.report)[index].score.f1);
+        (support > 0).then(|| bars_of(label, format!("{support} gold"), systems, f1))
+    });
+    BarChart { title: title.into(), of, unit: Unit::Percent, groups: groups.collect(), end: None }
+}
+
+fn label(range: &RangeScore) -> String {
+    match (range.from, range.to) {
+        (from, Some(to)) if from == to => from.to_string(),
+        (from, Some(to)) => format!("{from} to {to}"),
+        (from, None) => format!("{from} and more"),
+    }
+}

@@ -1,0 +1,143 @@
+//! `docre report` on runs that were trained here.
+
+mod common;
+
+use common::{Sandbox, TRAIN_TEACHER, stdout};
+
+/// The text of a page.
+fn page(sandbox: &Sandbox, name: &str) -> String {
+    std::fs::read_to_string(sandbox.path(name)).unwrap()
+}
+
+/// Reports whether the page has a section with this identifier.
+fn has_section(page: &str, id: &str) -> bool {
+    page.contains(&format!("<section id=\"{id}\""))
+}
+
+/// Writes the report of `arguments` to `report.html`.
+fn report(sandbox: &Sandbox, arguments: &[&str]) -> String {
+    sandbox.succeed(&[&["report"], arguments, &["--output", "report.html"]].concat());
+    page(sandbox, "report.html")
+}
+
+#[test]
+fn the_page_has_the_curves_and_scores_of_every_stage_and_loads_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["distill", "tiny.toml", "--out", "run"]);
+    let page = report(&sandbox, &["run"]);
+    for id in ["runs", "scores", "curves", "relations", "errors", "binary", "ranges", "documents"] {
+        assert!(has_section(&page, id), "{id}");
+    }
+    let results = sandbox.json("run/results.json");
+    for (key, stage) in [("A1", "teacher"), ("A2", "student"), ("A3", "finetune")] {
+        assert!(page.contains(&format!("<b>{key}</b>")), "{key}");
+        // The models predict the dev documents as in training, so a message about another F1 is
+        // missing.
+        let f1 = format!("{:.2}", 100.0 * results[stage]["f1"].as_f64().unwrap());
+        assert!(page.matches(&f1).count() >= 2, "{stage}: {f1}");
+    }
+    assert!(!page.contains("in training and is"), "{page}");
+    for title in ["Loss, teacher", "Distillation Loss, student", "dev F1, student, fine-tuned"] {
+        assert!(page.contains(title), "{title}");
+    }
+    for address in ["http://", "https://", "src=", "@import", "url("] {
+        assert!(!page.contains(address), "{address}");
+    }
+    // Without ablations and benchmarks, the page says how to add them.
+    assert!(!has_section(&page, "throughput") && page.contains("bench --output"), "{page}");
+}
+
+#[test]
+fn two_runs_stand_side_by_side_with_the_keys_that_differ() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&TRAIN_TEACHER);
+    let other = ["--set", "loss={ kind = \"atl\" }", "--set", "seed=8"];
+    sandbox.succeed(
+        &[&["train", "tiny.toml", "--stage", "teacher", "--out", "other"], &other[..]].concat(),
+    );
+    let page = report(&sandbox, &["run", "other"]);
+    for part in [
+        "<th class=\"text\" scope=\"row\"><span>seed</span></th><td class=\"text\">7</td><td class=\"text\">8</td>",
+        "<th scope=\"col\">A1</th><th scope=\"col\">B1</th>",
+        "<b>B1</b> other: teacher",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert!(
+        !page.contains("<th class=\"text\" scope=\"row\"><span>stages.teacher.epochs</span></th>"),
+        "{page}"
+    );
+    let again = report(&sandbox, &["run", "other"]);
+    assert!(page == again, "equal inputs give equal bytes");
+}
+
+#[test]
+fn a_run_without_its_model_or_with_changed_documents_still_has_curves() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["train", "tiny.toml", "--stage", "teacher", "--out", "run"]);
+    let page_without = report(&sandbox, &["run", "--no-predictions"]);
+    assert!(has_section(&page_without, "curves") && !has_section(&page_without, "scores"));
+    std::fs::remove_file(sandbox.path("run/teacher/model/model.safetensors")).unwrap();
+    let page = report(&sandbox, &["run"]);
+    assert!(has_section(&page, "curves") && !has_section(&page, "scores"));
+    assert!(page.contains("A1, run: teacher: the stage has no model."), "{page}");
+    sandbox.write("run/teacher/model/model.safetensors", "damaged");
+    let page = report(&sandbox, &["run"]);
+    assert!(page.contains("A1, run: teacher: no predictions: "), "{page}");
+}
+
+#[test]
+fn documents_that_changed_since_the_training_are_not_scored() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&TRAIN_TEACHER);
+    // The same documents, as files.
+    let files = ["train", "dev"].map(|name| format!("data.{name}=\"run/data/{name}.json\""));
+    let relations = "data.relations=\"run/teacher/model/rel2id.json\"";
+    let vocab = sandbox.json("run/teacher/model/relations.json");
+    let ids = vocab.as_array().unwrap().iter().map(|relation| relation["id"].as_str().unwrap());
+    let rel2id: serde_json::Map<_, _> =
+        ids.zip(0..).map(|(id, class)| (id.into(), class.into())).collect();
+    sandbox.write("run/teacher/model/rel2id.json", serde_json::Value::from(rel2id).to_string());
+    let text = std::fs::read_to_string(sandbox.path("tiny.toml")).unwrap();
+    let (before, rest) = text.split_once("[data.synthetic]").unwrap();
+    let (_, after) = rest.split_once("[encoder").unwrap();
+    sandbox.write("files.toml", format!("{before}[encoder{after}\n[data]\n"));
+    let mut arguments = vec!["train", "files.toml", "--stage", "teacher", "--out", "files"];
+    for item in files.iter().map(String::as_str).chain([relations]) {
+        arguments.extend(["--set", item]);
+    }
+    sandbox.succeed(&arguments);
+    assert!(has_section(&report(&sandbox, &["files"]), "scores"));
+    sandbox.write("run/data/dev.json", one_document());
+    let page = report(&sandbox, &["files"]);
+    assert!(!has_section(&page, "scores"));
+    let message = "A: files: no predictions: run/data/dev.json has changed since the run began";
+    assert!(page.contains(message), "{page}");
+}
+
+/// A document without relations.
+fn one_document() -> &'static str {
+    r#"[{"title": "One", "sents": [["Anna"]], "vertexSet": [], "labels": []}]"#
+}
+
+#[test]
+fn a_hostile_name_does_not_become_markup_on_standard_output() {
+    let sandbox = Sandbox::new();
+    let name = "<img src=x onerror=alert(1)>";
+    sandbox.succeed(&["train", "tiny.toml", "--stage", "teacher", "--out", name]);
+    let page = stdout(&sandbox.succeed(&["report", name, "--no-predictions", "-o", "-"]));
+    assert!(page.starts_with("<!DOCTYPE html>") && !page.contains("<img"), "{page}");
+    assert!(page.contains("Report: &lt;img src=x onerror=alert(1)&gt;"), "{page}");
+}
+
+#[test]
+fn an_argument_that_is_no_run_is_an_error() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("empty")).unwrap();
+    let message = sandbox.fail(1, &["report", "empty", "-o", "report.html"]);
+    assert!(message.contains("empty: neither a run, an ablation nor"), "{message}");
+    let message = sandbox.fail(1, &["report", "tiny.toml", "-o", "tiny.toml"]);
+    assert!(message.contains("is an input of this command"), "{message}");
+    sandbox.fail(2, &["report", "empty"]);
+    assert!(!sandbox.path("report.html").exists());
+}
