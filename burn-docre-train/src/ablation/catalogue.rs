@@ -4,15 +4,14 @@
 
 use burn_docre::{model::SystemConfig, pair::PairMixerConfig};
 
-use super::variants::{DISTILLATIONS, KEY_CLASSIFIERS, LOSSES, MIXERS, Variant};
+use super::variants::{DISTILLATIONS, KEY_CLASSIFIERS, LOSSES, MIXERS, STUDENT, Variant};
 use crate::{
     cli::AblationGroup,
     config::{PlanName, RunConfig},
 };
 
-/// The stages of the plan `kd-docre`.
+/// The other stages of the plan `kd-docre`.
 pub(super) const TEACHER: &str = "teacher";
-pub(super) const STUDENT: &str = "student";
 const FINETUNE: &str = "finetune";
 
 /// Variants that differ in one choice, and the tables of their scores.

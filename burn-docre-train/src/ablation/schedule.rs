@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    catalogue::{GROUPS, Group, STUDENT, TEACHER},
+    catalogue::{GROUPS, Group, TEACHER},
     results::OmittedGroup,
-    variants::Variant,
+    variants::{STUDENT, Variant},
 };
 use crate::{cli::AblationGroup, config::RunConfig};
 

@@ -7,9 +7,10 @@ use burn_docre::{
     pair::{PairMixerConfig, mixer::TwoHopConfig},
 };
 
-use super::catalogue::STUDENT;
 use crate::config::{DistillationConfig, RunConfig};
 
+/// The stage that distils.
+pub(super) const STUDENT: &str = "student";
 /// The exponent of AFL in the paper.
 const PAPER_GAMMA: f64 = 0.5;
 /// The exponent of AFL that the authors' code has by default.

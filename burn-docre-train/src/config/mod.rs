@@ -475,17 +475,20 @@ mod tests {
     fn a_fresh_stage_has_an_e_pass_and_an_m_pass_after_the_warm_up() {
         let model = "model={ kind = \"kmgre\", key_classifier = { kind = \"shared-encoder\", xi = 0.15, tau = 0.5 } }";
         let em = |warmup_epochs: usize| format!("em={{ warmup_epochs = {warmup_epochs} }}");
-        // The student has 5 epochs. The fine-tuning has no warm-up.
-        let finetune = "stages.finetune.epochs=1";
-        assert!(overridden(&[model, finetune, &em(3)]).is_ok());
+        // The fine-tuning has no warm-up.
+        let (student, finetune) = ("stages.student.epochs=5", "stages.finetune.epochs=1");
+        assert!(overridden(&[model, student, finetune, &em(3)]).is_ok());
         for warmup_epochs in [4, 5] {
-            let message = refusal(&[model, finetune, &em(warmup_epochs)]);
+            let message = refusal(&[model, student, finetune, &em(warmup_epochs)]);
             for part in ["`stages.student` trains 5 epochs", "`em.warmup_epochs` is", "`epochs`"] {
                 assert!(message.contains(part), "{message}");
             }
         }
-        assert!(refusal(&[model, finetune, &em(i64::MAX as usize)]).contains("`em.warmup_epochs`"));
-        let message = refusal(&[model, &em(3), "stages.teacher.stop_after_epochs=4"]);
+        assert!(
+            refusal(&[model, student, finetune, &em(i64::MAX as usize)])
+                .contains("`em.warmup_epochs`")
+        );
+        let message = refusal(&[model, student, &em(3), "stages.teacher.stop_after_epochs=4"]);
         assert!(message.contains("`stages.teacher` trains 4 epochs"), "{message}");
     }
 

@@ -75,7 +75,7 @@ impl Precision {
 
 /// A precision, or the choice of one by the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "&str")]
+#[serde(from = "ChoiceName", into = "ChoiceName")]
 pub enum PrecisionChoice {
     /// bf16 on a device that computes it natively ([`DeviceInfo::native_bf16`]), else f32.
     Auto,
@@ -130,17 +130,35 @@ impl From<Precision> for PrecisionChoice {
     }
 }
 
-impl From<PrecisionChoice> for &'static str {
-    fn from(choice: PrecisionChoice) -> Self {
-        choice.name()
+/// A [`PrecisionChoice`] as a plain enumeration, whose names serde lists in an error.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ChoiceName {
+    Auto,
+    F32,
+    Bf16,
+    F16,
+}
+
+impl From<ChoiceName> for PrecisionChoice {
+    fn from(name: ChoiceName) -> Self {
+        match name {
+            ChoiceName::Auto => Self::Auto,
+            ChoiceName::F32 => Self::Fixed(Precision::F32),
+            ChoiceName::Bf16 => Self::Fixed(Precision::Bf16),
+            ChoiceName::F16 => Self::Fixed(Precision::F16),
+        }
     }
 }
 
-impl TryFrom<String> for PrecisionChoice {
-    type Error = UnknownName;
-
-    fn try_from(name: String) -> Result<Self, UnknownName> {
-        name.parse()
+impl From<PrecisionChoice> for ChoiceName {
+    fn from(choice: PrecisionChoice) -> Self {
+        match choice {
+            PrecisionChoice::Auto => Self::Auto,
+            PrecisionChoice::Fixed(Precision::F32) => Self::F32,
+            PrecisionChoice::Fixed(Precision::Bf16) => Self::Bf16,
+            PrecisionChoice::Fixed(Precision::F16) => Self::F16,
+        }
     }
 }
 
