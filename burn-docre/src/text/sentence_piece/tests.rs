@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
+use serde::Deserialize;
+
 use super::*;
 use crate::{
     data::document::Document,
