@@ -145,11 +145,8 @@ fn a_compressed_pickle_or_storage_is_refused_because_pytorch_writes_none() {
     for compressed in ["data.pkl", "data/0"] {
         let damaged = rewritten(&archive, |name, bytes| {
             let is_compressed = name.ends_with(compressed);
-            let method = if is_compressed {
-                CompressionMethod::Deflated
-            } else {
-                CompressionMethod::Stored
-            };
+            let method =
+                if is_compressed { CompressionMethod::Deflated } else { CompressionMethod::Stored };
             (bytes, method)
         });
         let error = chain_of(&WeightFile::from_bytes(&damaged).map(|_| ()).unwrap_err());
