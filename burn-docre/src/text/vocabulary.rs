@@ -286,4 +286,41 @@ mod tests {
             assert!(error.contains("not a table of added tokens"), "{tokens}: {error}");
         }
     }
+
+    /// The tokens that `transformers` computes, written by `tools/encoders/byte_pairs.py`.
+    #[derive(serde::Deserialize)]
+    struct Expected {
+        words: Vec<String>,
+        size: usize,
+        /// The token ids of each word.
+        without_space: Vec<Vec<u32>>,
+        /// The same where a space precedes each text.
+        with_space: Vec<Vec<u32>>,
+    }
+
+    #[test]
+    fn every_word_has_the_byte_pairs_that_transformers_gives_it() {
+        let fixture = |name: &str| {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/byte_pairs");
+            std::fs::read_to_string(format!("{folder}/{name}")).unwrap()
+        };
+        let expected: Expected = serde_json::from_str(&fixture("expected.json")).unwrap();
+        let files = ["vocab.json", "merges.txt", "added_tokens.json"];
+        let files = files.map(|name| (name, fixture(name)));
+        for (settings, tokens) in [
+            ("{}", &expected.without_space),
+            (r#"{"add_prefix_space": false}"#, &expected.without_space),
+            (r#"{"add_prefix_space": true}"#, &expected.with_space),
+        ] {
+            let mut files: Vec<_> =
+                files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+            files.push(("tokenizer_config.json", settings));
+            let tokenizer = opened(&files).unwrap();
+            assert_eq!(tokenizer.vocab_size(), expected.size);
+            assert_eq!(expected.words.len(), tokens.len());
+            for (word, tokens) in expected.words.iter().zip(tokens) {
+                assert_eq!(&ids(&tokenizer, word), tokens, "{settings}: {word:?}");
+            }
+        }
+    }
 }
