@@ -533,13 +533,22 @@ mod tests {
 
     #[test]
     fn a_word_without_pieces_keeps_its_markers() {
-        for word in ["", " ", "\u{200b}"] {
+        for word in ["", " ", "\u{a0}", "\u{200b}", "\u{301}"] {
             assert_tokens(
                 &document(&[&["in", word, "."]], &[&[(0, 1, 2)], &[(0, 1, 3)]]),
                 // [CLS] in * * . * [SEP]: the second mention ends after the full stop.
                 &[2, 7, 4, 4, 10, 4, 3],
                 &[&[2], &[2]],
             );
+        }
+    }
+
+    #[test]
+    fn emoji_are_unknown_pieces_and_combining_accents_belong_to_their_letter() {
+        for (word, pieces) in [("😀", &[1][..]), ("👩\u{200d}👧", &[1]), ("a\u{301}nna", &[5])]
+        {
+            let ids = [&[2, 7, 4], pieces, &[4, 10, 3]].concat();
+            assert_tokens(&document(&[&["in", word, "."]], &[&[(0, 1, 2)]]), &ids, &[&[2]]);
         }
     }
 
