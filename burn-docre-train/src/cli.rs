@@ -282,6 +282,9 @@ pub struct EvaluateArgs {
     /// Relations: a rel2id.json or a model's relations.json [default: the 96 relations of DocRED].
     #[arg(long, value_name = "FILE")]
     pub relations: Option<PathBuf>,
+    /// Id of the threshold class, class 0 of `--relations`, if it is none of the known names.
+    #[arg(long, value_name = "ID", requires = "relations")]
+    pub threshold_class: Option<String>,
     /// Source of the ten frequent relation types; all others are the long tail [default: train, or
     /// redocred without `--train`].
     #[arg(long, value_name = "SET", value_enum)]
@@ -324,6 +327,9 @@ pub struct ConvertArgs {
     /// error. [default: those of the corpus; if they are not known, those of the labels]
     #[arg(long, value_name = "FILE")]
     pub relations: Option<PathBuf>,
+    /// Id of the threshold class, class 0 of `--relations`, if it is none of the known names.
+    #[arg(long, value_name = "ID", requires = "relations")]
+    pub threshold_class: Option<String>,
     /// Write the relations to this file, for `--relations` and `data.relations`.
     #[arg(long, value_name = "FILE")]
     pub relations_output: Option<PathBuf>,
@@ -349,6 +355,9 @@ pub struct ImportArgs {
     /// Relations: a rel2id.json or a model's relations.json.
     #[arg(long, value_name = "FILE")]
     pub relations: PathBuf,
+    /// Id of the threshold class, class 0 of `--relations`, if it is none of the known names.
+    #[arg(long, value_name = "ID")]
+    pub threshold_class: Option<String>,
     /// Model directory, new or empty.
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,

@@ -4,13 +4,18 @@
 #![cfg(unix)]
 
 mod common;
+#[allow(dead_code, reason = "the documents of the other tests are not needed here")]
+#[path = "common/corpus.rs"]
+mod corpus;
 
 use std::{
     io::Write,
     process::{Output, Stdio},
 };
 
+use burn_docre::io::weights::{Weight, WeightFile, write_safetensors};
 use common::{Sandbox, TINY, TRAIN_TEACHER, stderr, stdout};
+use corpus::lay_encoder;
 
 /// Documents of the synthetic corpus's relations: two entities each.
 fn documents(titles: &[&str], labels: &str) -> String {
@@ -460,5 +465,77 @@ fn the_forms_of_the_input_exclude_each_other() {
         &["--text", "a", "--all-scores"],
     ] {
         sandbox.fail(2, &[&model[..], arguments].concat());
+    }
+}
+
+/// A run on a pretrained encoder in `encoder`; `model` are the lines of `[model]`.
+fn pretrained_config(model: &str) -> String {
+    let (_, stage) = TINY.split_once("[stages.teacher]").unwrap();
+    let (stage, _) = stage.split_once("[stages.student]").unwrap();
+    let data = "train = \"train.json\"\ndev = \"dev.json\"\nrelations = \"rel2id.json\"\n";
+    format!(
+        "seed = 7\n[data]\n{data}[encoder]\npretrained = \"encoder\"\n[model]\n{model}\n\
+         [loss]\nkind = \"atl\"\n[stages.teacher]\n{stage}"
+    )
+}
+
+#[test]
+fn unused_weights_of_a_pretrained_file_are_noted_once_also_for_two_encoders() {
+    let sandbox = Sandbox::new();
+    write_config_with_files(&sandbox);
+    lay_encoder(&sandbox.path("encoder"), "bert");
+    let path = sandbox.path("encoder/model.safetensors");
+    let file = WeightFile::open(&path).unwrap();
+    let mut weights: Vec<_> =
+        file.names().map(|name| (name.to_owned(), file.read(name).unwrap())).collect();
+    drop(file);
+    for name in ["encoder.layer.1.output.dense.bias", "pooler.dense.bias", "pooler.dense.weight"] {
+        weights.push((name.to_owned(), Weight { shape: vec![1], values: vec![0.5] }));
+    }
+    write_safetensors(&path, &weights).unwrap();
+    for (system, model, more) in [
+        ("atlop", "emb_size = 16\ngroup_size = 8", ""),
+        (
+            "kmgre",
+            "key_classifier = { kind = \"own-encoder\", xi = 0.15, tau = 0.5 }",
+            "[em]\nwarmup_epochs = 1\n",
+        ),
+    ] {
+        let config = pretrained_config(&format!("kind = \"{system}\"\n{model}"));
+        sandbox.write("pretrained.toml", config + more);
+        let output =
+            sandbox.succeed(&["train", "pretrained.toml", "--stage", "teacher", "--out", system]);
+        let notes = stderr(&output);
+        let expected = "the encoder's weight file has unused tensors: \
+                        encoder.layer.1.output.dense.bias; pooler and output layers: pooler (2)";
+        assert_eq!(notes.matches(expected).count(), 1, "{system}: {notes}");
+        assert_eq!(notes.matches("pooler").count(), 2, "{system}: {notes}");
+    }
+}
+
+#[test]
+fn a_threshold_class_of_any_name_is_given_to_every_command_that_reads_relations() {
+    let sandbox = Sandbox::new();
+    write_config_with_files(&sandbox);
+    sandbox.write("rel2id.json", r#"{"ohne": 0, "P551": 1}"#);
+    let train = ["train", "files.toml", "--stage", "teacher", "--out", "run"];
+    let error = sandbox.fail(1, &train);
+    let expected = ["class 0 is \"ohne\"", "`data.threshold_class`", "`--threshold-class`"];
+    assert!(expected.iter().all(|text| error.contains(text)), "{error}");
+    let threshold = ["--set", "data.threshold_class=ohne", "--set", "stages.teacher.epochs=1"];
+    sandbox.succeed(&[&train[..], &threshold].concat());
+    sandbox.succeed(&predict("dev.json", "predictions.json"));
+
+    let files = ["--relations", "rel2id.json"];
+    let scored = ["evaluate", "--predictions", "predictions.json", "--gold", "dev.json"];
+    let converted =
+        ["convert", "--from", "docred-jsonl", "--input", "dev.json", "--output", "out.json"];
+    for command in [&scored[..], &converted] {
+        let with_files = [command, &files].concat();
+        assert!(sandbox.fail(1, &with_files).contains("class 0 is \"ohne\""));
+        let named = |name| [&with_files[..], &["--threshold-class", name]].concat();
+        assert!(sandbox.fail(1, &named("P551")).contains("\"P551\" is given as the threshold"));
+        sandbox.succeed(&named("ohne"));
+        sandbox.fail(2, &[command, &["--threshold-class", "ohne"]].concat());
     }
 }

@@ -184,8 +184,12 @@ impl InputFile {
 }
 
 fn vocab() -> RelationVocab {
-    RelationVocab::from_rel2id(InputFile::new("rel2id.json").write(RELATIONS.as_bytes()), None)
-        .unwrap()
+    RelationVocab::from_rel2id(
+        InputFile::new("rel2id.json").write(RELATIONS.as_bytes()),
+        None,
+        None,
+    )
+    .unwrap()
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -370,7 +374,7 @@ fn mutated_predictions_and_relations_end_in_a_value_or_an_error() {
     });
     let relations = vocab.to_json();
     assert_survives("relations", &[RELATIONS.into(), relations.into()], |input| {
-        RelationVocab::from_rel2id(file.write(input), None).is_ok()
+        RelationVocab::from_rel2id(file.write(input), None, None).is_ok()
     });
 }
 

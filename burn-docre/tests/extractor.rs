@@ -3,7 +3,13 @@
 #[allow(dead_code, reason = "the documents of the other tests are not needed here")]
 mod common;
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, thread, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use burn_docre::{
     BackendKind, BackendTask, Device, DocReBackend, Document, Entity, EntityPair, Error,
@@ -15,7 +21,7 @@ use burn_docre::{
     inference::Inference,
     io::model_directory::{ModelDirectory, ModelSpec},
     mention_pair::KeySelection,
-    model::{DocReModel, KeyClassifierConfig, ModelConfig},
+    model::{AtlopConfig, DocReModel, KeyClassifierConfig, ModelConfig, SystemConfig},
     text::{encoded::EncodedDocument, tokenizer::DocumentTokenizer},
 };
 use rand::{Rng, SeedableRng};
@@ -298,6 +304,48 @@ fn a_model_trained_on_self_relations_extracts_them_and_another_model_does_not() 
     let error = without.extract(&documents).unwrap_err().to_string();
     assert!(error.starts_with(&format!("document {labelled} ")), "{error}");
     assert!(error.contains("`self_relations`"), "{error}");
+}
+
+/// Extracts relations from a document in which every fifth entity has the same mention.
+struct ExtractFromManyEntities(usize);
+
+impl BackendTask for ExtractFromManyEntities {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, device: B::Device) {
+        let words = ["Anna", "lives", "in", "Oslo", "."].map(str::to_owned);
+        let entity = |index: usize| {
+            let start = index % words.len();
+            let mention = Mention { name: String::new(), sentence: 0, start, end: start + 1 };
+            Entity { kind: String::new(), mentions: vec![mention] }
+        };
+        let document = Document {
+            title: "many".into(),
+            sentences: vec![words.to_vec()],
+            entities: (0..self.0).map(entity).collect(),
+            facts: Vec::new(),
+        };
+        // ATLOP scores every pair by itself.
+        let atlop = SystemConfig::Atlop(AtlopConfig { emb_size: 16, group_size: 4 });
+        let spec = ModelSpec { config: common::config(atlop), ..spec() };
+        let directory = tempfile::tempdir().unwrap();
+        spec.save(directory.path(), &common::seeded_model::<B>(&spec.config, 7, &device)).unwrap();
+        let extractor = Extractor::open(directory.path(), Device::default()).unwrap();
+        let found = extractor.extract(std::slice::from_ref(&document)).unwrap().remove(0);
+        assert_valid(&document, &found);
+        let entities: BTreeSet<usize> = found.iter().flat_map(|f| [f.head, f.tail]).collect();
+        assert_eq!(entities.len(), self.0);
+        let key = |f: &ExtractedRelation| (f.head % 5, f.tail % 5, f.relation);
+        let scores: HashMap<_, f32> = found.iter().map(|f| (key(f), f.score)).collect();
+        for relation in &found {
+            assert!((relation.score - scores[&key(relation)]).abs() < 1e-4, "{relation:?}");
+        }
+    }
+}
+
+#[test]
+fn a_document_with_200_entities_has_relations_between_all_of_them() {
+    dispatch(None, 0, ExtractFromManyEntities(200)).unwrap();
 }
 
 #[test]

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 sys.path.append(str(Path(__file__).parent.parent))
 from weight_fixtures import strided, views  # noqa: E402
@@ -41,6 +41,10 @@ FAMILIES = {
                     {"type_vocab_size": 1, "layer_norm_eps": 1e-5, "max_position_embeddings": 18}),
     "camembert": ("CamembertConfig", "CamembertModel", "CamembertForMaskedLM", "roberta.", [0, 2],
                   {"hidden_act": "gelu", "max_position_embeddings": 18}),
+    "data2vec-text": ("Data2VecTextConfig", "Data2VecTextModel", "Data2VecTextForMaskedLM", "data2vec_text.", [0, 2],
+                      {"max_position_embeddings": 18}),
+    "electra": ("ElectraConfig", "ElectraModel", "ElectraForPreTraining", "electra.", [2, 3], {"embedding_size": 8}),
+    "ernie": ("ErnieConfig", "ErnieModel", "ErnieForPreTraining", "ernie.", [2, 3], {}),
 }
 # The forms in the repository; `--all` writes the others too.
 COMMITTED = {
@@ -48,6 +52,9 @@ COMMITTED = {
     "roberta": ["saved-with-head", "old-column-major", "training-zip", "bf16-safetensors"],
     "xlm-roberta": ["f64-safetensors", "zip-with-head", "sharded-zip", "bf16-zip"],
     "camembert": ["f16-zip", "module-safetensors", "one-storage-zip", "training-old"],
+    "data2vec-text": ["saved-with-head", "f64-old"],
+    "electra": ["saved-with-head", "f16-old"],
+    "ernie": ["saved-with-head", "bf16-old"],
 }
 
 
@@ -90,10 +97,9 @@ def save_safetensors(weights, folder, name="model.safetensors"):
 def training_checkpoint(weights, prefix, n_layers):
     """A checkpoint of a training program with `DistributedDataParallel`, and one layer more than the encoder has."""
     state = {f"module.{prefix}{name}": torch.nn.Parameter(tensor) for name, tensor in weights.items()}
-    unused = f"module.{prefix}encoder.layer.{n_layers}.output.dense.bias"
-    state[unused] = torch.zeros(SIZES["hidden_size"])
+    state[f"module.{prefix}encoder.layer.{n_layers}.output.dense.bias"] = torch.zeros(SIZES["hidden_size"])
     state[f"module.{prefix}embeddings.position_ids"] = torch.arange(18).expand((1, -1))
-    return {"epoch": 3, "lr": 1e-3, "state_dict": state}, [unused]
+    return {"epoch": 3, "lr": 1e-3, "state_dict": state}
 
 
 def tensorflow_name(name):
@@ -103,12 +109,29 @@ def tensorflow_name(name):
     return name.replace(".weight", ".gamma").replace(".bias", ".beta")
 
 
+def canonical(name):
+    """The name of a parameter in PyTorch, given that or the name in TensorFlow."""
+    return name.replace(".gamma", ".weight").replace(".beta", ".bias")
+
+
+def saved(folder):
+    """The names of the floating-point weights in the files of a form."""
+    for path in folder.iterdir():
+        if path.suffix == ".safetensors":
+            weights = load_file(path)
+        elif path.suffix == ".bin":
+            weights = torch.load(path, weights_only=True)
+        else:
+            continue
+        yield from (name for name, value in weights.get("state_dict", weights).items() if value.is_floating_point())
+
+
 def write_forms(model, with_head, prefix, folder, selected):
-    """Writes the selected forms; returns the names of the weights without use of each."""
+    """Writes the selected forms; returns the sorted names of the weights without use of each."""
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     headed = {name: tensor.clone() for name, tensor in with_head.state_dict().items()}
     of_type = lambda dtype: {name: tensor.to(dtype) for name, tensor in weights.items()}
-    training, unused = training_checkpoint(weights, prefix, model.config.num_hidden_layers)
+    training = training_checkpoint(weights, prefix, model.config.num_hidden_layers)
     column_major = {name: strided(tensor) for name, tensor in weights.items()}
     forms = {
         "safetensors": lambda at: save_safetensors(weights, at),
@@ -136,12 +159,15 @@ def write_forms(model, with_head, prefix, folder, selected):
         forms[name](folder / name)
         for extra in ("config.json", "generation_config.json"):
             (folder / name / extra).unlink(missing_ok=True)
-    return {name: unused if name.startswith("training") else [] for name in names}
+    used = {canonical(name) for name in weights if not name.startswith("pooler.")}
+    is_used = lambda name: any(canonical(name) in (stem, start + stem)
+                               for stem in used for start in (prefix, f"module.{prefix}"))
+    return {name: sorted(key for key in saved(folder / name) if not is_used(key)) for name in names}
 
 
 def texts(opening, closing, config, generator):
     """Token ids of a text that fills the window and of a shorter one, without padding tokens."""
-    offset = 0 if config.model_type == "bert" else config.pad_token_id + 1
+    offset = 0 if config.model_type in ("bert", "electra", "ernie") else config.pad_token_id + 1
     longest = config.max_position_embeddings - offset
     inner = lambda n: torch.randint(5, config.vocab_size, (n - 2,), generator=generator).tolist()
     return [[opening, *inner(n), closing] for n in (longest, 7)]

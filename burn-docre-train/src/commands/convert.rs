@@ -29,7 +29,9 @@ use crate::{
 pub(super) fn run(session: &Session, args: &ConvertArgs) -> Result<()> {
     check(args)?;
     let known = match &args.relations {
-        Some(path) => Some(RelationVocab::from_rel2id(path, None)?),
+        Some(path) => {
+            Some(RelationVocab::from_rel2id(path, None, args.threshold_class.as_deref())?)
+        }
         None => args.from.relations(),
     };
     let ReadingArgs { on_invalid, hacred_view } = args.reading;

@@ -43,7 +43,7 @@ fn spec(
 ) -> Result<ModelSpec> {
     let PretrainedEncoder { config: mut encoder, tokenizer } = PretrainedEncoder::open(encoder)?;
     encoder.max_window = args.max_window.or(encoder.max_window);
-    let vocab = RelationVocab::from_rel2id(relations, None)?;
+    let vocab = RelationVocab::from_rel2id(relations, None, args.threshold_class.as_deref())?;
     let n_classes = checkpoint.n_classes();
     if vocab.n_classes() != n_classes {
         bail!(

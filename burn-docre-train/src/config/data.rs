@@ -27,6 +27,8 @@ pub struct DataConfig {
     pub relations: Option<PathBuf>,
     /// A `rel_info.json` file, which maps relation ids to names; without it the ids serve as names.
     pub relation_names: Option<PathBuf>,
+    /// The id of the threshold class, class 0; without it, one of the known names.
+    pub threshold_class: Option<String>,
     /// The pairs of entities that labels can be about: with self relations, all pairs.
     #[serde(default, rename = "self_relations", skip_serializing_if = "PairSet::is_default")]
     pub pair_set: PairSet,
@@ -57,7 +59,8 @@ impl DataConfig {
             ensure!(
                 files.iter().all(|file| file.is_none())
                     && is_default(&self.on_invalid)
-                    && self.hacred_view.is_none(),
+                    && self.hacred_view.is_none()
+                    && self.threshold_class.is_none(),
                 "`data.synthetic` replaces all files: remove it or the other keys of `data`"
             );
             return Ok(());

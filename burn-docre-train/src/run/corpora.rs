@@ -175,7 +175,8 @@ impl Documents {
             return Ok(Self { vocab, train, dev, distant });
         }
         let relations = data.relations.as_deref().context("`data.relations` is missing")?;
-        let vocab = RelationVocab::from_rel2id(relations, data.relation_names.as_deref())?;
+        let (names, threshold) = (&data.relation_names, &data.threshold_class);
+        let vocab = RelationVocab::from_rel2id(relations, names.as_deref(), threshold.as_deref())?;
         let reading = Reading {
             vocab: &vocab,
             pair_set: data.pair_set,

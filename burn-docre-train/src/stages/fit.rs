@@ -8,7 +8,7 @@ use burn_docre::{
     DocReBackend, Precision,
     io::{
         model_directory::{self, ModelDirectory, ModelSpec},
-        pretrained::load_pretrained,
+        pretrained::{describe_unused, load_pretrained},
         weights::Loaded,
     },
     model::DocReModel,
@@ -217,10 +217,10 @@ fn initial_model<B: DocReBackend>(
             let Loaded { module, unused } =
                 fresh_model(&context.config, &context.corpora.model_spec, seed, device)?;
             if !unused.is_empty() {
-                let names = unused.join(", ");
                 context.session.ui.note(&format!(
-                    "{}: the encoder's weight file has unused tensors: {names}",
-                    stage.name
+                    "{}: the encoder's weight file has unused tensors: {}",
+                    stage.name,
+                    describe_unused(&unused)
                 ));
             }
             Ok(module)

@@ -32,6 +32,17 @@ pub struct Relation {
     pub name: String,
 }
 
+/// The condition on the first class of a vocabulary.
+#[derive(Clone, Copy)]
+enum Threshold<'a> {
+    /// It has one of the known names of the threshold class.
+    Known,
+    /// It has this name.
+    Named(&'a str),
+    /// None: a model directory has the threshold class first, under any name.
+    First,
+}
+
 /// The relation types of a model, in the order of its classes. Class 0 is the threshold class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelationVocab {
@@ -49,7 +60,7 @@ impl RelationVocab {
     /// [`Error::Config`] when the first is no threshold class, an id is empty or occurs twice, or
     /// there is no other relation.
     pub fn new(relations: Vec<Relation>) -> Result<Self> {
-        Self::build(relations).map_err(Error::config)
+        Self::build(relations, Threshold::Known).map_err(Error::config)
     }
 
     /// The 96 relations of DocRED and Re-DocRED, in the order of their `rel2id.json`.
@@ -62,34 +73,45 @@ impl RelationVocab {
     /// `rel_info.json` (`{"P17": "country", …}`). A `relations.json` is accepted in place of the
     /// first.
     ///
+    /// `threshold_class` is the id of the threshold class. Without it, class 0 must have one of the
+    /// names that [`new`](Self::new) knows: another one could be a relation, whose facts would be
+    /// lost.
+    ///
     /// # Errors
     ///
     /// [`Error::Format`] unless the indices are 0, 1, … without gap or repetition, every id occurs
     /// once, and the threshold class is 0. [`Error::Io`] when a file cannot be read.
-    pub fn from_rel2id(rel2id: &Path, rel_info: Option<&Path>) -> Result<Self> {
+    pub fn from_rel2id(
+        rel2id: &Path,
+        rel_info: Option<&Path>,
+        threshold_class: Option<&str>,
+    ) -> Result<Self> {
         let bytes = input::read(rel2id)?;
         let names = match rel_info {
             Some(path) => read_names(path)?,
             None => BTreeMap::new(),
         };
+        let threshold = threshold_class.map_or(Threshold::Known, Threshold::Named);
         let first = input::without_byte_order_mark(&bytes).trim_ascii_start().first();
         if first == Some(&b'[') {
-            return Self::parse(&bytes, rel2id).map(|vocab| vocab.with_names(&names));
+            return Self::parse(&bytes, rel2id, threshold).map(|vocab| vocab.with_names(&names));
         }
         let refuse = |reason| Error::format(rel2id, reason);
         let Pairs(entries) = input::parse_json(&bytes, rel2id, "not a table of class indices")?;
         let indices = class_indices(entries).map_err(refuse)?;
-        Self::build(in_class_order(indices, &names).map_err(refuse)?).map_err(refuse)
+        let relations = in_class_order(indices, &names).map_err(refuse)?;
+        Self::build(relations, threshold).map_err(refuse)
     }
 
     /// Reads the `relations.json` of a model directory, as written by [`to_json`](Self::to_json).
+    /// The first class is the threshold class under any name.
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] under the conditions of [`new`](Self::new) or when the file is not such a
-    /// table; [`Error::Io`] when it cannot be read.
+    /// [`Error::Format`] when an id is empty or occurs twice, there is no other relation, or the
+    /// file is not such a table; [`Error::Io`] when it cannot be read.
     pub fn load(path: &Path) -> Result<Self> {
-        Self::parse(&input::read(path)?, path)
+        Self::parse(&input::read(path)?, path, Threshold::First)
     }
 
     /// Reads a `relations.json` from memory.
@@ -98,7 +120,7 @@ impl RelationVocab {
     ///
     /// [`Error::Format`] under the conditions of [`load`](Self::load).
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::parse(bytes, Path::new("relations.json"))
+        Self::parse(bytes, Path::new("relations.json"), Threshold::First)
     }
 
     /// The vocabulary as `relations.json`: an array of `{"id", "name"}` in class order.
@@ -174,12 +196,12 @@ impl RelationVocab {
         Ok(class)
     }
 
-    fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+    fn parse(bytes: &[u8], path: &Path, threshold: Threshold<'_>) -> Result<Self> {
         let relations = input::parse_json(bytes, path, "not a table of relations")?;
-        Self::build(relations).map_err(|reason| Error::format(path, reason))
+        Self::build(relations, threshold).map_err(|reason| Error::format(path, reason))
     }
 
-    fn build(relations: Vec<Relation>) -> Result<Self, String> {
+    fn build(relations: Vec<Relation>, threshold: Threshold<'_>) -> Result<Self, String> {
         let mut index = HashMap::with_capacity(relations.len());
         for (class, relation) in relations.iter().enumerate() {
             if relation.id.is_empty() {
@@ -191,14 +213,8 @@ impl RelationVocab {
             }
         }
         let first = relations.get(THRESHOLD_CLASS).map_or("", |relation| &relation.id);
-        if !is_threshold(first) {
-            return Err(format!(
-                "the threshold class must be class {THRESHOLD_CLASS}, under one of the names Na, \
-                 {}; class {THRESHOLD_CLASS} is {first:?}",
-                THRESHOLD_IDS[1..].join(", ")
-            ));
-        }
-        if relations.len() == 1 {
+        threshold.check(first)?;
+        if relations.len() <= 1 {
             return Err(format!("no relation besides {first:?}"));
         }
         Ok(Self { relations, index })
@@ -212,6 +228,26 @@ impl RelationVocab {
             }
         }
         self
+    }
+}
+
+impl Threshold<'_> {
+    /// Checks the id of class 0.
+    fn check(self, first: &str) -> Result<(), String> {
+        let found = shorten(first, MAX_ID);
+        match self {
+            Self::Known if !is_threshold(first) => Err(format!(
+                "the threshold class must be class {THRESHOLD_CLASS}, under one of the names Na, \
+                 {}, or under its own if that is given (`data.threshold_class`, `--threshold-class`); class \
+                 {THRESHOLD_CLASS} is {found:?}",
+                THRESHOLD_IDS[1..].join(", ")
+            )),
+            Self::Named(given) if given != first => Err(format!(
+                "{given:?} is given as the threshold class, which must be class \
+                 {THRESHOLD_CLASS}; class {THRESHOLD_CLASS} is {found:?}"
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -324,7 +360,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("rel2id.json");
         std::fs::write(&path, json).unwrap();
-        RelationVocab::from_rel2id(&path, None)
+        RelationVocab::from_rel2id(&path, None, None)
     }
 
     fn reason(json: &str) -> String {
@@ -355,7 +391,7 @@ mod tests {
             (directory.path().join("rel2id.json"), directory.path().join("rel_info.json"));
         std::fs::write(&ids, r#"{"P50": 2, "Na": 0, "P17": 1}"#).unwrap();
         std::fs::write(&names, r#"{"P17": "country", "P999": "unused"}"#).unwrap();
-        let vocab = RelationVocab::from_rel2id(&ids, Some(&names)).unwrap();
+        let vocab = RelationVocab::from_rel2id(&ids, Some(&names), None).unwrap();
         let rows: Vec<_> = vocab.iter().map(|r| (r.id.as_str(), r.name.as_str())).collect();
         assert_eq!(rows, [("Na", "Na"), ("P17", "country"), ("P50", "P50")]);
     }
@@ -388,6 +424,31 @@ mod tests {
     }
 
     #[test]
+    fn the_threshold_class_may_have_any_name_that_is_given() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("relations");
+        let read = |json: &str, threshold: &str| {
+            std::fs::write(&path, json).unwrap();
+            RelationVocab::from_rel2id(&path, None, Some(threshold))
+        };
+        let table = r#"{"P17": 1, "Sin relación": 0}"#;
+        let vocab = read(table, "Sin relación").unwrap();
+        assert_eq!(vocab.id(THRESHOLD_CLASS), "Sin relación");
+        assert!(vocab.relation_index("Sin relación").unwrap_err().contains("threshold class"));
+        // The same as the file of a model directory.
+        assert_eq!(RelationVocab::from_bytes(vocab.to_json().as_bytes()).unwrap(), vocab);
+        assert_eq!(read(&vocab.to_json(), "Sin relación").unwrap(), vocab);
+        for wrong in ["P17", "sin relación", "Na", ""] {
+            let error = read(table, wrong).unwrap_err().to_string();
+            let expected = format!("{wrong:?} is given as the threshold class");
+            assert!(error.contains(&expected) && error.contains("class 0 is"), "{error}");
+        }
+        assert!(reason(table).contains("`data.threshold_class`"));
+        let error = RelationVocab::from_rel2id(&path, None, None).unwrap_err().to_string();
+        assert!(error.contains("class 0 is \"Sin relación\""), "{error}");
+    }
+
+    #[test]
     fn relations_are_collected_in_the_order_of_their_first_label() {
         let mut vocab = RelationVocab::only_threshold();
         assert_eq!(vocab.collect("P50", Some("author")), Ok(1));
@@ -416,13 +477,13 @@ mod tests {
         let (ids, info) = (file("ids", r#"{"Na": 0, "P17": 1}"#), file("info", names));
         let table = file("relations", table);
         for path in [&ids, &table] {
-            let vocab = RelationVocab::from_rel2id(path, Some(&info)).unwrap();
+            let vocab = RelationVocab::from_rel2id(path, Some(&info), None).unwrap();
             assert_eq!((vocab.n_classes(), vocab.name(0), vocab.name(1)), (2, "Na", "country"));
         }
-        let error = RelationVocab::from_rel2id(&ids, Some(&ids)).unwrap_err().to_string();
+        let error = RelationVocab::from_rel2id(&ids, Some(&ids), None).unwrap_err().to_string();
         assert!(error.contains("give the rel_info.json"), "{error}");
         let wrong = file("wrong", r#"{"P17": "country", "P50": null}"#);
-        let error = RelationVocab::from_rel2id(&ids, Some(&wrong)).unwrap_err().to_string();
+        let error = RelationVocab::from_rel2id(&ids, Some(&wrong), None).unwrap_err().to_string();
         assert!(error.contains("the name of \"P50\" must be a text"), "{error}");
     }
 
@@ -451,7 +512,7 @@ mod tests {
         }
         let missing = Path::new("/nonexistent/relations.json");
         assert!(matches!(RelationVocab::load(missing), Err(Error::Io { .. })));
-        assert!(matches!(RelationVocab::from_rel2id(missing, None), Err(Error::Io { .. })));
+        assert!(matches!(RelationVocab::from_rel2id(missing, None, None), Err(Error::Io { .. })));
     }
 
     #[test]

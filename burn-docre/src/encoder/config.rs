@@ -12,15 +12,18 @@ const MIN_TOKENS: usize = 8;
 const MAX_LAYERS: usize = 1_000;
 /// The maximum hidden size, for the same reason: layer normalisation is initialised at once.
 const MAX_HIDDEN_SIZE: usize = 1 << 16;
+/// The size of ELECTRA's word embeddings where `config.json` does not give it.
+const DEFAULT_EMBEDDING_SIZE: usize = 128;
 
 /// The supported families of encoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EncoderFamily {
-    /// BERT and its descendants with the same architecture (MiniLM).
+    /// BERT and its descendants with the same architecture: MiniLM, ELECTRA whose embeddings have
+    /// the hidden size, ERNIE without embeddings of tasks.
     #[serde(rename = "bert")]
     Bert,
     /// RoBERTa: the first position id is `pad_token_id + 1`; a cut window ends with two closing
-    /// tokens. CamemBERT is RoBERTa under another name.
+    /// tokens. CamemBERT and data2vec for text are RoBERTa under other names.
     #[serde(rename = "roberta")]
     Roberta,
     /// XLM-RoBERTa: RoBERTa's architecture with another vocabulary.
@@ -81,13 +84,27 @@ enum ModelType {
     XlmRoberta,
     #[serde(rename = "camembert")]
     Camembert,
+    #[serde(rename = "data2vec-text")]
+    Data2VecText,
+    #[serde(rename = "electra")]
+    Electra,
+    #[serde(rename = "ernie")]
+    Ernie,
+}
+
+/// The defaults of a class that differ between the classes.
+struct Defaults {
+    vocab_size: usize,
+    hidden_size: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    pad_token_id: usize,
 }
 
 /// A `config.json` as Hugging Face's programs or this crate write it.
 ///
-/// The classes `BertConfig`, `RobertaConfig`, `XLMRobertaConfig` and `CamembertConfig` have the same
-/// defaults, except the size of RoBERTa's vocabulary and the padding id, which is 0 for BERT and 1
-/// for the others. Programs leave out the keys whose values are the defaults.
+/// The classes have the same defaults, except those in [`Defaults`]. Programs leave out the keys
+/// whose values are the defaults.
 #[derive(Deserialize)]
 struct HuggingFaceConfig {
     model_type: Option<ModelType>,
@@ -108,11 +125,85 @@ struct HuggingFaceConfig {
     pad_token_id: Option<usize>,
     hidden_act: Option<String>,
     position_embedding_type: Option<String>,
+    /// ELECTRA's size of the word embeddings.
+    embedding_size: Option<usize>,
+    /// True for an ERNIE with embeddings of tasks.
+    use_task_id: Option<bool>,
     /// True for a decoder, in which a token attends to earlier ones only.
     is_decoder: Option<bool>,
 }
 
+impl ModelType {
+    /// The family of a model's class, such as `RobertaForMaskedLM`. `None` for other families, also
+    /// for those whose names begin alike, such as `RobertaPreLayerNormModel`.
+    fn of_class(name: &str) -> Option<Self> {
+        let families = [
+            ("Bert", Self::Bert),
+            ("Roberta", Self::Roberta),
+            ("XLMRoberta", Self::XlmRoberta),
+            ("Camembert", Self::Camembert),
+            ("Data2VecText", Self::Data2VecText),
+            ("Electra", Self::Electra),
+            ("Ernie", Self::Ernie),
+        ];
+        let is_model =
+            |rest: &str| rest == "Model" || rest.starts_with("For") || rest.starts_with("LMHead");
+        let found =
+            families.iter().find(|(family, _)| name.strip_prefix(family).is_some_and(is_model));
+        found.map(|(_, model_type)| *model_type)
+    }
+
+    fn family(self) -> EncoderFamily {
+        match self {
+            Self::Bert | Self::Electra | Self::Ernie => EncoderFamily::Bert,
+            Self::Roberta | Self::Camembert | Self::Data2VecText => EncoderFamily::Roberta,
+            Self::XlmRoberta => EncoderFamily::XlmRoberta,
+        }
+    }
+
+    fn defaults(self) -> Defaults {
+        let bert = Defaults {
+            vocab_size: 30_522,
+            hidden_size: 768,
+            num_attention_heads: 12,
+            intermediate_size: 3072,
+            pad_token_id: 0,
+        };
+        match self {
+            Self::Bert | Self::Ernie => bert,
+            Self::Roberta => Defaults { vocab_size: 50_265, pad_token_id: 1, ..bert },
+            Self::XlmRoberta | Self::Camembert | Self::Data2VecText => {
+                Defaults { pad_token_id: 1, ..bert }
+            }
+            Self::Electra => Defaults {
+                hidden_size: 256,
+                num_attention_heads: 4,
+                intermediate_size: 1024,
+                ..bert
+            },
+        }
+    }
+}
+
 impl HuggingFaceConfig {
+    /// Checks that the encoder has no part beside those of BERT.
+    fn check_parts(&self, model_type: ModelType, hidden_size: usize) -> Result<(), &'static str> {
+        if self.is_decoder == Some(true) {
+            return Err("`is_decoder` is true; only encoders are supported");
+        }
+        let embedding_size = self.embedding_size.unwrap_or(DEFAULT_EMBEDDING_SIZE);
+        match model_type {
+            ModelType::Electra if embedding_size != hidden_size => {
+                Err("`embedding_size` differs from `hidden_size`: this ELECTRA projects its \
+                 embeddings, which is not supported; ELECTRA base and large do not")
+            }
+            ModelType::Ernie if self.use_task_id == Some(true) => Err(
+                "`use_task_id` is true: this ERNIE adds embeddings of tasks, which is not supported",
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// `model_type`, else that of the first class in `architectures`.
     ///
     /// BERT's first programs wrote neither. Such a file is BERT's if it gives all sizes and none is
@@ -122,13 +213,8 @@ impl HuggingFaceConfig {
             return Ok(given);
         }
         if let Some(name) = self.architectures.as_ref().and_then(|names| names.first()) {
-            return match name {
-                name if name.starts_with("Bert") => Ok(ModelType::Bert),
-                name if name.starts_with("Roberta") => Ok(ModelType::Roberta),
-                name if name.starts_with("XLMRoberta") => Ok(ModelType::XlmRoberta),
-                name if name.starts_with("Camembert") => Ok(ModelType::Camembert),
-                _ => Err("`architectures` names no encoder of the BERT or RoBERTa families"),
-            };
+            return ModelType::of_class(name)
+                .ok_or("`architectures` names no encoder of the BERT or RoBERTa families");
         }
         let sizes = [self.vocab_size, self.hidden_size, self.num_hidden_layers];
         let has_sizes = sizes.iter().all(Option::is_some);
@@ -143,29 +229,24 @@ impl TryFrom<HuggingFaceConfig> for EncoderConfig {
     type Error = &'static str;
 
     fn try_from(given: HuggingFaceConfig) -> Result<Self, Self::Error> {
-        if given.is_decoder == Some(true) {
-            return Err("`is_decoder` is true; only encoders are supported");
-        }
-        let (model_type, vocab_size, pad_token_id) = match given.model_type()? {
-            ModelType::Bert => (EncoderFamily::Bert, 30_522, 0),
-            ModelType::Roberta => (EncoderFamily::Roberta, 50_265, 1),
-            ModelType::XlmRoberta => (EncoderFamily::XlmRoberta, 30_522, 1),
-            ModelType::Camembert => (EncoderFamily::Roberta, 30_522, 1),
-        };
+        let model_type = given.model_type()?;
+        let defaults = model_type.defaults();
+        let hidden_size = given.hidden_size.unwrap_or(defaults.hidden_size);
+        given.check_parts(model_type, hidden_size)?;
         Ok(Self {
-            model_type,
-            vocab_size: given.vocab_size.unwrap_or(vocab_size),
-            hidden_size: given.hidden_size.unwrap_or(768),
+            model_type: model_type.family(),
+            vocab_size: given.vocab_size.unwrap_or(defaults.vocab_size),
+            hidden_size,
             num_hidden_layers: given.num_hidden_layers.unwrap_or(12),
-            num_attention_heads: given.num_attention_heads.unwrap_or(12),
-            intermediate_size: given.intermediate_size.unwrap_or(3072),
+            num_attention_heads: given.num_attention_heads.unwrap_or(defaults.num_attention_heads),
+            intermediate_size: given.intermediate_size.unwrap_or(defaults.intermediate_size),
             hidden_dropout_prob: given.hidden_dropout_prob.unwrap_or(0.1),
             attention_probs_dropout_prob: given.attention_probs_dropout_prob.unwrap_or(0.1),
             max_position_embeddings: given.max_position_embeddings.unwrap_or(512),
             max_window: given.max_window,
             type_vocab_size: given.type_vocab_size.unwrap_or(2),
             layer_norm_eps: given.layer_norm_eps.unwrap_or(1e-12),
-            pad_token_id: given.pad_token_id.unwrap_or(pad_token_id),
+            pad_token_id: given.pad_token_id.unwrap_or(defaults.pad_token_id),
             hidden_act: match given.hidden_act {
                 Some(name) if name != "gelu_python" => name,
                 _ => "gelu".to_owned(),
@@ -358,6 +439,8 @@ mod tests {
             ("roberta", 50_265, 1, 2),
             ("xlm-roberta", 30_522, 1, 2),
             ("camembert", 30_522, 1, 2),
+            ("data2vec-text", 30_522, 1, 2),
+            ("ernie", 30_522, 0, 0),
         ] {
             let config = parsed(&format!(r#"{{"model_type": "{family}"}}"#));
             let given = r#", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
@@ -395,6 +478,9 @@ mod tests {
             ("BertForPreTraining", EncoderFamily::Bert),
             ("RobertaForMaskedLM", EncoderFamily::Roberta),
             ("CamembertModel", EncoderFamily::Roberta),
+            ("Data2VecTextForMaskedLM", EncoderFamily::Roberta),
+            ("ErnieModel", EncoderFamily::Bert),
+            ("BertLMHeadModel", EncoderFamily::Bert),
             ("XLMRobertaModel", EncoderFamily::XlmRoberta),
         ] {
             let config = parsed(&format!(r#"{{{sizes}, "architectures": ["{class}"]}}"#));
@@ -407,12 +493,47 @@ mod tests {
         ] {
             assert!(refusal(&json).contains("the key `model_type` is missing"), "{json}");
         }
-        let error = refusal(&format!(r#"{{{sizes}, "architectures": ["DistilBertModel"]}}"#));
-        assert!(error.contains("`architectures` names no encoder"), "{error}");
+        for class in
+            ["DistilBertModel", "RobertaPreLayerNormModel", "BertGenerationEncoder", "ErnieMModel"]
+        {
+            let error = refusal(&format!(r#"{{{sizes}, "architectures": ["{class}"]}}"#));
+            assert!(error.contains("`architectures` names no encoder"), "{class}: {error}");
+        }
+    }
+
+    #[test]
+    fn electra_is_bert_where_its_embeddings_have_the_hidden_size() {
+        let sizes = r#""embedding_size": 256"#;
+        let config = parsed(&format!(r#"{{"model_type": "electra", {sizes}}}"#));
+        let bert = parsed(
+            r#"{"model_type": "bert", "hidden_size": 256, "num_attention_heads": 4,
+                "intermediate_size": 1024}"#,
+        );
+        assert_eq!(config, bert);
+        for json in [
+            r#"{"model_type": "electra"}"#,
+            r#"{"model_type": "electra", "hidden_size": 768}"#,
+            r#"{"architectures": ["ElectraModel"], "embedding_size": 128}"#,
+        ] {
+            let error = refusal(json);
+            assert!(error.contains("`embedding_size` differs from `hidden_size`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn ernie_is_bert_where_it_has_no_embeddings_of_tasks() {
+        let without = parsed(r#"{"model_type": "ernie", "use_task_id": false}"#);
+        assert_eq!(without, parsed(r#"{"model_type": "bert"}"#));
+        let error = refusal(r#"{"model_type": "ernie", "use_task_id": true}"#);
+        assert!(error.contains("adds embeddings of tasks"), "{error}");
     }
 
     #[test]
     fn encoders_of_other_architectures_are_refused() {
+        for family in ["roberta-prelayernorm", "ernie_m", "megatron-bert", "xlm-roberta-xl"] {
+            let error = refusal(&format!(r#"{{"model_type": "{family}"}}"#));
+            assert!(error.contains(family) && error.contains("`electra`"), "{error}");
+        }
         let error = refusal(r#"{"model_type": "distilbert"}"#);
         assert!(error.contains("`distilbert`") && error.contains("`xlm-roberta`"), "{error}");
         let error = refusal(r#"{"model_type": "bert", "is_decoder": true}"#);

@@ -1,6 +1,9 @@
 //! Pretrained encoders: directories in Hugging Face's layout.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     model_directory::{CONFIG, check_tokenizer},
@@ -24,8 +27,17 @@ const WEIGHT_FILES: [&str; 4] = [
 ///
 /// This weight locates the encoder in a file.
 const WORD_EMBEDDING: &str = "embeddings.word_embeddings.weight";
-/// Parts of pretrained models without use here: the pooler and the output layers of pretraining.
-const WITHOUT_USE: [&str; 4] = ["pooler.", "cls.", "lm_head.", "classifier."];
+/// The parts of pretrained models that no encoder here has: poolers and output layers.
+const OUTPUT_PARTS: [&str; 8] = [
+    "pooler",
+    "cls",
+    "lm_head",
+    "classifier",
+    "qa_outputs",
+    "discriminator_predictions",
+    "generator_predictions",
+    "generator_lm_head",
+];
 
 /// A pretrained encoder's configuration and tokenizer.
 #[derive(Clone)]
@@ -97,8 +109,8 @@ impl PretrainedEncoder {
 /// `.index.json` of either lists. Their names may have any common prefix, such as `bert.` or
 /// `module.roberta.`.
 ///
-/// [`Loaded::unused`] lists the other weights of the file, such as those of further layers. It
-/// omits poolers and the output layers of pretraining.
+/// [`Loaded::unused`] lists the other weights of the file: poolers, output layers, and those of
+/// further layers. [`describe_unused`] makes a short text of it.
 ///
 /// # Errors
 /// If the weight file is missing, cut off or damaged. If it has several encoders. If weights are
@@ -128,11 +140,45 @@ fn load_from<B: DocReOps>(
     file: &WeightFile<'_>,
 ) -> Result<Loaded<Encoder<B>>> {
     let prefix = weights::prefix_of(file, WORD_EMBEDDING)?;
-    let mut loaded = weights::load(encoder, file, |path| {
+    weights::load(encoder, file, |path| {
         legacy_name(file, format!("{prefix}{}", HUGGING_FACE.rename(path)))
-    })?;
-    loaded.unused.retain(|name| !WITHOUT_USE.iter().any(|part| name.contains(part)));
-    Ok(loaded)
+    })
+}
+
+/// Describes the unused weights of a pretrained file in one line: each name, but poolers and output
+/// layers by part with their number of weights. Empty for no names.
+///
+/// An example is `encoder.layer.12.output.dense.bias; pooler and output layers: cls (7), pooler
+/// (2)`.
+pub fn describe_unused(names: &[String]) -> String {
+    let mut others = Vec::new();
+    let mut parts = BTreeMap::new();
+    for name in names {
+        match output_part(name) {
+            Some(part) => *parts.entry(part).or_insert(0) += 1,
+            None => others.push(name.as_str()),
+        }
+    }
+    let parts: Vec<_> = parts.iter().map(|(part, n)| format!("{part} ({n})")).collect();
+    let parts = match parts.is_empty() {
+        true => String::new(),
+        false => format!("pooler and output layers: {}", parts.join(", ")),
+    };
+    let texts = [others.join(", "), parts];
+    texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// The pooler or output layer of a weight: its name up to that part.
+fn output_part(name: &str) -> Option<&str> {
+    let mut end = 0;
+    for part in name.split('.') {
+        end += part.len();
+        if OUTPUT_PARTS.contains(&part) {
+            return Some(&name[..end]);
+        }
+        end += 1;
+    }
+    None
 }
 
 /// Finds the weight file of a directory.

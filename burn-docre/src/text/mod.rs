@@ -3,5 +3,6 @@
 pub mod encoded;
 pub mod hex;
 mod sentence_piece;
+mod settings;
 pub mod tokenizer;
 mod vocabulary;

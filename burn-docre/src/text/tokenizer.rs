@@ -27,8 +27,9 @@ use tokenizers::{AddedToken, Tokenizer};
 use crate::data::document::Document;
 use crate::data::pair::PairSet;
 use crate::input::{self, JsonError};
-use crate::text::sentence_piece::{self, TokenizerClass, WRITE_JSON};
-use crate::text::vocabulary::{TokenizerSettings, byte_pairs, word_pieces};
+use crate::text::sentence_piece::{self, TokenizerClass};
+use crate::text::settings::{ADDED_TOKENS, SETTINGS, TokenizerSettings, WRITE_JSON};
+use crate::text::vocabulary::{byte_pairs, word_pieces};
 use crate::{Error, Result};
 
 /// The text that marks the boundaries of mentions.
@@ -42,8 +43,6 @@ const MAX_CACHED_WORDS: usize = 1 << 18;
 const TOKENIZER_FILES: [&str; 3] = ["tokenizer.json", "vocab.txt", "vocab.json"];
 /// The merges that belong to `vocab.json`.
 const MERGES: &str = "merges.txt";
-/// The settings beside a vocabulary.
-const SETTINGS: &str = "tokenizer_config.json";
 
 /// A Hugging Face tokenizer for documents that are already split into words.
 ///
@@ -89,35 +88,38 @@ impl DocumentTokenizer {
     /// of the kind Unigram (XLM-RoBERTa and CamemBERT): `sentencepiece.bpe.model`, `spiece.model`
     /// or `tokenizer.model`.
     ///
-    /// A `tokenizer_config.json` beside a vocabulary or a model is respected. It may be missing. A
-    /// SentencePiece model then needs the `config.json` of its encoder.
+    /// A `tokenizer_config.json` beside a vocabulary or a model is respected, and so are the tokens
+    /// of an `added_tokens.json`. Both may be missing. A SentencePiece model then needs the
+    /// `config.json` of its encoder.
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] when the directory has none of these files, when a SentencePiece model is
-    /// of another kind or another encoder's, or under the conditions of
-    /// [`from_file`](Self::from_file).
+    /// [`Error::Format`] when the directory has none of these files, when `tokenizer_config.json` or
+    /// `config.json` name a class of tokenizers that is not read, when a SentencePiece model is of
+    /// another kind, or under the conditions of [`from_file`](Self::from_file).
     pub fn from_directory(directory: &Path) -> Result<Self> {
         let [whole, words, bytes] = TOKENIZER_FILES.map(|name| directory.join(name));
         if whole.is_file() {
             return Self::from_file(&whole);
         }
-        let settings = directory.join(SETTINGS);
-        let settings = if settings.is_file() {
-            input::read_json(&settings, "not the settings of a tokenizer")?
-        } else {
-            TokenizerSettings::default()
-        };
+        let settings = TokenizerSettings::of(directory)?;
+        let names = settings.class_names(directory)?;
+        let added = settings.added_tokens(directory)?;
         let (path, json) = if words.is_file() {
-            let json = word_pieces(&read_text(&words)?, &settings);
+            let json = word_pieces(&read_text(&words)?, &settings, &names);
             (words, json)
         } else if bytes.is_file() {
             let vocab = input::read_json(&bytes, "not a vocabulary of tokens and their ids")?;
-            let json = byte_pairs(vocab, &read_text(&directory.join(MERGES))?, &settings);
+            let merges = read_text(&directory.join(MERGES))?;
+            let json = byte_pairs(vocab, &merges, &settings, &names);
             (bytes, json)
         } else if let Some(path) = sentence_piece_model(directory) {
-            let class = TokenizerClass::of(directory, &settings)?;
+            let class =
+                TokenizerClass::of(&names).map_err(|reason| Error::format(directory, reason))?;
             let tokenizer = sentence_piece::tokenizer(&input::read(&path)?, class, &path)?;
+            added
+                .check(|token| tokenizer.token_to_id(token))
+                .map_err(|reason| Error::format(&path, reason))?;
             return Self::prepare(tokenizer, &path);
         } else {
             let reason = format!(
@@ -126,6 +128,7 @@ impl DocumentTokenizer {
             );
             return Err(Error::format(directory, reason));
         };
+        let json = json.and_then(|mut json| added.insert_into(&mut json).map(|()| json));
         let json = json.map_err(|reason| Error::format(&path, reason))?;
         Self::parse(json.to_string().as_bytes(), &path)
     }
@@ -144,12 +147,12 @@ impl DocumentTokenizer {
         let names = if exists(whole) {
             vec![whole]
         } else if exists(words) {
-            vec![words, SETTINGS]
+            vec![words, SETTINGS, ADDED_TOKENS]
         } else if exists(bytes) {
-            vec![bytes, MERGES, SETTINGS]
+            vec![bytes, MERGES, SETTINGS, ADDED_TOKENS]
         } else {
             let model = sentence_piece::FILES.into_iter().find(|name| exists(name));
-            model.into_iter().chain([SETTINGS]).collect()
+            model.into_iter().chain([SETTINGS, ADDED_TOKENS]).collect()
         };
         names.into_iter().filter(|name| exists(name)).collect()
     }
@@ -530,13 +533,22 @@ mod tests {
 
     #[test]
     fn a_word_without_pieces_keeps_its_markers() {
-        for word in ["", " ", "\u{200b}"] {
+        for word in ["", " ", "\u{a0}", "\u{200b}", "\u{301}"] {
             assert_tokens(
                 &document(&[&["in", word, "."]], &[&[(0, 1, 2)], &[(0, 1, 3)]]),
                 // [CLS] in * * . * [SEP]: the second mention ends after the full stop.
                 &[2, 7, 4, 4, 10, 4, 3],
                 &[&[2], &[2]],
             );
+        }
+    }
+
+    #[test]
+    fn emoji_are_unknown_pieces_and_combining_accents_belong_to_their_letter() {
+        for (word, pieces) in [("😀", &[1][..]), ("👩\u{200d}👧", &[1]), ("a\u{301}nna", &[5])]
+        {
+            let ids = [&[2, 7, 4], pieces, &[4, 10, 3]].concat();
+            assert_tokens(&document(&[&["in", word, "."]], &[&[(0, 1, 2)]]), &ids, &[&[2]]);
         }
     }
 

@@ -43,7 +43,7 @@ fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) 
     check_standard_input(args)?;
     let frequent = frequent_relations(args)?;
     let vocab = match &args.relations {
-        Some(path) => RelationVocab::from_rel2id(path, None)?,
+        Some(path) => RelationVocab::from_rel2id(path, None, args.threshold_class.as_deref())?,
         None => RelationVocab::docred(),
     };
     let mut gold = Vec::new();

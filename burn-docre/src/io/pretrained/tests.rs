@@ -39,7 +39,10 @@ fn every_weight_format_gives_the_same_encoder() {
         (&[("strided-zip.bin", bin)][..], &[][..]),
         (&[("strided-old.bin", bin)], &[]),
         (&[("float64.safetensors", "model.safetensors")], &[]),
-        (&[("training-zip.bin", bin)], &["module.bert.encoder.layer.1.output.dense.bias"]),
+        (
+            &[("training-zip.bin", bin)],
+            &["module.bert.encoder.layer.1.output.dense.bias", "module.bert.pooler.dense.bias"],
+        ),
         (&shards, &[]),
     ] {
         let directory = directory(files);
@@ -60,18 +63,39 @@ fn the_encoder_is_found_under_the_prefixes_of_published_files() {
             .names()
             .map(|name| (format!("{prefix}{name}"), plain.read(name).unwrap()))
             .collect();
-        // A pooler and the output layers of pretraining have no use and are not reported.
-        for name in ["pooler.dense.weight", "cls.predictions.bias", "lm_head.bias"] {
-            all.push((format!("{prefix}{name}"), Weight { shape: vec![1], values: vec![0.0] }));
+        let mut unused = ["pooler.dense.weight", "cls.predictions.bias", "lm_head.bias"]
+            .map(|name| format!("{prefix}{name}"));
+        unused.sort();
+        for name in &unused {
+            all.push((name.clone(), Weight { shape: vec![1], values: vec![0.0] }));
         }
         let directory = tempfile::tempdir().unwrap();
         weights::write_safetensors(&directory.path().join("model.safetensors"), &all).unwrap();
         let loaded = load(directory.path()).unwrap();
-        assert!(loaded.unused.is_empty(), "{prefix}: {:?}", loaded.unused);
+        assert_eq!(loaded.unused, unused, "{prefix}");
         for (name, weight) in values(&loaded.module) {
             assert!(plain.read(&name).unwrap() == weight, "{prefix}{name}");
         }
     }
+}
+
+#[test]
+fn unused_weights_are_described_by_name_and_those_of_output_layers_by_part() {
+    let described = |names: &[&str]| {
+        describe_unused(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(described(&[]), "");
+    assert_eq!(described(&["a.bias", "xcls.pooler_2.b"]), "a.bias, xcls.pooler_2.b");
+    assert_eq!(
+        described(&[
+            "bert.encoder.layer.1.output.dense.bias",
+            "bert.pooler.dense.bias",
+            "bert.pooler.dense.weight",
+            "cls.predictions.bias",
+        ]),
+        "bert.encoder.layer.1.output.dense.bias; pooler and output layers: bert.pooler (2), cls (1)"
+    );
+    assert_eq!(described(&["lm_head.bias"]), "pooler and output layers: lm_head (1)");
 }
 
 #[test]

@@ -10,7 +10,6 @@ mod model_file;
 
 use std::path::Path;
 
-use serde::Deserialize;
 use tokenizers::{
     AddedToken, NormalizerWrapper, Tokenizer,
     models::unigram::Unigram,
@@ -20,16 +19,11 @@ use tokenizers::{
 };
 
 use self::model_file::{ModelFile, Piece, PieceKind};
-use super::vocabulary::TokenizerSettings;
-use crate::{Error, Result, error::Cause, input};
+use super::settings::{ClassNames, WRITE_JSON};
+use crate::{Error, Result, error::Cause};
 
-/// The remedy for a tokenizer that cannot be read.
-pub(super) const WRITE_JSON: &str = "write a tokenizer.json in Python: \
-                                     `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`";
 /// The names of model files, the preferred ones first.
 pub(super) const FILES: [&str; 3] = ["sentencepiece.bpe.model", "spiece.model", "tokenizer.model"];
-/// The configuration of the encoder in the same directory.
-const CONFIG: &str = "config.json";
 
 const UNKNOWN: &str = "<unk>";
 const OPENING: &str = "<s>";
@@ -47,40 +41,20 @@ pub(super) enum TokenizerClass {
     Camembert,
 }
 
-/// The keys of an encoder's `config.json` that name the class of its tokenizer.
-#[derive(Default, Deserialize)]
-struct EncoderSettings {
-    tokenizer_class: Option<String>,
-    model_type: Option<String>,
-}
-
 impl TokenizerClass {
-    /// The class of the tokenizer in `directory`: `tokenizer_class` of `tokenizer_config.json`,
-    /// which is in `settings`, or of `config.json`, else the class of the encoder's `model_type`.
+    /// The class that a directory names, else that of the encoder's family.
     ///
     /// # Errors
-    /// If `config.json` cannot be read, or if no class is named or another one than these.
-    pub(super) fn of(directory: &Path, settings: &TokenizerSettings) -> Result<Self> {
-        let config = directory.join(CONFIG);
-        let encoder: EncoderSettings = if config.is_file() {
-            input::read_json(&config, "not an encoder configuration")?
-        } else {
-            EncoderSettings::default()
-        };
-        let named = settings.tokenizer_class.clone().or(encoder.tokenizer_class);
-        let name = named.or(encoder.model_type).unwrap_or_default();
-        match name.as_str() {
-            "XLMRobertaTokenizer" | "XLMRobertaTokenizerFast" | "xlm-roberta" => {
-                Ok(Self::XlmRoberta)
-            }
-            "CamembertTokenizer" | "CamembertTokenizerFast" | "camembert" => Ok(Self::Camembert),
-            _ => {
-                let reason = format!(
-                    "has a SentencePiece model of the tokenizer {name:?}; only those of \
-                     XLM-RoBERTa and CamemBERT are read; {WRITE_JSON}"
-                );
-                Err(Error::format(directory, reason))
-            }
+    /// If no class is named or another one than these.
+    pub(super) fn of(names: &ClassNames) -> Result<Self, String> {
+        let name = names.class.as_ref().or(names.model_type.as_ref());
+        match name.map_or("", String::as_str) {
+            "XLMRobertaTokenizer" | "xlm-roberta" => Ok(Self::XlmRoberta),
+            "CamembertTokenizer" | "camembert" => Ok(Self::Camembert),
+            name => Err(format!(
+                "has a SentencePiece model of the tokenizer {name:?}; only those of XLM-RoBERTa \
+                 and CamemBERT are read; {WRITE_JSON}"
+            )),
         }
     }
 

@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
+use serde::Deserialize;
+
 use super::*;
 use crate::{
     data::document::Document,
@@ -160,4 +162,18 @@ fn damaged_models_are_errors_or_other_tokenizers() {
         }
     }
     assert!(n_read > 10 && n_refused > 10, "{n_read} read, {n_refused} refused");
+}
+
+#[test]
+fn an_added_token_that_the_model_lacks_is_refused_with_the_remedy() {
+    let with = |tokens: &str| {
+        let encoder = ("config.json", r#"{"model_type": "xlm-roberta"}"#);
+        opened(&directory(MODEL, &[encoder, ("added_tokens.json", tokens)]))
+    };
+    let size = with("{}").unwrap().vocab_size();
+    assert!(with(&format!(r#"{{"<mask>": {}}}"#, size - 1)).is_ok());
+    for token in ["<mask>", "[E1]"] {
+        let error = chain_of(&with(&format!(r#"{{"{token}": {size}}}"#)).unwrap_err());
+        assert!(error.contains(token) && error.contains(WRITE_JSON), "{error}");
+    }
 }

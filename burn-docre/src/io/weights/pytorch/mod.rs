@@ -10,7 +10,7 @@ use std::{
     io::{BufReader, Read, Seek},
 };
 
-use zip::{CompressionMethod, ZipArchive, result::ZipError};
+use zip::{CompressionMethod, ZipArchive, read::ZipFile, result::ZipError};
 
 use self::pickle::{Id, Pickle, Storage, Tensor, Value};
 use super::{
@@ -99,14 +99,16 @@ fn layout(tensor: &Tensor, place: Place, source: usize) -> Option<Layout> {
 
 type Found = (Pickle, HashMap<String, Place>);
 
-/// A zip archive: `NAME/data.pkl`, and each storage uncompressed in `NAME/data/KEY`.
+/// A zip archive: `NAME/data.pkl`, and each storage in `NAME/data/KEY`, all uncompressed.
 fn archive(source: &Source<'_>) -> Result<Found, Cause> {
     let mut archive = ZipArchive::new(BufReader::new(source.reader()))?;
     let pickle_name = archive.file_names().find(|name| is_pickle(name)).map(str::to_owned);
     let pickle_name = pickle_name.ok_or("the archive has no `data.pkl`")?;
     let root = pickle_name.trim_end_matches("data.pkl").to_owned();
     check_byte_order(&mut archive, &root)?;
-    let pickle = Pickle::read(&mut BufReader::new(archive.by_name(&pickle_name)?))?;
+    let entry = archive.by_name(&pickle_name)?;
+    check_stored(&entry)?;
+    let pickle = Pickle::read(&mut BufReader::new(entry))?;
     let mut places = HashMap::new();
     for storage in pickle.storages() {
         let Some(key) = pickle.text(storage.key).filter(|key| !places.contains_key(*key)) else {
@@ -117,17 +119,22 @@ fn archive(source: &Source<'_>) -> Result<Found, Cause> {
             Ok(entry) => entry,
             Err(source) => return Err(StorageError { name, source }.into()),
         };
-        if entry.compression() != CompressionMethod::Stored || entry.encrypted() {
-            return Err(format!(
-                "`{name}` is compressed or encrypted, which `torch.save` never does"
-            )
-            .into());
-        }
+        check_stored(&entry)?;
         let (offset, size) = (entry.data_start(), entry.size());
         let n_values = size / storage.value_size() as u64;
         places.insert(key.to_owned(), checked(source, Place { offset, n_values }, &storage)?);
     }
     Ok((pickle, places))
+}
+
+/// Checks that the bytes of an entry are those in the archive. A small compressed entry could take
+/// any amount of memory.
+fn check_stored<R: Read>(entry: &ZipFile<'_, R>) -> Result<(), Cause> {
+    if entry.compression() == CompressionMethod::Stored && !entry.encrypted() {
+        return Ok(());
+    }
+    let name = entry.name();
+    Err(format!("`{name}` is compressed or encrypted, which `torch.save` never does").into())
 }
 
 fn is_pickle(name: &str) -> bool {

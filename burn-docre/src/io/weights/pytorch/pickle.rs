@@ -1,7 +1,8 @@
 //! A reader of the pickles that `torch.save` writes. It builds a table of values and calls no code.
 //!
-//! A pickle with a class that is not in [`CLASSES`] is refused. Every instruction adds at most one
-//! value, and values are never copied. So the length of the pickle bounds the memory.
+//! A pickle with a class that is not in [`CLASSES`] is refused. An instruction adds at most one value
+//! and one entry of the stack or the memo, and values are never copied. So the limits on the length
+//! and on the number of instructions bound the memory to about 300 MB.
 
 use std::{collections::HashMap, io::Read};
 
@@ -9,13 +10,16 @@ use super::super::layout::{Element, row_major};
 use crate::error::Cause;
 
 /// The maximum length of a pickle in bytes. Pickles of the largest encoders have less than 1 MB.
-const MAX_BYTES: u64 = 64 << 20;
+pub(super) const MAX_BYTES: u64 = 64 << 20;
+/// The maximum number of instructions. A tensor takes fewer than 100, so encoders have less than a
+/// tenth of it.
+pub(super) const MAX_STEPS: usize = 1 << 21;
 /// The maximum number of dimensions of a tensor.
 const MAX_RANK: usize = 8;
 /// The maximum length of a text, in bytes. A longer one becomes [`Value::Other`].
 const MAX_TEXT: usize = 1024;
 /// The maximum number of entries that are copied from lists of pairs into dictionaries.
-const MAX_PAIRS: usize = 1 << 20;
+pub(super) const MAX_PAIRS: usize = 1 << 20;
 
 /// Index of a value in [`Pickle::values`].
 pub(super) type Id = u32;
@@ -33,7 +37,7 @@ pub(super) enum Value {
     Dict(Vec<(Id, Id)>),
     Class(Class),
     Storage(Storage),
-    Tensor(Tensor),
+    Tensor(Box<Tensor>),
 }
 
 /// The kinds of the classes and functions that a pickle may name.
@@ -138,7 +142,13 @@ impl Pickle {
             memo: HashMap::new(),
             n_pairs: 0,
         };
-        while !machine.step()? {}
+        let mut n_steps = 0;
+        while !machine.step()? {
+            n_steps += 1;
+            if n_steps == MAX_STEPS {
+                return Err(format!("its pickle has more than {MAX_STEPS} instructions").into());
+            }
+        }
         let root = machine.pop()?;
         Ok(Self { values: machine.values, root })
     }
@@ -313,7 +323,8 @@ impl<R: Read> Machine<R> {
             (Class::OrderedDict, []) => Value::Dict(Vec::new()),
             (Class::OrderedDict, [list]) => Value::Dict(self.listed_pairs(*list)?),
             (Class::RebuildTensor, [storage, first, shape, strides, ..]) => {
-                Value::Tensor(self.tensor([*storage, *first, *shape, *strides])?)
+                let tensor = self.tensor([*storage, *first, *shape, *strides])?;
+                Value::Tensor(Box::new(tensor))
             }
             (Class::RebuildParameter, [tensor, ..]) | (Class::Size, [tensor]) => {
                 self.stack.push(*tensor);

@@ -1,6 +1,13 @@
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::{Cursor, Write},
+    path::PathBuf,
+};
 
-use super::*;
+use super::{
+    pickle::{MAX_BYTES, MAX_PAIRS, MAX_STEPS},
+    *,
+};
 use crate::{
     error::chain_of,
     io::weights::{Weight, WeightFile},
@@ -108,6 +115,100 @@ fn pickles_that_are_malformed_are_errors() {
     ] {
         assert!(Pickle::read(&mut &pickle[..]).is_err(), "{pickle:?}");
     }
+}
+
+/// Writes the entries of a zip archive again, each with the bytes and the method that `of` returns
+/// for its name and bytes.
+fn rewritten(
+    archive: &[u8],
+    of: impl Fn(&str, Vec<u8>) -> (Vec<u8>, CompressionMethod),
+) -> Vec<u8> {
+    let mut archive = ZipArchive::new(Cursor::new(archive)).unwrap();
+    let mut copy = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        let (bytes, method) = of(entry.name(), bytes);
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        copy.start_file(entry.name(), options).unwrap();
+        copy.write_all(&bytes).unwrap();
+    }
+    copy.finish().unwrap().into_inner()
+}
+
+#[test]
+fn a_compressed_pickle_or_storage_is_refused_because_pytorch_writes_none() {
+    let archive = fs::read(fixture("strided-zip.bin")).unwrap();
+    let stored = rewritten(&archive, |_, bytes| (bytes, CompressionMethod::Stored));
+    assert_holds(&WeightFile::from_bytes(&stored).unwrap(), "", |value| value);
+    for compressed in ["data.pkl", "data/0"] {
+        let damaged = rewritten(&archive, |name, bytes| {
+            let is_compressed = name.ends_with(compressed);
+            let method =
+                if is_compressed { CompressionMethod::Deflated } else { CompressionMethod::Stored };
+            (bytes, method)
+        });
+        let error = chain_of(&WeightFile::from_bytes(&damaged).map(|_| ()).unwrap_err());
+        let expected = format!("{compressed}` is compressed or encrypted");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+/// Each pickle stays below the other limits.
+#[test]
+fn a_pickle_beyond_a_limit_is_refused() {
+    let nothing = vec![b'N'; MAX_STEPS - 1];
+    assert!(Pickle::read(&mut &[&nothing[..], b"."].concat()[..]).is_ok());
+    let repeated = |text: &[u8]| text.repeat(MAX_STEPS / text.len() + 1);
+    // Values, marks, entries of the stack, of the memo, and of a list.
+    for pickle in [
+        repeated(b"N"),
+        repeated(b"("),
+        [b"N".to_vec(), repeated(b"2")].concat(),
+        [b"N".to_vec(), repeated(b"\x94")].concat(),
+        [b"]".to_vec(), repeated(b"]a]a")].concat(),
+    ] {
+        let error = refusal(&[&pickle[..], b"."].concat());
+        assert!(error.contains("more than 2097152 instructions"), "{error}");
+    }
+
+    let long = u32::try_from(MAX_BYTES).unwrap().to_le_bytes();
+    let bytes = [b"B", &long[..]].concat();
+    let mut endless = bytes.chain(std::io::repeat(b'.'));
+    let error = Pickle::read(&mut endless).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("cut off or too long"), "{error}");
+
+    let pairs = |n: usize| {
+        let start = b"ccollections\nOrderedDict\n(](NN\x86q\x00".to_vec();
+        [start, b"h\x00".repeat(n - 1), b"etR.".to_vec()].concat()
+    };
+    assert!(Pickle::read(&mut &pairs(MAX_PAIRS)[..]).is_ok());
+    let error = refusal(&pairs(MAX_PAIRS + 1));
+    assert!(error.contains("too many entries"), "{error}");
+}
+
+#[test]
+fn weights_that_were_saved_on_a_gpu_are_read_as_those_of_a_cpu() {
+    let on_gpu = |bytes: &[u8]| {
+        let (cpu, cuda) = (&b"X\x03\0\0\0cpu"[..], &b"X\x06\0\0\0cuda:0"[..]);
+        let mut moved = Vec::new();
+        let mut rest = bytes;
+        while let Some(at) = rest.windows(cpu.len()).position(|window| window == cpu) {
+            moved.extend_from_slice(&rest[..at]);
+            moved.extend_from_slice(cuda);
+            rest = &rest[at + cpu.len()..];
+        }
+        assert!(!moved.is_empty(), "the pickle names no device");
+        [&moved[..], rest].concat()
+    };
+    let old = on_gpu(&fs::read(fixture("strided-old.bin")).unwrap());
+    assert_holds(&WeightFile::from_bytes(&old).unwrap(), "", |value| value);
+    let archive = rewritten(&fs::read(fixture("strided-zip.bin")).unwrap(), |name, bytes| {
+        let bytes = if is_pickle(name) { on_gpu(&bytes) } else { bytes };
+        (bytes, CompressionMethod::Stored)
+    });
+    assert_holds(&WeightFile::from_bytes(&archive).unwrap(), "", |value| value);
 }
 
 #[test]
