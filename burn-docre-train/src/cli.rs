@@ -101,7 +101,7 @@ pub struct RunArgs {
 }
 
 /// The reading of documents.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ReadingArgs {
     /// Treatment of invalid documents: error, skip-mention or skip-document. Skipped ones are
     /// counted and listed.
@@ -195,7 +195,7 @@ impl fmt::Display for AblationGroup {
 }
 
 /// `docre label`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct LabelArgs {
     /// Model directory of the teacher.
     #[arg(long, value_name = "DIR")]
@@ -220,7 +220,7 @@ pub struct LabelArgs {
 }
 
 /// `docre predict`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct PredictArgs {
     /// Model directory.
     #[arg(long, value_name = "DIR")]
@@ -247,7 +247,7 @@ pub struct PredictArgs {
 }
 
 /// The documents of `docre predict`, in one of three forms.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct PredictInput {
     /// Documents in DocRED format; their labels are ignored.
@@ -264,7 +264,7 @@ pub struct PredictInput {
 }
 
 /// `docre evaluate`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct EvaluateArgs {
     /// Predictions: a DocRED submission, a leaderboard archive, or JSON lines.
     #[arg(long, value_name = "FILE")]
@@ -311,7 +311,7 @@ pub enum FrequentSet {
 }
 
 /// `docre convert`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ConvertArgs {
     /// Corpus: hacred, dwie, cdr, gda, hf-datasets, linked-docred or docred-jsonl.
     #[arg(long, value_name = "CORPUS")]
@@ -342,7 +342,7 @@ pub struct ConvertArgs {
 }
 
 /// `docre import`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ImportArgs {
     /// State dict of the authors' code: a PyTorch or safetensors file, or its address
     /// `hf:ORG/NAME/FILE`.
@@ -377,7 +377,7 @@ pub struct ImportArgs {
 }
 
 /// `docre export`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ExportArgs {
     /// Model directory.
     #[arg(long, value_name = "DIR")]
@@ -400,7 +400,7 @@ pub enum ExportFormat {
 }
 
 /// `docre bench`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
     /// The modes to measure.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["inference", "training"])]

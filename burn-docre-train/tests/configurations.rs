@@ -107,6 +107,28 @@ fn every_shipped_configuration_is_headed_by_its_command_expected_score_and_time(
     }
 }
 
+/// Reports whether `text` cites a paper, as in `Tan et al., EMNLP 2022`, or names a measurement.
+fn has_source(text: &str) -> bool {
+    let year = |part: &str| part.split(|c: char| !c.is_ascii_digit()).any(|word| word.len() == 4);
+    let cites = text.split(" et al.").skip(1).any(|rest| rest.split(')').next().is_some_and(year));
+    cites || text.to_lowercase().contains("measured")
+}
+
+#[test]
+fn the_expected_score_of_every_shipped_configuration_has_a_source() {
+    for path in configurations() {
+        let header = header(&path);
+        let (_, expected) = header.split_once("Expected").unwrap_or_default();
+        assert!(has_source(expected), "{path:?} cites no paper and no measurement: {header}");
+    }
+    let cited = "F1 (Tan et al., Findings of ACL 2022, Table 2):\n dev 60.08";
+    let measured = "dev F1, as measured: 76.5";
+    assert!(has_source(cited) && has_source(measured));
+    for without in ["F1 (the paper):\n dev 60.08", "F1 (Tan et al.) of 2022", "dev F1: 76.5", ""] {
+        assert!(!has_source(without), "{without}");
+    }
+}
+
 #[test]
 fn naive_adaptation_is_the_override_that_the_headers_name() {
     let mut n_named = 0;

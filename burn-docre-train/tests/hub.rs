@@ -12,14 +12,16 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
+    path::Path,
     process::{Command, Output},
     sync::{Arc, Mutex, MutexGuard},
     thread::JoinHandle,
+    time::Duration,
 };
 
-use common::{Sandbox, stderr};
+use common::{Sandbox, stderr, stdout};
 use corpus::{RELATIONS, documents, lay_encoder};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -56,6 +58,9 @@ relation_weight_decay = 0.0
 const TRAIN: [&str; 6] = ["train", "run.toml", "--stage", "teacher", "--out", "run"];
 const DRY_RUN: [&str; 5] = ["train", "run.toml", "--stage", "teacher", "--dry-run"];
 
+/// The pause of a slow server: longer than the five seconds between two lines of progress.
+const PAUSE: Duration = Duration::from_millis(5500);
+
 /// A fault of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
@@ -67,6 +72,8 @@ enum Fault {
     Unavailable,
     /// The server accepts connections and does not answer.
     Silent,
+    /// There is a pause of [`PAUSE`] in the middle of large files.
+    Slow,
 }
 
 /// The content of the server.
@@ -203,7 +210,8 @@ fn is_large(name: &str) -> bool {
 /// Answers one request as the hub does: the description of a repository, a file of it, or the
 /// redirection to a large file.
 fn answer(mut stream: TcpStream, content: &mut Content) -> std::io::Result<()> {
-    let (mut path, mut first) = (String::new(), 0);
+    // The client asks for the first byte alone to learn the size of a large file.
+    let (mut path, mut first, mut asks_size) = (String::new(), 0, false);
     for line in BufReader::new(stream.try_clone()?).lines() {
         let line = line?;
         if let Some(rest) = line.strip_prefix("GET /") {
@@ -213,6 +221,7 @@ fn answer(mut stream: TcpStream, content: &mut Content) -> std::io::Result<()> {
         if name.eq_ignore_ascii_case("range") {
             let begin = value.trim_start_matches("bytes=").split('-').next().unwrap();
             first = begin.parse().unwrap();
+            asks_size = value == "bytes=0-0";
         }
         if line.is_empty() {
             break;
@@ -283,7 +292,13 @@ fn answer(mut stream: TcpStream, content: &mut Content) -> std::io::Result<()> {
         _ => rest,
     };
     let etag = format!("ETag: \"{}\"", &checksum[..40]);
-    respond("206 Partial Content", &[range, commit, etag], sent, rest.len())
+    let is_slow = content.fault == Some(Fault::Slow) && is_large(&key) && !asks_size;
+    let (now, later) = sent.split_at(if is_slow { sent.len() / 2 } else { sent.len() });
+    respond("206 Partial Content", &[range, commit, etag], now, rest.len())?;
+    if is_slow {
+        std::thread::sleep(PAUSE);
+    }
+    stream.write_all(later)
 }
 
 /// A directory with the configuration of a run.
@@ -338,6 +353,132 @@ fn a_run_reads_only_what_it_needs_and_keeps_the_commits_of_its_start() {
     assert!(stderr(&output).contains("HF_HUB_OFFLINE is set; the cached commit"));
 }
 
+/// The inputs of [`COMMANDS`] by their name in the sandbox and their address.
+const INPUTS: [(&str, &str); 8] = [
+    ("model", "hf:lab/model"),
+    ("encoder", "hf:lab/encoder@main"),
+    ("train.json", "hf:datasets/lab/corpus/data/train.json"),
+    ("dev.json", "hf:datasets/lab/corpus/data/dev.json"),
+    ("text.txt", "hf:datasets/lab/corpus/text.txt"),
+    ("facts.json", "hf:datasets/lab/corpus/facts.json"),
+    ("rel2id.json", "hf:datasets/lab/corpus/rel2id.json"),
+    ("atlop.safetensors", "hf:lab/checkpoint/atlop.safetensors"),
+];
+
+/// Every command that reads documents, relations, predictions or models. `OUT` is its output.
+const COMMANDS: [&str; 8] = [
+    "predict --model model --input dev.json --all-scores --output OUT.jsonl",
+    "predict --model model --text-file text.txt --all-scores --output OUT.jsonl",
+    "label --model model --input dev.json --output OUT",
+    "evaluate --predictions facts.json --gold dev.json --train train.json --distant train.json \
+     --relations rel2id.json",
+    "convert --from docred-jsonl --input dev.json --relations rel2id.json --output OUT.json",
+    "export --model model --format atlop --output OUT.safetensors",
+    "import --weights atlop.safetensors --encoder encoder --relations rel2id.json --output OUT",
+    "bench --model model --input dev.json --documents 2 --dump-inputs OUT.json",
+];
+
+/// Lays the inputs of [`COMMANDS`] in the sandbox and on the server.
+fn lay_inputs(server: &Server, sandbox: &Sandbox) {
+    server.succeed(sandbox, &TRAIN);
+    fs::rename(sandbox.path("run/teacher/model"), sandbox.path("model")).unwrap();
+    lay_encoder(&sandbox.path("encoder"), "bert");
+    sandbox.write("train.json", documents(6));
+    sandbox.write("dev.json", documents(2));
+    sandbox.write("text.txt", "[Anna|PER|1] lives in [Oslo|LOC|2] and [Rome|LOC|3]");
+    let fact = json!([{ "title": "document 0", "h_idx": 0, "t_idx": 1, "r": "P551" }]);
+    sandbox.write("facts.json", fact.to_string());
+    let export = "export --model model --format atlop --output atlop.safetensors";
+    sandbox.succeed(&export.split(' ').collect::<Vec<_>>());
+    let mut content = server.content();
+    let mut serve = |address: &str, path: &str| {
+        let file = fs::read(sandbox.path(path)).unwrap();
+        content.files.insert(address.trim_start_matches("hf:").into(), file);
+    };
+    for (path, address) in INPUTS {
+        if sandbox.path(path).is_file() {
+            serve(address, path);
+        }
+    }
+    for name in ["config.json", "tokenizer.json", "relations.json", "model.safetensors"] {
+        serve(&format!("lab/model/{name}"), &format!("model/{name}"));
+    }
+}
+
+/// The files at `path`, which may be a directory, by name.
+fn files_at(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let paths = match path.is_dir() {
+        true => fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect(),
+        false => vec![path.to_path_buf()],
+    };
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    paths.iter().map(|path| (name(path), fs::read(path).unwrap())).collect()
+}
+
+#[test]
+fn every_command_reads_inputs_at_addresses_as_it_reads_local_files() {
+    let (server, sandbox) = (Server::start(), sandbox());
+    lay_inputs(&server, &sandbox);
+    let address = |word: &'static str| {
+        INPUTS.iter().find(|(path, _)| *path == word).map_or(word, |&(_, address)| address)
+    };
+    for command in COMMANDS {
+        let local = command.replace("OUT", "out/local");
+        fs::create_dir_all(sandbox.path("out")).unwrap();
+        let expected = sandbox.succeed(&local.split_whitespace().collect::<Vec<_>>());
+        let words: Vec<_> = command.split_whitespace().map(address).collect();
+        let words: Vec<_> = words.iter().map(|word| word.replace("OUT", "out/fetched")).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let found = server.docre(&sandbox, &words);
+        assert!(found.status.success(), "{words:?}: {}", stderr(&found));
+        assert_eq!(stdout(&found), stdout(&expected), "{words:?}");
+        let output = command.split_whitespace().find(|word| word.starts_with("OUT"));
+        if let Some(output) = output {
+            let [local, fetched] = ["out/local", "out/fetched"]
+                .map(|place| sandbox.path(&output.replace("OUT", place)));
+            let rename = |(name, file): (String, Vec<u8>)| (name.replace("local", "fetched"), file);
+            let expected: BTreeMap<_, _> = files_at(&local).into_iter().map(rename).collect();
+            assert!(!expected.is_empty());
+            assert!(files_at(&fetched) == expected, "{words:?}");
+        }
+        fs::remove_dir_all(sandbox.path("out")).unwrap();
+    }
+}
+
+#[test]
+fn an_address_that_is_no_model_directory_is_refused_before_weights_are_downloaded() {
+    let (server, sandbox) = (Server::start(), sandbox());
+    let input = ["--input", "hf:datasets/lab/corpus/data/dev.json"];
+    for (model, expected) in [
+        ("hf:datasets/lab/corpus", "not a whole model; write `hf:ORG/NAME`"),
+        ("hf:lab/encoder/config.json", "not a whole model; write `hf:ORG/NAME`"),
+        ("hf:lab/encoder", "hf:lab/encoder/relations.json: the repository has no such file"),
+    ] {
+        let predict = ["predict", "--model", model, "--output", "facts.json"];
+        let message = server.fail(&sandbox, &[&predict[..], &input].concat());
+        assert!(message.contains(expected), "{model}: {message}");
+        assert!(!message.contains("model.safetensors: downloaded"), "{message}");
+    }
+}
+
+#[test]
+fn a_long_download_reports_its_progress() {
+    let (server, sandbox) = (Server::start(), sandbox());
+    server.content().fault = Some(Fault::Slow);
+    let size = server.content().files["lab/encoder/model.safetensors"].len();
+    let arguments = [&DRY_RUN[..], &["--log-format", "json"]].concat();
+    let lines = server.succeed(&sandbox, &arguments);
+    let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let progress = events
+        .filter(|event| event["event"] == "progress")
+        .find(|event| event["task"] == "hf:lab/encoder/model.safetensors");
+    let progress = progress.unwrap_or_else(|| panic!("no progress: {lines}"));
+    assert_eq!(progress["total"], size);
+    let done = progress["done"].as_u64().unwrap() as usize;
+    assert!(done > size / 2 && done <= size, "{progress}");
+    assert!(progress["per_second"].as_f64().unwrap() > 0.0, "{progress}");
+}
+
 #[test]
 fn a_download_that_breaks_off_is_an_error_and_is_continued_the_next_time() {
     let (server, sandbox) = (Server::start(), sandbox());
@@ -384,7 +525,7 @@ fn what_the_hub_does_not_have_is_named() {
     for (item, expected) in [
         ("encoder.pretrained=hf:lab/no-such-model", "hf:lab/no-such-model: http://127.0.0.1"),
         ("data.dev=hf:datasets/lab/corpus/dev.json", "has no such file at commit 0123456789"),
-        ("encoder.pretrained=hf:lab/encoder/x", "an encoder is a whole model"),
+        ("encoder.pretrained=hf:lab/encoder/x", "not a whole model"),
         ("data.dev=hf:datasets/lab/corpus", "names no file of the repository"),
     ] {
         let message = server.fail(&sandbox, &[&DRY_RUN[..], &["--set", item]].concat());

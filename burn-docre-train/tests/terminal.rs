@@ -25,11 +25,22 @@ struct OnTerminal {
 }
 
 impl OnTerminal {
-    /// Starts `docre ARGUMENTS` with `variables` in its environment; `TERM` is `xterm`.
+    /// Starts `docre ARGUMENTS` on 100 columns and 30 rows with `variables` in its environment;
+    /// `TERM` is `xterm`.
     fn start(sandbox: &Sandbox, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_on([100, 30], sandbox, arguments, variables)
+    }
+
+    /// As [`start`](Self::start), on a terminal with these numbers of columns and rows.
+    fn start_on(
+        [columns, rows]: [u16; 2],
+        sandbox: &Sandbox,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let (mut terminal, mut program) = (-1, -1);
         let (name, settings) = (std::ptr::null_mut(), std::ptr::null());
-        let size = libc::winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: both descriptors and the size are valid for the call; name and settings may be
         // null. A result of 0 means that both descriptors are open and owned by nothing else.
         let (terminal, program) = unsafe {
@@ -119,6 +130,23 @@ fn the_keys_q_and_s_stop_the_run_with_a_checkpoint() {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("--resume"), "{text}");
     assert!(sandbox.path("run/teacher/checkpoint").is_dir(), "{text}");
+}
+
+#[test]
+fn a_run_and_a_prediction_succeed_on_terminals_of_every_size() {
+    let predict = ["predict", "--model", "run/teacher/model", "--input", "run/data/dev.json"];
+    for size in [[1, 1], [300, 1], [1, 100], [2, 2], [20, 5], [80, 24], [300, 100]] {
+        let sandbox = Sandbox::new();
+        // The scores of the stage, and the titles of the documents.
+        for (arguments, expected) in [(&TRAIN_TEACHER[..], "teacher"), (&predict[..], "dev 1\r\n")]
+        {
+            let (code, text) = OnTerminal::start_on(size, &sandbox, arguments, &[]).end();
+            assert_eq!(code, Some(0), "{size:?} {arguments:?}: {text:?}");
+            assert!(!text.contains("panicked"), "{size:?} {arguments:?}: {text:?}");
+            assert!(text.contains(expected), "{size:?} {arguments:?}: {text:?}");
+        }
+        assert!(sandbox.path("run/teacher/model/model.safetensors").is_file());
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use burn_docre::nn::precision::Precision;
 
-use super::output::write_text;
+use super::{inputs::fetch, output::write_text};
 use crate::{
     bench::{self, record, table, work::Work},
     cli::{BenchArgs, BenchMode},
@@ -16,6 +16,7 @@ use crate::{
 /// Measures, merges records, or writes the inputs for a peer, depending on the arguments.
 pub(super) fn run(session: &Session, args: &BenchArgs) -> Result<()> {
     check(args)?;
+    let args = &fetch(session, args)?;
     if let Some(path) = &args.record {
         return bench::measure_here(session, args, path);
     }

@@ -16,6 +16,7 @@ use burn_docre::{
 use serde_json::json;
 
 use super::{
+    inputs::fetch,
     output::{has_extension, without_compression, write_text},
     titles::Titles,
 };
@@ -28,6 +29,7 @@ use crate::{
 /// Writes the documents and, if wanted, the relations of the corpus, and reports their numbers.
 pub(super) fn run(session: &Session, args: &ConvertArgs) -> Result<()> {
     check(args)?;
+    let args = &fetch(session, args)?;
     let known = match &args.relations {
         Some(path) => {
             Some(RelationVocab::from_rel2id(path, None, args.threshold_class.as_deref())?)

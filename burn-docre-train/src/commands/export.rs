@@ -13,6 +13,7 @@ use burn_docre::{
     pair::PairMixerConfig,
 };
 
+use super::inputs::fetch;
 use crate::{
     cli::{ExportArgs, ExportFormat},
     run::files,
@@ -30,6 +31,7 @@ pub(super) fn run(session: &Session, args: &ExportArgs) -> Result<()> {
     }
     let model = model_directory::FILES.map(|name| args.model.join(name));
     files::check_output(&args.output, &model.each_ref().map(PathBuf::as_path))?;
+    let args = &fetch(session, args)?;
     session.dispatch(Export { session, args })
 }
 

@@ -14,35 +14,30 @@ use burn_docre::{
     model::{DecodingConfig, ModelConfig},
 };
 
-use crate::{
-    cli::ImportArgs,
-    run::hub::{Commits, EncoderFiles, Hub},
-    session::Session,
-};
+use super::inputs::fetch;
+use crate::{cli::ImportArgs, session::Session};
 
 /// Writes the model directory and notes the ignored tensors.
 pub(super) fn run(session: &Session, args: &ImportArgs) -> Result<()> {
     if !is_new_or_empty(&args.output)? {
         bail!("{} is not empty; choose another `--output`", args.output.display());
     }
-    let mut hub = Hub::new(session.ui, Commits::new());
-    let weights = hub.file(&args.weights)?;
-    let encoder = hub.encoder(&args.encoder, EncoderFiles::WithoutWeights)?;
-    let relations = hub.file(&args.relations)?;
-    let checkpoint = PublishedCheckpoint::open(&weights)?;
-    let spec = spec(args, &checkpoint, &encoder, &relations)?;
+    let local = fetch(session, args)?;
+    let checkpoint = PublishedCheckpoint::open(&local.weights)?;
+    let spec = spec(args, &local, &checkpoint)?;
     session.dispatch(Import { session, args, checkpoint: &checkpoint, spec: &spec })
 }
 
-/// The model of the checkpoint, without its weights.
+/// The model of the checkpoint, without its weights. `local` has the local paths of the inputs.
 fn spec(
     args: &ImportArgs,
+    local: &ImportArgs,
     checkpoint: &PublishedCheckpoint,
-    encoder: &Path,
-    relations: &Path,
 ) -> Result<ModelSpec> {
-    let PretrainedEncoder { config: mut encoder, tokenizer } = PretrainedEncoder::open(encoder)?;
+    let PretrainedEncoder { config: mut encoder, tokenizer } =
+        PretrainedEncoder::open(&local.encoder)?;
     encoder.max_window = args.max_window.or(encoder.max_window);
+    let relations = &local.relations;
     let vocab = RelationVocab::from_rel2id(relations, None, args.threshold_class.as_deref())?;
     let n_classes = checkpoint.n_classes();
     if vocab.n_classes() != n_classes {

@@ -10,6 +10,7 @@ use burn_docre::{
     text::encoded::EncodedDocument,
 };
 
+use super::inputs::fetch;
 use crate::{
     cli::{LabelArgs, ReadingArgs},
     session::Session,
@@ -18,6 +19,7 @@ use crate::{
 
 /// Labels the documents of one shard, unless their logits exist.
 pub(super) fn run(session: &Session, args: &LabelArgs) -> Result<()> {
+    let args = &fetch(session, args)?;
     session.dispatch(Label { session, args })
 }
 

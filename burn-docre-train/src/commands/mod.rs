@@ -8,6 +8,7 @@ mod distill;
 mod evaluate;
 mod export;
 mod import;
+mod inputs;
 mod label;
 mod output;
 mod predict;

@@ -77,17 +77,18 @@ impl HubAddress {
         }
     }
 
-    /// Checks that `path` is the path of a directory or the address of a repository.
+    /// Checks that `path` is the path of a directory or the address of a model: of an encoder, or of
+    /// a model directory.
     ///
     /// # Errors
     /// If it begins with `hf:` and is not the address of a model.
-    pub fn check_encoder(path: &Path) -> Result<()> {
+    pub fn check_model(path: &Path) -> Result<()> {
         match Self::of(path)? {
             Some(
                 Self { file: Some(_), .. }
                 | Self { repository: HubRepository { kind: HubKind::Dataset, .. }, .. },
             ) => {
-                bail!("{}: an encoder is a whole model; write `hf:ORG/NAME`", path.display())
+                bail!("{}: not a whole model; write `hf:ORG/NAME`", path.display())
             }
             _ => Ok(()),
         }
@@ -217,12 +218,12 @@ mod tests {
             check(HubAddress::check_file, path).unwrap();
         }
         for path in ["data/x", "hf:a/b", "hf:b@main"] {
-            check(HubAddress::check_encoder, path).unwrap();
+            check(HubAddress::check_model, path).unwrap();
         }
         for (function, text, expected) in [
             (HubAddress::check_file as fn(&Path) -> Result<()>, "hf:datasets/a/b", "names no file"),
-            (HubAddress::check_encoder, "hf:a/b/model.safetensors", "a whole model"),
-            (HubAddress::check_encoder, "hf:datasets/a/b", "a whole model"),
+            (HubAddress::check_model, "hf:a/b/model.safetensors", "a whole model"),
+            (HubAddress::check_model, "hf:datasets/a/b", "a whole model"),
         ] {
             let message = check(function, text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text}: {message}");

@@ -22,7 +22,7 @@ pub enum EncoderSource {
 impl EncoderSource {
     pub(super) fn check(&self) -> Result<()> {
         match self {
-            Self::Pretrained(directory) => HubAddress::check_encoder(directory),
+            Self::Pretrained(directory) => HubAddress::check_model(directory),
             Self::Scratch(scratch) => Ok(scratch.validate()?),
         }
     }

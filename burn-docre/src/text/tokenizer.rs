@@ -643,6 +643,40 @@ mod tests {
         assert!(DocumentTokenizer::from_directory(directory.path()).is_err());
     }
 
+    /// A byte-pair vocabulary, a document, and its ids by `transformers` and the rules of the
+    /// authors' code. `tools/roberta_words.py` wrote it.
+    const ROBERTA_WORDS: &[u8] = include_bytes!("../../tests/fixtures/roberta_words.json");
+
+    #[derive(Deserialize)]
+    struct RobertaWords {
+        vocab: HashMap<String, u32>,
+        merges: String,
+        sentences: Vec<Vec<String>>,
+        entities: Vec<Vec<(usize, usize, usize)>>,
+        token_ids: Vec<u32>,
+    }
+
+    #[test]
+    fn words_of_roberta_have_the_ids_of_transformers_without_a_space_before_them() {
+        let RobertaWords { vocab, merges, sentences, entities, token_ids } =
+            serde_json::from_slice(ROBERTA_WORDS).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("vocab.json"), serde_json::to_string(&vocab).unwrap()).unwrap();
+        std::fs::write(path("merges.txt"), merges).unwrap();
+        let tokenizer = DocumentTokenizer::from_directory(directory.path()).unwrap();
+        let entities: Vec<&[_]> = entities.iter().map(Vec::as_slice).collect();
+        let document = Document { sentences, ..document(&[], &entities) };
+        let found = tokenizer.tokenize(&document).unwrap();
+        assert_eq!(found.token_ids, token_ids);
+        // Words and the marker also have a token with a space before them, which is not used.
+        for word in ["Oslo", "*"] {
+            let (alone, spaced) = (vocab[word], vocab[&format!("Ġ{word}")]);
+            assert!(token_ids.contains(&alone) && !token_ids.contains(&spaced), "{word}");
+        }
+        assert!(found.mentions.iter().flatten().all(|&at| token_ids[at] == vocab["*"]));
+    }
+
     #[test]
     fn bytes_that_are_not_a_tokenizer_are_a_format_error() {
         for bytes in [&b""[..], b"{}", b"[]", b"\xFF", b"{\"model\":7}"] {

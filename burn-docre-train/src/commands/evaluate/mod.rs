@@ -17,6 +17,7 @@ use burn_docre::{
     input::is_standard,
 };
 
+use super::inputs::fetch;
 use crate::{
     cli::{EvaluateArgs, FrequentSet, ReadingArgs},
     run::corpora::LabelCounts,
@@ -42,6 +43,7 @@ pub(super) fn run(session: &Session, args: &EvaluateArgs) -> Result<()> {
 fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) -> Result<String> {
     check_standard_input(args)?;
     let frequent = frequent_relations(args)?;
+    let args = &fetch(session, args)?;
     let vocab = match &args.relations {
         Some(path) => RelationVocab::from_rel2id(path, None, args.threshold_class.as_deref())?,
         None => RelationVocab::docred(),

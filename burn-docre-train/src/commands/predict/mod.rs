@@ -38,6 +38,7 @@ use super::{
     titles::Titles,
 };
 use crate::{
+    inputs::fetch,
     cli::{PredictArgs, PredictInput},
     run::files,
     session::Session,
@@ -55,6 +56,7 @@ pub(super) fn run(session: &Session, args: &PredictArgs) -> Result<()> {
 }
 
 /// The format of `output`, which must not be one of the inputs.
+    let args = &fetch(session, args)?;
 fn check_output(output: &Path, args: &PredictArgs) -> Result<Format> {
     let format = Format::of(output)?;
     ensure!(

@@ -60,7 +60,7 @@ impl<'a> Hub<'a> {
     /// If `path` is an invalid address, or a file of the encoder is neither on the hub nor in the
     /// cache.
     pub fn encoder(&mut self, path: &Path, files: EncoderFiles) -> Result<PathBuf> {
-        HubAddress::check_encoder(path)?;
+        HubAddress::check_model(path)?;
         match HubAddress::of(path)? {
             Some(address) => self.snapshot(&address.repository)?.encoder(files),
             None => Ok(path.into()),
@@ -77,6 +77,19 @@ impl<'a> Hub<'a> {
             *path = self.file(path)?;
         }
         Ok(data)
+    }
+
+    /// The local path of a model directory: `path` itself, or the copy of the model at an address.
+    ///
+    /// # Errors
+    /// If `path` is an invalid address, or a file of the model is neither on the hub nor in the
+    /// cache.
+    pub fn model(&mut self, path: &Path) -> Result<PathBuf> {
+        HubAddress::check_model(path)?;
+        match HubAddress::of(path)? {
+            Some(address) => self.snapshot(&address.repository)?.model(),
+            None => Ok(path.into()),
+        }
     }
 
     /// The commits that were read.
@@ -170,6 +183,10 @@ impl<'a> Snapshot<'a> {
     }
 
     fn encoder(&self, _: EncoderFiles) -> Result<PathBuf> {
+        self.impossible()
+    }
+
+    fn model(&self) -> Result<PathBuf> {
         self.impossible()
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use burn_docre::io::pretrained::PretrainedEncoder;
+use burn_docre::io::{model_directory, pretrained::PretrainedEncoder};
 use hf_hub::{
     Cache, CacheRepo, Repo, RepoType,
     api::{
@@ -193,6 +193,14 @@ impl<'a> Snapshot<'a> {
             }
         }
         Ok(directory)
+    }
+
+    /// Fetches the files of a model directory and returns the directory.
+    pub(super) fn model(&self) -> Result<PathBuf> {
+        for name in model_directory::FILES {
+            self.file(name)?;
+        }
+        Ok(self.directory())
     }
 
     /// Returns the path of a file in the cache, downloads it if it is missing or damaged, and
