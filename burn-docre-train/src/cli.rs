@@ -345,6 +345,9 @@ pub struct BenchArgs {
     #[arg(long, value_name = "DOCS", requires = "model")]
     pub input: Option<PathBuf>,
     /// Documents per sample.
+    /// The reading of documents.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = positive)]
     pub documents: usize,
     /// Documents per batch.
@@ -430,7 +433,7 @@ impl BenchSystem {
 }
 
 /// The options that conflict with `docre bench --merge`.
-const CONFLICTS_OF_MERGE: [&str; 14] = [
+const CONFLICTS_OF_MERGE: [&str; 16] = [
     "backend",
     "device",
     "modes",
@@ -438,6 +441,8 @@ const CONFLICTS_OF_MERGE: [&str; 14] = [
     "system",
     "input",
     "documents",
+    "on_invalid",
+    "hacred_view",
     "batch_size",
     "samples",
     "precision",

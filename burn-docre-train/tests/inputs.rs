@@ -315,6 +315,78 @@ fn invalid_mentions_are_skipped_with_a_count_and_a_list_where_that_is_chosen() {
 }
 
 #[test]
+/// Documents of which the second mention of the first entity has an empty span.
+fn with_an_empty_span(labels: &str) -> String {
+    let first = r#"[[{"name": "Anna""#;
+    let empty = r#"[[{"name": "Anna", "sent_id": 0, "pos": [5, 5], "type": null}, "#;
+    documents(&["One", "Two"], labels).replacen(first, &format!("{empty}{}", &first[2..]), 1)
+}
+
+#[test]
+fn every_command_that_reads_documents_skips_the_same_invalid_ones() {
+    let sandbox = with_teacher();
+    write_config_with_files(&sandbox);
+    sandbox.write("valid.json", documents(&["One", "Two"], LABELS));
+    sandbox.write("invalid.json", with_an_empty_span(LABELS));
+    // The teacher does not know the relation of the labels.
+    sandbox.write("unlabelled.json", with_an_empty_span(""));
+    sandbox.write("facts.json", r#"[{"title": "One", "h_idx": 0, "t_idx": 1, "r": "P551"}]"#);
+    for command in [
+        "predict --model run/teacher/model --input invalid.json --output facts.jsonl",
+        "label --model run/teacher/model --input invalid.json --output labels",
+        "evaluate --relations rel2id.json --predictions facts.json --gold invalid.json",
+        "evaluate --relations rel2id.json --predictions facts.json --gold valid.json \
+         --train invalid.json",
+        "evaluate --relations rel2id.json --predictions facts.json --gold valid.json \
+         --distant invalid.json",
+        "convert --from docred-jsonl --input invalid.json --output converted.json",
+        "bench --model run/teacher/model --input unlabelled.json --dump-inputs dump.json",
+        "bench --model run/teacher/model --input unlabelled.json --documents 1 --samples 1 \
+         --modes preprocess",
+    ] {
+        let command: Vec<&str> = command.split(' ').collect();
+        let error = sandbox.fail(1, &command);
+        assert!(error.contains("[5, 5] is not a span of sentence 0"), "{command:?}: {error}");
+        for (what, counts) in [
+            ("skip-mention", "1 mentions and 0 documents are skipped: "),
+            ("skip-document", "0 mentions and 1 documents are skipped: "),
+        ] {
+            let skip = [&command[..], &["--on-invalid", what]].concat();
+            let notes = stderr(&sandbox.succeed(&skip));
+            assert!(notes.contains(&format!("d.json: {counts}")), "{skip:?}: {notes}");
+            assert!(notes.contains("document 0 (\"One\"): entity 0, mention 0"), "{notes}");
+            let _ = std::fs::remove_dir_all(sandbox.path("labels"));
+        }
+    }
+    let error = sandbox.fail(1, &["bench", "--on-invalid", "skip-mention"]);
+    assert!(error.contains("are for the documents of `--input`"), "{error}");
+}
+
+#[test]
+fn a_run_skips_the_invalid_documents_of_each_corpus_where_its_configuration_says_so() {
+    for key in ["train", "dev", "distant"] {
+        let sandbox = Sandbox::new();
+        write_config_with_files(&sandbox);
+        sandbox.write(&format!("{key}.json"), with_an_empty_span(LABELS));
+        let command = match key {
+            "distant" => &["distill", "files.toml"][..],
+            _ => &["train", "files.toml", "--stage", "teacher"],
+        };
+        let error = sandbox.fail(1, &[command, &["--out", "run"]].concat());
+        assert!(error.contains("[5, 5] is not a span of sentence 0"), "{key}: {error}");
+        assert!(!sandbox.path("run").exists());
+        for (what, counts) in [
+            ("skip-mention", "1 mentions and 0 documents are skipped: "),
+            ("skip-document", "0 mentions and 1 documents are skipped: "),
+        ] {
+            let setting = format!("data.on_invalid={what}");
+            let arguments = [command, &["--out", what, "--set", &setting]].concat();
+            let notes = stderr(&sandbox.succeed(&arguments));
+            assert!(notes.contains(&format!("{key}.json: {counts}")), "{key}, {what}: {notes}");
+        }
+    }
+}
+
 fn all_scores_are_the_logits_of_every_pair_and_agree_with_the_predicted_ones() {
     let sandbox = with_teacher();
     let dev = "run/data/dev.json";
