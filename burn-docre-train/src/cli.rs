@@ -176,7 +176,8 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Write the logits of all pairs of entities and all classes, not only of the predicted facts.
-    /// The output must be a `.jsonl` file; the classes are in the order of `relations.json`.
+    /// The output must be a `.jsonl` or a `.safetensors` file; the classes are in the order of
+    /// `relations.json`.
     #[arg(long, requires = "output")]
     pub all_scores: bool,
     /// The reading of documents.
@@ -344,10 +345,10 @@ pub struct BenchArgs {
     /// Documents in DocRED format [default: documents of random words with DocRED's average sizes].
     #[arg(long, value_name = "DOCS", requires = "model")]
     pub input: Option<PathBuf>,
-    /// Documents per sample.
     /// The reading of documents.
     #[command(flatten)]
     pub reading: ReadingArgs,
+    /// Documents per sample.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = positive)]
     pub documents: usize,
     /// Documents per batch.
@@ -440,9 +441,9 @@ const CONFLICTS_OF_MERGE: [&str; 16] = [
     "model",
     "system",
     "input",
-    "documents",
     "on_invalid",
     "hacred_view",
+    "documents",
     "batch_size",
     "samples",
     "precision",

@@ -11,6 +11,7 @@ use std::{
 };
 
 use common::{Sandbox, TINY, TRAIN_TEACHER, stderr, stdout};
+use safetensors::SafeTensors;
 
 /// Documents of the synthetic corpus's relations: two entities each.
 fn documents(titles: &[&str], labels: &str) -> String {
@@ -314,7 +315,6 @@ fn invalid_mentions_are_skipped_with_a_count_and_a_list_where_that_is_chosen() {
     assert_eq!(lines.lines().count(), 1);
 }
 
-#[test]
 /// Documents of which the second mention of the first entity has an empty span.
 fn with_an_empty_span(labels: &str) -> String {
     let first = r#"[[{"name": "Anna""#;
@@ -387,6 +387,7 @@ fn a_run_skips_the_invalid_documents_of_each_corpus_where_its_configuration_says
     }
 }
 
+#[test]
 fn all_scores_are_the_logits_of_every_pair_and_agree_with_the_predicted_ones() {
     let sandbox = with_teacher();
     let dev = "run/data/dev.json";
@@ -418,7 +419,43 @@ fn all_scores_are_the_logits_of_every_pair_and_agree_with_the_predicted_ones() {
     }
     assert!(n_compared > 0, "the teacher predicts nothing");
     let message = sandbox.fail(1, &[&predict(dev, "all.json")[..], &["--all-scores"]].concat());
-    assert!(message.contains("give a `.jsonl` file"), "{message}");
+    assert!(message.contains("give a `.jsonl` file or a `.safetensors` file"), "{message}");
+    let message = sandbox.fail(1, &predict(dev, "all.safetensors"));
+    assert!(message.contains("give `--all-scores`, too"), "{message}");
+}
+
+#[test]
+fn all_scores_are_the_same_as_json_lines_and_as_safetensors_also_for_repeated_titles() {
+    let sandbox = with_teacher();
+    sandbox.write("input.json", documents(&["One", "Two", "One"], ""));
+    for output in ["all.jsonl", "all.safetensors"] {
+        sandbox.succeed(&[&predict("input.json", output)[..], &["--all-scores"]].concat());
+    }
+    let file = std::fs::read(sandbox.path("all.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&file).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&file).unwrap();
+    let list = |key: &str| -> Vec<String> {
+        serde_json::from_str(&header.metadata().as_ref().unwrap()[key]).unwrap()
+    };
+    assert_eq!(list("titles"), ["One", "Two", "One"]);
+    let relations = sandbox.json("run/teacher/model/relations.json");
+    let ids = relations.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap());
+    assert_eq!(list("classes"), ids.collect::<Vec<_>>());
+    let lines = std::fs::read_to_string(sandbox.path("all.jsonl")).unwrap();
+    assert_eq!(tensors.len(), 2 * lines.lines().count());
+    let values = |name: &str| tensors.tensor(name).unwrap().data().as_chunks::<4>().0.to_vec();
+    for (index, line) in lines.lines().enumerate() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let pairs = line["pairs"].as_array().unwrap();
+        let entities = pairs.iter().flat_map(|pair| [&pair["h_idx"], &pair["t_idx"]]);
+        let entities = entities.map(|entity| entity.as_i64().unwrap() as i32);
+        let expected: Vec<_> = entities.map(i32::to_le_bytes).collect();
+        assert_eq!(values(&format!("pairs.{index}")), expected);
+        let logits = pairs.iter().flat_map(|pair| pair["logits"].as_array().unwrap());
+        let expected: Vec<_> =
+            logits.map(|logit| (logit.as_f64().unwrap() as f32).to_le_bytes()).collect();
+        assert_eq!(values(&format!("logits.{index}")), expected);
+    }
 }
 
 /// The arguments that predict the relations of a text with the teacher.
