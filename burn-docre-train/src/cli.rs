@@ -238,7 +238,8 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Write the logits of all pairs of entities and all classes, not only of the predicted facts.
-    /// The output must be a `.jsonl` file; the classes are in the order of `relations.json`.
+    /// The output must be a `.jsonl` or a `.safetensors` file; the classes are in the order of
+    /// `relations.json`.
     #[arg(long, requires = "output")]
     pub all_scores: bool,
     /// The reading of documents.
@@ -415,6 +416,9 @@ pub struct BenchArgs {
     /// Documents in DocRED format [default: documents of random words with DocRED's average sizes].
     #[arg(long, value_name = "DOCS", requires = "model")]
     pub input: Option<PathBuf>,
+    /// The reading of documents.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
     /// Documents per sample.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = positive)]
     pub documents: usize,
@@ -521,13 +525,15 @@ impl BenchSystem {
 }
 
 /// The options that conflict with `docre bench --merge`.
-const CONFLICTS_OF_MERGE: [&str; 14] = [
+const CONFLICTS_OF_MERGE: [&str; 16] = [
     "backend",
     "device",
     "modes",
     "model",
     "system",
     "input",
+    "on_invalid",
+    "hacred_view",
     "documents",
     "batch_size",
     "samples",

@@ -16,6 +16,7 @@ use std::{
 use burn_docre::io::weights::{Weight, WeightFile, write_safetensors};
 use common::{Sandbox, TINY, TRAIN_TEACHER, stderr, stdout};
 use corpus::lay_encoder;
+use safetensors::SafeTensors;
 
 /// Documents of the synthetic corpus's relations: two entities each.
 fn documents(titles: &[&str], labels: &str) -> String {
@@ -319,6 +320,78 @@ fn invalid_mentions_are_skipped_with_a_count_and_a_list_where_that_is_chosen() {
     assert_eq!(lines.lines().count(), 1);
 }
 
+/// Documents of which the second mention of the first entity has an empty span.
+fn with_an_empty_span(labels: &str) -> String {
+    let first = r#"[[{"name": "Anna""#;
+    let empty = r#"[[{"name": "Anna", "sent_id": 0, "pos": [5, 5], "type": null}, "#;
+    documents(&["One", "Two"], labels).replacen(first, &format!("{empty}{}", &first[2..]), 1)
+}
+
+#[test]
+fn every_command_that_reads_documents_skips_the_same_invalid_ones() {
+    let sandbox = with_teacher();
+    write_config_with_files(&sandbox);
+    sandbox.write("valid.json", documents(&["One", "Two"], LABELS));
+    sandbox.write("invalid.json", with_an_empty_span(LABELS));
+    // The teacher does not know the relation of the labels.
+    sandbox.write("unlabelled.json", with_an_empty_span(""));
+    sandbox.write("facts.json", r#"[{"title": "One", "h_idx": 0, "t_idx": 1, "r": "P551"}]"#);
+    for command in [
+        "predict --model run/teacher/model --input invalid.json --output facts.jsonl",
+        "label --model run/teacher/model --input invalid.json --output labels",
+        "evaluate --relations rel2id.json --predictions facts.json --gold invalid.json",
+        "evaluate --relations rel2id.json --predictions facts.json --gold valid.json \
+         --train invalid.json",
+        "evaluate --relations rel2id.json --predictions facts.json --gold valid.json \
+         --distant invalid.json",
+        "convert --from docred-jsonl --input invalid.json --output converted.json",
+        "bench --model run/teacher/model --input unlabelled.json --dump-inputs dump.json",
+        "bench --model run/teacher/model --input unlabelled.json --documents 1 --samples 1 \
+         --modes preprocess",
+    ] {
+        let command: Vec<&str> = command.split(' ').collect();
+        let error = sandbox.fail(1, &command);
+        assert!(error.contains("[5, 5] is not a span of sentence 0"), "{command:?}: {error}");
+        for (what, counts) in [
+            ("skip-mention", "1 mentions and 0 documents are skipped: "),
+            ("skip-document", "0 mentions and 1 documents are skipped: "),
+        ] {
+            let skip = [&command[..], &["--on-invalid", what]].concat();
+            let notes = stderr(&sandbox.succeed(&skip));
+            assert!(notes.contains(&format!("d.json: {counts}")), "{skip:?}: {notes}");
+            assert!(notes.contains("document 0 (\"One\"): entity 0, mention 0"), "{notes}");
+            let _ = std::fs::remove_dir_all(sandbox.path("labels"));
+        }
+    }
+    let error = sandbox.fail(1, &["bench", "--on-invalid", "skip-mention"]);
+    assert!(error.contains("are for the documents of `--input`"), "{error}");
+}
+
+#[test]
+fn a_run_skips_the_invalid_documents_of_each_corpus_where_its_configuration_says_so() {
+    for key in ["train", "dev", "distant"] {
+        let sandbox = Sandbox::new();
+        write_config_with_files(&sandbox);
+        sandbox.write(&format!("{key}.json"), with_an_empty_span(LABELS));
+        let command = match key {
+            "distant" => &["distill", "files.toml"][..],
+            _ => &["train", "files.toml", "--stage", "teacher"],
+        };
+        let error = sandbox.fail(1, &[command, &["--out", "run"]].concat());
+        assert!(error.contains("[5, 5] is not a span of sentence 0"), "{key}: {error}");
+        assert!(!sandbox.path("run").exists());
+        for (what, counts) in [
+            ("skip-mention", "1 mentions and 0 documents are skipped: "),
+            ("skip-document", "0 mentions and 1 documents are skipped: "),
+        ] {
+            let setting = format!("data.on_invalid={what}");
+            let arguments = [command, &["--out", what, "--set", &setting]].concat();
+            let notes = stderr(&sandbox.succeed(&arguments));
+            assert!(notes.contains(&format!("{key}.json: {counts}")), "{key}, {what}: {notes}");
+        }
+    }
+}
+
 #[test]
 fn all_scores_are_the_logits_of_every_pair_and_agree_with_the_predicted_ones() {
     let sandbox = with_teacher();
@@ -351,7 +424,43 @@ fn all_scores_are_the_logits_of_every_pair_and_agree_with_the_predicted_ones() {
     }
     assert!(n_compared > 0, "the teacher predicts nothing");
     let message = sandbox.fail(1, &[&predict(dev, "all.json")[..], &["--all-scores"]].concat());
-    assert!(message.contains("give a `.jsonl` file"), "{message}");
+    assert!(message.contains("give a `.jsonl` file or a `.safetensors` file"), "{message}");
+    let message = sandbox.fail(1, &predict(dev, "all.safetensors"));
+    assert!(message.contains("give `--all-scores`, too"), "{message}");
+}
+
+#[test]
+fn all_scores_are_the_same_as_json_lines_and_as_safetensors_also_for_repeated_titles() {
+    let sandbox = with_teacher();
+    sandbox.write("input.json", documents(&["One", "Two", "One"], ""));
+    for output in ["all.jsonl", "all.safetensors"] {
+        sandbox.succeed(&[&predict("input.json", output)[..], &["--all-scores"]].concat());
+    }
+    let file = std::fs::read(sandbox.path("all.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&file).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&file).unwrap();
+    let list = |key: &str| -> Vec<String> {
+        serde_json::from_str(&header.metadata().as_ref().unwrap()[key]).unwrap()
+    };
+    assert_eq!(list("titles"), ["One", "Two", "One"]);
+    let relations = sandbox.json("run/teacher/model/relations.json");
+    let ids = relations.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap());
+    assert_eq!(list("classes"), ids.collect::<Vec<_>>());
+    let lines = std::fs::read_to_string(sandbox.path("all.jsonl")).unwrap();
+    assert_eq!(tensors.len(), 2 * lines.lines().count());
+    let values = |name: &str| tensors.tensor(name).unwrap().data().as_chunks::<4>().0.to_vec();
+    for (index, line) in lines.lines().enumerate() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let pairs = line["pairs"].as_array().unwrap();
+        let entities = pairs.iter().flat_map(|pair| [&pair["h_idx"], &pair["t_idx"]]);
+        let entities = entities.map(|entity| entity.as_i64().unwrap() as i32);
+        let expected: Vec<_> = entities.map(i32::to_le_bytes).collect();
+        assert_eq!(values(&format!("pairs.{index}")), expected);
+        let logits = pairs.iter().flat_map(|pair| pair["logits"].as_array().unwrap());
+        let expected: Vec<_> =
+            logits.map(|logit| (logit.as_f64().unwrap() as f32).to_le_bytes()).collect();
+        assert_eq!(values(&format!("logits.{index}")), expected);
+    }
 }
 
 /// The arguments that predict the relations of a text with the teacher.

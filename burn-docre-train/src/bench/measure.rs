@@ -80,7 +80,7 @@ impl BackendTask for Measure<'_> {
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<Record> {
         self.precision.check::<B>(self.kind, &device)?;
-        let work = Work::load(self.args)?;
+        let work = Work::load(self.session.ui, self.args)?;
         let n = work.encoded.len();
         let timing = match self.mode {
             BenchMode::Preprocess => self.time::<B>(&device, n, Preprocess(&work))?,

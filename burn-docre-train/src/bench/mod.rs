@@ -22,7 +22,7 @@ use burn_docre::{backend::BackendKind, io::atomic_file::write_atomically};
 
 use self::{measure::Measure, process::BenchmarkProcess, record::Record, work::Work};
 use crate::{
-    cli::{BenchArgs, BenchMode},
+    cli::{BenchArgs, BenchMode, ReadingArgs},
     run::files,
     session::Session,
 };
@@ -73,7 +73,7 @@ pub fn measure_all(session: &Session, args: &BenchArgs) -> Result<Vec<Record>> {
         tempfile::tempdir().context("a temporary directory for the records cannot be created")?;
     let inputs = directory.path().join("inputs.json");
     if !args.peer.is_empty() {
-        std::fs::write(&inputs, Work::load(args)?.to_json()?)
+        std::fs::write(&inputs, Work::load(session.ui, args)?.to_json()?)
             .with_context(|| format!("{}: writing failed", inputs.display()))?;
     }
     let kinds = backends(session)?;
@@ -232,7 +232,11 @@ fn own_command(
         None => command.args(["--system", args.system.name()]),
     };
     if let Some(input) = &args.input {
-        command.arg("--input").arg(input);
+        let ReadingArgs { on_invalid, hacred_view } = args.reading;
+        command.arg("--input").arg(input).args(["--on-invalid", &on_invalid.to_string()]);
+        if let Some(view) = hacred_view {
+            command.args(["--hacred-view", &view.to_string()]);
+        }
     }
     if let Some(n) = n_threads(args) {
         let n = n.to_string();

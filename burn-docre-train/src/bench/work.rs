@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use burn_docre::{
     DocReBackend, PairSet,
     data::{
-        docred::{DocRedReader, Labels},
+        docred::{DocRedReader, Labels, Skipped},
         document::{Document, Entity, EntityPair, Mention, RelationFact},
         relation::RelationVocab,
     },
@@ -29,7 +29,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use crate::cli::{BenchArgs, BenchSystem};
+use crate::{
+    cli::{BenchArgs, BenchSystem, ReadingArgs},
+    ui::Ui,
+};
 
 /// The seed of the synthetic documents and of the weights of the built-in model.
 const SEED: u64 = 66;
@@ -48,18 +51,22 @@ pub struct Work {
 
 impl Work {
     /// Loads the model and documents of the command line. The defaults are the built-in model and
-    /// synthetic documents.
+    /// synthetic documents. `ui` receives a note about skipped documents and mentions.
     ///
     /// # Errors
     /// If a file cannot be read, or no document has a pair of entities.
-    pub fn load(args: &BenchArgs) -> Result<Self> {
+    pub fn load(ui: &Ui, args: &BenchArgs) -> Result<Self> {
         let vocabulary = vocabulary();
         let spec = match &args.model {
             Some(directory) => ModelDirectory::open(directory)?.into_spec(),
             None => minilm_size(&vocabulary, args.system)?,
         };
         let documents = match &args.input {
-            Some(path) => read(path, args.documents, &spec)?,
+            Some(path) => {
+                let (documents, skipped) = read(path, &args.reading, args.documents, &spec)?;
+                ui.note_skipped(path, &skipped);
+                documents
+            }
             None => synthetic(args.documents, &vocabulary, spec.vocab.n_classes()),
         };
         let encoded = encode_all(&documents, &spec)
@@ -189,12 +196,21 @@ fn to_json(document: &EncodedDocument) -> serde_json::Value {
             "n_entities": document.n_entities(), "labels": labels })
 }
 
-/// Reads the first `n` documents with pairs that the model classifies.
-fn read(path: &Path, n: usize, spec: &ModelSpec) -> Result<Vec<Document>> {
+/// Reads the first `n` documents with pairs that the model classifies. Returns also what is skipped
+/// before the last of them.
+fn read(
+    path: &Path,
+    reading: &ReadingArgs,
+    n: usize,
+    spec: &ModelSpec,
+) -> Result<(Vec<Document>, Skipped)> {
     let mut documents = Vec::new();
     let pair_set = spec.config.pair_set;
+    let &ReadingArgs { on_invalid, hacred_view } = reading;
     let reader = DocRedReader::open(path, Labels::Resolve(&spec.vocab))?;
-    for document in reader.with_pair_set(pair_set) {
+    let reader = reader.on_invalid(on_invalid).with_hacred_view(hacred_view);
+    let mut reader = reader.with_pair_set(pair_set);
+    for document in reader.by_ref() {
         let document = document?;
         if pair_set.n_pairs(document.entities.len()) > 0 {
             documents.push(document);
@@ -208,7 +224,7 @@ fn read(path: &Path, n: usize, spec: &ModelSpec) -> Result<Vec<Document>> {
         "{}: no document has a pair of entities; give other documents",
         path.display()
     );
-    Ok(documents)
+    Ok((documents, reader.skipped().clone()))
 }
 
 /// The words of the synthetic documents.

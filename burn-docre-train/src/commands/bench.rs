@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use burn_docre::nn::precision::Precision;
+use burn_docre::{data::docred::OnInvalid, nn::precision::Precision};
 
 use super::{inputs::fetch, output::write_text};
 use crate::{
     bench::{self, record, table, work::Work},
-    cli::{BenchArgs, BenchMode},
+    cli::{BenchArgs, BenchMode, ReadingArgs},
     run::files,
     session::Session,
 };
@@ -23,7 +23,7 @@ pub(super) fn run(session: &Session, args: &BenchArgs) -> Result<()> {
     if let Some(path) = &args.dump_inputs {
         let inputs: Vec<&Path> = args.input.iter().map(PathBuf::as_path).collect();
         files::check_output(path, &inputs)?;
-        let text = Work::load(args)?.to_json()?;
+        let text = Work::load(session.ui, args)?.to_json()?;
         return write_text(session.ui, path, |out| out.write_all(text.as_bytes()));
     }
     let records = if args.merge.is_empty() {
@@ -43,8 +43,14 @@ pub(super) fn run(session: &Session, args: &BenchArgs) -> Result<()> {
     Ok(())
 }
 
-/// Refuses peers and modes that cannot compute in the precision.
+/// Refuses peers and modes that cannot compute in the precision, and options of the reading where
+/// nothing is read.
 fn check(args: &BenchArgs) -> Result<()> {
+    let ReadingArgs { on_invalid, hacred_view } = args.reading;
+    ensure!(
+        args.input.is_some() || (on_invalid == OnInvalid::default() && hacred_view.is_none()),
+        "`--on-invalid` and `--hacred-view` are for the documents of `--input`; give it, too"
+    );
     ensure!(
         args.precision == Precision::F32.into() || args.peer.is_empty(),
         "a peer computes in f32; remove `--precision`"

@@ -1,5 +1,6 @@
 //! `docre predict`: writes the relations that a model finds in documents.
 
+mod scores;
 mod source;
 mod table;
 
@@ -32,13 +33,16 @@ use burn_docre::{
 use serde_json::{Value, json};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use self::source::{Source, path_of};
+use self::{
+    scores::Scores,
+    source::{Source, path_of},
+};
 use super::{
+    inputs::fetch,
     output::{has_extension, without_compression, write_text},
     titles::Titles,
 };
 use crate::{
-    inputs::fetch,
     cli::{PredictArgs, PredictInput},
     run::files,
     session::Session,
@@ -52,22 +56,28 @@ pub(super) fn run(session: &Session, args: &PredictArgs) -> Result<()> {
         Some(path) => Target::File { path, format: check_output(path, args)? },
         None => Target::Tables,
     };
+    let args = &fetch(session, args)?;
     session.dispatch(Predict { session, args, target })
 }
 
 /// The format of `output`, which must not be one of the inputs.
-    let args = &fetch(session, args)?;
 fn check_output(output: &Path, args: &PredictArgs) -> Result<Format> {
     let format = Format::of(output)?;
     ensure!(
-        !args.all_scores || format == Format::Lines,
-        "{}: `--all-scores` writes JSON lines; give a `.jsonl` file",
+        !args.all_scores || matches!(format, Format::Lines | Format::Tensors),
+        "{}: `--all-scores` writes JSON lines or tensors; give a `.jsonl` file or a `.safetensors` \
+         file",
         output.display()
     );
     let model = model_directory::FILES.map(|name| args.model.join(name));
     let PredictInput { input, text_file, .. } = &args.documents;
     let inputs = input.iter().chain(text_file).chain(&model).map(PathBuf::as_path);
     files::check_output(output, &inputs.collect::<Vec<_>>())?;
+    ensure!(
+        args.all_scores || format != Format::Tensors,
+        "{}: a safetensors file holds the logits of all pairs; give `--all-scores`, too",
+        output.display()
+    );
     Ok(format)
 }
 
@@ -161,6 +171,18 @@ fn write<I: Iterator<Item = Result<DocumentLogits>>>(
             documents.check()
         })?);
     }
+    if format == Format::Tensors {
+        return Ok(write_atomically(path, |out| {
+            let mut scores = Scores::new(path, vocab)?;
+            for Predicted { found: DocumentLogits { document, logits, .. }, .. } in
+                documents.by_ref()
+            {
+                scores.add(&document.title, document.pairs(), &logits)?;
+            }
+            documents.check()?;
+            scores.write(out)
+        })?);
+    }
     write_text(session.ui, path, |mut out| {
         if format == Format::Lines {
             let all_scores = documents.all_scores;
@@ -203,11 +225,13 @@ enum Format {
     Archive,
     /// One line per document, with scores and thresholds.
     Lines,
+    /// The logits of all pairs as safetensors.
+    Tensors,
 }
 
 impl Format {
-    /// The format that the extension of `output`, in any case, names: `zip`, `jsonl` or any other
-    /// for the submission. A further `gz` compresses the file.
+    /// The format that the extension of `output`, in any case, names: `zip`, `jsonl`,
+    /// `safetensors`, or any other for the submission. A further `gz` compresses the file.
     fn of(output: &Path) -> Result<Self> {
         let text = without_compression(output);
         if has_extension(text, "jsonl") {
@@ -216,6 +240,10 @@ impl Format {
             Ok(Self::Archive)
         } else if has_extension(text, "zip") {
             bail!("{}: an archive is compressed already; remove `.gz`", output.display())
+        } else if has_extension(output, "safetensors") {
+            Ok(Self::Tensors)
+        } else if has_extension(text, "safetensors") {
+            bail!("{}: safetensors files are not compressed; remove `.gz`", output.display())
         } else {
             Ok(Self::Submission)
         }
@@ -367,6 +395,10 @@ mod tests {
         for output in ["facts.json", "facts.JSON", "facts", "zip", "-", "facts.json.gz", "x.GZ"] {
             assert_eq!(format(output), Format::Submission, "{output}");
         }
-        assert!(Format::of(Path::new("facts.zip.gz")).is_err());
+        assert_eq!(format("all.SafeTensors"), Format::Tensors);
+        for output in ["facts.zip.gz", "all.safetensors.gz"] {
+            let error = Format::of(Path::new(output)).unwrap_err().to_string();
+            assert!(error.ends_with("remove `.gz`"), "{error}");
+        }
     }
 }
