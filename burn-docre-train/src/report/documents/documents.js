@@ -234,7 +234,7 @@
       }
       const bar = element("span", { className: "doc-scale" });
       bar.setAttribute("aria-hidden", "true");
-      this.scale.replaceChildren(`${pair}: 0 % `, bar, ` ${percent(most)}. A dot marks pairs to choose.`);
+      this.scale.replaceChildren(`Scale for ${pair}: 0 % `, bar, ` ${percent(most)}. A dot marks pairs to choose.`);
       this.drawTable(pair, column, row);
     }
 
