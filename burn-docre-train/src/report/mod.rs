@@ -29,7 +29,7 @@ use self::{
 };
 use crate::session::Session;
 
-/// What a report is about.
+/// The content of a report.
 pub struct ReportOptions<'a> {
     /// Directories of runs, of ablations and of benchmarks, or files of the latter two.
     pub arguments: &'a [PathBuf],

@@ -74,23 +74,36 @@ impl Precision {
 }
 
 /// A precision, or the choice of one by the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "ChoiceName", into = "ChoiceName")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PrecisionChoice {
     /// bf16 on a device that computes it natively ([`DeviceInfo::native_bf16`]), else f32.
     Auto,
-    /// One precision on every device.
-    Fixed(Precision),
+    /// [`Precision::F32`] on every device.
+    #[default]
+    F32,
+    /// [`Precision::Bf16`] on every device.
+    Bf16,
+    /// [`Precision::F16`] on every device.
+    F16,
 }
 
 impl PrecisionChoice {
-    const AUTO: &str = "auto";
+    /// All choices.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::F32, Self::Bf16, Self::F16];
 
     /// The name in configurations and on the command line.
     pub fn name(self) -> &'static str {
+        self.fixed().map_or("auto", Precision::name)
+    }
+
+    /// The precision on every device; `None` if the device chooses.
+    fn fixed(self) -> Option<Precision> {
         match self {
-            Self::Auto => Self::AUTO,
-            Self::Fixed(precision) => precision.name(),
+            Self::Auto => None,
+            Self::F32 => Some(Precision::F32),
+            Self::Bf16 => Some(Precision::Bf16),
+            Self::F16 => Some(Precision::F16),
         }
     }
 
@@ -100,13 +113,11 @@ impl PrecisionChoice {
     /// # Errors
     /// If a device has to be asked and does not exist.
     pub fn resolve(self, kind: BackendKind, devices: &[usize]) -> Result<Precision> {
-        match self {
-            Self::Fixed(precision) => Ok(precision),
-            Self::Auto => {
-                let infos = devices.iter().map(|&number| kind.device(number));
-                Ok(Self::of_devices(&infos.collect::<Result<Vec<_>>>()?))
-            }
+        if let Some(precision) = self.fixed() {
+            return Ok(precision);
         }
+        let infos = devices.iter().map(|&number| kind.device(number));
+        Ok(Self::of_devices(&infos.collect::<Result<Vec<_>>>()?))
     }
 
     fn of_devices(devices: &[DeviceInfo]) -> Precision {
@@ -118,46 +129,12 @@ impl PrecisionChoice {
     }
 }
 
-impl Default for PrecisionChoice {
-    fn default() -> Self {
-        Precision::default().into()
-    }
-}
-
 impl From<Precision> for PrecisionChoice {
     fn from(precision: Precision) -> Self {
-        Self::Fixed(precision)
-    }
-}
-
-/// A [`PrecisionChoice`] as a plain enumeration, whose names serde lists in an error.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ChoiceName {
-    Auto,
-    F32,
-    Bf16,
-    F16,
-}
-
-impl From<ChoiceName> for PrecisionChoice {
-    fn from(name: ChoiceName) -> Self {
-        match name {
-            ChoiceName::Auto => Self::Auto,
-            ChoiceName::F32 => Self::Fixed(Precision::F32),
-            ChoiceName::Bf16 => Self::Fixed(Precision::Bf16),
-            ChoiceName::F16 => Self::Fixed(Precision::F16),
-        }
-    }
-}
-
-impl From<PrecisionChoice> for ChoiceName {
-    fn from(choice: PrecisionChoice) -> Self {
-        match choice {
-            PrecisionChoice::Auto => Self::Auto,
-            PrecisionChoice::Fixed(Precision::F32) => Self::F32,
-            PrecisionChoice::Fixed(Precision::Bf16) => Self::Bf16,
-            PrecisionChoice::Fixed(Precision::F16) => Self::F16,
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::Bf16,
+            Precision::F16 => Self::F16,
         }
     }
 }
@@ -166,13 +143,8 @@ impl FromStr for PrecisionChoice {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let choices = || {
-            let fixed = Precision::ALL.into_iter().map(Self::Fixed);
-            std::iter::once(Self::Auto).chain(fixed)
-        };
-        choices().find(|choice| choice.name() == name).ok_or_else(|| {
-            UnknownName::new("precision", name, &choices().map(Self::name).collect::<Vec<_>>())
-        })
+        let found = Self::ALL.into_iter().find(|choice| choice.name() == name);
+        found.ok_or_else(|| UnknownName::new("precision", name, &Self::ALL.map(Self::name)))
     }
 }
 
@@ -234,8 +206,10 @@ mod tests {
 
     #[test]
     fn every_choice_is_read_by_its_name_and_an_unknown_one_lists_them() {
-        let fixed = Precision::ALL.map(PrecisionChoice::Fixed);
-        for choice in [PrecisionChoice::Auto].into_iter().chain(fixed) {
+        for precision in Precision::ALL {
+            assert_eq!(PrecisionChoice::from(precision).fixed(), Some(precision));
+        }
+        for choice in PrecisionChoice::ALL {
             assert_eq!(choice.name().parse(), Ok(choice));
             let json = serde_json::to_value(choice).unwrap();
             assert_eq!(json, choice.name());

@@ -22,15 +22,16 @@ const LABEL_CHARACTERS: usize = 34;
 /// A bar chart.
 pub(crate) struct BarChart {
     /// The title.
-    pub(crate) title: String,
+    title: String,
     /// The heading of the groups in the table of values.
-    pub(crate) of: &'static str,
+    of: &'static str,
     /// The unit of the values.
-    pub(crate) unit: Unit,
+    unit: Unit,
     /// The groups from top to bottom.
-    pub(crate) groups: Vec<BarGroup>,
-    /// The value at the end of the axis; `None` for the largest value.
-    pub(crate) end: Option<f64>,
+    groups: Vec<BarGroup>,
+    /// The value at the end of the axis; `None` for the largest value. A part of a chart has that
+    /// of the whole.
+    end: Option<f64>,
 }
 
 /// Bars under one label.
@@ -45,7 +46,7 @@ pub(crate) struct BarGroup {
 
 /// A bar.
 pub(crate) struct Bar {
-    /// What the bar belongs to.
+    /// The stage or process of the bar.
     pub(crate) series: Series,
     /// The length; `None` draws no bar and a dash, and a negative value no bar.
     pub(crate) value: Option<f64>,
@@ -58,6 +59,16 @@ impl Render for BarChart {
 }
 
 impl BarChart {
+    /// A chart of `groups` from top to bottom. `of` is their heading in the table of values.
+    pub(crate) fn new(
+        title: impl Into<String>,
+        of: &'static str,
+        unit: Unit,
+        groups: Vec<BarGroup>,
+    ) -> Self {
+        Self { title: title.into(), of, unit, groups, end: None }
+    }
+
     /// The chart as a figure.
     fn figure(&self) -> Markup {
         let title = format!("{}{}", self.title, self.unit.suffix());
@@ -185,13 +196,8 @@ mod tests {
             note: "7 facts".into(),
             bars: values.iter().copied().enumerate().map(bar).collect(),
         };
-        BarChart {
-            title: "F1".into(),
-            of: "relation",
-            unit: Unit::Percent,
-            groups: values.iter().map(group).collect(),
-            end: None,
-        }
+        let groups = values.iter().map(group).collect();
+        BarChart::new("F1", "relation", Unit::Percent, groups)
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) struct LineChart {
 
 /// A line of a chart.
 pub(crate) struct Line {
-    /// What the line belongs to.
+    /// The stage of the line.
     pub(crate) series: Series,
     /// The points, at least one, ascending in `x`; all numbers are finite.
     pub(crate) points: Vec<(f64, f64)>,

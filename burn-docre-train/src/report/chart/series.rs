@@ -44,7 +44,7 @@ impl Unit {
     }
 }
 
-/// What a line or a bar belongs to, such as a stage of a run.
+/// The key and name of a line or of bars: those of a stage of a run, or of a benchmark process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Series {
     /// The position in the report, which selects colour and dash pattern.

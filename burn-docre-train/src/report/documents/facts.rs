@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::{
+    table::framed_table,
     text::tag,
     view::{DocumentView, DocumentViews, FactView, Status},
 };
@@ -12,27 +13,19 @@ const MAX_MENTION_PAIRS: usize = 4;
 
 /// The facts, one row each. The script makes the facts buttons that choose their pair.
 pub(super) fn table(view: &DocumentView, views: &DocumentViews) -> Markup {
+    let headings = html! {
+        th scope="col" { "#" }
+        th scope="col" { "Status" }
+        th scope="col" { "Fact" }
+        th scope="col" { "Gold evidence" }
+        @if views.names_evidence { th scope="col" { "Predicted evidence" } }
+        th.doc-number scope="col" { "Score" }
+    };
+    let rows = html! {
+        @for (index, fact) in view.facts.iter().enumerate() { (row(view, views, index, fact)) }
+    };
     html! {
-        div.doc-scroll tabindex="0" role="region" aria-label={ "Facts of " (view.title) } {
-            table.doc-facts {
-                caption.hidden { "Facts of " (view.title) }
-                thead {
-                    tr {
-                        th scope="col" { "#" }
-                        th scope="col" { "Status" }
-                        th scope="col" { "Fact" }
-                        th scope="col" { "Gold evidence" }
-                        @if views.names_evidence { th scope="col" { "Predicted evidence" } }
-                        th.doc-number scope="col" { "Score" }
-                    }
-                }
-                tbody {
-                    @for (index, fact) in view.facts.iter().enumerate() {
-                        (row(view, views, index, fact))
-                    }
-                }
-            }
-        }
+        (framed_table(&format!("Facts of {}", view.title), &headings, &rows))
         @if view.n_unlisted > 0 {
             p.doc-note { (view.n_unlisted) " more wrong predictions with lower scores are not listed." }
         }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     collect::{MAX_ENTITIES, MAX_WEIGHTS},
+    table::framed_table,
     view::{Attention, DocumentView, FactView, LayerWeights, MixerView, PairAttention, Weights},
 };
 
@@ -56,31 +57,23 @@ pub(super) fn section(view: &DocumentView, mixer: MixerView) -> Markup {
 
 /// The strongest weights of the last layer, the mean over its attention heads.
 fn table(view: &DocumentView, attention: &Attention) -> Markup {
-    html! {
-        div.doc-scroll tabindex="0" role="region" aria-label={ "Strongest weights of " (view.title) } {
-            table.doc-facts {
-                caption.hidden { "Strongest weights of " (view.title) }
-                thead {
-                    tr {
-                        th scope="col" { "Pair" }
-                        th scope="col" { "Column: strongest heads" }
-                        th scope="col" { "Row: strongest tails" }
-                    }
-                }
-                tbody {
-                    @for PairAttention { head, tail, layers } in &attention.pairs {
-                        @if let Some(LayerWeights { column, row }) = layers.last() {
-                            tr {
-                                th scope="row" { (view.label(*head)) " → " (view.label(*tail)) }
-                                td { (strongest(view, &column.mean)) }
-                                td { (strongest(view, &row.mean)) }
-                            }
-                        }
-                    }
+    let headings = html! {
+        th scope="col" { "Pair" }
+        th scope="col" { "Column: strongest heads" }
+        th scope="col" { "Row: strongest tails" }
+    };
+    let rows = html! {
+        @for PairAttention { head, tail, layers } in &attention.pairs {
+            @if let Some(LayerWeights { column, row }) = layers.last() {
+                tr {
+                    th scope="row" { (view.label(*head)) " → " (view.label(*tail)) }
+                    td { (strongest(view, &column.mean)) }
+                    td { (strongest(view, &row.mean)) }
                 }
             }
         }
-    }
+    };
+    framed_table(&format!("Strongest weights of {}", view.title), &headings, &rows)
 }
 
 /// The entities of the largest weights, in percent.
@@ -97,7 +90,7 @@ fn strongest(view: &DocumentView, weights: &[u8]) -> String {
     entities.iter().take(N_STRONGEST).map(name).collect::<Vec<_>>().join(", ")
 }
 
-/// What the script needs of a document.
+/// The data of a document for the script.
 #[derive(Serialize)]
 struct Data<'a> {
     /// The names of the entities.

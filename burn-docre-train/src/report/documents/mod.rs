@@ -12,6 +12,7 @@ mod graph;
 mod heat_map;
 mod page;
 mod placement;
+mod table;
 mod text;
 mod view;
 

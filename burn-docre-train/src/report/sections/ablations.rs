@@ -77,13 +77,12 @@ fn chart(table: &AblationTable, title: &str) -> BarChart {
             Bar { series: paper(), value: score(&row.paper) },
         ],
     };
-    BarChart {
-        title: format!("{metric}, {title}"),
-        of: "variant",
-        unit: Unit::Percent,
-        groups: table.rows.iter().map(group).collect(),
-        end: None,
-    }
+    BarChart::new(
+        format!("{metric}, {title}"),
+        "variant",
+        Unit::Percent,
+        table.rows.iter().map(group).collect(),
+    )
 }
 
 /// The means and deviations of all metrics beside the scores of the paper.

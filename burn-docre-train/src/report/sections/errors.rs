@@ -27,13 +27,8 @@ pub(super) fn section(systems: &[System]) -> Option<Section> {
     let groups = KINDS.map(|(label, count)| {
         bars_of(label, "", systems, |system| Some(share(&system.report.errors, count)))
     });
-    let chart = BarChart {
-        title: "Share of correct facts and errors".into(),
-        of: "kind",
-        unit: Unit::Percent,
-        groups: groups.into(),
-        end: None,
-    };
+    let chart =
+        BarChart::new("Share of correct facts and errors", "kind", Unit::Percent, groups.into());
     let row = |(label, count): Kind| {
         let cell = |system: &System| {
             let errors = &system.report.errors;
@@ -80,13 +75,7 @@ pub(super) fn binary(systems: &[System]) -> Option<Section> {
     ];
     let groups =
         scores.map(|(label, score)| bars_of(label, "", systems, |system| Some(score(system))));
-    let chart = BarChart {
-        title: "Binary scores".into(),
-        of: "score",
-        unit: Unit::Percent,
-        groups: groups.into(),
-        end: None,
-    };
+    let chart = BarChart::new("Binary scores", "score", Unit::Percent, groups.into());
     let body = html! {
         p {
             "As in table 8 of KD-DocRE: ordered pairs of entities are related or not, without regard to "

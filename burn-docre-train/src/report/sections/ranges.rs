@@ -43,7 +43,7 @@ fn chart(systems: &[System], (title, of, ranges): Ranges) -> BarChart {
         let f1 = |system: &System| Some(ranges(&system.report)[index].score.f1);
         (support > 0).then(|| bars_of(label, format!("{support} gold"), systems, f1))
     });
-    BarChart { title: title.into(), of, unit: Unit::Percent, groups: groups.collect(), end: None }
+    BarChart::new(title, of, Unit::Percent, groups.collect())
 }
 
 fn label(range: &RangeScore) -> String {

@@ -25,13 +25,12 @@ pub(super) fn section(systems: &[System]) -> Option<Section> {
         let note = format!("{} gold", relation.support);
         bars_of(&relation.label, note, systems, |system| relation.f1(system))
     };
-    let chart = BarChart {
-        title: "F1 by relation".into(),
-        of: "relation",
-        unit: Unit::Percent,
-        groups: relations.iter().take(N_CHARTED).map(group).collect(),
-        end: None,
-    };
+    let chart = BarChart::new(
+        "F1 by relation",
+        "relation",
+        Unit::Percent,
+        relations.iter().take(N_CHARTED).map(group).collect(),
+    );
     let body = html! {
         p {
             "Relation types in descending order of their gold facts in the dev documents. The charts "

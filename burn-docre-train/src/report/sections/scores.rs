@@ -48,13 +48,7 @@ pub(super) fn section(systems: &[System]) -> Option<Section> {
         return None;
     }
     let groups = CHART.map(|(label, score)| bars_of(label, "", systems, score));
-    let chart = BarChart {
-        title: "Scores".into(),
-        of: "score",
-        unit: Unit::Percent,
-        groups: groups.into(),
-        end: None,
-    };
+    let chart = BarChart::new("Scores", "score", Unit::Percent, groups.into());
     let body = html! {
         p {
             "The best model of each stage predicts the dev documents. Scores are in percent, and the "

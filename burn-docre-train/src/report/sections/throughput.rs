@@ -55,13 +55,12 @@ fn chart(mode: &str, records: &[&Named], series: &[Series]) -> BarChart {
         let bar = Bar { series: series_of(named, series), value: Some(rate) };
         BarGroup { label: named.name.clone(), note: String::new(), bars: vec![bar] }
     };
-    BarChart {
-        title: format!("Documents per second, {mode}"),
-        of: "process",
-        unit: Unit::Number,
-        groups: records.iter().map(group).collect(),
-        end: None,
-    }
+    BarChart::new(
+        format!("Documents per second, {mode}"),
+        "process",
+        Unit::Number,
+        records.iter().map(group).collect(),
+    )
 }
 
 /// The table of a mode, the fastest process first.
