@@ -87,7 +87,9 @@ impl BackendTask for Measure<'_> {
             BenchMode::Inference => {
                 self.time::<B>(&device, n, Predict::new(&work, &self, &device)?)?
             }
-            BenchMode::Training => self.time_training::<B>(&device, &work)?,
+            BenchMode::Training => {
+                B::on_all_threads(&device, || self.time_training::<B>(&device, &work))?
+            }
             BenchMode::Label => {
                 let labels = Label::new(&work, &self, &device)?;
                 self.time::<B>(&device, n, labels)?

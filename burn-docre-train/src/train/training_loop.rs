@@ -91,6 +91,11 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
     /// If a loss is not finite, too many successive steps are skipped, or a file cannot be read or
     /// written.
     pub fn run(self, model: O::Model) -> Result<StageEnd> {
+        let device = self.devices[0].clone();
+        B::on_all_threads(&device, move || self.train(model))
+    }
+
+    fn train(self, model: O::Model) -> Result<StageEnd> {
         let state = TrainingState::load(&self.directory)?;
         let shared = Shared {
             metrics_bytes: Arc::new(AtomicU64::new(state.metrics_bytes)),
