@@ -46,6 +46,8 @@ const CHECK: &[Step] = &[
             "--test",
             "extractor",
             "--test",
+            "dropout",
+            "--test",
             "objective",
         ],
     ),

@@ -1,6 +1,9 @@
 //! The reference bodies of [`DocReOps`](super::DocReOps), in ordinary operations of any backend.
 
-use std::f64::consts::{SQRT_2, TAU};
+use std::{
+    f64::consts::{SQRT_2, TAU},
+    sync::{Mutex, PoisonError},
+};
 
 use burn::tensor::{
     Distribution, Shape, Tensor, TensorData, TensorMetadata, activation, backend::Backend,
@@ -114,10 +117,15 @@ pub(super) fn dropout_factors<B: Backend>(
     mask: &DropoutMask,
     device: &B::Device,
 ) -> FloatTensor<B> {
-    B::seed(device, mask.seed);
     // The rank is unknown at compile time, so the values are drawn as one row.
     let kept = Distribution::Bernoulli(1.0 - mask.probability);
-    let factors = Tensor::<B, 1>::random([shape.num_elements()], kept, device);
+    let factors = {
+        // The threads of several workers share the generator.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        B::seed(device, mask.seed);
+        Tensor::<B, 1>::random([shape.num_elements()], kept, device)
+    };
     B::float_reshape(unwrap(factors / (1.0 - mask.probability)), shape)
 }
 

@@ -22,6 +22,16 @@ impl Axis {
     /// An axis whose ticks enclose the values from `low` to `high`. They are multiples of 1, 2 or 5
     /// times a power of ten, with at most `n` intervals, `n` at least 2.
     pub(super) fn around(low: f64, high: f64, n: usize, positions: (f64, f64)) -> Self {
+        Self::with_step(0.0, low, high, n, positions)
+    }
+
+    /// An axis for epochs or steps, whose ticks are whole numbers.
+    pub(super) fn of_counts(low: f64, high: f64, n: usize, positions: (f64, f64)) -> Self {
+        Self::with_step(1.0, low, high, n, positions)
+    }
+
+    /// An axis whose ticks are at least `smallest` apart.
+    fn with_step(smallest: f64, low: f64, high: f64, n: usize, positions: (f64, f64)) -> Self {
         let (low, high) = (low.clamp(-LARGEST, LARGEST), high.clamp(-LARGEST, LARGEST));
         let has_length = high - low > SMALLEST;
         let high = if has_length { high } else { low + low.abs().max(1.0) };
@@ -35,7 +45,8 @@ impl Axis {
         let exponent = ((high - low) / n as f64).log10().floor() as i32;
         let steps = (exponent..=exponent + 2)
             .flat_map(|power| [1.0, 2.0, 5.0].map(|factor| factor * 10f64.powi(power)));
-        let step = steps.into_iter().find(fits).unwrap_or(high - low);
+        let step =
+            steps.into_iter().find(|step| *step >= smallest && fits(step)).unwrap_or(high - low);
         let (first, last) = ends(step);
         let decimals = usize::try_from(-(step.log10() + ROUNDING).floor() as i32).unwrap_or(0);
         Self { ticks: (first..=last).map(|i| i as f64 * step).collect(), decimals, positions }
@@ -95,6 +106,14 @@ mod tests {
         // The step 200 has the ticks 0 to 1,200, which are six intervals.
         assert_eq!(ticks(7.0, 1100.0), [0.0, 500.0, 1000.0, 1500.0]);
         assert_eq!(ticks(-3.0, 4.0), [-4.0, -2.0, 0.0, 2.0, 4.0]);
+    }
+
+    #[test]
+    fn epochs_have_no_ticks_between_them() {
+        let ticks = |last| Axis::of_counts(0.0, last, 5, (0.0, 1.0)).ticks;
+        assert_eq!(ticks(1.0), [0.0, 1.0]);
+        assert_eq!(ticks(2.0), [0.0, 1.0, 2.0]);
+        assert_eq!(ticks(44.0), [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ const LINE_OF_TEXT: f64 = 12.0;
 pub(crate) struct LineChart {
     /// The title: the quantity of the vertical axis.
     pub(crate) title: String,
-    /// The quantity of the horizontal axis.
+    /// What the horizontal axis counts.
     pub(crate) over: &'static str,
     /// The unit of the vertical axis.
     pub(crate) unit: Unit,
@@ -95,7 +95,7 @@ impl LineChart {
         let (x_low, x_high) = range(&mut points().map(|point| point.0));
         let (y_low, y_high) = range(&mut points().map(|point| point.1));
         (
-            Axis::around(x_low, x_high, INTERVALS, (LEFT, RIGHT)),
+            Axis::of_counts(x_low, x_high, INTERVALS, (LEFT, RIGHT)),
             Axis::around(y_low, y_high, INTERVALS, (BOTTOM, TOP)),
         )
     }
