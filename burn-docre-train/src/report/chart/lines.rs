@@ -24,7 +24,7 @@ const LINE_OF_TEXT: f64 = 12.0;
 pub(crate) struct LineChart {
     /// The title: the quantity of the vertical axis.
     pub(crate) title: String,
-    /// What the horizontal axis counts.
+    /// The unit that the horizontal axis counts, such as `epoch`.
     pub(crate) over: &'static str,
     /// The unit of the vertical axis.
     pub(crate) unit: Unit,
