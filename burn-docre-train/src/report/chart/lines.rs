@@ -36,9 +36,12 @@ pub(crate) struct LineChart {
 pub(crate) struct Line {
     /// The stage of the line.
     pub(crate) series: Series,
-    /// The points, at least one, ascending in `x`; all numbers are finite.
-    pub(crate) points: Vec<(f64, f64)>,
+    /// The connected parts, at least one and none empty.
+    pub(crate) segments: Vec<Segment>,
 }
+
+/// Connected points, ascending in `x`, over all segments of a line too; all numbers are finite.
+pub(crate) type Segment = Vec<(f64, f64)>;
 
 impl Render for LineChart {
     fn render(&self) -> Markup {
@@ -88,7 +91,7 @@ impl LineChart {
 
     /// The horizontal and the vertical axis. Quantities that are not negative start at 0.
     fn axes(&self) -> (Axis, Axis) {
-        let points = || self.lines.iter().flat_map(|line| &line.points);
+        let points = || self.lines.iter().flat_map(Line::points);
         let range = |values: &mut dyn Iterator<Item = f64>| {
             values.fold((0_f64, f64::MIN), |(low, high), value| (low.min(value), high.max(value)))
         };
@@ -102,7 +105,7 @@ impl LineChart {
 
     /// The keys of the series at the ends of their lines, if there is room for all.
     fn keys(&self, y: &Axis) -> Markup {
-        let ends = self.lines.iter().filter_map(|line| line.points.last());
+        let ends = self.lines.iter().filter_map(|line| line.points().last());
         let heights: Vec<f64> = ends.map(|&(_, value)| y.position(value) + 4.0).collect();
         let heights = spread(&heights, LINE_OF_TEXT, TOP + 4.0, BOTTOM + 4.0).unwrap_or_default();
         html! {
@@ -117,15 +120,15 @@ impl LineChart {
     /// Describes each line by its first, last, lowest and highest value.
     fn summary(&self) -> String {
         let unit = self.unit;
-        let describe = |Line { series, points }: &Line| {
-            let values = || points.iter().map(|point| point.1);
+        let describe = |line: &Line| {
+            let values = || line.points().map(|point| point.1);
             let at = |point: Option<&(f64, f64)>| unit.text(point.map_or(0.0, |point| point.1));
             format!(
                 "{} {}: from {} to {}, lowest {}, highest {}.",
-                series.key,
-                series.name,
-                at(points.first()),
-                at(points.last()),
+                line.series.key,
+                line.series.name,
+                at(line.points().next()),
+                at(line.points().last()),
                 unit.text(values().fold(f64::MAX, f64::min)),
                 unit.text(values().fold(f64::MIN, f64::max)),
             )
@@ -138,7 +141,7 @@ impl LineChart {
     fn values(&self, title: &str) -> Table {
         let mut rows: BTreeMap<u64, (f64, Vec<String>)> = BTreeMap::new();
         for (column, line) in self.lines.iter().enumerate() {
-            for &(x, y) in &line.points {
+            for &(x, y) in line.points() {
                 // Positive floating-point numbers are ordered as their bits.
                 let empty = || (x, vec![String::new(); self.lines.len()]);
                 rows.entry(x.to_bits()).or_insert_with(empty).1[column] = self.unit.text(y);
@@ -161,19 +164,28 @@ fn significant_x(x: f64) -> String {
 }
 
 impl Line {
+    fn points(&self) -> impl Iterator<Item = &(f64, f64)> {
+        self.segments.iter().flatten()
+    }
+
     fn drawing(&self, x: &Axis, y: &Axis) -> Markup {
         let at = |(a, b): (f64, f64)| (round(x.position(a)), round(y.position(b)));
-        let mut path = String::new();
-        for (index, &point) in self.points.iter().enumerate() {
-            let (x, y) = at(point);
-            path += &format!("{}{x} {y}", if index == 0 { "M" } else { "L" });
-        }
+        let path = |segment: &Segment| {
+            let commands = std::iter::once("M").chain(std::iter::repeat("L"));
+            let points = commands.zip(segment).map(|(command, &point)| {
+                let (x, y) = at(point);
+                format!("{command}{x} {y}")
+            });
+            points.collect::<String>()
+        };
         html! {
             g class=(self.series.class()) {
-                @match &self.points[..] {
-                    // A line of one point would be invisible.
-                    [point] => { circle.dot cx=(at(*point).0) cy=(at(*point).1) r="3" {} }
-                    _ => { path.line d=(path) {} }
+                @for segment in &self.segments {
+                    @match &segment[..] {
+                        // A line of one point would be invisible.
+                        [point] => { circle.dot cx=(at(*point).0) cy=(at(*point).1) r="3" {} }
+                        _ => { path.line d=(path(segment)) {} }
+                    }
                 }
             }
         }
@@ -192,7 +204,7 @@ mod tests {
         let lines = lines.iter().zip(["A", "B"]);
         let line = |(points, key): (&&[(f64, f64)], &str)| Line {
             series: series(key),
-            points: points.to_vec(),
+            segments: vec![points.to_vec()],
         };
         LineChart {
             title: "loss".into(),
@@ -213,6 +225,15 @@ mod tests {
     fn a_line_of_one_point_is_a_dot() {
         let drawing = chart(&[&[(10.0, 4.0)]]).drawing().into_string();
         assert!(drawing.contains("<circle class=\"dot\" cx=\"310\" cy=\"10\""), "{drawing}");
+    }
+
+    #[test]
+    fn the_parts_of_a_line_are_not_connected() {
+        let mut chart = chart(&[&[(0.0, 4.0), (5.0, 1.0), (10.0, 0.0)]]);
+        chart.lines[0].segments = vec![vec![(0.0, 4.0), (5.0, 1.0)], vec![(10.0, 0.0)]];
+        let drawing = chart.drawing().into_string();
+        assert!(drawing.contains("d=\"M42 10L176 119.5\""), "{drawing}");
+        assert!(drawing.contains("<circle class=\"dot\" cx=\"310\" cy=\"156\""), "{drawing}");
     }
 
     #[test]

@@ -11,6 +11,6 @@ mod series;
 
 pub(super) use self::{
     bars::{Bar, BarChart, BarGroup},
-    lines::{Line, LineChart},
+    lines::{Line, LineChart, Segment},
     series::{Series, Unit, legend},
 };

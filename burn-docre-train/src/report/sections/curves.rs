@@ -5,7 +5,7 @@ use maud::html;
 use super::parts::Section;
 use crate::{
     report::{
-        chart::{Line, LineChart, Series, Unit, legend},
+        chart::{Line, LineChart, Segment, Series, Unit, legend},
         run::{ReportedRun, ReportedStage},
     },
     train::metric_log::LoggedMetrics,
@@ -30,7 +30,8 @@ pub(super) fn section(runs: &[ReportedRun]) -> Option<Section> {
     let body = html! {
         p {
             "Losses are those of the optimizer steps; of more than " (MAX_POINTS) " steps, points are "
-            "means of neighbouring ones. Dev scores are in percent."
+            "means of neighbouring ones. Steps without a value, such as those of an E step, leave a "
+            "gap. Dev scores are in percent."
         }
         @for title in titles {
             @let stages: Vec<&ReportedStage> =
@@ -61,9 +62,10 @@ fn of_steps<'a>(title: &str, stages: &'a [&ReportedStage]) -> impl Iterator<Item
     // The loss comes before its parts.
     names.sort_by_key(|name| (name.as_str() != "Loss", *name));
     let title = title.to_owned();
-    let points = |stage: &ReportedStage, name: &str| averaged(&points(&stage.log, true, name));
+    let segments = |stage: &ReportedStage, name: &str| averaged(&by_step(&stage.log, name));
     names.into_iter().map(move |name| {
-        chart(format!("{name}, {title}"), "step", Unit::Number, stages, |stage| points(stage, name))
+        let title = format!("{name}, {title}");
+        chart(title, "step", Unit::Number, stages, |stage| segments(stage, name))
     })
 }
 
@@ -83,8 +85,8 @@ fn of_epochs<'a>(
     }
     let title = title.to_owned();
     let fractions = |stage: &ReportedStage, name: &str| {
-        let percent = points(&stage.log, false, name).into_iter();
-        percent.map(|(epoch, score)| (epoch, score / 100.0)).collect()
+        let percent = by_epoch(&stage.log, name).into_iter();
+        vec![percent.map(|(epoch, score)| (epoch, score / 100.0)).collect()]
     };
     names.into_iter().map(move |name| {
         let title = format!("dev {name}, {title}");
@@ -97,32 +99,41 @@ fn chart(
     over: &'static str,
     unit: Unit,
     stages: &[&ReportedStage],
-    points: impl Fn(&ReportedStage) -> Vec<(f64, f64)>,
+    segments: impl Fn(&ReportedStage) -> Vec<Segment>,
 ) -> LineChart {
-    let line =
-        |stage: &&ReportedStage| Line { series: stage.series.clone(), points: points(stage) };
-    let lines = stages.iter().map(line).filter(|line| !line.points.is_empty());
+    let line = |stage: &&ReportedStage| {
+        let segments = segments(stage).into_iter().filter(|segment| !segment.is_empty());
+        Line { series: stage.series.clone(), segments: segments.collect() }
+    };
+    let lines = stages.iter().map(line).filter(|line| !line.segments.is_empty());
     LineChart { title, over, unit, lines: lines.collect() }
 }
 
-/// The values of a metric: by step, or for dev evaluations by epoch.
-fn points(log: &[LoggedMetrics], of_steps: bool, name: &str) -> Vec<(f64, f64)> {
-    let lines = log.iter().filter(|logged| logged.is_step == of_steps);
-    let points = lines.enumerate().filter_map(|(index, logged)| {
-        let x = if of_steps { index + 1 } else { logged.epoch };
-        Some((x as f64, *logged.values.get(name)?))
-    });
-    points.collect()
+/// The values of a metric by step. Steps without it, such as those of an E step, divide the line.
+fn by_step(log: &[LoggedMetrics], name: &str) -> Vec<Segment> {
+    let steps = log.iter().filter(|logged| logged.is_step).enumerate();
+    let points: Vec<_> =
+        steps.map(|(index, step)| Some(((index + 1) as f64, *step.values.get(name)?))).collect();
+    let segments = points.split(Option::is_none).filter(|segment| !segment.is_empty());
+    segments.map(|segment| segment.iter().copied().flatten().collect()).collect()
 }
 
-/// At most [`MAX_POINTS`] points: means over equal numbers of neighbours.
-fn averaged(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let n = points.len().div_ceil(MAX_POINTS).max(1);
+/// The values of a dev metric by epoch.
+fn by_epoch(log: &[LoggedMetrics], name: &str) -> Segment {
+    let evaluations = log.iter().filter(|logged| !logged.is_step);
+    let point = |logged: &LoggedMetrics| Some((logged.epoch as f64, *logged.values.get(name)?));
+    evaluations.filter_map(point).collect()
+}
+
+/// Means over equal numbers of neighbours, so that a line has about [`MAX_POINTS`] points.
+fn averaged(segments: &[Segment]) -> Vec<Segment> {
+    let n_points: usize = segments.iter().map(Vec::len).sum();
+    let n = n_points.div_ceil(MAX_POINTS).max(1);
     let mean = |chunk: &[(f64, f64)]| {
         let sum = chunk.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
         (sum.0 / chunk.len() as f64, sum.1 / chunk.len() as f64)
     };
-    points.chunks(n).map(mean).collect()
+    segments.iter().map(|segment| segment.chunks(n).map(mean).collect()).collect()
 }
 
 #[cfg(test)]
@@ -137,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_numbered_through_all_epochs_and_may_lack_a_metric() {
+    fn steps_are_numbered_through_all_epochs_and_those_without_the_metric_divide_the_line() {
         let log = [
             logged(true, 1, &[("Loss", 4.0), ("Key Loss", 1.0)]),
             logged(true, 1, &[("Loss", 3.0)]),
@@ -145,19 +156,27 @@ mod tests {
             logged(true, 2, &[("Loss", 2.0), ("Key Loss", 0.5)]),
             logged(false, 2, &[("F1", 60.0)]),
         ];
-        assert_eq!(points(&log, true, "Loss"), [(1.0, 4.0), (2.0, 3.0), (3.0, 2.0)]);
-        assert_eq!(points(&log, true, "Key Loss"), [(1.0, 1.0), (3.0, 0.5)]);
-        assert_eq!(points(&log, false, "F1"), [(1.0, 50.0), (2.0, 60.0)]);
+        assert_eq!(by_step(&log, "Loss"), [[(1.0, 4.0), (2.0, 3.0), (3.0, 2.0)]]);
+        assert_eq!(by_step(&log, "Key Loss"), [[(1.0, 1.0)], [(3.0, 0.5)]]);
+        assert!(by_step(&log, "F1").is_empty());
+        assert_eq!(by_epoch(&log, "F1"), [(1.0, 50.0), (2.0, 60.0)]);
     }
 
     #[test]
     fn many_steps_are_averaged_over_equal_numbers_of_neighbours() {
-        let few = [(1.0, 4.0), (2.0, 2.0)];
+        let few = [vec![(1.0, 4.0), (2.0, 2.0)]];
         assert_eq!(averaged(&few), few);
-        assert_eq!(averaged(&[]), []);
+        assert!(averaged(&[]).is_empty());
         // 150 points in pairs: the mean of 1 and 2 is 1.5, of their halves 0.75.
         let many: Vec<_> = (1..=150).map(|i| (f64::from(i), f64::from(i) / 2.0)).collect();
-        let averaged = averaged(&many);
-        assert_eq!((averaged.len(), averaged[0], averaged[74]), (75, (1.5, 0.75), (149.5, 74.75)));
+        let averaged_many = averaged(std::slice::from_ref(&many));
+        let points = &averaged_many[0];
+        assert_eq!((points.len(), points[0], points[74]), (75, (1.5, 0.75), (149.5, 74.75)));
+        // A mean does not reach across a gap: 75 points become 37 pairs and one point.
+        let divided = averaged(&[many[..75].to_vec(), many[75..].to_vec()]);
+        assert_eq!(
+            (divided[0].len(), divided[0][37], divided[1][0]),
+            (38, (75.0, 37.5), (76.5, 38.25))
+        );
     }
 }
