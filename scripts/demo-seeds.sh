@@ -22,12 +22,12 @@ run() {
     "$docre" "${@:4}" --out "$directory" --set "seed=$1" --set "data.synthetic.seed=$1" "${resume[@]}" >/dev/null
     touch "$finished"
 }
-seeds=${SEEDS:-$(seq -s ' ' 51 60)} jobs=${JOBS:-$(nproc)}
+seeds=${SEEDS:-$(seq -s ' ' 71 80)} jobs=${JOBS:-$(nproc)}
 one_seed() {
     run "$1" kd all distill "$config"
     run "$1" na student train "$config" --stage student --set "$none"
     run "$1" na finetune train "$config" --stage finetune --set "$none"
-    run "$1" long teacher train "$config" --stage teacher --set stages.teacher.epochs=109
+    run "$1" long teacher train "$config" --stage teacher --set stages.teacher.epochs=125
 }
 # One thread per run. Results do not depend on the number of threads, and parallel runs use the cores better.
 export RAYON_NUM_THREADS=1
