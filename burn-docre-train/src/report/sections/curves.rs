@@ -109,12 +109,13 @@ fn chart(
     LineChart { title, over, unit, lines: lines.collect() }
 }
 
-/// The values of a metric by step. Steps without it, such as those of an E step, divide the line.
+/// The values of a metric by step. Each step without it, such as those of an E step, divides the
+/// line; a segment between two of them is empty.
 fn by_step(log: &[LoggedMetrics], name: &str) -> Vec<Segment> {
     let steps = log.iter().filter(|logged| logged.is_step).enumerate();
     let points: Vec<_> =
         steps.map(|(index, step)| Some(((index + 1) as f64, *step.values.get(name)?))).collect();
-    let segments = points.split(Option::is_none).filter(|segment| !segment.is_empty());
+    let segments = points.split(Option::is_none);
     segments.map(|segment| segment.iter().copied().flatten().collect()).collect()
 }
 
@@ -158,7 +159,6 @@ mod tests {
         ];
         assert_eq!(by_step(&log, "Loss"), [[(1.0, 4.0), (2.0, 3.0), (3.0, 2.0)]]);
         assert_eq!(by_step(&log, "Key Loss"), [[(1.0, 1.0)], [(3.0, 0.5)]]);
-        assert!(by_step(&log, "F1").is_empty());
         assert_eq!(by_epoch(&log, "F1"), [(1.0, 50.0), (2.0, 60.0)]);
     }
 
