@@ -115,13 +115,38 @@ pub struct OrderedRows {
     pub lower: String,
     /// The score of `higher` minus that of `lower` in the paper; positive.
     pub paper_difference: f64,
-    /// The mean of the same difference over the seeds that both rows have. The paper's order is
-    /// reproduced if it is positive.
+    /// The mean of the same difference over the seeds that both rows have.
     pub difference: f64,
+    /// The standard error of `difference`: the sample standard deviation of the seeds' differences
+    /// divided by the root of their number. `None` with fewer than two seeds.
+    pub standard_error: Option<f64>,
     /// The number of seeds with a positive difference.
     pub n_in_order: usize,
     /// The number of seeds that both rows have.
     pub n_seeds: usize,
+}
+
+/// How the order of two rows here relates to the paper's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// It is the paper's.
+    Reproduced,
+    /// It is the opposite of the paper's.
+    Reversed,
+    /// The seeds do not tell: the difference is at most two standard errors from 0, or there is
+    /// one seed.
+    Undecided,
+}
+
+impl Order {
+    /// The word in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reproduced => "reproduced",
+            Self::Reversed => "reversed",
+            Self::Undecided => "undecided",
+        }
+    }
 }
 
 impl AblationRow {
@@ -149,9 +174,14 @@ impl AblationRow {
 }
 
 impl OrderedRows {
-    /// True if the order of the means is that of the paper.
-    pub fn is_reproduced(&self) -> bool {
-        self.difference > 0.0
+    /// The order of the two rows.
+    pub fn order(&self) -> Order {
+        let limit = self.standard_error.map_or(f64::INFINITY, |error| 2.0 * error);
+        match self.difference {
+            difference if difference > limit => Order::Reproduced,
+            difference if difference < -limit => Order::Reversed,
+            _ => Order::Undecided,
+        }
     }
 
     /// The pairs of `rows` that are neighbours in the paper's order by `metric` and have a common
@@ -189,6 +219,8 @@ impl OrderedRows {
             lower: lower.name.clone(),
             paper_difference,
             difference: mean(&differences)?,
+            standard_error: sample_deviation(&differences)
+                .map(|deviation| deviation / (differences.len() as f64).sqrt()),
             n_in_order: differences.iter().filter(|&&difference| difference > 0.0).count(),
             n_seeds: differences.len(),
         })
@@ -256,23 +288,44 @@ pub(super) mod tests {
             row("also top", Some(0.75), &[0.5, 0.25]),
             row("unknown", None, &[0.0, 0.0]),
         ];
-        let pair = |higher: &str, lower: &str, difference, n_in_order| OrderedRows {
-            higher: higher.into(),
-            lower: lower.into(),
-            paper_difference: 0.25,
-            difference,
-            n_in_order,
-            n_seeds: 2,
-        };
+        let pair =
+            |higher: &str, lower: &str, difference, standard_error, n_in_order| OrderedRows {
+                higher: higher.into(),
+                lower: lower.into(),
+                paper_difference: 0.25,
+                difference,
+                standard_error: Some(standard_error),
+                n_in_order,
+                n_seeds: 2,
+            };
         let order = OrderedRows::of(&rows, "f1");
+        // The differences of the two seeds are -0.25 and 0, 0.5 and 0.25, 0.25 and -0.25. The
+        // standard error of two values is half of what lies between them.
         let expected = [
-            pair("middle", "low", -0.125, 0),
-            pair("top", "middle", 0.375, 2),
-            pair("also top", "middle", 0.0, 1),
+            pair("middle", "low", -0.125, 0.125, 0),
+            pair("top", "middle", 0.375, 0.125, 2),
+            pair("also top", "middle", 0.0, 0.25, 1),
         ];
-        assert_eq!(order, expected);
-        let is_reproduced: Vec<bool> = order.iter().map(OrderedRows::is_reproduced).collect();
-        assert_eq!(is_reproduced, [false, true, false]);
+        let rounded = order.into_iter().map(|mut pair| {
+            pair.standard_error = pair.standard_error.map(|error| (1e9 * error).round() / 1e9);
+            pair
+        });
+        assert_eq!(rounded.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn an_order_is_undecided_within_two_standard_errors_and_with_one_seed() {
+        let order = |higher: &[f64], lower: &[f64]| {
+            let rows = [row("a", Some(0.5), higher), row("b", Some(0.25), lower)];
+            OrderedRows::of(&rows, "f1")[0].order()
+        };
+        // Differences 0.5 and 0.25: mean 0.375, standard error 0.125.
+        assert_eq!(order(&[0.75, 0.5], &[0.25, 0.25]), Order::Reproduced);
+        assert_eq!(order(&[0.25, 0.25], &[0.75, 0.5]), Order::Reversed);
+        // Differences 0.5 and 0: mean and standard error 0.25.
+        assert_eq!(order(&[0.75, 0.25], &[0.25, 0.25]), Order::Undecided);
+        assert_eq!(order(&[0.5, 0.5], &[0.5, 0.5]), Order::Undecided);
+        assert_eq!(order(&[0.75], &[0.25]), Order::Undecided);
     }
 
     #[test]

@@ -7,7 +7,9 @@ pub fn markdown(results: &Ablations) -> String {
     let seeds: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
     let mut text = format!(
         "# Ablations\n\nDev scores in percent, mean ± sample standard deviation over n seeds \
-         ({}). *Paper* is the paper's score on its own corpus.\n",
+         ({}). *Paper* is the paper's score on its own corpus. A difference between two rows has its \
+         standard error over the seeds; their order is undecided within two standard errors, and \
+         with one seed.\n",
         seeds.join(", ")
     );
     for table in &results.tables {
@@ -71,15 +73,17 @@ fn dash() -> String {
 
 /// A sentence that says whether the order of two rows is the paper's.
 fn verdict(pair: &OrderedRows, table: &AblationTable) -> String {
-    let OrderedRows { higher, lower, paper_difference, difference, n_in_order, n_seeds } = pair;
+    let OrderedRows { higher, lower, n_in_order, n_seeds, .. } = pair;
     let metric = table.metrics.iter().find(|metric| metric.key == table.order_metric);
     let metric = metric.map_or(&table.order_metric, |metric| &metric.title);
-    let word = if pair.is_reproduced() { "reproduced" } else { "not reproduced" };
+    let error = pair.standard_error.map(|error| format!(" ± {}", percent(error)));
     format!(
-        "{word}: {higher} above {lower} by {metric} (paper {:+.2}, here {:+.2}, {n_in_order} of \
+        "{}: {higher} above {lower} by {metric} (paper {:+.2}, here {:+.2}{}, {n_in_order} of \
          {n_seeds} seeds)",
-        100.0 * paper_difference,
-        100.0 * difference,
+        pair.order().name(),
+        100.0 * pair.paper_difference,
+        100.0 * pair.difference,
+        error.unwrap_or_default(),
     )
 }
 
@@ -135,11 +139,12 @@ mod tests {
             reason: "no KMGRE".into(),
         };
         let results = Ablations { seeds: vec![1, 2], tables: vec![table], omitted: vec![omitted] };
-        // Deviations: of 0.5 and 0.625, 0.125 / √2; of 0.75 and 0.5, 0.25 / √2.
+        // Deviations: of 0.5 and 0.625, 0.125 / √2; of 0.75 and 0.5, 0.25 / √2. The differences of the
+        // two seeds are -0.25 and 0.125: their standard error is 0.375 / 2.
         let expected = "\
 # Ablations
 
-Dev scores in percent, mean ± sample standard deviation over n seeds (1, 2). *Paper* is the paper's score on its own corpus.
+Dev scores in percent, mean ± sample standard deviation over n seeds (1, 2). *Paper* is the paper's score on its own corpus. A difference between two rows has its standard error over the seeds; their order is undecided within two standard errors, and with one seed.
 
 ## Pair mixer
 
@@ -153,7 +158,7 @@ A note.
 | without |   0 |             - | 63.56 |      - |
 | other   |   2 | 62.50 ± 17.68 | 63.56 |      - |
 
-- not reproduced: with above other by F1 (paper +0.63, here -6.25, 1 of 2 seeds)
+- undecided: with above other by F1 (paper +0.63, here -6.25 ± 18.75, 1 of 2 seeds)
 
 ## Left out
 

@@ -217,10 +217,11 @@ fn initial_model<B: DocReBackend>(
             let Loaded { module, unused } =
                 fresh_model(&context.config, &context.corpora.model_spec, seed, device)?;
             if !unused.is_empty() {
+                let n_layers = context.corpora.model_spec.config.encoder.num_hidden_layers;
                 context.session.ui.note(&format!(
                     "{}: the encoder's weight file has unused tensors: {}",
                     stage.name,
-                    describe_unused(&unused)
+                    describe_unused(&unused, n_layers)
                 ));
             }
             Ok(module)

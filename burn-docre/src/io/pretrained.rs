@@ -1,7 +1,7 @@
 //! Pretrained encoders: directories in Hugging Face's layout.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -145,27 +145,41 @@ fn load_from<B: DocReOps>(
     })
 }
 
-/// Describes the unused weights of a pretrained file in one line: each name, but poolers and output
-/// layers by part with their number of weights. Empty for no names.
+/// Describes the unused weights of a pretrained file in one line. Layers behind the first
+/// `n_layers`, poolers and output layers are named with their number of weights, and every other
+/// weight by its name. Empty for no names.
 ///
-/// An example is `encoder.layer.12.output.dense.bias; pooler and output layers: cls (7), pooler
-/// (2)`.
-pub fn describe_unused(names: &[String]) -> String {
-    let mut others = Vec::new();
+/// An example is `encoder.layer.0.adapter.bias; further layers: 2, 3 (32); pooler and output layers:
+/// cls (7), pooler (2)`.
+pub fn describe_unused(names: &[String], n_layers: usize) -> String {
+    let (mut others, mut layers) = (Vec::new(), Vec::new());
     let mut parts = BTreeMap::new();
     for name in names {
-        match output_part(name) {
-            Some(part) => *parts.entry(part).or_insert(0) += 1,
-            None => others.push(name.as_str()),
+        match (output_part(name), layer_index(name)) {
+            (Some(part), _) => *parts.entry(part).or_insert(0) += 1,
+            (None, Some(layer)) if layer >= n_layers => layers.push(layer),
+            _ => others.push(name.as_str()),
         }
     }
+    let further: BTreeSet<_> = layers.iter().collect();
+    let further: Vec<_> = further.iter().map(|layer| layer.to_string()).collect();
     let parts: Vec<_> = parts.iter().map(|(part, n)| format!("{part} ({n})")).collect();
-    let parts = match parts.is_empty() {
-        true => String::new(),
-        false => format!("pooler and output layers: {}", parts.join(", ")),
-    };
-    let texts = [others.join(", "), parts];
-    texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+    let mut texts = Vec::new();
+    if !others.is_empty() {
+        texts.push(others.join(", "));
+    }
+    if !layers.is_empty() {
+        texts.push(format!("further layers: {} ({})", further.join(", "), layers.len()));
+    }
+    if !parts.is_empty() {
+        texts.push(format!("pooler and output layers: {}", parts.join(", ")));
+    }
+    texts.join("; ")
+}
+
+/// The number behind `layer` in the name of a weight.
+fn layer_index(name: &str) -> Option<usize> {
+    name.split('.').skip_while(|part| *part != "layer").nth(1)?.parse().ok()
 }
 
 /// The pooler or output layer of a weight: its name up to that part.

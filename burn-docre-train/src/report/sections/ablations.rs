@@ -19,7 +19,8 @@ pub(super) fn section(ablations: &[Ablations]) -> Option<Section> {
     let body = html! {
         p {
             "Means over the seeds, with sample standard deviations. Models, corpora and encoders are not "
-            "those of the papers: compare the order of the rows, not their scores."
+            "those of the papers: compare the order of the rows, not their scores. A difference has its standard "
+            "error over the seeds; the order is undecided within two standard errors, and with one seed."
         }
         @for (index, ablations) in ablations.iter().enumerate() {
             @for table in &ablations.tables { (of_table(table, index, ablations)) }
@@ -118,14 +119,14 @@ fn scores(table: &AblationTable, title: &str) -> Table {
 fn order(table: &AblationTable, title: &str) -> Table {
     let points = |difference: f64| format!("{:+.2}", 100.0 * difference);
     let row = |rows: &OrderedRows| {
-        let verdict = if rows.is_reproduced() { "yes" } else { "no" };
+        let error = rows.standard_error.map(|error| format!(" ± {}", percent(error)));
         Row::new(
             format!("{} above {}", rows.higher, rows.lower),
             [
                 points(rows.paper_difference),
-                points(rows.difference),
+                points(rows.difference) + &error.unwrap_or_default(),
                 format!("{} of {}", rows.n_in_order, rows.n_seeds),
-                verdict.into(),
+                rows.order().name().into(),
             ],
         )
     };
@@ -134,7 +135,7 @@ fn order(table: &AblationTable, title: &str) -> Table {
         "difference in the paper",
         "difference here",
         "seeds in order",
-        "reproduced",
+        "order here",
     ];
     Table {
         caption: format!("Order of the rows: {title}"),
@@ -162,6 +163,7 @@ mod tests {
             lower: "<b>without".into(),
             paper_difference: 0.25,
             difference: -0.5,
+            standard_error: Some(0.125),
             n_in_order: 1,
             n_seeds: 2,
         };
@@ -190,7 +192,7 @@ mod tests {
         let row = "&lt;b&gt;without</span></th><td class=\"text\">–</td><td>25.00</td><td>–</td>\
                    <td>1</td>";
         assert!(text.contains(row), "{text}");
-        let row = "full above &lt;b&gt;without</span></th><td>+25.00</td><td>-50.00</td><td>1 of 2</td><td>no<";
+        let row = "full above &lt;b&gt;without</span></th><td>+25.00</td><td>-50.00 ± 12.50</td><td>1 of 2</td><td>reversed<";
         assert!(text.contains(row), "{text}");
         assert!(text.contains("Not run, <b>em</b>: there is no EM"), "{text}");
     }

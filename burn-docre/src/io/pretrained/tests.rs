@@ -80,9 +80,9 @@ fn the_encoder_is_found_under_the_prefixes_of_published_files() {
 }
 
 #[test]
-fn unused_weights_are_described_by_name_and_those_of_output_layers_by_part() {
+fn unused_weights_are_described_by_name_and_those_of_output_and_further_layers_by_part() {
     let described = |names: &[&str]| {
-        describe_unused(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>())
+        describe_unused(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>(), 2)
     };
     assert_eq!(described(&[]), "");
     assert_eq!(described(&["a.bias", "xcls.pooler_2.b"]), "a.bias, xcls.pooler_2.b");
@@ -96,6 +96,15 @@ fn unused_weights_are_described_by_name_and_those_of_output_layers_by_part() {
         "bert.encoder.layer.1.output.dense.bias; pooler and output layers: bert.pooler (2), cls (1)"
     );
     assert_eq!(described(&["lm_head.bias"]), "pooler and output layers: lm_head (1)");
+    assert_eq!(
+        described(&[
+            "layer.10.a.bias",
+            "layer.2.a.bias",
+            "layer.2.a.weight",
+            "layer.1.adapter.bias"
+        ]),
+        "layer.1.adapter.bias; further layers: 2, 10 (3)"
+    );
 }
 
 #[test]
