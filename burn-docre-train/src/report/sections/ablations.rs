@@ -130,13 +130,8 @@ fn order(table: &AblationTable, title: &str) -> Table {
             ],
         )
     };
-    let head = [
-        "order in the paper",
-        "difference in the paper",
-        "difference here",
-        "seeds in order",
-        "order here",
-    ];
+    let head =
+        ["order in the paper", "by, in the paper", "by, here", "seeds in order", "order here"];
     Table {
         caption: format!("Order of the rows: {title}"),
         head: head.map(String::from).into(),
