@@ -316,6 +316,20 @@ fn an_import_that_would_give_another_model_is_refused_and_writes_nothing() {
 }
 
 #[test]
+fn an_import_takes_a_threshold_class_of_any_name() {
+    let sandbox = with_teacher();
+    export_teacher(&sandbox, "kd-docre");
+    let relations = std::fs::read_to_string(sandbox.path("run/teacher/model/relations.json"));
+    sandbox.write("relations.json", relations.unwrap().replace("\"Na\"", "\"ohne\""));
+    let mut arguments = import("imported", &["--axial-heads", "2", "--no-pad-compat"]);
+    let at = arguments.iter().position(|argument| *argument == "--relations").unwrap();
+    arguments[at + 1] = "relations.json";
+    assert!(sandbox.fail(1, &arguments).contains("class 0 is \"ohne\""));
+    sandbox.succeed(&[&arguments[..], &["--threshold-class", "ohne"]].concat());
+    assert_eq!(sandbox.json("imported/relations.json")[0]["id"], "ohne");
+}
+
+#[test]
 fn an_export_needs_the_format_of_the_model_and_another_safetensors_file() {
     let sandbox = with_teacher();
     for (format, output, expected) in [

@@ -78,8 +78,8 @@ fn verdict(pair: &OrderedRows, table: &AblationTable) -> String {
     let metric = metric.map_or(&table.order_metric, |metric| &metric.title);
     let error = pair.standard_error.map(|error| format!(" ± {}", percent(error)));
     format!(
-        "{}: {higher} above {lower} by {metric} (paper {:+.2}, here {:+.2}{}, {n_in_order} of \
-         {n_seeds} seeds)",
+        "{}: {higher} above {lower} by {metric} (paper {:+.2}, here {:+.2}{}; seeds in order: \
+         {n_in_order} of {n_seeds})",
         pair.order().name(),
         100.0 * pair.paper_difference,
         100.0 * pair.difference,
@@ -158,7 +158,7 @@ A note.
 | without |   0 |             - | 63.56 |      - |
 | other   |   2 | 62.50 ± 17.68 | 63.56 |      - |
 
-- undecided: with above other by F1 (paper +0.63, here -6.25 ± 18.75, 1 of 2 seeds)
+- undecided: with above other by F1 (paper +0.63, here -6.25 ± 18.75; seeds in order: 1 of 2)
 
 ## Left out
 
