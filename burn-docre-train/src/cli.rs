@@ -57,7 +57,8 @@ pub enum LogFormat {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run all stages of the configuration's plan: teacher, soft labels, student, fine-tuning.
+    /// Run all stages of the configuration's plan, for example teacher, student and fine-tuning with
+    /// the soft labels in between.
     Distill(DistillArgs),
     /// Run one training stage.
     Train(TrainArgs),
