@@ -134,6 +134,49 @@ fn an_interrupted_ablation_says_that_the_same_command_continues() {
 }
 
 #[test]
+fn a_failed_run_does_not_stop_the_others_and_the_tables_keep_other_groups_and_seeds() {
+    let sandbox = Sandbox::new();
+    let ablate = |groups: &[&'static str], seeds| {
+        let groups = groups.iter().flat_map(|group| ["--only", group]);
+        let arguments = ["ablate", "tiny.toml", "--out", "out", "--seeds", seeds];
+        [&arguments[..], &groups.collect::<Vec<_>>(), &SHORT].concat()
+    };
+    sandbox.succeed(&ablate(&["mixer"], "2"));
+    let table = read(&sandbox.path("out"), "ablations.md");
+    // A model that cannot be read, and after it a run that is missing.
+    let run = |name: &str| sandbox.path("out/7").join(name).join("teacher");
+    std::fs::remove_file(run("mixer-two-hop").join("dev_report.json")).unwrap();
+    sandbox.write("out/7/mixer-two-hop/teacher/model/model.safetensors", "damaged");
+    std::fs::remove_dir_all(sandbox.path("out/7/mixer-none")).unwrap();
+    let message = sandbox.fail(1, &ablate(&["mixer"], "2"));
+    for part in ["1 of 6 runs failed", "out/ablations.md", "7/mixer-two-hop"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let expected = [("base", 2), ("mixer-two-hop", 1), ("mixer-none", 2)];
+    assert_eq!(rows(&results(&sandbox, "out").tables[0]), expected);
+    // The run is trained again, and the table is the first one.
+    std::fs::remove_dir_all(sandbox.path("out/7/mixer-two-hop")).unwrap();
+    assert_eq!(stdout(&sandbox.succeed(&ablate(&["mixer"], "2"))), table);
+
+    let two_groups = stdout(&sandbox.succeed(&ablate(&["loss"], "1")));
+    let found = results(&sandbox, "out");
+    assert_eq!((&found.seeds[..], found.tables.len()), (&[7, 8][..], 3));
+    assert_eq!(rows(&found.tables[0]), [("base", 2), ("mixer-two-hop", 2), ("mixer-none", 2)]);
+    assert_eq!(rows(&found.tables[2])[0], ("loss-afl-paper", 1), "{two_groups}");
+}
+
+#[test]
+fn an_ablation_that_was_killed_before_its_first_run_began_goes_on() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.path("out/7/base")).unwrap();
+    for lock in ["out/.lock", "out/7/base/.lock"] {
+        sandbox.write(lock, "");
+    }
+    let arguments = ["ablate", "tiny.toml", "--only", "loss", "--seeds", "1", "--out", "out"];
+    sandbox.succeed(&[&arguments[..], &SHORT].concat());
+}
+
+#[test]
 fn an_ablation_of_kmgre_has_rows_with_and_without_a_key_classifier() {
     let sandbox = Sandbox::new();
     let output = sandbox.succeed(&["ablate", "kmgre.toml", "--seeds", "1", "--out", "out"]);

@@ -537,6 +537,21 @@ fn what_the_hub_does_not_have_is_named() {
 }
 
 #[test]
+fn a_run_is_resumed_from_the_cache_after_its_repositories_are_gone() {
+    let (server, sandbox) = (Server::start(), sandbox());
+    server.succeed(&sandbox, &TRAIN);
+    server.content().files.clear();
+    let notes = server.succeed(&sandbox, &[&TRAIN[..], &["--resume"]].concat());
+    for repository in ["hf:lab/encoder", "hf:datasets/lab/corpus"] {
+        let line = notes.lines().find(|line| line.contains(repository)).unwrap_or_default();
+        assert!(line.contains("HTTP status 404") && line.contains(COMMIT), "{notes}");
+    }
+    // A new run asks for the newest commit, which the cache does not know.
+    let message = server.fail(&sandbox, &DRY_RUN);
+    assert!(message.contains("give a token by HF_TOKEN"), "{message}");
+}
+
+#[test]
 fn without_the_hub_and_without_a_copy_the_reason_is_named() {
     let (server, sandbox) = (Server::start(), sandbox());
     server.content().fault = Some(Fault::Unavailable);

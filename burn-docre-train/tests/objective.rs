@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn::{
     backend::Autodiff,
     data::dataloader::Progress,
@@ -66,6 +66,16 @@ impl<B: Backend> Toy<B> {
 struct Alternating {
     stop: StopFlag,
     stop_at: Option<usize>,
+    fault: Option<Fault>,
+}
+
+/// A fault of the objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// The dev evaluation returns an error.
+    Evaluation,
+    /// The loss panics.
+    Loss,
 }
 
 impl Alternating {
@@ -91,6 +101,7 @@ impl<B: DocReBackend> Objective<B> for Alternating {
     }
 
     fn loss(&self, model: &Self::Model, x: Self::Batch, step: Step) -> Loss<Autodiff<B>> {
+        assert!(self.fault != Some(Fault::Loss), "out of memory");
         if self.stop_at == Some(step.number) {
             self.stop.set();
         }
@@ -127,6 +138,7 @@ impl<B: DocReBackend> Objective<B> for Alternating {
         device: &B::Device,
         go_on: &mut dyn FnMut(Progress) -> bool,
     ) -> Result<Option<Vec<f64>>> {
+        ensure!(self.fault != Some(Fault::Evaluation), "out of memory");
         let x = Tensor::<B, 2>::from_data([[0.5, -0.5], [1.0, 2.0]], device);
         let error = (model.first.forward(x) - 1.0).square().mean();
         let error: f64 = error.into_scalar().elem();
@@ -143,6 +155,7 @@ impl<B: DocReBackend> Objective<B> for Alternating {
 struct Train<'a> {
     directory: &'a Path,
     stop_at: Option<usize>,
+    fault: Option<Fault>,
     seed: u64,
     n_devices: usize,
 }
@@ -178,8 +191,9 @@ impl BackendTask for Train<'_> {
                 teacher: None,
             },
             seed: 5,
+            start_model: None,
             devices: vec![device.clone(); self.n_devices],
-            objective: Alternating { stop: stop.clone(), stop_at: self.stop_at },
+            objective: Alternating { stop: stop.clone(), stop_at: self.stop_at, fault: self.fault },
             examples: examples.into(),
         };
         training.run(Toy::new(self.seed, &device))
@@ -199,7 +213,8 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 fn a_resumed_alternating_training_writes_the_same_bytes_as_an_uninterrupted_one() {
     for n_devices in [1, 2] {
         let train = |directory: &Path, stop_at, seed| {
-            dispatch(None, 0, Train { directory, stop_at, seed, n_devices }).unwrap().unwrap()
+            let train = Train { directory, stop_at, fault: None, seed, n_devices };
+            dispatch(None, 0, train).unwrap().unwrap()
         };
         let (whole, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         assert_eq!(train(whole.path(), None, 1), StageEnd::Finished);
@@ -220,4 +235,32 @@ fn a_resumed_alternating_training_writes_the_same_bytes_as_an_uninterrupted_one(
         assert!(has(odd, "First Loss") && !has(odd, "Second Loss"), "{log}");
         assert!(has(even, "Second Loss") && !has(even, "First Loss"), "{log}");
     }
+}
+
+#[test]
+fn an_epoch_whose_dev_evaluation_fails_is_not_trained_again() {
+    let (whole, failed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let train = |directory: &Path, fault, seed| {
+        let train = Train { directory, stop_at: None, fault, seed, n_devices: 1 };
+        dispatch(None, 0, train).unwrap()
+    };
+    train(whole.path(), None, 1).unwrap();
+    let error = train(failed.path(), Some(Fault::Evaluation), 1).unwrap_err();
+    assert!(error.to_string().contains("out of memory"), "{error}");
+    // 11 examples are 6 batches, two for each step.
+    let state = std::fs::read_to_string(failed.path().join("training_state.json")).unwrap();
+    for part in ["\"step\": 3", "\"checkpoint\": 3", "\"batches_done\": 6", "\"epochs_done\": 0"] {
+        assert!(state.contains(part), "{part}: {state}");
+    }
+    train(failed.path(), None, 2).unwrap();
+    assert_eq!(files(failed.path()), files(whole.path()));
+}
+
+#[test]
+fn a_panic_on_one_of_two_devices_ends_the_training_with_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let (directory, fault) = (directory.path(), Some(Fault::Loss));
+    let train = Train { directory, stop_at: None, fault, seed: 1, n_devices: 2 };
+    let error = dispatch(None, 0, train).unwrap().unwrap_err();
+    assert!(error.to_string().contains("a device failed in a training step: out of memory"));
 }

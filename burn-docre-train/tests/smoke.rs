@@ -55,6 +55,17 @@ fn the_pipeline_writes_models_and_scores_and_prints_a_table() {
     let again = sandbox.succeed(&["distill", "tiny.toml", "--out", "run", "--resume"]);
     assert_eq!(stdout(&again), table);
     assert!(stderr(&again).contains("teacher: already finished"));
+
+    // A finished student needs no soft labels.
+    std::fs::remove_dir_all(run.join("labels")).unwrap();
+    sandbox.succeed(&["distill", "tiny.toml", "--out", "run", "--resume"]);
+    assert!(!run.join("labels").exists());
+    // A fine-tuned model belongs to the student that it began with.
+    let [teacher, student] =
+        ["teacher", "student"].map(|stage| run.join(stage).join("model/model.safetensors"));
+    std::fs::copy(teacher, student).unwrap();
+    let message = sandbox.fail(1, &["distill", "tiny.toml", "--out", "run", "--resume"]);
+    assert!(message.contains("began with another model of the stage `student`"), "{message}");
 }
 
 #[test]
@@ -338,6 +349,28 @@ fn a_pipeline_uses_labels_that_were_written_in_shards() {
     assert!(message.contains("label the documents of part 2 of 2"), "{message}");
     sandbox.succeed(&[&label[..], &["--shard", "2/2"]].concat());
     assert!(stderr(&sandbox.succeed(&resume)).contains("label: already finished"));
+}
+
+#[test]
+fn a_pipeline_labels_only_the_documents_of_missing_shards() {
+    let sandbox = Sandbox::new();
+    let many = ["--set", "data.synthetic.n_distant=1001"];
+    sandbox.succeed(&[&TRAIN_TEACHER[..], &many].concat());
+    let files = ["--input", "run/data/distant.json", "--output", "run/labels", "--shard", "1/2"];
+    sandbox.succeed(&[&["label", "--model", "run/teacher/model"][..], &files].concat());
+    let shards = ["00000", "00001"].map(|index| format!("run/labels/labels-{index}-of-00002.bin"));
+    let first = || std::fs::metadata(sandbox.path(&shards[0])).unwrap().modified().unwrap();
+    let written = first();
+    assert!(!sandbox.path(&shards[1]).exists());
+    let resume = ["distill", "tiny.toml", "--out", "run", "--resume", "--log-format", "json"];
+    let mut child = sandbox.docre(&[&resume[..], &many].concat()).spawn().unwrap();
+    // The student follows the labels.
+    let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"step""#));
+    kill(&child, "-KILL");
+    child.wait().unwrap();
+    rest.join().unwrap();
+    assert!(sandbox.path(&shards[1]).exists());
+    assert_eq!(first(), written);
 }
 
 /// A run of the teacher that was interrupted after its first epoch.

@@ -10,8 +10,9 @@ use crate::{
     config::{PlanName, RunConfig},
 };
 
-/// The other stages of the plan `kd-docre`.
+/// The stage of the plan `kd-docre` whose model makes the soft labels.
 pub(super) const TEACHER: &str = "teacher";
+/// The last stage of the plan `kd-docre`.
 const FINETUNE: &str = "finetune";
 
 /// Variants that differ in one choice, and the tables of their scores.
@@ -33,8 +34,8 @@ pub(super) struct TableSpec {
     pub(super) title: &'static str,
     /// The paper, its table, corpus and encoder.
     pub(super) source: &'static str,
-    /// A sentence about the paper's figures.
-    pub(super) note: Option<&'static str>,
+    /// Sentences about the runs or the paper's scores.
+    pub(super) notes: &'static [&'static str],
     /// The stage whose models are scored.
     pub(super) stage: ScoredStage,
     /// The columns; those of the paper come first.
@@ -91,9 +92,9 @@ const INFER_F1: MetricSpec =
 const EVIDENCE_F1: MetricSpec =
     MetricSpec { key: "evidence_f1", title: "Evidence F1", pointer: "/evidence_f1" };
 
-/// The columns of Table 4, and Ign F1, for which it has no figures.
+/// The columns of Table 4, and Ign F1, for which it has no scores.
 const TABLE_4: &[MetricSpec] = &[FREQUENT_F1, LONG_TAIL_F1, F1, IGN_F1];
-/// The columns of Table 5, and the scores of all facts, for which it has no figures.
+/// The columns of Table 5, and the scores of all facts, for which it has no scores.
 const TABLE_5: &[MetricSpec] = &[INFER_PRECISION, INFER_RECALL, INFER_F1, F1, IGN_F1];
 /// The columns of Table 6.
 const TABLE_6: &[MetricSpec] = &[IGN_F1, F1];
@@ -113,7 +114,7 @@ pub(super) const GROUPS: &[Group] = &[
             TableSpec {
                 title: "Pair mixer, annotated documents",
                 source: "KD-DocRE, Table 4: dev documents of DocRED, RoBERTa-large",
-                note: None,
+                notes: &[],
                 stage: ScoredStage::First,
                 metrics: TABLE_4,
                 order_metric: F1,
@@ -122,9 +123,9 @@ pub(super) const GROUPS: &[Group] = &[
             TableSpec {
                 title: "Pair mixer, facts that take part in reasoning",
                 source: "KD-DocRE, Table 5: dev documents of DocRED, RoBERTa-large",
-                note: Some(
+                notes: &[
                     "docs/metrics.md defines Infer F1; no public code computes that of the paper.",
-                ),
+                ],
                 stage: ScoredStage::First,
                 metrics: TABLE_5,
                 order_metric: INFER_F1,
@@ -140,7 +141,7 @@ pub(super) const GROUPS: &[Group] = &[
         tables: &[TableSpec {
             title: "Pair mixer, with distant documents",
             source: "KD-DocRE, Table 4: dev documents of DocRED, RoBERTa-large",
-            note: Some(DISTANT_NOTE),
+            notes: &[DISTANT_NOTE],
             stage: ScoredStage::Named(FINETUNE),
             metrics: TABLE_4,
             order_metric: F1,
@@ -155,7 +156,7 @@ pub(super) const GROUPS: &[Group] = &[
         tables: &[TableSpec {
             title: "Relation loss, annotated documents",
             source: "KD-DocRE, Table 4: dev documents of DocRED, RoBERTa-large",
-            note: Some(AFL_NOTE),
+            notes: &[AFL_NOTE],
             stage: ScoredStage::First,
             metrics: TABLE_4,
             order_metric: F1,
@@ -170,7 +171,7 @@ pub(super) const GROUPS: &[Group] = &[
         tables: &[TableSpec {
             title: "Relation loss, with distant documents",
             source: "KD-DocRE, Table 4: dev documents of DocRED, RoBERTa-large",
-            note: Some(AFL_NOTE),
+            notes: &[AFL_NOTE, DISTANT_NOTE],
             stage: ScoredStage::Named(FINETUNE),
             metrics: TABLE_4,
             order_metric: F1,
@@ -186,7 +187,7 @@ pub(super) const GROUPS: &[Group] = &[
             TableSpec {
                 title: "Distillation, student",
                 source: "KD-DocRE, Table 6: dev documents of DocRED, RoBERTa-large",
-                note: None,
+                notes: &[],
                 stage: ScoredStage::Named(STUDENT),
                 metrics: TABLE_6,
                 order_metric: F1,
@@ -195,7 +196,7 @@ pub(super) const GROUPS: &[Group] = &[
             TableSpec {
                 title: "Distillation, fine-tuned student",
                 source: "KD-DocRE, Table 6: dev documents of DocRED, RoBERTa-large",
-                note: None,
+                notes: &[],
                 stage: ScoredStage::Named(FINETUNE),
                 metrics: TABLE_6,
                 order_metric: F1,
@@ -211,7 +212,7 @@ pub(super) const GROUPS: &[Group] = &[
         tables: &[TableSpec {
             title: "Key classifier",
             source: "KMGRE, ablation study: dev documents of DWIE, BERT-base",
-            note: Some("Each row trains for the same number of epochs."),
+            notes: &["Each row trains for the same number of epochs."],
             stage: ScoredStage::First,
             metrics: &[IGN_F1, F1, EVIDENCE_F1],
             order_metric: F1,

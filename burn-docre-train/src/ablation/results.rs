@@ -133,8 +133,7 @@ pub enum Order {
     Reproduced,
     /// It is the opposite of the paper's.
     Reversed,
-    /// The seeds do not tell: the difference is at most two standard errors from 0, or there is
-    /// one seed.
+    /// The 95 % confidence interval of the difference contains 0, or there is one seed.
     Undecided,
 }
 
@@ -174,9 +173,13 @@ impl AblationRow {
 }
 
 impl OrderedRows {
-    /// The order of the two rows.
+    /// The order of the two rows, by the 95 % confidence interval of the mean difference. The
+    /// interval is that of Student's t distribution with `n_seeds - 1` degrees of freedom.
     pub fn order(&self) -> Order {
-        let limit = self.standard_error.map_or(f64::INFINITY, |error| 2.0 * error);
+        let limit = self.standard_error.map_or(f64::INFINITY, |error| {
+            let beyond = T_QUANTILES[T_QUANTILES.len() - 1];
+            error * T_QUANTILES.get(self.n_seeds.saturating_sub(2)).unwrap_or(&beyond)
+        });
         match self.difference {
             difference if difference > limit => Order::Reproduced,
             difference if difference < -limit => Order::Reversed,
@@ -226,6 +229,13 @@ impl OrderedRows {
         })
     }
 }
+
+/// The 0.975 quantiles of Student's t distribution, from one degree of freedom upwards.
+const T_QUANTILES: [f64; 30] = [
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
+    2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
+    2.052, 2.048, 2.045, 2.042,
+];
 
 /// Applies `statistic` to the values of each metric; `None` if it is for a metric.
 fn over_seeds(seeds: &[SeedScores], statistic: impl Fn(&[f64]) -> Option<f64>) -> Option<Scores> {
@@ -314,18 +324,24 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_order_is_undecided_within_two_standard_errors_and_with_one_seed() {
+    fn an_order_is_undecided_if_the_confidence_interval_contains_0_and_with_one_seed() {
         let order = |higher: &[f64], lower: &[f64]| {
             let rows = [row("a", Some(0.5), higher), row("b", Some(0.25), lower)];
             OrderedRows::of(&rows, "f1")[0].order()
         };
-        // Differences 0.5 and 0.25: mean 0.375, standard error 0.125.
-        assert_eq!(order(&[0.75, 0.5], &[0.25, 0.25]), Order::Reproduced);
-        assert_eq!(order(&[0.25, 0.25], &[0.75, 0.5]), Order::Reversed);
-        // Differences 0.5 and 0: mean and standard error 0.25.
-        assert_eq!(order(&[0.75, 0.25], &[0.25, 0.25]), Order::Undecided);
+        // Differences 0.75, 0.5, 0.5 and 0.25: mean 0.5, deviation √(0.125 / 3), standard error
+        // 0.102. The interval is ± 3.182 · 0.102 = 0.325.
+        let (high, low) = ([0.875, 0.625, 0.625, 0.375], [0.125; 4]);
+        assert_eq!(order(&high, &low), Order::Reproduced);
+        assert_eq!(order(&low, &high), Order::Reversed);
+        // Differences 0.5 and 0.25: mean 0.375, standard error 0.125, so three of them; the interval
+        // of two seeds is ± 12.706 · 0.125.
+        assert_eq!(order(&[0.75, 0.5], &[0.25, 0.25]), Order::Undecided);
         assert_eq!(order(&[0.5, 0.5], &[0.5, 0.5]), Order::Undecided);
         assert_eq!(order(&[0.75], &[0.25]), Order::Undecided);
+        // Beyond the table the last quantile stays.
+        let many: Vec<f64> = (0..40).map(|seed| if seed % 2 == 0 { 0.75 } else { 0.5 }).collect();
+        assert_eq!(order(&many, &[0.25; 40]), Order::Reproduced);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The runs of an ablation, one after the other, and the results so far.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::Write,
     path::{Path, PathBuf},
@@ -27,7 +28,7 @@ use crate::{
     },
     session::Session,
     stages::{Run, RunOptions, Selection},
-    ui::table::Table,
+    ui::{signals::Stopped, table::Table},
 };
 
 /// The configuration of an ablation, which marks its directory.
@@ -66,11 +67,12 @@ impl Ablation {
     }
 
     /// Trains and scores every run that is not finished, and returns the results. They are also
-    /// written after each run.
+    /// written after each run. A failed training, such as one that diverges, does not stop the
+    /// others.
     ///
     /// # Errors
-    /// [`Stopped`](crate::ui::signals::Stopped) if the session's flag was set, else the first
-    /// failure. The same options continue the ablation.
+    /// [`Stopped`] if the session's flag was set. If a run cannot be opened, or a training has
+    /// failed. The same options continue the ablation.
     pub fn run(&self, session: &Session) -> Result<Ablations> {
         let out = &self.options.directory;
         files::create_directory(out)?;
@@ -79,13 +81,34 @@ impl Ablation {
             session.ui.note(&format!("left out: {omitted}"));
         }
         let n_jobs = self.schedule.jobs.len();
-        for (index, job) in self.schedule.jobs.iter().enumerate() {
+        let mut failures = Vec::new();
+        for (number, job) in (1..).zip(&self.schedule.jobs) {
             session.stop.check()?;
-            self.run_job(session, job, index + 1)
-                .with_context(|| format!("run {} of {n_jobs}, {}", index + 1, job.name()))?;
+            let name = || format!("run {number} of {n_jobs}, {}", job.name());
+            let Some(run) = self.open_run(session, job, number).with_context(name)? else {
+                continue;
+            };
+            match train_and_score(&run, job).with_context(name) {
+                Ok(()) => {}
+                Err(error) if error.is::<Stopped>() => return Err(error),
+                Err(error) => {
+                    session.ui.note(&format!("{error:#}; the ablation goes on without it"));
+                    failures.push(error);
+                }
+            }
             self.write(&self.results()?)?;
         }
-        self.results()
+        let results = self.results()?;
+        self.write(&results)?;
+        let n_failed = failures.len();
+        match failures.into_iter().next() {
+            Some(first) => Err(first.context(format!(
+                "{n_failed} of {n_jobs} runs failed; {} has the tables without them, and the same \
+                 command tries them again; the first failure",
+                out.join(TABLES).display()
+            ))),
+            None => Ok(results),
+        }
     }
 
     /// The runs as a table: name, stages, changed keys and progress. No file is written.
@@ -153,8 +176,13 @@ impl Ablation {
         Ok(write_atomically(&path, |out| out.write_all(text.as_bytes()))?)
     }
 
-    /// Trains and scores a run, unless it is finished. `number` counts from 1.
-    fn run_job(&self, session: &Session, job: &Job, number: usize) -> Result<()> {
+    /// Opens a run, unless it is finished. `number` counts from 1.
+    fn open_run<'a>(
+        &self,
+        session: &Session<'a>,
+        job: &Job,
+        number: usize,
+    ) -> Result<Option<Run<'a>>> {
         let options = RunOptions {
             config: job.config.clone(),
             directory: job.directory.clone(),
@@ -165,12 +193,11 @@ impl Ablation {
         let is_finished = is_scored(job) && Run::is_finished(session, &options)?;
         self.announce(session, job, number, is_finished);
         if is_finished {
-            return Ok(());
+            return Ok(None);
         }
         let run = Run::open(session, options)?;
         self.mark_directory()?;
-        run.train()?;
-        job.stages.iter().try_for_each(|stage| run.write_dev_report(stage))
+        Ok(Some(run))
     }
 
     fn announce(&self, session: &Session, job: &Job, number: usize, is_finished: bool) {
@@ -183,28 +210,51 @@ impl Ablation {
         });
     }
 
-    /// The results of the runs that are finished.
+    /// The results of the runs that are finished, those of earlier commands with other groups or
+    /// more seeds included.
     fn results(&self) -> Result<Ablations> {
-        let Schedule { groups, omitted, seeds, .. } = &self.schedule;
-        let tables = groups.iter().flat_map(|planned| {
-            planned.group.tables.iter().map(|table| self.table(planned, table))
-        });
-        let tables = tables.collect::<Result<_>>()?;
-        Ok(Ablations { seeds: seeds.clone(), tables, omitted: omitted.clone() })
+        let seeds = self.seeds()?;
+        let mut tables = Vec::new();
+        for planned in &self.schedule.groups {
+            for table in planned.group.tables {
+                let table = self.table(planned, table, &seeds)?;
+                // The base has scores in every group; a comparison needs another row.
+                let n_scored = table.rows.iter().filter(|row| !row.seeds.is_empty()).count();
+                tables.extend((planned.is_requested || n_scored > 1).then_some(table));
+            }
+        }
+        Ok(Ablations { seeds, tables, omitted: self.schedule.omitted.clone() })
     }
 
-    fn table(&self, planned: &PlannedGroup, table: &TableSpec) -> Result<AblationTable> {
-        let PlannedGroup { group, rows } = planned;
+    /// The seeds of this command and those of the directory, in ascending order.
+    fn seeds(&self) -> Result<Vec<u64>> {
+        let directory = &self.options.directory;
+        let context = || format!("{}: the directory cannot be read", directory.display());
+        let mut seeds = BTreeSet::from_iter(self.schedule.seeds.iter().copied());
+        for entry in std::fs::read_dir(directory).with_context(context)? {
+            let name = entry.with_context(context)?.file_name();
+            seeds.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
+        }
+        Ok(seeds.into_iter().collect())
+    }
+
+    fn table(
+        &self,
+        planned: &PlannedGroup,
+        table: &TableSpec,
+        seeds: &[u64],
+    ) -> Result<AblationTable> {
+        let PlannedGroup { group, rows, .. } = planned;
         let rows = rows.iter().zip(table.paper);
         let rows: Vec<AblationRow> =
-            rows.map(|(row, paper)| self.row(table, row, paper)).collect::<Result<_>>()?;
+            rows.map(|(row, paper)| self.row(table, row, paper, seeds)).collect::<Result<_>>()?;
         let metric =
             |metric: &MetricSpec| Metric { key: metric.key.into(), title: metric.title.into() };
         Ok(AblationTable {
             group: group.name.to_string(),
             title: table.title.into(),
             source: table.source.into(),
-            note: table.note.map(String::from),
+            note: (!table.notes.is_empty()).then(|| table.notes.join(" ")),
             stage: table.stage.name(&self.options.config).into(),
             metrics: table.metrics.iter().map(metric).collect(),
             order_metric: table.order_metric.key.into(),
@@ -213,19 +263,25 @@ impl Ablation {
         })
     }
 
-    fn row(&self, table: &TableSpec, row: &PlannedRow, paper: &[f64]) -> Result<AblationRow> {
+    fn row(
+        &self,
+        table: &TableSpec,
+        row: &PlannedRow,
+        paper: &[f64],
+        seeds: &[u64],
+    ) -> Result<AblationRow> {
         let stage = table.stage.name(&row.config);
-        let mut seeds = Vec::new();
-        for &seed in &self.schedule.seeds {
+        let mut scored = Vec::new();
+        for &seed in seeds {
             let directory = Job::directory(&self.options.directory, seed, row.run);
             let path = RunFiles::new(&directory).dev_report(stage);
             if path.exists() {
-                seeds.push(SeedScores { seed, scores: scores(&path, table.metrics)? });
+                scored.push(SeedScores { seed, scores: scores(&path, table.metrics)? });
             }
         }
         let (name, run) = (row.variant.title.into(), row.run.into());
         let paper = paper_scores(table.metrics, paper);
-        Ok(AblationRow::new(name, run, row.changes.clone(), paper, seeds))
+        Ok(AblationRow::new(name, run, row.changes.clone(), paper, scored))
     }
 
     fn write(&self, results: &Ablations) -> Result<()> {
@@ -234,6 +290,12 @@ impl Ablation {
         let text = table::markdown(results);
         Ok(write_atomically(&out.join(TABLES), |out| out.write_all(text.as_bytes()))?)
     }
+}
+
+/// Trains the stages of `job` and scores their models.
+fn train_and_score(run: &Run, job: &Job) -> Result<()> {
+    run.train()?;
+    job.stages.iter().try_for_each(|stage| run.write_dev_report(stage))
 }
 
 /// Reports whether all stages of a run have dev reports.

@@ -23,17 +23,20 @@ const LARGEST_SEED: u64 = i64::MAX as u64;
 pub(super) struct Schedule {
     /// The groups that fit the configuration, with their rows.
     pub(super) groups: Vec<PlannedGroup>,
-    /// The requested groups that do not.
+    /// The requested groups that do not fit.
     pub(super) omitted: Vec<OmittedGroup>,
     /// The seeds, in ascending order.
     pub(super) seeds: Vec<u64>,
-    /// The runs by seed; within a seed, a run follows the one whose teacher it uses.
+    /// The runs of the requested groups by seed; within a seed, a run follows the one whose teacher it uses.
     pub(super) jobs: Vec<Job>,
 }
 
 /// A group and its rows.
 pub(super) struct PlannedGroup {
     pub(super) group: &'static Group,
+    /// False if `--only` leaves the group out: it has no runs, and a table only with scores of an
+    /// earlier command.
+    pub(super) is_requested: bool,
     /// One row for each variant.
     pub(super) rows: Vec<PlannedRow>,
 }
@@ -81,18 +84,24 @@ impl Schedule {
     ) -> Result<Self> {
         let (mut groups, mut omitted) = (Vec::new(), Vec::new());
         for group in GROUPS {
-            if !only.is_empty() && !only.contains(&group.name) {
-                continue;
-            }
+            let is_requested = only.is_empty() || only.contains(&group.name);
             match (group.fit)(base) {
-                Ok(()) => groups.push(PlannedGroup { group, rows: rows(base, group)? }),
-                Err(reason) => {
+                Ok(()) => {
+                    let rows = rows(base, group)?;
+                    groups.push(PlannedGroup { group, is_requested, rows });
+                }
+                Err(reason) if is_requested => {
                     omitted.push(OmittedGroup { group: group.name.to_string(), reason });
                 }
+                Err(_) => {}
             }
         }
         let reasons: Vec<String> = omitted.iter().map(ToString::to_string).collect();
-        ensure!(!groups.is_empty(), "no ablation fits the configuration: {}", reasons.join("; "));
+        ensure!(
+            groups.iter().any(|planned| planned.is_requested),
+            "no ablation fits the configuration: {}",
+            reasons.join("; ")
+        );
         let (mut seeds, mut jobs) = (Vec::new(), Vec::new());
         for offset in 0..n_seeds as u64 {
             seeds.push(shifted(base.seed, offset, "seed")?);
@@ -163,7 +172,7 @@ fn jobs_of_seed(
 ) -> Result<Vec<Job>> {
     let base = with_seed(base, offset)?;
     let mut jobs = vec![Job::new(BASE, Vec::new(), base, out)];
-    for PlannedGroup { group, rows } in groups {
+    for PlannedGroup { group, rows, .. } in groups.iter().filter(|planned| planned.is_requested) {
         for row in rows {
             let config = with_seed(&row.config, offset)?;
             let mut job = Job::new(row.run, row.changes.clone(), config, out);
@@ -269,7 +278,7 @@ mod tests {
             config(DEMO, &[kl, "loss={ kind = \"afl-paper\", gamma = 2.0 }"]),
             config(KMGRE, &[shared]),
         ] {
-            for PlannedGroup { group, rows } in schedule(&config, 1, &[]).groups {
+            for PlannedGroup { group, rows, .. } in schedule(&config, 1, &[]).groups {
                 let n = rows.iter().filter(|row| row.run == BASE).count();
                 assert_eq!(n, 1, "{}", group.name);
             }

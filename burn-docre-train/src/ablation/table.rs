@@ -8,8 +8,8 @@ pub fn markdown(results: &Ablations) -> String {
     let mut text = format!(
         "# Ablations\n\nDev scores in percent, mean ± sample standard deviation over n seeds \
          ({}). *Paper* is the paper's score on its own corpus. A difference between two rows has its \
-         standard error over the seeds; their order is undecided within two standard errors, and \
-         with one seed.\n",
+         standard error over the seeds; their order is undecided if its 95 % confidence interval \
+         (Student's t) contains 0, and with one seed.\n",
         seeds.join(", ")
     );
     for table in &results.tables {
@@ -144,7 +144,7 @@ mod tests {
         let expected = "\
 # Ablations
 
-Dev scores in percent, mean ± sample standard deviation over n seeds (1, 2). *Paper* is the paper's score on its own corpus. A difference between two rows has its standard error over the seeds; their order is undecided within two standard errors, and with one seed.
+Dev scores in percent, mean ± sample standard deviation over n seeds (1, 2). *Paper* is the paper's score on its own corpus. A difference between two rows has its standard error over the seeds; their order is undecided if its 95 % confidence interval (Student's t) contains 0, and with one seed.
 
 ## Pair mixer
 

@@ -371,7 +371,7 @@ where
     /// Takes an optimizer step, the building of the batch included.
     fn step(&mut self, documents: &[&O::Example], step: Step, device: &B::Device) -> Result<()> {
         let batch = self.objective.batch(documents, device)?;
-        let batch = StepBatch { batch, weight: 1.0, step, dropout_seed: 0 };
+        let batch = StepBatch { batch, weight: 1.0, step, dropout_seed: 0, panics: None };
         let grads: GradientsParams = self.module.step(batch).grads;
         let grads = gradients_of(&self.module.updated_parameters(step), &self.module, grads);
         self.module = self.optimizer.step(1.0, self.module.clone(), grads);

@@ -1,7 +1,5 @@
 //! `docre import`: makes a model directory from a checkpoint of the authors' code.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, bail};
 use burn_docre::{
     BackendTask, DocReBackend, PairSet,
@@ -15,11 +13,11 @@ use burn_docre::{
 };
 
 use super::inputs::fetch;
-use crate::{cli::ImportArgs, session::Session};
+use crate::{cli::ImportArgs, run::files, session::Session};
 
 /// Writes the model directory and notes the ignored tensors.
 pub(super) fn run(session: &Session, args: &ImportArgs) -> Result<()> {
-    if !is_new_or_empty(&args.output)? {
+    if args.output.exists() && files::has_files(&args.output)? {
         bail!("{} is not empty; choose another `--output`", args.output.display());
     }
     let local = fetch(session, args)?;
@@ -75,16 +73,6 @@ fn axial(args: &ImportArgs, checkpoint: &PublishedCheckpoint) -> Result<Publishe
         heads: args.axial_heads.unwrap_or(heads),
         pad_to: pad_to.filter(|_| !args.no_pad_compat),
     })
-}
-
-/// Reports whether `directory` does not exist or has no entry.
-fn is_new_or_empty(directory: &Path) -> Result<bool> {
-    if !directory.exists() {
-        return Ok(true);
-    }
-    let mut entries = std::fs::read_dir(directory)
-        .with_context(|| format!("{}: reading failed", directory.display()))?;
-    Ok(entries.next().is_none())
 }
 
 struct Import<'a> {

@@ -40,15 +40,21 @@ pub fn lock_directory(root: &Path) -> Result<File> {
     }
 }
 
-/// Reports whether a directory has files besides its lock and partial files.
+/// Reports whether a directory has files, also in directories in it, besides locks and partial
+/// files.
 ///
 /// # Errors
-/// If the directory cannot be read.
+/// If a directory cannot be read.
 pub fn has_files(root: &Path) -> Result<bool> {
     let context = || format!("{}: the directory cannot be read", root.display());
     for entry in std::fs::read_dir(root).with_context(context)? {
-        let name = entry.with_context(context)?.file_name();
-        if name != LOCK && !is_partial(&name) {
+        let entry = entry.with_context(context)?;
+        let name = entry.file_name();
+        let is_file = match entry.file_type().with_context(context)?.is_dir() {
+            true => has_files(&entry.path())?,
+            false => name != LOCK && !is_partial(&name),
+        };
+        if is_file {
             return Ok(true);
         }
     }
@@ -117,14 +123,19 @@ pub fn is_partial(name: &std::ffi::OsStr) -> bool {
     name.to_string_lossy().starts_with(PARTIAL)
 }
 
-/// Removes all partial files under `directory`. Failures are ignored, because partial files do no
-/// harm.
+/// Removes the partial files under `directory`, except those that another process is writing.
+/// Failures are ignored, because partial files do no harm.
 pub fn remove_partial(directory: &Path) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
+        let path = entry.path();
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() => remove_partial(&entry.path()),
-            Ok(_) if is_partial(&entry.file_name()) => drop(std::fs::remove_file(entry.path())),
+            Ok(kind) if kind.is_dir() => remove_partial(&path),
+            Ok(_) if is_partial(&entry.file_name()) => {
+                if let Ok(Some(_lock)) = atomic_file::lock(&path) {
+                    let _ = std::fs::remove_file(&path);
+                }
+            }
             _ => {}
         }
     }
@@ -142,4 +153,36 @@ pub fn sha256(path: &Path) -> Result<String> {
     let mut hex = String::new();
     write_hex(&mut hex, &hasher.finalize())?;
     Ok(hex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_partial_files_and_empty_directories_are_no_files() {
+        let root = tempfile::tempdir().unwrap();
+        let inner = root.path().join("7/base");
+        create_directory(&inner).unwrap();
+        let _lock = lock_directory(&inner).unwrap();
+        std::fs::write(root.path().join(".partial-x"), "").unwrap();
+        assert!(!has_files(root.path()).unwrap());
+        std::fs::write(inner.join("config.toml"), "").unwrap();
+        assert!(has_files(root.path()).unwrap());
+    }
+
+    #[test]
+    fn a_partial_file_that_is_being_written_is_not_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("scores.json");
+        write_atomically(&path, |out| {
+            std::fs::write(root.path().join(".partial-left"), "").unwrap();
+            remove_partial(root.path());
+            out.write_all(b"{}")
+        })
+        .unwrap();
+        let left: Vec<_> =
+            std::fs::read_dir(root.path()).unwrap().map(|e| e.unwrap().path()).collect();
+        assert_eq!(left, [path]);
+    }
 }

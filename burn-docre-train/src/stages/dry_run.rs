@@ -1,6 +1,10 @@
 //! `docre train --dry-run`: estimates the cost of a stage from a few real batches.
 
-use std::{cmp::Reverse, sync::Arc, time::Instant};
+use std::{
+    cmp::Reverse,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use burn::{
@@ -77,10 +81,7 @@ impl BackendTask for DryRun<'_> {
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<String> {
         let stage = stage_config(self.config, self.stage)?;
         let documents = with_pairs(self.stage, self.corpora.documents(self.stage.documents))?;
-        let sizes = BatchSizes {
-            examples_per_batch: stage.batch_size,
-            batches_per_step: stage.accumulation * self.n_devices,
-        };
+        let sizes = BatchSizes::of(stage, self.n_devices);
         let n_batches = sizes.batches_per_epoch(documents.len());
         let steps_per_epoch = sizes.steps_per_epoch(documents.len());
         // The distillation loss costs little, and the teacher's logits may not exist yet.
@@ -101,7 +102,7 @@ impl BackendTask for DryRun<'_> {
             n => format!(", if {n} devices run at equal speed"),
         };
         let memory = memory::peak().map_or("unknown on this system".into(), |bytes| {
-            format!("{} resident at its peak", gib(bytes))
+            format!("{} resident at its peak, without that of a GPU", gib(bytes))
         });
         let ParameterCount { encoder, relation } = timing.parameters;
         Ok(format!(
@@ -166,6 +167,7 @@ fn batches<B: DocReBackend, O: Objective<B>>(
         weight: 1.0,
         step: Step { number: 1, epoch },
         dropout_seed: 0,
+        panics: None,
     };
     Ok(Batches { heaviest, typical })
 }
@@ -199,7 +201,9 @@ impl DryRun<'_> {
         let stage = stage_config(self.config, self.stage)?;
         let (spec, seed) = (&self.corpora.model_spec, self.config.seed);
         let model = fresh_model::<Autodiff<B>>(self.config, spec, seed, device)?.module;
-        let n_steps = stage.epochs * documents.len().div_ceil(stage.batch_size);
+        let steps_per_epoch =
+            BatchSizes::of(stage, self.n_devices).steps_per_epoch(documents.len());
+        let n_steps = stage.epochs * steps_per_epoch;
         let schedule = WarmupLinear::new(n_steps, stage.warmup_ratio);
         let mut learner: burn::train::Learner<Components<B, O>> =
             learner(model, objective.clone(), stage.into(), schedule, &SkippedSteps::default());
@@ -210,18 +214,24 @@ impl DryRun<'_> {
         for phase in phases(phase_of, stage.epochs_to_run()) {
             let Batches { heaviest, typical } = batches(&loader, stage, phase.first)?;
             let n_timed = typical.len().max(1) as f64;
-            let mut started = Instant::now();
+            // Passes and updates are timed apart: a training updates once in `accumulation` batches.
+            let (mut passes, mut updates) = (Duration::ZERO, Duration::ZERO);
             for (index, batch) in std::iter::once(heaviest).chain(typical).enumerate() {
+                let started = Instant::now();
                 learner.lr_step();
                 let output = learner.train_step(batch);
+                synchronize::<B>(device)?;
+                let pass = started.elapsed();
                 learner.optimizer_step(output.grads);
-                if index == 0 {
-                    synchronize::<B>(device)?;
-                    started = Instant::now();
+                synchronize::<B>(device)?;
+                // The heaviest batch is the first one, and only warms up.
+                if index > 0 {
+                    passes += pass;
+                    updates += started.elapsed() - pass;
                 }
             }
-            synchronize::<B>(device)?;
-            seconds += phase.n_epochs as f64 * started.elapsed().as_secs_f64() / n_timed;
+            let batch = (passes + updates / stage.accumulation as u32).as_secs_f64() / n_timed;
+            seconds += phase.n_epochs as f64 * batch;
         }
         let model = learner.model().valid().model;
         let dev = self.time_dev::<B>(relation, &model, device)?;
@@ -245,10 +255,7 @@ impl DryRun<'_> {
         documents.sort_by_cached_key(|document| {
             Reverse(model.forward_flops(DocumentSize::of(document)))
         });
-        let sizes = BatchSizes {
-            examples_per_batch: stage.batch_size,
-            batches_per_step: stage.accumulation,
-        };
+        let sizes = BatchSizes::of(stage, self.n_devices);
         TrainLoader::new(objective, documents.into(), sizes, self.config.seed, device.clone())
     }
 

@@ -1,6 +1,6 @@
 //! The training of one stage: its documents, initial model and objective.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use burn::backend::Autodiff;
@@ -40,8 +40,8 @@ pub(super) fn fit<B: DocReBackend>(
     stage: &Stage,
     device: &B::Device,
 ) -> Result<()> {
-    let directory = context.directory.stage(stage.name);
-    if TrainingState::load(&directory)?.finished {
+    let start_model = start_model_id(context, stage)?;
+    if is_finished(context, stage)? {
         context.session.ui.note(&format!("{}: already finished", stage.name));
         return finish(context, stage);
     }
@@ -50,7 +50,7 @@ pub(super) fn fit<B: DocReBackend>(
         let Context { config, corpora, precision, .. } = context;
         stage_objective(config, corpora, stage, *precision, soft_labels)
     };
-    let fit = Fit { context, stage, directory };
+    let fit = Fit { context, stage, start_model };
     let end = match objective {
         StageObjective::Relation(objective) => fit.train::<B, _>(objective, device)?,
         StageObjective::Em(objective) => fit.train::<B, _>(objective, device)?,
@@ -59,6 +59,34 @@ pub(super) fn fit<B: DocReBackend>(
         StageEnd::Finished => finish(context, stage),
         StageEnd::Interrupted => Err(Stopped.into()),
     }
+}
+
+/// Reports whether `stage` is finished.
+pub(super) fn is_finished(context: &Context, stage: &Stage) -> Result<bool> {
+    Ok(TrainingState::load(&context.directory.stage(stage.name))?.finished)
+}
+
+/// The id of the model that `stage` starts from. `None` for a fresh model, or if the model is gone.
+///
+/// # Errors
+/// If the stage has begun with another model.
+fn start_model_id(context: &Context, stage: &Stage) -> Result<Option<String>> {
+    let Start::Stage(name) = stage.start else { return Ok(None) };
+    let model = context.directory.model(name);
+    if !model_directory::is_complete(&model) {
+        return Ok(None);
+    }
+    let id = model_directory::id_of(&model)?.to_string();
+    let directory = context.directory.stage(stage.name);
+    let begun_with = TrainingState::load(&directory)?.start_model;
+    ensure!(
+        begun_with.is_none_or(|begun_with| begun_with == id),
+        "{}: the stage began with another model of the stage `{name}` than {}; remove the first \
+         directory to train the stage again",
+        directory.display(),
+        model.display()
+    );
+    Ok(Some(id))
 }
 
 /// The objective of a stage.
@@ -143,7 +171,8 @@ fn finish(context: &Context, stage: &Stage) -> Result<()> {
 struct Fit<'a> {
     context: &'a Context<'a>,
     stage: &'a Stage,
-    directory: PathBuf,
+    /// The id of the model that the stage starts from; `None` for a fresh model.
+    start_model: Option<String>,
 }
 
 impl Fit<'_> {
@@ -152,7 +181,8 @@ impl Fit<'_> {
         B: DocReBackend,
         O: Objective<B, Model = DocReModel<Autodiff<B>>, Example = Arc<EncodedDocument>>,
     {
-        let Self { context, stage, directory } = self;
+        let Self { context, stage, start_model } = self;
+        let directory = context.directory.stage(stage.name);
         files::create_directory(&directory)?;
         let examples: Arc<[_]> = documents(context, stage)?.into();
         let devices = context.devices::<B>(device)?;
@@ -165,6 +195,7 @@ impl Fit<'_> {
             model_directory: context.directory.model(stage.name),
             config: stage_config(&context.config, stage)?.clone(),
             seed: stage_seed(&context.config, stage),
+            start_model,
             devices,
             objective,
             examples,

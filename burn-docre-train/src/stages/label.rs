@@ -23,6 +23,9 @@ use crate::{
     ui::{Task, signals::StopFlag},
 };
 
+/// The most documents in a shard that a run writes. An interruption loses the shard in progress.
+const DOCUMENTS_PER_SHARD: usize = 1_000;
+
 /// Writes the logits of the teacher of `stage` for the run's distant documents, unless they exist.
 ///
 /// `teacher` is the plan's teacher, which the configuration of `stage` can replace.
@@ -32,19 +35,27 @@ pub(super) fn make_labels<B: DocReBackend>(
     teacher: &str,
     device: &B::Device,
 ) -> Result<()> {
-    let output = context.directory.labels();
-    // Existing shards may come from several machines; they are checked, never overwritten.
-    if SoftLabelStore::has_begun(&output)? {
+    let (output, documents) = (context.directory.labels(), &context.corpora.distant);
+    let count = documents.len().div_ceil(DOCUMENTS_PER_SHARD).max(1);
+    let all = (0..count).map(|index| Shard { index, count });
+    let missing: Vec<Shard> = all.filter(|shard| !shard.path(&output).exists()).collect();
+    // Shards of another number are those of `docre label`, perhaps from several machines. They are
+    // checked, never completed.
+    let is_foreign = SoftLabelStore::n_shards(&output)?.is_some_and(|found| found != count);
+    if is_foreign || missing.is_empty() {
         open_labels(context, stage, teacher)?;
         context.session.ui.note("label: already finished");
         return Ok(());
     }
     let model = teacher_model(context, stage, teacher)?;
     let teacher = Teacher::<B>::load(&model, context.precision, device)?;
-    let documents = context.corpora.distant.iter().cloned().map(Ok);
-    let n_documents = context.corpora.distant.len();
+    let of_shard = |shard: Shard| documents.iter().skip(shard.index).step_by(count).cloned();
+    let n_documents = missing.iter().map(|&shard| of_shard(shard).len()).sum();
     let mut task = context.session.ui.task("labelling distant documents", Some(n_documents));
-    teacher.label(documents, &output, Shard::WHOLE, &mut task, context.session.stop)?;
+    for shard in missing {
+        let documents = of_shard(shard).map(Ok);
+        teacher.label(documents, &output, shard, &mut task, context.session.stop)?;
+    }
     Ok(())
 }
 

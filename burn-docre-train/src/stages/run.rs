@@ -257,7 +257,7 @@ fn check_needs(directory: &RunDir, config: &RunConfig, stage: &Stage) -> Result<
                 }
                 let labels = directory.labels();
                 ensure!(
-                    SoftLabelStore::has_begun(&labels)?,
+                    SoftLabelStore::n_shards(&labels)?.is_some(),
                     "{}: the stage `{}` needs the teacher's logits; label the documents with `docre label`",
                     labels.display(),
                     stage.name
@@ -277,7 +277,7 @@ impl BackendTask for TrainStages<'_> {
     fn run<B: DocReBackend>(self, device: B::Device) -> Result<()> {
         let Run { context, stages, makes_soft_labels } = self.0;
         for stage in stages {
-            if *makes_soft_labels {
+            if *makes_soft_labels && !fit::is_finished(context, stage)? {
                 make_soft_labels::<B>(context, stage, &device)?;
             }
             fit::fit::<B>(context, stage, &device)?;

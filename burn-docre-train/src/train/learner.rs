@@ -8,15 +8,17 @@
 //! | Its metric store returns values before all metrics have arrived (#5320) | `StageLearner::settle` waits for them |
 //! | Its checkpointer returns before a save is complete, and panics on a damaged file | `KeepTwo`, `checkpoint::load` |
 //! | A strategy returns no result | `Strategy` stores the result of the loop |
+//! | `MultiDevicesTrainStep` waits forever for a device whose step has panicked | `TrainStep::step` returns the panic as a `Failure` |
 
 use std::{
     fmt::Debug,
     marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use burn::{
     backend::Autodiff,
     data::dataloader::{DataLoaderIterator, Progress},
@@ -95,6 +97,20 @@ impl<B: DocReBackend, O: Objective<B>> TrainStep for ModuleOf<B, O> {
     type Output = StepMetrics;
 
     fn step(&self, input: StepBatch<O::Batch>) -> TrainOutput<StepMetrics> {
+        let Some(failure) = input.panics.clone() else { return self.forward_backward(input) };
+        catch_unwind(AssertUnwindSafe(|| self.forward_backward(input))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+            failure.set(anyhow!("a device failed in a training step: {text}"));
+            let item = StepMetrics { loss: f64::NAN, ..StepMetrics::default() };
+            TrainOutput { grads: GradientsParams::new(), item }
+        })
+    }
+}
+
+impl<B: DocReBackend, O: Objective<B>> ModuleOf<B, O> {
+    /// The loss of a batch and the gradients of its parameters.
+    fn forward_backward(&self, input: StepBatch<O::Batch>) -> TrainOutput<StepMetrics> {
         dropout::seed(input.dropout_seed);
         let loss = self.objective.loss(&self.model, input.batch, input.step);
         let grads = loss.tensor.mul_scalar(input.weight).backward();
@@ -342,7 +358,6 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
 
     /// Writes the checkpoint of optimizer step `step`.
     pub(super) fn save(&mut self, step: usize) -> Result<()> {
-        self.settle();
         let checkpointer = self.checkpointer.as_mut().context("no checkpointer is set up")?;
         checkpointer.checkpoint(&self.learner, step, &self.store);
         Ok(())
@@ -353,7 +368,7 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
     /// Burn's event processor handles one event and queues one more. It accepts the second of two
     /// events without effect only after it has handled all earlier ones. The store handles requests
     /// in order, so a query returns after all earlier writes.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.processor.process_valid(LearnerEvent::Start);
         self.processor.process_valid(LearnerEvent::Start);
         let _ = self.store.find_metric("", 0, Aggregate::Mean, &Split::Train);

@@ -14,9 +14,12 @@ use burn_docre::DocReBackend;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::train::{
-    failure::Failure,
-    objective::{Objective, Step},
+use crate::{
+    config::StageConfig,
+    train::{
+        failure::Failure,
+        objective::{Objective, Step},
+    },
 };
 
 /// The input of one forward and backward pass.
@@ -29,6 +32,8 @@ pub struct StepBatch<T> {
     pub step: Step,
     /// The seed of the dropout masks, equal in a resumed and in an uninterrupted run.
     pub dropout_seed: u64,
+    /// Receives a panic of the step as an error. `None` lets it unwind.
+    pub panics: Option<Failure>,
 }
 
 /// The batch from which the next iteration starts.
@@ -56,6 +61,14 @@ pub struct BatchSizes {
 }
 
 impl BatchSizes {
+    /// The sizes of a stage on `n_devices` devices.
+    pub fn of(stage: &StageConfig, n_devices: usize) -> Self {
+        Self {
+            examples_per_batch: stage.batch_size,
+            batches_per_step: stage.accumulation * n_devices,
+        }
+    }
+
     /// Batches of an epoch.
     pub fn batches_per_epoch(&self, n_examples: usize) -> usize {
         n_examples.div_ceil(self.examples_per_batch)
@@ -199,6 +212,7 @@ impl<B: DocReBackend, O: Objective<B>> Iterator for TrainIterator<'_, B, O> {
             weight: batch_weight(index, n_batches, sizes.batches_per_step),
             step: Step { number: steps_before + step_in_epoch + 1, epoch: self.epoch },
             dropout_seed: mix(self.seed, index as u64),
+            panics: (worker.count > 1).then(|| failure.clone()),
         })
     }
 }

@@ -92,7 +92,8 @@ pub struct MetricLog {
 }
 
 impl MetricLog {
-    /// Opens the log in the directory `stage` and truncates it to `length` bytes.
+    /// Opens the log in the directory `stage` and truncates it to `length` bytes, or to its last
+    /// complete line if it is shorter.
     ///
     /// Every write adds its size to `length`.
     ///
@@ -102,10 +103,14 @@ impl MetricLog {
         let path = stage.join(FILE);
         let context = || format!("{}: writing failed", path.display());
         let file = File::options().create(true).append(true).open(&path).with_context(context)?;
-        // After a power failure the file can be shorter than the state records. A larger length
-        // would fill it with zeros.
-        let on_disk = file.metadata().with_context(context)?.len();
-        let kept = length.load(Ordering::Relaxed).min(on_disk);
+        let mut kept = length.load(Ordering::Relaxed);
+        // After a power failure the file can be shorter than the state records, and end within a
+        // line.
+        if file.metadata().with_context(context)?.len() < kept {
+            let bytes = std::fs::read(&path).with_context(context)?;
+            let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+            kept = end as u64;
+        }
         file.set_len(kept).with_context(context)?;
         length.store(kept, Ordering::Relaxed);
         Ok(Self {
@@ -203,6 +208,23 @@ mod tests {
     fn a_damaged_line_is_an_error_that_names_its_place() {
         let error = read_text("{\"epoch\":1,\"split\":\"train\"}\n{\"Loss\n").unwrap_err();
         assert!(error.to_string().contains("metrics.jsonl:2: "), "{error}");
+    }
+
+    #[test]
+    fn a_log_that_is_shorter_than_the_state_records_ends_with_its_last_complete_line() {
+        let stage = tempfile::tempdir().unwrap();
+        let line = "{\"F1\":37.5,\"epoch\":1,\"split\":\"valid\"}\n";
+        for (text, recorded, kept) in [
+            (format!("{line}{{\"Loss\":0."), 1_000, line.len()),
+            (format!("{line}{line}"), line.len(), line.len()),
+            ("{\"Loss".to_string(), 1_000, 0),
+        ] {
+            std::fs::write(stage.path().join(FILE), text).unwrap();
+            let length = Arc::new(AtomicU64::new(recorded as u64));
+            drop(MetricLog::open(stage.path(), &length, &Failure::default()).unwrap());
+            assert_eq!(length.load(Ordering::Relaxed), kept as u64);
+            assert_eq!(std::fs::metadata(stage.path().join(FILE)).unwrap().len(), kept as u64);
+        }
     }
 
     #[test]

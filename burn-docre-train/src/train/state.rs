@@ -54,6 +54,8 @@ impl Sum {
 pub struct TrainingState {
     /// True if the stage is finished.
     pub finished: bool,
+    /// The id of the model that the stage began with; `None` for a fresh model.
+    pub start_model: Option<String>,
     /// The number of the checkpoint that belongs to this state.
     pub checkpoint: Option<usize>,
     /// Optimizer steps taken.

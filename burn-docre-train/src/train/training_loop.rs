@@ -67,6 +67,9 @@ pub struct Training<'a, B: DocReBackend, O: Objective<B>> {
     pub config: StageConfig,
     /// The seed of the order of examples and of dropout.
     pub seed: u64,
+    /// The id of the model that a new training starts from, which the training state records;
+    /// `None` for a fresh model.
+    pub start_model: Option<String>,
     /// The devices that train together, at least one. The optimizer runs on the first one.
     pub devices: Vec<B::Device>,
     /// The objective.
@@ -96,7 +99,10 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
     }
 
     fn train(self, model: O::Model) -> Result<StageEnd> {
-        let state = TrainingState::load(&self.directory)?;
+        let mut state = TrainingState::load(&self.directory)?;
+        if state.checkpoint.is_none() {
+            state.start_model = self.start_model.clone();
+        }
         let shared = Shared {
             metrics_bytes: Arc::new(AtomicU64::new(state.metrics_bytes)),
             ..Shared::default()
@@ -185,10 +191,7 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
     }
 
     fn sizes(&self) -> BatchSizes {
-        BatchSizes {
-            examples_per_batch: self.config.batch_size,
-            batches_per_step: self.config.accumulation * self.devices.len(),
-        }
+        BatchSizes::of(&self.config, self.devices.len())
     }
 
     fn schedule(&self) -> WarmupLinear {
@@ -249,8 +252,11 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
             if self.train_epoch(learner, &epoch)? == StageEnd::Interrupted {
                 return Ok(StageEnd::Interrupted);
             }
-            let Some(values) = self.evaluate(learner, &epoch)? else {
+            // A failure of the evaluation does not lose the epoch.
+            if self.state.checkpoint != Some(self.state.step) {
                 self.save(learner)?;
+            }
+            let Some(values) = self.evaluate(learner, &epoch)? else {
                 return Ok(StageEnd::Interrupted);
             };
             is_done = self.end_epoch(learner, epoch.items_processed, &values)?;
@@ -336,8 +342,8 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
         learner.evaluate(epoch, &self.shared.failure, Box::new(go_on))
     }
 
-    /// Saves the model if it is the best so far and writes a checkpoint. Returns true if patience
-    /// has run out.
+    /// Saves the model if it is the best so far and commits the epoch. Its checkpoint is on disk.
+    /// Returns true if patience has run out.
     fn end_epoch(
         &mut self,
         learner: &mut StageLearner<B, O>,
@@ -351,7 +357,7 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
             self.objective.save(&learner.model(), &pending)?;
         }
         self.state.end_epoch(epoch, dev, &deciding);
-        self.save(learner)?;
+        self.commit(learner)?;
         self.state.publish(&self.directory, &self.model_directory)?;
         Ok(learner.is_out_of_patience(epoch))
     }
@@ -359,8 +365,14 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
     /// Writes a checkpoint and commits it.
     fn save(&mut self, learner: &mut StageLearner<B, O>) -> Result<()> {
         learner.save(self.state.step)?;
-        self.shared.failure.check()?;
         self.state.checkpoint = Some(self.state.step);
+        self.commit(learner)
+    }
+
+    /// Commits the progress after everything that it refers to is on disk.
+    fn commit(&mut self, learner: &mut StageLearner<B, O>) -> Result<()> {
+        learner.settle();
+        self.shared.failure.check()?;
         self.state.metrics_bytes = self.shared.metrics_bytes.load(Ordering::Relaxed);
         self.state.commit(&self.directory)
     }

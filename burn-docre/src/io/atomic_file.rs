@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// The beginning of the names of unfinished files.
+/// The beginning of the names of unfinished files. Their writer holds a [lock] on them.
 pub const PARTIAL: &str = ".partial-";
 
 /// Writes to a temporary file beside `path` and renames it to `path` after everything is on disk.
@@ -41,6 +41,8 @@ fn try_write(
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let temporary = builder.prefix(PARTIAL).tempfile_in(directory_of(path))?;
+    // The lock tells other processes that the file is in use. Some file systems have no locks.
+    let _ = temporary.as_file().try_lock();
     let mut writer = BufWriter::new(temporary.as_file());
     write(&mut writer)?;
     writer.flush()?;

@@ -20,7 +20,8 @@ pub(super) fn section(ablations: &[Ablations]) -> Option<Section> {
         p {
             "Means over the seeds, with sample standard deviations. Models, corpora and encoders are not "
             "those of the papers: compare the order of the rows, not their scores. A difference has its standard "
-            "error over the seeds; the order is undecided within two standard errors, and with one seed."
+            "error over the seeds; the order is undecided if its 95 % confidence interval (Student's t) contains "
+            "0, and with one seed."
         }
         @for (index, ablations) in ablations.iter().enumerate() {
             @for table in &ablations.tables { (of_table(table, index, ablations)) }
@@ -158,7 +159,7 @@ mod tests {
             lower: "<b>without".into(),
             paper_difference: 0.25,
             difference: -0.5,
-            standard_error: Some(0.125),
+            standard_error: Some(0.03),
             n_in_order: 1,
             n_seeds: 2,
         };
@@ -187,7 +188,7 @@ mod tests {
         let row = "&lt;b&gt;without</span></th><td class=\"text\">–</td><td>25.00</td><td>–</td>\
                    <td>1</td>";
         assert!(text.contains(row), "{text}");
-        let row = "full above &lt;b&gt;without</span></th><td>+25.00</td><td>-50.00 ± 12.50</td><td>1 of 2</td><td>reversed<";
+        let row = "full above &lt;b&gt;without</span></th><td>+25.00</td><td>-50.00 ± 3.00</td><td>1 of 2</td><td>reversed<";
         assert!(text.contains(row), "{text}");
         assert!(text.contains("Not run, <b>em</b>: there is no EM"), "{text}");
     }

@@ -101,11 +101,12 @@ enum Source {
 
 impl<'a> Snapshot<'a> {
     /// Finds the commit of the repository: `pinned`, else the newest one of its revision. Where the
-    /// hub cannot be reached, it is the commit that the cache names for the revision.
+    /// hub cannot be reached, it is the commit that the cache names for the revision. A commit in the
+    /// cache needs no access to the repository.
     ///
     /// # Errors
-    /// If the hub refuses the repository or the revision, or cannot be reached and the cache has
-    /// none. If the cache cannot be written.
+    /// If the hub refuses the repository or the revision, or cannot be reached, and the cache cannot
+    /// replace it. If the cache cannot be written.
     pub(super) fn open(
         ui: &'a Ui,
         repository: &HubRepository,
@@ -122,9 +123,10 @@ impl<'a> Snapshot<'a> {
         };
         let cache = Cache::new(settings.cache.clone());
         let asked = match settings.is_offline {
-            true => Err("HF_HUB_OFFLINE is set".to_string()),
-            false => ask(&settings, repository, at(revision))?,
+            true => Err(NoAnswer::Unreachable("HF_HUB_OFFLINE is set".into())),
+            false => ask(&settings, at(revision)),
         };
+        let cached = || cached_commit(&settings.cache, &at(revision));
         let (commit, source) = match asked {
             Ok((api, info)) => {
                 ensure!(
@@ -141,8 +143,12 @@ impl<'a> Snapshot<'a> {
                 let api = Box::new(api.repo(at(&info.sha)));
                 (info.sha, Source::Hub { api, names })
             }
-            Err(reason) => {
-                let Some(commit) = cached_commit(&settings.cache, &at(revision)) else {
+            // A refusal may come from a branch that has been deleted. The content of a commit stays.
+            Err(NoAnswer::Refused(reason)) if !is_commit(revision) || cached().is_none() => {
+                bail!("{repository}: {reason}; check the address, or give a token by HF_TOKEN")
+            }
+            Err(NoAnswer::Unreachable(reason) | NoAnswer::Refused(reason)) => {
+                let Some(commit) = cached() else {
                     bail!(
                         "{repository}: not in the cache {}, and {reason}; connect this machine, or \
                          download the files elsewhere and give their path",
@@ -267,28 +273,29 @@ impl<'a> Snapshot<'a> {
     }
 }
 
-/// Asks the hub for the commit and the files of a repository. The inner error is the reason why the
-/// hub gives no answer, as a clause. The outer error is a refusal: no repository, or no access.
-fn ask(
-    settings: &Settings,
-    repository: &HubRepository,
-    at: Repo,
-) -> Result<Result<(Api, RepoInfo), String>> {
+/// The reason why the hub does not describe a repository, as a clause.
+enum NoAnswer {
+    Unreachable(String),
+    /// There is no such repository or revision, or no access.
+    Refused(String),
+}
+
+/// Asks the hub for the commit and the files of a repository.
+fn ask(settings: &Settings, at: Repo) -> Result<(Api, RepoInfo), NoAnswer> {
     let endpoint = &settings.endpoint;
-    let unreachable =
-        |error: &ApiError| Ok(Err(format!("{endpoint} cannot be reached ({})", explain(error))));
-    let api = match settings.api() {
-        Ok(api) => api,
-        Err(error) => return unreachable(&error),
+    let unreachable = |error: &ApiError| {
+        NoAnswer::Unreachable(format!("{endpoint} cannot be reached ({})", explain(error)))
     };
+    let api = settings.api().map_err(|error| unreachable(&error))?;
     match info(&api.repo(at), settings.patience) {
-        Ok(info) => Ok(Ok((api, info))),
-        Err(error) if matches!(status(&error), Some(401 | 403 | 404)) => bail!(
-            "{repository}: {endpoint} has no such repository or revision, or it is not public ({}); \
-             check the address, or give a token by HF_TOKEN",
-            explain(&error)
-        ),
-        Err(error) => unreachable(&error),
+        Ok(info) => Ok((api, info)),
+        Err(error) if matches!(status(&error), Some(401 | 403 | 404)) => {
+            Err(NoAnswer::Refused(format!(
+                "{endpoint} has no such repository or revision, or it is not public ({})",
+                explain(&error)
+            )))
+        }
+        Err(error) => Err(unreachable(&error)),
     }
 }
 

@@ -57,13 +57,14 @@ impl SoftLabelStore {
         }
     }
 
-    /// Returns true if `directory` has a complete shard of any store.
+    /// The number of shards of the store in `directory`, of which some may be missing. `None` if the
+    /// directory has no complete shard.
     ///
     /// # Errors
     ///
     /// If the directory cannot be read.
-    pub fn has_begun(directory: &Path) -> Result<bool> {
-        Ok(!shards_in(directory)?.is_empty())
+    pub fn n_shards(directory: &Path) -> Result<Option<usize>> {
+        Ok(shards_in(directory)?.first().map(|shard| shard.count))
     }
 
     /// Reads the teacher's logits for the document `key`: `[n_pairs, r]`, row-major.
