@@ -6,9 +6,12 @@
 # usage: scripts/demo-seeds.sh OUT        (environment: DOCRE=path/to/docre, SEEDS="1 2 3", JOBS=2)
 # Takes ten minutes per seed and core. Keeps finished runs in OUT and prints a table.
 set -euo pipefail
+out=$(realpath -m "${1:?usage: scripts/demo-seeds.sh OUT}")
+docre=${DOCRE:+$(realpath "$DOCRE")}
 cd "$(dirname "$0")/.."
-out=${1:?usage: scripts/demo-seeds.sh OUT}
-docre=${DOCRE:-target/release/docre}
+docre=${docre:-target/release/docre}
+# A failed run ends the others, too.
+trap 'jobs=$(jobs -p); [ -z "$jobs" ] || kill $jobs 2>/dev/null || true' EXIT
 config=configs/demo.toml
 none='stages.student.distillation={kind="none"}'
 

@@ -6,9 +6,12 @@
 # usage: scripts/kmgre-seeds.sh OUT        (environment: DOCRE=path/to/docre, SEEDS="1 2 3", JOBS=2)
 # Keeps finished runs in OUT, goes on with unfinished ones and prints a table.
 set -euo pipefail
+out=$(realpath -m "${1:?usage: scripts/kmgre-seeds.sh OUT}")
+docre=${DOCRE:+$(realpath "$DOCRE")}
 cd "$(dirname "$0")/.."
-out=${1:?usage: scripts/kmgre-seeds.sh OUT}
-docre=${DOCRE:-target/release/docre}
+docre=${docre:-target/release/docre}
+# A failed run ends the others, too.
+trap 'jobs=$(jobs -p); [ -z "$jobs" ] || kill $jobs 2>/dev/null || true' EXIT
 seeds=${SEEDS:-1 2 3 4 5} jobs=${JOBS:-$(nproc)}
 
 mkdir -p "$out"

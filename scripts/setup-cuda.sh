@@ -3,8 +3,16 @@
 # come from NVIDIA. The build needs none of them.
 # usage: scripts/setup-cuda.sh
 missing=0
+IFS=: read -ra folders <<<"${LD_LIBRARY_PATH:-}"
+has_library() { # LIBRARY: in the cache of the linker or in a folder of LD_LIBRARY_PATH
+    /sbin/ldconfig -p | grep -q "$1" && return
+    for folder in "${folders[@]}"; do
+        [ -n "$folder" ] && compgen -G "$folder/$1*" >/dev/null && return
+    done
+    return 1
+}
 need() { # NAME LIBRARY ADVICE
-    if /sbin/ldconfig -p | grep -q "$2" || ls ${LD_LIBRARY_PATH//:/ } 2>/dev/null | grep -q "$2"; then
+    if has_library "$2"; then
         echo "found     $1 ($2)"
     else
         echo "missing   $1 ($2): $3"

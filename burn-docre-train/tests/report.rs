@@ -113,6 +113,15 @@ fn documents_that_changed_since_the_training_are_not_scored() {
     assert!(!has_section(&page, "scores"));
     let message = "A: files: no predictions: run/data/dev.json has changed since the run began";
     assert!(page.contains(message), "{page}");
+    // A run on the present documents does not make them those of the other one.
+    std::fs::copy(sandbox.path("run/data/train.json"), sandbox.path("run/data/dev.json")).unwrap();
+    let out = arguments.iter().position(|argument| *argument == "files").unwrap();
+    arguments[out] = "newer";
+    sandbox.succeed(&arguments);
+    let page = report(&sandbox, &["newer", "files"]);
+    assert!(has_section(&page, "scores"));
+    let message = "B: files: no predictions: run/data/dev.json has changed since the run began";
+    assert!(page.contains(message), "{page}");
 }
 
 /// A document without relations.
@@ -138,6 +147,9 @@ fn an_argument_that_is_no_run_is_an_error() {
     assert!(message.contains("empty: neither a run, an ablation nor"), "{message}");
     let message = sandbox.fail(1, &["report", "tiny.toml", "-o", "tiny.toml"]);
     assert!(message.contains("is an input of this command"), "{message}");
+    sandbox.write("empty/results.json", "{}");
+    let message = sandbox.fail(1, &["report", "empty", "-o", "empty/results.json"]);
+    assert!(message.contains("end the name of the page in `.html`"), "{message}");
     sandbox.fail(2, &["report", "empty"]);
     assert!(!sandbox.path("report.html").exists());
 }

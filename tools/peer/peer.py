@@ -442,6 +442,12 @@ def nanoseconds(work: Callable[[], object]) -> int:
     return time.perf_counter_ns() - started
 
 
+def are_steady(passes: list[int]) -> bool:
+    """Reports whether the last two passes were no faster than the fastest one before, as in `docre bench`."""
+    before, last = passes[:-2], passes[-2:]
+    return bool(before) and min(last) >= 0.93 * min(before)
+
+
 def send(*words: object) -> None:
     """Sends a line of the protocol to `docre bench`."""
     print(*words, flush=True)
@@ -505,7 +511,10 @@ def measure(args: argparse.Namespace) -> dict:
     inputs = json.loads(args.inputs.read_text())
     batches = [Batch.new(documents, config) for documents in inputs["batches"]]
     once = {"inference": inference, "training": training}[args.mode](model, batches)
-    warmup = sum(nanoseconds(once) for _ in range(args.warmup))
+    passes = []
+    while len(passes) < args.warmup and not are_steady(passes):
+        passes.append(nanoseconds(once))
+    warmup = sum(passes)
     n_documents = sum(len(batch.lengths) for batch in batches)
     send("warm", warmup * 1e-9, n_documents)
     started = time.time_ns() // 1_000_000
@@ -537,6 +546,7 @@ def measure(args: argparse.Namespace) -> dict:
         "tokens": sum(sum(batch.lengths) for batch in batches),
         "pairs": sum(batch.n_pairs for batch in batches),
         "warmupSeconds": warmup * 1e-9,
+        "isSteady": are_steady(passes),
         "peakMemoryBytes": memory[0],
         "threads": torch.get_num_threads(),
         "precision": args.precision,
@@ -560,7 +570,7 @@ def main() -> int:
     parser.add_argument("--mode", choices=["inference", "training"], required=True)
     parser.add_argument("--threads", type=positive, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--samples", type=positive, default=5, help="passes that are timed")
-    parser.add_argument("--warmup", type=positive, default=2, help="passes before the timed ones")
+    parser.add_argument("--warmup", type=positive, default=8, help="the most passes before the timed ones")
     parser.add_argument("--precision", choices=["f32"], default="f32")
     parser.add_argument("--output", type=Path, required=True, help="file of the record")
     args = parser.parse_args()

@@ -1,6 +1,7 @@
 //! The tables of an ablation as Markdown, with columns aligned for the terminal.
 
 use super::results::{AblationRow, AblationTable, Ablations, Metric, OrderedRows, Scores};
+use crate::ui::percent;
 
 /// The tables, a list of the groups that were left out, and the meaning of the columns.
 pub fn markdown(results: &Ablations) -> String {
@@ -61,10 +62,6 @@ fn own_score(row: &AblationRow, metric: &Metric) -> String {
         (Some(mean), None) => percent(mean),
         (Some(mean), Some(deviation)) => format!("{} ± {}", percent(mean), percent(deviation)),
     }
-}
-
-fn percent(fraction: f64) -> String {
-    format!("{:.2}", 100.0 * fraction)
 }
 
 fn dash() -> String {

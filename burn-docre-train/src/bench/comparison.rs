@@ -1,5 +1,7 @@
 //! The comparison of records: the names of their processes, their work and their conditions.
 
+use std::collections::BTreeSet;
+
 use super::record::Record;
 
 /// Suffixes for names that several processes share, in the order in which they are tried.
@@ -47,15 +49,24 @@ fn qualified(
     names.iter().zip(&values).map(longer).collect()
 }
 
-/// The suffixes ` #1`, ` #2`, … for records whose names appear several times in a mode; empty for
-/// other records.
+/// The suffixes ` #1`, ` #2`, … for names that several processes have; empty for other names.
+///
+/// A process is known by its name and file, and in a file by the number of earlier records with its
+/// name and mode.
 fn numbers(records: &[Record], names: &[String]) -> Vec<String> {
     let keys: Vec<_> =
-        records.iter().zip(names).map(|(record, name)| (&record.name, name)).collect();
-    let earlier = |i: usize| keys[..i].iter().filter(|key| **key == keys[i]).count();
-    let is_repeated = |name: &String| (0..keys.len()).any(|i| keys[i].1 == name && earlier(i) > 0);
+        records.iter().zip(names).map(|(record, name)| (record.file, name, &record.name)).collect();
+    let process = |i: usize| {
+        let earlier = keys[..i].iter().filter(|key| **key == keys[i]).count();
+        (keys[i].0, earlier)
+    };
     let number = |i: usize| {
-        if is_repeated(keys[i].1) { format!(" #{}", earlier(i) + 1) } else { String::new() }
+        let same_name = (0..keys.len()).filter(|&other| keys[other].1 == keys[i].1);
+        let processes: BTreeSet<_> = same_name.map(process).collect();
+        match processes.iter().position(|&other| other == process(i)) {
+            Some(position) if processes.len() > 1 => format!(" #{}", position + 1),
+            _ => String::new(),
+        }
     };
     (0..keys.len()).map(number).collect()
 }
@@ -148,8 +159,16 @@ fn documents_of(record: &Record) -> String {
     format!("{documents} documents in batches of {batch} ({tokens} tokens, {pairs} pairs)")
 }
 
-/// Describes the device, drivers, threads, speed and build of each process in one line.
+/// Describes the device, drivers, threads, speed and build of each process in one line, and each
+/// warm-up that was cut off in a further one.
 pub(crate) fn conditions(records: &[Named]) -> Vec<String> {
+    let unsteady = records.iter().filter(|named| !named.record.is_steady).map(|named| {
+        let Named { record, name } = named;
+        format!(
+            "{name} in {}: passes were still getting faster when the warm-up was cut off",
+            record.name
+        )
+    });
     let line = |name: &str| {
         let own: Vec<&Record> =
             records.iter().filter(|named| named.name == name).map(|named| named.record).collect();
@@ -167,7 +186,7 @@ pub(crate) fn conditions(records: &[Named]) -> Vec<String> {
             own[0].build()
         )
     };
-    names(records).into_iter().map(line).collect()
+    names(records).into_iter().map(line).chain(unsteady).collect()
 }
 
 #[cfg(test)]
@@ -197,9 +216,13 @@ mod tests {
 
     #[test]
     fn indistinguishable_processes_have_the_same_numbers_in_every_mode() {
-        let training = record("flex", "training", 1.0);
-        let names = names_of(&[flex(), training.clone(), flex(), training]);
+        let training = || record("flex", "training", 1.0);
+        let names = names_of(&[flex(), training(), flex(), training()]);
         assert_eq!(names, ["flex #1", "flex #1", "flex #2", "flex #2"]);
+        // The first file has no training.
+        let of_file = |file, record| Record { file, ..record };
+        let records = [of_file(0, flex()), of_file(1, flex()), of_file(1, training())];
+        assert_eq!(names_of(&records), ["flex #1", "flex #2", "flex #2"]);
     }
 
     #[test]

@@ -214,6 +214,7 @@ impl Measure<'_> {
         let spirv = if self.kind.is_spirv() { "-spirv" } else { "" };
         let fused = if self.kind.is_fused() { "-fusion" } else { "" };
         Record {
+            file: 0,
             backend: self.kind.name().into(),
             device: self.device.name.clone(),
             drivers: self.device.drivers.clone(),

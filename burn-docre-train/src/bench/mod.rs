@@ -33,7 +33,7 @@ use crate::{
 /// If a file cannot be written.
 pub fn write(directory: &Path, records: &[Record]) -> Result<()> {
     files::create_directory(directory)?;
-    record::write(&directory.join("bench.json"), records)?;
+    record::write(&directory.join(record::BENCH), records)?;
     let picture = plot::svg(records);
     write_atomically(&directory.join("bench.svg"), |out| {
         std::io::Write::write_all(out, picture.as_bytes())

@@ -8,11 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::files;
 
+/// The file of records in the output directory of a benchmark.
+pub const BENCH: &str = "bench.json";
+
 /// The measurement of one mode on one device. Durations are in microseconds per sample; a sample is
 /// a pass over all documents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
+    /// The number of the file that the record was read from, in the order of the files.
+    #[serde(skip)]
+    pub file: usize,
     /// The backend's name.
     pub backend: String,
     /// The device's name.
@@ -221,6 +227,16 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
     Ok(records)
 }
 
+/// Reads the records of a file as [`read`], and appends them with the number of the file.
+///
+/// # Errors
+/// As [`read`].
+pub fn append(records: &mut Vec<Record>, path: &Path) -> Result<()> {
+    let file = records.last().map_or(0, |last| last.file + 1);
+    records.extend(read(path)?.into_iter().map(|record| Record { file, ..record }));
+    Ok(())
+}
+
 /// Writes records to a file.
 ///
 /// # Errors
@@ -239,6 +255,7 @@ pub(crate) mod tests {
             [0.9, 1.0, 1.2].map(|factor| Duration::from_secs_f64(factor * seconds)).to_vec();
         let Statistics { max, mean, median, min, variance } = Statistics::of(&samples);
         Record {
+            file: 0,
             backend: backend.into(),
             device: "a processor".into(),
             drivers: "library 1.2".into(),

@@ -85,15 +85,8 @@ fn notes(records: &[Named]) -> String {
     let columns = format!(
         "medians of {samples} samples each, ± half the range; of matmul: share of the speed of a large matrix product in the same process"
     );
-    let unsteady = records.iter().filter(|named| !named.record.is_steady).map(|named| {
-        let Named { record, name } = named;
-        format!(
-            "{name} in {}: passes were still getting faster when the warm-up was cut off",
-            record.name
-        )
-    });
     let lines = work(records).into_iter().chain([columns]).chain(conditions(records));
-    lines.chain(unsteady).map(|line| line + "\n").collect()
+    lines.map(|line| line + "\n").collect()
 }
 
 /// Draws a bar of the given share of [`BAR`], with a resolution of an eighth of a character.

@@ -26,11 +26,16 @@ pub(super) fn run(session: &Session, args: &BenchArgs) -> Result<()> {
         let text = Work::load(session.ui, args)?.to_json()?;
         return write_text(session.ui, path, |out| out.write_all(text.as_bytes()));
     }
+    if let Some(directory) = &args.output {
+        let merged: Vec<&Path> = args.merge.iter().map(PathBuf::as_path).collect();
+        files::check_output(&directory.join(record::BENCH), &merged)?;
+    }
     let records = if args.merge.is_empty() {
         bench::measure_all(session, args)?
     } else {
-        let files = args.merge.iter().map(|path| record::read(path));
-        files.collect::<Result<Vec<_>>>()?.concat()
+        let mut records = Vec::new();
+        args.merge.iter().try_for_each(|path| record::append(&mut records, path))?;
+        records
     };
     session.ui.results(&table::table(&records))?;
     if args.merge.is_empty() {

@@ -45,7 +45,7 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn dispatch(cli: &Cli, ui: &Ui) -> Result<()> {
-    let stop: StopFlag = signals::listen(terminal::restore)?;
+    let stop: StopFlag = signals::listen(ui, terminal::restore)?;
     ui.start_heartbeat();
     let GlobalArgs { backend, device, .. } = cli.global;
     let session = Session { ui, stop: &stop, backend, device };

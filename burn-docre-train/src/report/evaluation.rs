@@ -42,20 +42,10 @@ impl Evaluation {
     pub(super) fn of(session: &Session, runs: &[ReportedRun]) -> Result<Self> {
         session.backend_kind()?.device(session.device_number())?;
         let mut evaluation = Self { systems: Vec::new(), missing: Vec::new() };
-        let mut corpora: Vec<(DataConfig, Arc<DevCorpus>)> = Vec::new();
+        let mut corpora = ReadCorpora::new();
         for run in runs {
-            let known = corpora.iter().find(|(data, _)| *data == run.config.data);
-            let corpus = match known {
-                Some((_, corpus)) => Ok(corpus.clone()),
-                None => read_corpus(session, run).map(Arc::new),
-            };
-            match corpus {
-                Ok(corpus) => {
-                    if known.is_none() {
-                        corpora.push((run.config.data.clone(), corpus.clone()));
-                    }
-                    evaluation.add(session, run, &corpus)?;
-                }
+            match dev_corpus(session, run, &mut corpora) {
+                Ok(corpus) => evaluation.add(session, run, &corpus)?,
                 Err(error) => {
                     let what = format!("{}: {}", run.key, run.name);
                     evaluation.miss(session, &what, error)?;
@@ -114,15 +104,28 @@ impl Evaluation {
     }
 }
 
-/// Reads the dev documents of a run, which must be those that it was trained with.
-fn read_corpus(session: &Session, run: &ReportedRun) -> Result<DevCorpus> {
+/// The dev documents that were read, by their section of the configuration with local paths.
+type ReadCorpora = Vec<(DataConfig, Arc<DevCorpus>)>;
+
+/// The dev documents of a run, which must be those that it was trained with. They are read unless
+/// `read` has them, to which they are added.
+fn dev_corpus(
+    session: &Session,
+    run: &ReportedRun,
+    read: &mut ReadCorpora,
+) -> Result<Arc<DevCorpus>> {
     let pinned = run.manifest.as_ref().map(Manifest::hub_commits).cloned().unwrap_or_default();
     let data = Hub::new(session.ui, pinned).data(&run.config.data)?;
     let paths = [&data.train, &data.dev, &data.relations].into_iter().flatten();
     for (path, manifest) in paths.filter_map(|path| Some((path, run.manifest.as_ref()?))) {
         manifest.check_file(path)?;
     }
-    DevCorpus::load(&data, session.ui, session.stop)
+    if let Some((_, corpus)) = read.iter().find(|(known, _)| *known == data) {
+        return Ok(corpus.clone());
+    }
+    let corpus = Arc::new(DevCorpus::load(&data, session.ui, session.stop)?);
+    read.push((data, corpus.clone()));
+    Ok(corpus)
 }
 
 fn report(corpus: &DevCorpus, predictions: &[Vec<Prediction>]) -> Report {

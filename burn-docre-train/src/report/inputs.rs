@@ -9,12 +9,9 @@ use serde_json::Value;
 use super::run::ReportedRun;
 use crate::{
     ablation::results::{ABLATIONS, Ablations},
-    bench::record::{self, Record},
+    bench::record::{self, BENCH, Record},
     run::{directory::RunFiles, files},
 };
-
-/// The file of records in the output directory of `docre bench`.
-const BENCH: &str = "bench.json";
 
 /// The content of all arguments.
 #[derive(Default)]
@@ -75,7 +72,7 @@ impl Inputs {
     fn read_file(&mut self, path: &Path) -> Result<()> {
         let value: Value = input::read_json(path, "invalid content")?;
         if value.is_array() {
-            self.records.extend(record::read(path)?);
+            record::append(&mut self.records, path)?;
         } else {
             self.ablations.push(files::read_json(path)?);
         }

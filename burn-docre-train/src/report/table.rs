@@ -2,6 +2,8 @@
 
 use maud::{Markup, Render, html};
 
+use crate::ui::percent;
+
 /// A table whose first column has the headings of the rows.
 ///
 /// Columns of text are left-aligned, columns of numbers right-aligned.
@@ -30,10 +32,15 @@ impl Row {
         Self { heading: heading.into(), cells: cells.into_iter().collect(), best: Vec::new() }
     }
 
-    /// A row of scores as fractions, in percent, of which the highest are marked if they differ.
+    /// A row of scores as fractions, in percent.
     pub(super) fn scores(heading: impl Into<String>, scores: &[Option<f64>]) -> Self {
         let text = |score: &Option<f64>| score.map_or("–".into(), percent);
-        let cells: Vec<String> = scores.iter().map(text).collect();
+        Self::new(heading, scores.iter().map(text))
+    }
+
+    /// A row of scores on equal documents, as [`scores`](Self::scores), of which the highest are
+    /// marked if they differ.
+    pub(super) fn compared_scores(heading: impl Into<String>, scores: &[Option<f64>]) -> Self {
         let known = || scores.iter().flatten();
         let highest = known().copied().fold(f64::MIN, f64::max);
         let differ = known().any(|&score| percent(score) != percent(highest));
@@ -41,13 +48,8 @@ impl Row {
             differ && score.is_some_and(|score| percent(score) == percent(highest))
         };
         let best = (0..scores.len()).filter(|&index| is_best(scores[index])).collect();
-        Self { heading: heading.into(), cells, best }
+        Self { best, ..Self::scores(heading, scores) }
     }
-}
-
-/// A fraction in percent with two decimals.
-pub(super) fn percent(fraction: f64) -> String {
-    format!("{:.2}", 100.0 * fraction)
 }
 
 impl Render for Table {
@@ -98,7 +100,8 @@ mod tests {
 
     #[test]
     fn the_highest_scores_of_a_row_are_marked_unless_all_are_equal() {
-        let row = |scores: &[Option<f64>]| Row::scores("F1", scores).markup(1).into_string();
+        let row =
+            |scores: &[Option<f64>]| Row::compared_scores("F1", scores).markup(1).into_string();
         // 0.50001 and 0.5 are both 50.00.
         let marked = row(&[Some(0.5), Some(0.25), None, Some(0.50001)]);
         let cells = "<td><strong>50.00</strong></td><td>25.00</td><td>–</td><td><strong>50.00<";

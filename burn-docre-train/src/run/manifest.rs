@@ -90,11 +90,6 @@ impl Manifest {
         if path.exists() { files::read_json(path).map(Some) } else { Ok(None) }
     }
 
-    /// The seed of the run.
-    pub fn seed(&self) -> u64 {
-        self.seed
-    }
-
     /// The first start, then every resume.
     pub fn starts(&self) -> &[Start] {
         &self.starts

@@ -8,6 +8,6 @@ pub mod table;
 pub mod terminal;
 
 pub use self::{
-    output::{Ui, duration, metric_key, three_digits},
+    output::{Ui, duration, metric_key, percent, three_digits},
     progress::Task,
 };

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use burn_docre::data::docred::Skipped;
+use indicatif::WeakProgressBar;
 use serde_json::json;
 
 use crate::cli::LogFormat;
@@ -31,16 +32,20 @@ pub(super) struct State {
     /// True if lines go to `buffer` instead of standard error.
     is_buffering: bool,
     buffer: Vec<String>,
-    /// The number of progress bars on the terminal.
-    pub(super) n_bars: usize,
+    /// The progress bars on the terminal.
+    pub(super) bars: Vec<WeakProgressBar>,
     last_line: Instant,
 }
 
 impl Ui {
     /// Output with lines of this format on standard error.
     pub fn new(format: LogFormat) -> Self {
-        let state =
-            State { is_buffering: false, buffer: Vec::new(), n_bars: 0, last_line: Instant::now() };
+        let state = State {
+            is_buffering: false,
+            buffer: Vec::new(),
+            bars: Vec::new(),
+            last_line: Instant::now(),
+        };
         Self { format, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -67,7 +72,7 @@ impl Ui {
     fn is_silent(&self) -> bool {
         let state = self.state();
         // Progress bars redraw themselves.
-        !state.is_buffering && state.n_bars == 0 && state.last_line.elapsed() >= SILENCE
+        !state.is_buffering && state.bars.is_empty() && state.last_line.elapsed() >= SILENCE
     }
 
     /// The format of the lines.
@@ -124,7 +129,8 @@ impl Ui {
     /// # Errors
     /// If standard output cannot be written.
     pub fn results_with(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-        let mut out = BufWriter::new(io::stdout().lock());
+        let out = Results { out: io::stdout().lock(), bars: self.state().bars.clone() };
+        let mut out = BufWriter::new(out);
         match write(&mut out).and_then(|()| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 // A buffer that is dropped writes its rest.
@@ -160,6 +166,32 @@ impl Ui {
     }
 }
 
+/// Standard output. Progress bars on the same terminal are hidden while it is written.
+struct Results {
+    out: io::StdoutLock<'static>,
+    bars: Vec<WeakProgressBar>,
+}
+
+impl Results {
+    fn without_bars<T>(&mut self, write: impl FnOnce(&mut io::StdoutLock) -> T) -> T {
+        // At most one task has a bar while results are written.
+        match self.bars.iter().find_map(WeakProgressBar::upgrade) {
+            Some(bar) => bar.suspend(|| write(&mut self.out)),
+            None => write(&mut self.out),
+        }
+    }
+}
+
+impl Write for Results {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.without_bars(|out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.without_bars(|out| out.flush())
+    }
+}
+
 /// Writes a line to standard error; ignores a failure, because there is no place to report it.
 fn write_stderr(line: &str) {
     let mut err = std::io::stderr().lock();
@@ -169,6 +201,11 @@ fn write_stderr(line: &str) {
 /// Converts the name of a metric to its key in files: `Ign F1` to `ign_f1`.
 pub fn metric_key(name: &str) -> String {
     name.to_lowercase().replace(' ', "_")
+}
+
+/// A fraction in percent with two decimals.
+pub fn percent(fraction: f64) -> String {
+    format!("{:.2}", 100.0 * fraction)
 }
 
 /// Formats a number with three significant digits, or more if its integer part has more.

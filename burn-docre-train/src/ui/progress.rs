@@ -88,7 +88,7 @@ impl Ui {
             && !terminal::is_plain()
             && !self.is_buffering();
         let bar = is_drawable.then(|| bar(what, total, unit));
-        self.state().n_bars += usize::from(bar.is_some());
+        self.state().bars.extend(bar.as_ref().map(ProgressBar::downgrade));
         let now = Instant::now();
         Task {
             ui: self.clone(),
@@ -146,9 +146,10 @@ impl Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
-            self.ui.state().n_bars -= 1;
+            drop(bar);
+            self.ui.state().bars.retain(|bar| bar.upgrade().is_some());
         }
     }
 }

@@ -12,6 +12,8 @@ use signal_hook::{
     iterator::Signals,
 };
 
+use super::Ui;
+
 /// A request to stop; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
@@ -48,27 +50,29 @@ impl std::fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Starts a thread that sets the returned flag at the first SIGINT, SIGTERM or SIGHUP. At the second
-/// one, the thread calls `on_second` and exits the process with code 1.
+/// Starts a thread that sets the returned flag at the first SIGINT, SIGTERM or SIGHUP, and says so on
+/// `ui`. At the second one, the thread calls `on_second` and exits the process with code 1.
 ///
 /// SIGHUP stays ignored under `nohup`.
 ///
 /// # Errors
 /// If the signal handler or its thread cannot be installed.
-pub fn listen(on_second: fn()) -> Result<StopFlag> {
+pub fn listen(ui: &Ui, on_second: fn()) -> Result<StopFlag> {
     let stop = StopFlag::default();
     let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
     let numbers = [SIGINT, SIGTERM].into_iter().chain(hangup);
     let mut signals = Signals::new(numbers).context("signals cannot be received")?;
-    let flag = stop.clone();
+    let (flag, ui) = (stop.clone(), ui.clone());
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             for _ in signals.forever() {
                 if flag.0.swap(true, Ordering::Relaxed) {
                     on_second();
+                    ui.flush_lines();
                     std::process::exit(1);
                 }
+                ui.note("stopping at the next safe point; a second signal ends at once");
             }
         })
         .context("the signal thread cannot start")?;

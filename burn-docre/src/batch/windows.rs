@@ -48,6 +48,13 @@ impl WindowRule {
         windows
     }
 
+    /// The length of a window in tokens, special tokens included.
+    pub fn length(&self, window: &Window) -> usize {
+        let n_opening = if window.opened { self.n_opening } else { 0 };
+        let n_closing = if window.closed { self.n_closing } else { 0 };
+        window.content.len() + n_opening + n_closing
+    }
+
     /// Evenly spaced windows between the first and the last, without these two.
     fn middle_windows(&self, n_tokens: usize) -> impl Iterator<Item = Window> {
         let n_content = self.max_tokens - self.n_opening - self.n_closing;

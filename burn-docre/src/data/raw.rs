@@ -17,9 +17,6 @@ pub(super) struct RawDocument<L> {
     #[serde(rename = "sents")]
     pub(super) sentences: Vec<Vec<String>>,
     pub(super) labels: Option<L>,
-    /// The parts of a corpus to which the document belongs, such as `train`.
-    #[serde(skip)]
-    pub(super) splits: Vec<String>,
     #[serde(skip)]
     pub(super) omitted: Omitted,
 }
@@ -45,8 +42,8 @@ pub(super) struct RawLabel {
     pub(super) r: String,
     pub(super) h: i64,
     pub(super) t: i64,
-    #[serde(default)]
-    pub(super) evidence: Vec<i64>,
+    /// `None` if the key is absent or `null`, as in exports of data frames.
+    pub(super) evidence: Option<Vec<i64>>,
     /// The name of the relation, if the label has it.
     #[serde(skip)]
     pub(super) name: Option<String>,

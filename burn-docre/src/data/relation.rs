@@ -196,6 +196,13 @@ impl RelationVocab {
         Ok(class)
     }
 
+    /// Removes the classes from `n_classes` on, which [`collect`](Self::collect) has added.
+    pub(crate) fn truncate(&mut self, n_classes: usize) {
+        for relation in self.relations.split_off(n_classes) {
+            self.index.remove(&relation.id);
+        }
+    }
+
     fn parse(bytes: &[u8], path: &Path, threshold: Threshold<'_>) -> Result<Self> {
         let relations = input::parse_json(bytes, path, "not a table of relations")?;
         Self::build(relations, threshold).map_err(|reason| Error::format(path, reason))

@@ -4,7 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, batch::EncoderInput, input};
+use crate::{
+    Error, Result,
+    batch::{EncoderInput, windows::Window},
+    input,
+};
 
 /// The minimum of [`EncoderConfig::max_tokens`].
 const MIN_TOKENS: usize = 8;
@@ -361,11 +365,15 @@ impl EncoderConfig {
     }
 
     /// The floating-point operations of the matrix products in a forward pass over a document of
-    /// `n_tokens` tokens.
+    /// `n_tokens` tokens, in as many windows as it needs.
     pub fn forward_flops(&self, n_tokens: usize) -> u64 {
-        let (l, d) = (n_tokens as u64, self.hidden_size as u64);
-        let inner = self.intermediate_size as u64;
-        let layer = l * (4 * d * d + 2 * d * inner) + 2 * l * l * d;
+        let (d, inner) = (self.hidden_size as u64, self.intermediate_size as u64);
+        let rule = EncoderInput::from(self).window_rule();
+        let of_window = |window: &Window| {
+            let l = rule.length(window) as u64;
+            l * (4 * d * d + 2 * d * inner) + 2 * l * l * d
+        };
+        let layer: u64 = rule.windows(n_tokens).iter().map(of_window).sum();
         2 * self.num_hidden_layers as u64 * layer
     }
 
@@ -645,5 +653,8 @@ mod tests {
         };
         // A layer on five tokens: projections 5·4·4, feed-forward 5·2·2·3, attention 2·25·2.
         assert_eq!(config.forward_flops(5), 2 * 3 * (80 + 60 + 100));
+        // Two windows of three tokens and a special token each: 4 · (16 + 12) + 2 · 16 · 2.
+        let windowed = EncoderConfig { max_window: Some(4), ..config };
+        assert_eq!(windowed.forward_flops(5), 2 * 3 * 2 * (112 + 64));
     }
 }

@@ -52,10 +52,11 @@ pub struct Report {
     /// Means over the relation types.
     #[serde(rename = "macro")]
     pub macro_average: MacroScore,
-    /// Scores of the facts with a frequent relation type.
-    pub frequent: PrecisionRecall,
-    /// Scores of the facts with another relation type.
-    pub long_tail: PrecisionRecall,
+    /// Scores of the facts with a frequent relation type. `None` if no type of the vocabulary is
+    /// frequent, as with Re-DocRED's list in another corpus.
+    pub frequent: Option<PrecisionRecall>,
+    /// Scores of the facts with another relation type. `None` if `frequent` is.
+    pub long_tail: Option<PrecisionRecall>,
     /// Scores of the facts whose entities are mentioned in a common sentence.
     pub intra: PrecisionRecall,
     /// Scores of the facts whose entities are mentioned in no common sentence.
@@ -91,13 +92,14 @@ impl Report {
     ) -> Self {
         let gold = &scorer.gold;
         let frequent = frequent.classes(scorer, vocab);
+        let known = !frequent.is_empty();
         let by_relation =
             |is_member: &dyn Fn(usize) -> bool| analysis::by_relation(gold, predictions, is_member);
         Self {
             official: scorer.score(predictions),
             macro_average: analysis::macro_average(gold, predictions),
-            frequent: by_relation(&|relation| frequent.contains(&relation)),
-            long_tail: by_relation(&|relation| !frequent.contains(&relation)),
+            frequent: known.then(|| by_relation(&|relation| frequent.contains(&relation))),
+            long_tail: known.then(|| by_relation(&|relation| !frequent.contains(&relation))),
             intra: analysis::intra(gold, predictions),
             inter: analysis::inter(gold, predictions),
             by_distance: ranges::by_distance(gold, predictions),
@@ -112,6 +114,16 @@ impl Report {
 }
 
 impl FrequentRelations {
+    /// The number of types of the constant list that `vocab` lacks; 0 for [`Train`](Self::Train).
+    pub fn n_unknown(self, vocab: &RelationVocab) -> usize {
+        match self {
+            Self::Train => 0,
+            Self::ReDocRed => {
+                RE_DOCRED_FREQUENT.iter().filter(|id| vocab.index_of(id).is_none()).count()
+            }
+        }
+    }
+
     /// The classes of the frequent relation types. Types of the constant list that `vocab` lacks
     /// are omitted.
     fn classes(self, scorer: &Scorer, vocab: &RelationVocab) -> BTreeSet<usize> {
@@ -159,9 +171,9 @@ mod tests {
         let report = report(FrequentRelations::ReDocRed);
         assert_eq!(report.official, small_scorer().score(&small_predictions()));
         // P17 and P131 are in Re-DocRED's list: 3 of 6 predictions are correct, 3 gold facts.
-        assert_eq!(report.frequent, PrecisionRecall::from_counts(3, 6, 3));
+        assert_eq!(report.frequent, Some(PrecisionRecall::from_counts(3, 6, 3)));
         // P50 is not: 0 of 1 prediction, 2 gold facts.
-        assert_eq!(report.long_tail, PrecisionRecall::from_counts(0, 1, 2));
+        assert_eq!(report.long_tail, Some(PrecisionRecall::from_counts(0, 1, 2)));
         // P17: A 0 1 and A 1 2 of 5 predictions, the unknown document's among them.
         assert_eq!(report.per_relation["P17"].support, 2);
         assert_eq!(report.per_relation["P17"].score, PrecisionRecall::from_counts(2, 5, 2));
@@ -172,8 +184,16 @@ mod tests {
         // The training documents have facts of P17 and P50, none of P131: 2 of 6 predictions are
         // correct, 4 gold facts. The rest is A 0 2 P131, predicted correctly.
         let report = report(FrequentRelations::Train);
-        assert_eq!(report.frequent, PrecisionRecall::from_counts(2, 6, 4));
-        assert_eq!(report.long_tail, PrecisionRecall::from_counts(1, 1, 1));
+        assert_eq!(report.frequent, Some(PrecisionRecall::from_counts(2, 6, 4)));
+        assert_eq!(report.long_tail, Some(PrecisionRecall::from_counts(1, 1, 1)));
+    }
+
+    #[test]
+    fn without_a_frequent_relation_there_are_no_scores_of_frequent_and_long_tail_relations() {
+        let scorer = Scorer::new(&small_gold(), []).unwrap();
+        let report = Report::new(&scorer, &small_predictions(), &vocab(), FrequentRelations::Train);
+        assert_eq!((report.frequent, report.long_tail), (None, None));
+        assert_eq!(FrequentRelations::ReDocRed.n_unknown(&vocab()), 8);
     }
 
     #[test]

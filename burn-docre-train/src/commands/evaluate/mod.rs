@@ -48,6 +48,13 @@ fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) 
         Some(path) => RelationVocab::from_rel2id(path, None, args.threshold_class.as_deref())?,
         None => RelationVocab::docred(),
     };
+    match frequent.n_unknown(&vocab) {
+        0 => {}
+        n_unknown => note(&format!(
+            "{n_unknown} of Re-DocRED's ten frequent relations are none of the vocabulary; give \
+             `--train` to count the facts of this corpus"
+        )),
+    }
     let mut gold = Vec::new();
     let pair_set = args.self_relations.into();
     let corpora = Corpora { session, vocab: &vocab, pair_set, reading: &args.reading };

@@ -7,7 +7,7 @@ use burn_docre::{
     eval::{MacroScore, PrecisionRecall, RangeScore, RelationScore, Report},
 };
 
-use crate::ui::table::Table;
+use crate::ui::{percent, table::Table};
 
 /// Formats all tables of a report.
 pub(super) fn render(report: &Report, vocab: &RelationVocab) -> String {
@@ -56,10 +56,6 @@ fn scored(label: &str, score: PrecisionRecall, support: usize) -> Row {
     row
 }
 
-fn percent(fraction: f64) -> String {
-    format!("{:.2}", 100.0 * fraction)
-}
-
 fn scores(report: &Report) -> Vec<Row> {
     let scores = &report.official;
     let MacroScore { precision: macro_precision, recall: macro_recall, f1: macro_f1, .. } =
@@ -80,8 +76,10 @@ fn scores(report: &Report) -> Vec<Row> {
         ),
         row("macro, all relations", official(macro_precision, macro_recall, macro_f1)),
         blank(),
-        row("frequent relations", report.frequent),
-        row("long-tail relations", report.long_tail),
+    ]);
+    rows.extend(report.frequent.map(|score| row("frequent relations", score)));
+    rows.extend(report.long_tail.map(|score| row("long-tail relations", score)));
+    rows.extend([
         row("intra-sentence", report.intra),
         row("inter-sentence", report.inter),
         row("reasoning (Infer)", report.infer.score),

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::{report::table::percent, ui::three_digits};
+use crate::ui::{percent, three_digits};
 
 /// The numbers of colours and of dash patterns in the style sheet. They have no common divisor, so
 /// that each colour comes with each pattern.

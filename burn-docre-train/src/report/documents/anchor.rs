@@ -12,7 +12,7 @@ const HASH: usize = 4;
 
 /// The anchor of a document: `doc-`, its title in lower case, and a hash of the title.
 ///
-/// It depends on the title only, so a link stays valid when the corpus or the choice changes.
+/// It depends on the title only, so a link stays valid when other documents of the corpus change.
 pub(super) fn anchor(title: &str) -> String {
     let mut anchor = format!("doc-{}", slug(title));
     if !anchor.ends_with('-') {

@@ -3,7 +3,6 @@
 use anyhow::Result;
 use burn_docre::{
     DocReBackend, Document, EntityPair,
-    inference::decode::Prediction,
     io::model_directory::{ModelDirectory, ModelSpec},
     model::DocReModel,
     text::encoded::EncodedDocument,
@@ -36,15 +35,13 @@ pub fn collect<B: DocReBackend>(
 ) -> Result<DocumentViews> {
     let corpus = &system.corpus;
     let chosen = choice.indices(&corpus.documents)?;
-    let chosen: Vec<(&Document, &[Prediction])> = chosen
-        .into_iter()
-        .map(|index| (&corpus.documents[index], system.predictions[index].as_slice()))
-        .collect();
-    let anchors = anchors(chosen.iter().map(|(document, _)| document.title.as_str()));
-    let view = |((document, predictions), anchor): (&(&Document, &[Prediction]), String)| {
-        DocumentView::new(document, predictions, &corpus.vocab, anchor)
+    // The anchors of all documents, so that the choice does not change them.
+    let anchors = anchors(corpus.documents.iter().map(|document| document.title.as_str()));
+    let view = |&index: &usize| {
+        let (document, predictions) = (&corpus.documents[index], &system.predictions[index]);
+        DocumentView::new(document, predictions, &corpus.vocab, anchors[index].clone())
     };
-    let mut views: Vec<DocumentView> = chosen.iter().zip(anchors).map(view).collect();
+    let mut views: Vec<DocumentView> = chosen.iter().map(view).collect();
 
     let directory = ModelDirectory::open(&system.model)?;
     let config = &directory.spec().config.system;
@@ -54,9 +51,9 @@ pub fn collect<B: DocReBackend>(
         let max_weights = MAX_WEIGHTS / views.len().max(1);
         let mixing = Mixing { model, spec: directory.into_spec(), max_weights, device };
         let mut task = session.ui.task("computing axial attention", Some(views.len()));
-        for (view, (document, _)) in views.iter_mut().zip(&chosen) {
+        for (view, &index) in views.iter_mut().zip(&chosen) {
             session.stop.check()?;
-            view.attention = mixing.attention(document, view.pairs())?;
+            view.attention = mixing.attention(&corpus.documents[index], view.pairs())?;
             task.advance(1);
         }
     }

@@ -8,14 +8,13 @@ use burn_docre::{
     model::SystemConfig,
     pair::{PairMixerConfig, mixer::AxialStackConfig},
 };
-use serde::Serialize;
 
 /// The maximum number of facts of a document. Wrong predictions beyond it are not listed, the best
 /// scores first.
 const MAX_FACTS: usize = 400;
 
 /// Documents with the facts that a system predicted, and its attention.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DocumentViews {
     /// The name of the system.
     pub system: String,
@@ -32,8 +31,7 @@ pub struct DocumentViews {
 }
 
 /// The pair mixer of a system.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MixerView {
     /// No mixer, so there is no axial attention.
     None,
@@ -49,7 +47,7 @@ pub enum MixerView {
 }
 
 /// A document.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DocumentView {
     /// The title.
     pub title: String,
@@ -68,7 +66,7 @@ pub struct DocumentView {
 }
 
 /// An entity.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EntityView {
     /// The name of its first mention.
     pub name: String,
@@ -79,7 +77,7 @@ pub struct EntityView {
 }
 
 /// The words `start..end` of a sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Index of the sentence.
     pub sentence: usize,
@@ -90,8 +88,7 @@ pub struct Span {
 }
 
 /// A comparison of prediction and gold label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// Predicted and labelled.
     Correct,
@@ -102,7 +99,7 @@ pub enum Status {
 }
 
 /// A fact that is labelled, predicted or both.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FactView {
     /// Prediction and label compared.
     pub status: Status,
@@ -125,7 +122,7 @@ pub struct FactView {
 }
 
 /// The axial attention of pairs of a document.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Attention {
     /// Number of entities. A further weight in a list is that of the pad entity.
     pub n_entities: usize,
@@ -136,7 +133,7 @@ pub struct Attention {
 }
 
 /// The attention of one pair in each layer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PairAttention {
     /// Index of the head.
     pub head: usize,
@@ -147,7 +144,7 @@ pub struct PairAttention {
 }
 
 /// The attention of a pair in one layer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LayerWeights {
     /// To the pairs `(k, tail)` of each entity `k`.
     pub column: Weights,
@@ -156,7 +153,7 @@ pub struct LayerWeights {
 }
 
 /// The weights of all entities, and of the pad entity if there is one. 255 stands for 1.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
     /// The mean over the attention heads.
     pub mean: Vec<u8>,
@@ -257,9 +254,11 @@ impl DocumentView {
         pairs
     }
 
-    /// The number of listed facts of this status.
+    /// The number of facts of this status, those that are not listed included.
     pub(super) fn count(&self, status: Status) -> usize {
-        self.facts.iter().filter(|fact| fact.status == status).count()
+        let n_listed = self.facts.iter().filter(|fact| fact.status == status).count();
+        // Only wrong predictions are left out of the list.
+        if status == Status::Wrong { n_listed + self.n_unlisted } else { n_listed }
     }
 
     /// The label of an entity, counted from 1, with its name.

@@ -7,8 +7,9 @@ use crate::{
     ablation::results::{AblationRow, AblationTable, Ablations, OrderedRows, Scores},
     report::{
         chart::{Bar, BarChart, BarGroup, Series, Unit, legend},
-        table::{Row, Table, percent},
+        table::{Row, Table},
     },
+    ui::percent,
 };
 
 pub(super) fn section(ablations: &[Ablations]) -> Option<Section> {

@@ -4,10 +4,13 @@ use burn_docre::eval::ErrorCounts;
 use maud::html;
 
 use super::parts::{Section, bars_of, head_of, legend_of};
-use crate::report::{
-    chart::{BarChart, Unit},
-    system::System,
-    table::{Row, Table, percent},
+use crate::{
+    report::{
+        chart::{BarChart, Unit},
+        system::System,
+        table::{Row, Table},
+    },
+    ui::percent,
 };
 
 /// A kind of facts and its number.

@@ -1,10 +1,13 @@
 //! The parts of sections: texts, legends, and groups of bars for all systems.
 
+use std::sync::Arc;
+
 use maud::{Markup, html};
 
 use crate::report::{
     chart::{Bar, BarGroup, Series, legend},
     system::System,
+    table::Row,
 };
 
 /// A section of the page.
@@ -36,6 +39,19 @@ pub(super) fn head_of(first: &str, systems: &[System]) -> Vec<String> {
     std::iter::once(first.to_owned())
         .chain(systems.iter().map(|system| system.key.clone()))
         .collect()
+}
+
+/// A row with a score of each system. The highest are marked if all have the same documents.
+pub(super) fn score_row(
+    label: impl Into<String>,
+    scores: &[Option<f64>],
+    systems: &[System],
+) -> Row {
+    let is_same = |system: &System| Arc::ptr_eq(&system.corpus, &systems[0].corpus);
+    match systems.iter().all(is_same) {
+        true => Row::compared_scores(label, scores),
+        false => Row::scores(label, scores),
+    }
 }
 
 /// A group with one bar for each system.

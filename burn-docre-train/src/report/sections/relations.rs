@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use maud::html;
 
-use super::parts::{Section, bars_of, head_of, legend_of};
+use super::parts::{Section, bars_of, head_of, legend_of, score_row};
 use crate::report::{
     chart::{BarChart, Unit},
     system::System,
-    table::{Row, Table},
+    table::Table,
 };
 
 /// The number of relation types in the charts; the table has all.
@@ -86,7 +86,8 @@ fn relations(systems: &[System]) -> Vec<Relation> {
 fn table(systems: &[System], relations: &[Relation]) -> Table {
     let row = |relation: &Relation| {
         let scores: Vec<Option<f64>> = systems.iter().map(|system| relation.f1(system)).collect();
-        Row::scores(format!("{}, {} gold facts", relation.label, relation.support), &scores)
+        let label = format!("{}, {} gold facts", relation.label, relation.support);
+        score_row(label, &scores, systems)
     };
     Table {
         caption: "F1 of all relation types, %".into(),

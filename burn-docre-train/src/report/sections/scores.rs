@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::parts::{Section, bars_of, head_of, legend_of};
+use super::parts::{Section, bars_of, head_of, legend_of, score_row};
 use crate::report::{
     chart::{BarChart, Unit},
     system::System,
@@ -24,8 +24,8 @@ const SCORES: [Score; 17] = [
     ("macro F1, all relations", |system| Some(system.report.macro_average.f1)),
     ("macro precision", |system| Some(system.report.macro_average.precision)),
     ("macro recall", |system| Some(system.report.macro_average.recall)),
-    ("F1, frequent relations", |system| Some(system.report.frequent.f1)),
-    ("F1, long-tail relations", |system| Some(system.report.long_tail.f1)),
+    ("F1, frequent relations", |system| Some(system.report.frequent?.f1)),
+    ("F1, long-tail relations", |system| Some(system.report.long_tail?.f1)),
     ("F1, intra-sentence", |system| Some(system.report.intra.f1)),
     ("F1, inter-sentence", |system| Some(system.report.inter.f1)),
     ("F1, reasoning (Infer)", |system| Some(system.report.infer.score.f1)),
@@ -52,7 +52,7 @@ pub(super) fn section(systems: &[System]) -> Option<Section> {
     let body = html! {
         p {
             "The best model of each stage predicts the dev documents. Scores are in percent, and the "
-            "highest of a row is bold. Frequent are the ten relations with the most facts in the "
+            "highest of a row is bold if all systems have the same documents. Frequent are the ten relations with the most facts in the "
             "training documents."
         }
         (legend_of(systems))
@@ -73,7 +73,7 @@ fn table(systems: &[System]) -> Table {
     ];
     let row = |(label, score): Score| {
         let scores: Vec<Option<f64>> = systems.iter().map(score).collect();
-        scores.iter().any(Option::is_some).then(|| Row::scores(label, &scores))
+        scores.iter().any(Option::is_some).then(|| score_row(label, &scores, systems))
     };
     Table {
         caption: "Dev scores of the best models, %".into(),

@@ -29,8 +29,6 @@ struct Article {
     id: String,
     content: Option<String>,
     tokenization: Option<Tokenization>,
-    #[serde(default)]
-    tags: Vec<String>,
     mentions: Vec<Annotation>,
     concepts: Vec<Concept>,
     relations: Vec<Relation>,
@@ -62,6 +60,17 @@ struct Relation {
     s: i64,
     p: String,
     o: i64,
+}
+
+/// The tags of an article, which name its split; `None` if the record is malformed.
+pub(super) fn tags_of(record: &[u8]) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Tags {
+        #[serde(default)]
+        tags: Vec<String>,
+    }
+
+    serde_json::from_slice::<Tags>(record).ok().map(|Tags { tags }| tags)
 }
 
 pub(super) fn parse(json: &str, start: TextPosition) -> Result<RawDocument<Vec<RawLabel>>> {
@@ -114,14 +123,13 @@ pub(super) fn parse(json: &str, start: TextPosition) -> Result<RawDocument<Vec<R
     let mut labels = Vec::with_capacity(article.relations.len());
     for Relation { s, p, o } in article.relations {
         if let (Some(h), Some(t)) = (at(s)?, at(o)?) {
-            labels.push(RawLabel { r: p, h, t, evidence: Vec::new(), name: None });
+            labels.push(RawLabel { r: p, h, t, evidence: None, name: None });
         } else {
             *omitted.entry("facts about a concept without a mention").or_default() += 1;
         }
     }
     let (title, sentences) = (article.id, words.sentences);
-    let splits = article.tags;
-    Ok(RawDocument { title, entities, sentences, labels: Some(labels), splits, omitted })
+    Ok(RawDocument { title, entities, sentences, labels: Some(labels), omitted })
 }
 
 /// The range of a mention's characters in `text`, or the reason why the mention is invalid.

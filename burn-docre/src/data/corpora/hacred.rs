@@ -83,7 +83,6 @@ pub(super) fn parse<L: Labels>(
         sentences: sentences.ok_or_else(|| missing("sents"))?,
         entities: entities.ok_or_else(|| missing("vertex"))?,
         labels,
-        splits: Vec::new(),
         omitted: Omitted::new(),
     })
 }

@@ -38,7 +38,7 @@ struct Columns {
     tail: Vec<i64>,
     relation_id: Vec<String>,
     relation_text: Option<Vec<String>>,
-    evidence: Option<Vec<Vec<i64>>>,
+    evidence: Option<Vec<Option<Vec<i64>>>>,
 }
 
 #[derive(Deserialize)]
@@ -47,8 +47,7 @@ struct Row {
     tail: i64,
     relation_id: String,
     relation_text: Option<String>,
-    #[serde(default)]
-    evidence: Vec<i64>,
+    evidence: Option<Vec<i64>>,
 }
 
 pub(super) fn parse(json: &str, start: TextPosition) -> Result<RawDocument<Vec<RawLabel>>> {
@@ -63,7 +62,6 @@ pub(super) fn parse(json: &str, start: TextPosition) -> Result<RawDocument<Vec<R
         sentences: record.sents,
         entities: record.vertex_set,
         labels: rows.map(|rows| rows.into_iter().map(RawLabel::from).collect()),
-        splits: Vec::new(),
         omitted: Omitted::new(),
     })
 }
@@ -76,7 +74,7 @@ impl Columns {
             Some(names) => names.into_iter().map(Some).collect(),
             None => vec![None; n],
         };
-        let evidence = evidence.unwrap_or_else(|| vec![Vec::new(); n]);
+        let evidence = evidence.unwrap_or_else(|| vec![None; n]);
         for (column, found) in [
             ("tail", tail.len()),
             ("relation_id", relation_id.len()),

@@ -53,7 +53,6 @@ pub(super) fn parse(json: &str, start: TextPosition) -> Result<RawDocument<Vec<R
         sentences: record.sents,
         entities,
         labels: labels.transpose()?,
-        splits: Vec::new(),
         omitted: Omitted::new(),
     })
 }

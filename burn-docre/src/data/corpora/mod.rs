@@ -80,22 +80,31 @@ impl CorpusFormat {
         matches!(self, Self::Cdr | Self::Gda)
     }
 
-    /// The format of a file whose first JSON record is `json`, by its keys. It is
-    /// [`DocRed`](Self::DocRed) unless the record has keys that only another corpus has.
-    /// [`HfDatasets`](Self::HfDatasets) and the formats without JSON are never detected.
-    pub(super) fn detect(json: &[u8]) -> Self {
-        let Ok(Keys(keys)) = serde_json::from_slice(json) else { return Self::DocRed };
+    /// The format of a file with the JSON record `json`, by its keys. `None` if the record is
+    /// malformed or has the keys of no known corpus. [`HfDatasets`](Self::HfDatasets) and the formats
+    /// without JSON are never detected.
+    pub(super) fn detect(json: &[u8]) -> Option<Self> {
+        let Keys(keys) = serde_json::from_slice(json).ok()?;
         let has = |key: &str| keys.iter().any(|known| known == key);
         if has("vertexSet") {
-            Self::DocRed
+            Some(Self::DocRed)
         } else if has("sents_char") || has("sents_word") {
-            Self::HacRed
+            Some(Self::HacRed)
         } else if has("concepts") && has("mentions") {
-            Self::Dwie
+            Some(Self::Dwie)
         } else if has("sents") && has("entities") {
-            Self::LinkedDocRed
+            Some(Self::LinkedDocRed)
         } else {
-            Self::DocRed
+            None
+        }
+    }
+
+    /// The parts of the corpus to which a record belongs, such as `train`. `None` if the corpus
+    /// [has none](Self::has_splits), or the record is malformed.
+    pub(super) fn splits_of(self, record: &[u8]) -> Option<Vec<String>> {
+        match self {
+            Self::Dwie => dwie::tags_of(record),
+            _ => None,
         }
     }
 
@@ -114,9 +123,9 @@ impl CorpusFormat {
             Self::HfDatasets => hf_datasets::parse(text, start)?,
             Self::LinkedDocRed => linked_docred::parse(text, start)?,
         };
-        let RawDocument { title, entities, sentences, labels, splits, omitted } = document;
+        let RawDocument { title, entities, sentences, labels, omitted } = document;
         let labels = labels.map(L::from_read);
-        Ok(RawDocument { title, entities, sentences, labels, splits, omitted })
+        Ok(RawDocument { title, entities, sentences, labels, omitted })
     }
 
     /// The title of the record, which may be malformed or truncated after the title.

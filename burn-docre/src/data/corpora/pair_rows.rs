@@ -61,20 +61,15 @@ pub(super) fn parse(line: &str) -> Result<RawDocument<Vec<RawLabel>>> {
             FILTERED => {
                 *omitted.entry("pairs taken out by the filter of hypernyms").or_default() += 1;
             }
-            relation => labels.push(RawLabel {
-                r: relation.to_owned(),
-                h,
-                t,
-                evidence: Vec::new(),
-                name: None,
-            }),
+            relation => {
+                labels.push(RawLabel { r: relation.to_owned(), h, t, evidence: None, name: None })
+            }
         }
     }
     Ok(RawDocument {
         title: (*title).to_owned(),
         entities: entities.found,
         labels: Some(labels),
-        splits: Vec::new(),
         omitted,
         sentences,
     })

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Error;
+use crate::data::docred::sample::ANNA;
 use crate::data::docred::{
     DocRedReader, DocumentWriter, Labels, Layout, OnInvalid, read_documents,
 };
@@ -46,7 +47,7 @@ const HF: &str = r#"{"title": "Anna", "sents": [["Anna", "lives", "in", "Oslo", 
  "vertexSet": [[{"name": "Anna", "sent_id": 0, "pos": [0, 1], "type": "PER"}],
                [{"name": "Oslo", "sent_id": 0, "pos": [3, 4], "type": "LOC"}]],
  "labels": {"head": [0, 1], "tail": [1, 0], "relation_id": ["P551", "P1"],
-            "relation_text": ["residence", "home of"], "evidence": [[0], []]}}
+            "relation_text": ["residence", "home of"], "evidence": [[0], null]}}
 "#;
 
 const LINKED: &str = r#"[{"title": "Anna", "sents": [["Anna", "lives", "in", "Oslo", "."]],
@@ -152,6 +153,40 @@ fn a_hacred_record_with_one_view_is_read_in_it_unless_the_other_is_named() {
     let named = read(&words_only, |reader| reader.with_hacred_view(Some(HacRedView::Char)));
     let error = chain_of(&named.documents.unwrap_err());
     assert!(error.contains("document 0 (\"6020\"): missing field `sents_char`"), "{error}");
+}
+
+#[test]
+fn a_view_is_for_hacred_only_and_a_malformed_first_record_does_not_decide_the_format() {
+    let error = read(DWIE, |reader| reader.with_hacred_view(Some(HacRedView::Word)));
+    let error = chain_of(&error.documents.unwrap_err());
+    assert!(error.contains("document 0") && error.contains("leave out the view"), "{error}");
+    // The first line ends with a comma.
+    let one_line = HACRED.replace('\n', " ");
+    let malformed = one_line.trim_end().strip_suffix('}').unwrap().to_owned() + ", }";
+    let lines = format!("{malformed}\n{one_line}");
+    let found = read(&lines, |reader| reader.on_invalid(OnInvalid::SkipDocument));
+    assert_eq!(found.documents.unwrap().len(), 1);
+}
+
+#[test]
+fn a_document_of_another_split_and_a_skipped_one_are_not_checked_and_add_no_relations() {
+    let broken = DWIE.replace("DW_1", "DW_2").replacen("\"content\"", "\"missing\"", 1);
+    let broken = broken.replace("\"train\"", "\"test\"");
+    let found =
+        read(format!("{broken}\n{DWIE}"), |reader| reader.with_split(Some("train".to_owned())));
+    assert_eq!(found.documents.unwrap().len(), 1);
+    assert_eq!(found.omitted["documents of another split"], 1);
+    // The label is of an entity that does not exist.
+    let label = r#"{"r": "P99", "h": 0, "t": 77, "evidence": null}"#;
+    let invalid = ANNA.replacen("\"labels\":[", &format!("\"labels\":[{label},"), 1);
+    assert_ne!(invalid, ANNA);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("documents.json");
+    std::fs::write(&path, format!("[{invalid}]")).unwrap();
+    let reader = DocRedReader::open(&path, Labels::Collect).unwrap();
+    let mut reader = reader.on_invalid(OnInvalid::SkipDocument);
+    assert_eq!(reader.by_ref().count(), 0);
+    assert_eq!(reader.relations().n_classes(), 1);
 }
 
 #[test]
@@ -271,7 +306,7 @@ fn cdr_and_gda_have_one_relation_beside_the_threshold_class() {
 fn labels_of_the_datasets_library_are_read_from_columns_and_from_rows() {
     let rows = r#""labels": [
         {"head": 0, "tail": 1, "relation_id": "P551", "relation_text": "residence", "evidence": [0]},
-        {"head": 1, "tail": 0, "relation_id": "P1", "relation_text": "home of", "evidence": []}]}"#;
+        {"head": 1, "tail": 0, "relation_id": "P1", "relation_text": "home of", "evidence": null}]}"#;
     let in_rows = format!("{}{rows}", &HF[..HF.find("\"labels\"").unwrap()]);
     for text in [HF, &in_rows] {
         let found = read_as(CorpusFormat::HfDatasets, text);
@@ -330,7 +365,7 @@ fn json_corpora_with_keys_of_their_own_are_recognised() {
     std::fs::write(&path, HF).unwrap();
     assert_eq!(read_documents(&path, Labels::Ignore).unwrap().len(), 1);
     for text in [r#"{"title": "t", "sents": []}"#, "{", "[7]"] {
-        assert_eq!(CorpusFormat::detect(text.as_bytes()), CorpusFormat::DocRed);
+        assert_eq!(CorpusFormat::detect(text.as_bytes()), None);
     }
 }
 

@@ -8,7 +8,7 @@ mod invalid;
 mod reader;
 mod record;
 #[cfg(test)]
-mod sample;
+pub(super) mod sample;
 mod writer;
 
 pub use invalid::{OnInvalid, Skipped};

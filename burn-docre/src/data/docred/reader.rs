@@ -10,7 +10,7 @@ use crate::data::document::Document;
 use crate::data::json_array::{ArrayScanner, ScanError};
 use crate::data::lines::LineScanner;
 use crate::data::pair::PairSet;
-use crate::data::raw::Omitted;
+use crate::data::raw::{Omitted, refused};
 use crate::data::relation::RelationVocab;
 use crate::error::chain_of;
 use crate::input::{self, Reader, TextPosition};
@@ -28,8 +28,8 @@ pub fn read_documents(path: &Path, labels: Labels) -> Result<Vec<Document>> {
 /// Iterates over the documents of a file: a JSON array or JSON lines in DocRED's format, or a file
 /// of another [corpus](CorpusFormat).
 ///
-/// Without [`with_format`](Self::with_format), the keys of the first record tell whether it is a
-/// document of DocRED, HacRED, DWIE or Linked-DocRED.
+/// Without [`with_format`](Self::with_format), the keys of the first well-formed record tell whether
+/// the file is of DocRED, HacRED, DWIE or Linked-DocRED.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub fn read_documents(path: &Path, labels: Labels) -> Result<Vec<Document>> {
 pub struct DocRedReader<'a> {
     path: PathBuf,
     labels: Labels<'a>,
-    /// `None` until the first record is read, if the caller gives no format.
+    /// `None` until a record of a known corpus is read, if the caller gives no format.
     format: Option<CorpusFormat>,
     hacred_view: Option<HacRedView>,
     split: Option<String>,
@@ -122,7 +122,8 @@ impl<'a> DocRedReader<'a> {
     }
 
     /// Sets the view of HacRED's documents. Without it, or with `None`, it is the characters, or
-    /// the words of a document that has no characters.
+    /// the words of a document that has no characters. With a view, a document of another corpus is
+    /// an error.
     pub fn with_hacred_view(self, hacred_view: Option<HacRedView>) -> Self {
         Self { hacred_view, ..self }
     }
@@ -174,7 +175,15 @@ impl<'a> DocRedReader<'a> {
             match self.scanner.next_element(&mut self.element) {
                 Ok(false) => return Ok(None),
                 Ok(true) => {
-                    let document = self.document();
+                    let format = self.detect_format();
+                    if self.hacred_view.is_some() && format != CorpusFormat::HacRed {
+                        self.finished = true;
+                        return Err(self.placed(refused(
+                            "this is no record of HacRED, and only HacRED has a view of characters \
+                             and one of words; leave out the view",
+                        )));
+                    }
+                    let document = self.document(format);
                     self.n_read += 1;
                     match document {
                         Err(error) if self.on_invalid != OnInvalid::Error => {
@@ -192,9 +201,21 @@ impl<'a> DocRedReader<'a> {
         }
     }
 
+    /// The format of the record in `self.element`. The first record whose keys are known decides for
+    /// those after it.
+    fn detect_format(&mut self) -> CorpusFormat {
+        self.format = self.format.or_else(|| CorpusFormat::detect(&self.element));
+        self.format.unwrap_or(CorpusFormat::DocRed)
+    }
+
     /// Parses the document in `self.element`. Returns `None` if it belongs to another split.
-    fn document(&mut self) -> Result<Option<Document>> {
-        let format = *self.format.get_or_insert_with(|| CorpusFormat::detect(&self.element));
+    fn document(&mut self, format: CorpusFormat) -> Result<Option<Document>> {
+        if let (Some(split), Some(splits)) = (&self.split, format.splits_of(&self.element))
+            && !splits.contains(split)
+        {
+            *self.omitted.entry("documents of another split").or_default() += 1;
+            return Ok(None);
+        }
         let parser = Parser {
             labels: self.labels,
             format,
@@ -204,15 +225,8 @@ impl<'a> DocRedReader<'a> {
         };
         let start = self.scanner.element_start();
         let record = parser.parse(&self.element, start, &mut self.relations);
-        let Record { document, has_labels, skipped_mentions, splits, omitted } =
+        let Record { document, has_labels, skipped_mentions, omitted } =
             record.map_err(|error| self.placed(error))?;
-        if let Some(split) = &self.split
-            && format.has_splits()
-            && !splits.contains(split)
-        {
-            *self.omitted.entry("documents of another split").or_default() += 1;
-            return Ok(None);
-        }
         for (what, number) in omitted {
             *self.omitted.entry(what).or_default() += number;
         }

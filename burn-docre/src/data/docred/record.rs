@@ -32,8 +32,6 @@ pub(super) struct Record {
     pub(super) has_labels: bool,
     /// The faults of the mentions that were skipped.
     pub(super) skipped_mentions: Vec<String>,
-    /// The parts of the corpus to which the record belongs.
-    pub(super) splits: Vec<String>,
     /// The parts that a document has no place for.
     pub(super) omitted: Omitted,
 }
@@ -72,9 +70,20 @@ impl Parser<'_> {
             }
             Labels::Collect => {
                 let raw = self.raw::<Vec<RawLabel>>(text, start)?;
-                self.labelled(raw, |label| collected.collect(&label.r, label.name.as_deref()))?
+                let n_before = collected.n_classes();
+                let collect = |label: &RawLabel| collected.collect(&label.r, label.name.as_deref());
+                let record = self.labelled(raw, collect).and_then(|record| self.checked(record));
+                if record.is_err() {
+                    collected.truncate(n_before);
+                }
+                return record;
             }
         };
+        self.checked(record)
+    }
+
+    /// The record, if its document is valid.
+    fn checked(self, record: Record) -> Result<Record> {
         record.document.validate_for(self.pair_set)?;
         Ok(record)
     }
@@ -101,7 +110,7 @@ impl Parser<'_> {
 
     /// The record without its labels, and the labels.
     fn record<L>(self, raw: RawDocument<L>) -> Result<(Record, Option<L>)> {
-        let RawDocument { title, entities, sentences, labels, splits, omitted } = raw;
+        let RawDocument { title, entities, sentences, labels, omitted } = raw;
         let facts = Vec::new();
         let mut document = Document { title, sentences, entities: Vec::new(), facts };
         let mut skipped_mentions = Vec::new();
@@ -125,7 +134,7 @@ impl Parser<'_> {
             }
             document.entities.push(Entity { kind, mentions });
         }
-        Ok((Record { document, has_labels: true, skipped_mentions, splits, omitted }, labels))
+        Ok((Record { document, has_labels: true, skipped_mentions, omitted }, labels))
     }
 }
 
@@ -156,10 +165,10 @@ fn resolve_label(
     let (Some(head), Some(tail)) = (index(label.h), index(label.t)) else {
         return Err(format!("h is {} and t is {}; neither may be negative", label.h, label.t));
     };
-    let evidence = label
-        .evidence
-        .into_iter()
-        .map(|sentence| index(sentence).ok_or_else(|| format!("evidence {sentence} is negative")));
+    let evidence =
+        label.evidence.into_iter().flatten().map(|sentence| {
+            index(sentence).ok_or_else(|| format!("evidence {sentence} is negative"))
+        });
     let evidence = evidence.collect::<Result<_, _>>()?;
     Ok(RelationFact { pair: EntityPair { head, tail }, relation, evidence })
 }

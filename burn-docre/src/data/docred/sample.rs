@@ -3,7 +3,7 @@
 use crate::data::relation::{Relation, RelationVocab};
 
 /// A document of two sentences, two entities and one fact, with a field that is not read.
-pub(super) const ANNA: &str = r#"{"title":"Anna","sents":[["Anna","lives","in","Oslo","."],["She","left","."]],
+pub(in crate::data) const ANNA: &str = r#"{"title":"Anna","sents":[["Anna","lives","in","Oslo","."],["She","left","."]],
     "vertexSet":[[{"name":"Anna","type":"PER","sent_id":0,"pos":[0,1]},
                   {"name":"She","type":"PER","sent_id":1,"pos":[0,1]}],
                  [{"name":"Oslo","sent_id":0,"pos":[3,4]}]],
