@@ -10,8 +10,12 @@ out=$(realpath -m "${1:?usage: scripts/demo-seeds.sh OUT}")
 docre=${DOCRE:+$(realpath "$DOCRE")}
 cd "$(dirname "$0")/.."
 docre=${docre:-target/release/docre}
-# A failed run ends the others, too.
-trap 'jobs=$(jobs -p); [ -z "$jobs" ] || kill $jobs 2>/dev/null || true' EXIT
+# A failed run ends the others, too: each is a process group of its own.
+set -m
+trap 'for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done' EXIT
+# Waits for a run to end. A run that has failed ends the script.
+wait_for_one() { wait -n; n_running=$((n_running - 1)); }
+n_running=0
 config=configs/demo.toml
 none='stages.student.distillation={kind="none"}'
 
@@ -35,10 +39,11 @@ one_seed() {
 # One thread per run. Results do not depend on the number of threads, and parallel runs use the cores better.
 export RAYON_NUM_THREADS=1
 for seed in $seeds; do
-    while (($(jobs -rp | wc -l) >= jobs)); do wait -n; done
+    ((n_running < jobs)) || wait_for_one
     one_seed "$seed" &
+    n_running=$((n_running + 1))
 done
-while (($(jobs -rp | wc -l) > 0)); do wait -n; done
+while ((n_running > 0)); do wait_for_one; done
 
 python3 - "$out" $seeds <<'PYTHON'
 import json, statistics, sys

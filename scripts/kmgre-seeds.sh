@@ -10,8 +10,12 @@ out=$(realpath -m "${1:?usage: scripts/kmgre-seeds.sh OUT}")
 docre=${DOCRE:+$(realpath "$DOCRE")}
 cd "$(dirname "$0")/.."
 docre=${docre:-target/release/docre}
-# A failed run ends the others, too.
-trap 'jobs=$(jobs -p); [ -z "$jobs" ] || kill $jobs 2>/dev/null || true' EXIT
+# A failed run ends the others, too: each is a process group of its own.
+set -m
+trap 'for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done' EXIT
+# Waits for a run to end. A run that has failed ends the script.
+wait_for_one() { wait -n; n_running=$((n_running - 1)); }
+n_running=0
 seeds=${SEEDS:-1 2 3 4 5} jobs=${JOBS:-$(nproc)}
 
 mkdir -p "$out"
@@ -32,11 +36,12 @@ run() {
 export RAYON_NUM_THREADS=1
 for seed in $seeds; do
     for name in kmgre all; do
-        while (($(jobs -rp | wc -l) >= jobs)); do wait -n; done
+        ((n_running < jobs)) || wait_for_one
         run "$seed" "$name" &
+        n_running=$((n_running + 1))
     done
 done
-while (($(jobs -rp | wc -l) > 0)); do wait -n; done
+while ((n_running > 0)); do wait_for_one; done
 
 python3 - "$out" $seeds <<'PYTHON'
 import json, statistics, sys

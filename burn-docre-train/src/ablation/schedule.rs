@@ -27,7 +27,8 @@ pub(super) struct Schedule {
     pub(super) omitted: Vec<OmittedGroup>,
     /// The seeds, in ascending order.
     pub(super) seeds: Vec<u64>,
-    /// The runs of the requested groups by seed; within a seed, a run follows the one whose teacher it uses.
+    /// The runs of the requested groups by seed; within a seed, a run follows the one whose teacher it
+    /// uses.
     pub(super) jobs: Vec<Job>,
 }
 

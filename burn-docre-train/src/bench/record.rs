@@ -16,8 +16,9 @@ pub const BENCH: &str = "bench.json";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// The number of the file that the record was read from, in the order of the files.
-    #[serde(skip)]
+    /// The number of the file that the record was read from, in the order of the files; 0 for a new
+    /// record.
+    #[serde(default)]
     pub file: usize,
     /// The backend's name.
     pub backend: String,
@@ -232,8 +233,10 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
 /// # Errors
 /// As [`read`].
 pub fn append(records: &mut Vec<Record>, path: &Path) -> Result<()> {
-    let file = records.last().map_or(0, |last| last.file + 1);
-    records.extend(read(path)?.into_iter().map(|record| Record { file, ..record }));
+    // The records of a merged file keep the order of its files.
+    let base = records.iter().map(|record| record.file + 1).max().unwrap_or(0);
+    let numbered = |record: Record| Record { file: base + record.file, ..record };
+    records.extend(read(path)?.into_iter().map(numbered));
     Ok(())
 }
 

@@ -115,7 +115,9 @@ fn dev_corpus(
     read: &mut ReadCorpora,
 ) -> Result<Arc<DevCorpus>> {
     let pinned = run.manifest.as_ref().map(Manifest::hub_commits).cloned().unwrap_or_default();
-    let data = Hub::new(session.ui, pinned).data(&run.config.data)?;
+    // Distant documents and names of relations change no score.
+    let data = DataConfig { distant: None, relation_names: None, ..run.config.data.clone() };
+    let data = Hub::new(session.ui, pinned).data(&data)?;
     let paths = [&data.train, &data.dev, &data.relations].into_iter().flatten();
     for (path, manifest) in paths.filter_map(|path| Some((path, run.manifest.as_ref()?))) {
         manifest.check_file(path)?;

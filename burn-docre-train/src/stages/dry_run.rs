@@ -11,6 +11,7 @@ use burn::{
     backend::Autodiff,
     data::dataloader::{DataLoader, Progress},
     module::AutodiffModule,
+    train::Learner,
 };
 use burn_docre::{
     BackendTask, DocReBackend, Precision,
@@ -172,6 +173,33 @@ fn batches<B: DocReBackend, O: Objective<B>>(
     Ok(Batches { heaviest, typical })
 }
 
+/// Trains on all batches; returns the mean time of the typical ones. Passes and updates are timed
+/// apart, because a training updates once in `accumulation` batches.
+fn time_batches<B: DocReBackend, O: Objective<B>>(
+    learner: &mut Learner<Components<B, O>>,
+    Batches { heaviest, typical }: Batches<O::Batch>,
+    accumulation: usize,
+    device: &B::Device,
+) -> Result<Duration> {
+    let n_timed = typical.len().max(1) as u32;
+    let (mut passes, mut updates) = (Duration::ZERO, Duration::ZERO);
+    for (index, batch) in std::iter::once(heaviest).chain(typical).enumerate() {
+        let started = Instant::now();
+        learner.lr_step();
+        let output = learner.train_step(batch);
+        synchronize::<B>(device)?;
+        let pass = started.elapsed();
+        learner.optimizer_step(output.grads);
+        synchronize::<B>(device)?;
+        // The heaviest batch is the first one, and only warms up.
+        if index > 0 {
+            passes += pass;
+            updates += started.elapsed() - pass;
+        }
+    }
+    Ok((passes + updates / accumulation as u32) / n_timed)
+}
+
 struct Timing {
     parameters: ParameterCount,
     /// Seconds per training batch, the mean over all epochs.
@@ -205,33 +233,16 @@ impl DryRun<'_> {
             BatchSizes::of(stage, self.n_devices).steps_per_epoch(documents.len());
         let n_steps = stage.epochs * steps_per_epoch;
         let schedule = WarmupLinear::new(n_steps, stage.warmup_ratio);
-        let mut learner: burn::train::Learner<Components<B, O>> =
+        let mut learner: Learner<Components<B, O>> =
             learner(model, objective.clone(), stage.into(), schedule, &SkippedSteps::default());
         let parameters = ParameterCount::of(&learner.model());
         let loader = self.loader::<B, O>(objective.clone(), stage, documents, device);
         let mut seconds = 0.0;
         let phase_of = |epoch| objective.phase(Step { number: 1, epoch });
         for phase in phases(phase_of, stage.epochs_to_run()) {
-            let Batches { heaviest, typical } = batches(&loader, stage, phase.first)?;
-            let n_timed = typical.len().max(1) as f64;
-            // Passes and updates are timed apart: a training updates once in `accumulation` batches.
-            let (mut passes, mut updates) = (Duration::ZERO, Duration::ZERO);
-            for (index, batch) in std::iter::once(heaviest).chain(typical).enumerate() {
-                let started = Instant::now();
-                learner.lr_step();
-                let output = learner.train_step(batch);
-                synchronize::<B>(device)?;
-                let pass = started.elapsed();
-                learner.optimizer_step(output.grads);
-                synchronize::<B>(device)?;
-                // The heaviest batch is the first one, and only warms up.
-                if index > 0 {
-                    passes += pass;
-                    updates += started.elapsed() - pass;
-                }
-            }
-            let batch = (passes + updates / stage.accumulation as u32).as_secs_f64() / n_timed;
-            seconds += phase.n_epochs as f64 * batch;
+            let batches = batches(&loader, stage, phase.first)?;
+            let batch = time_batches(&mut learner, batches, stage.accumulation, device)?;
+            seconds += phase.n_epochs as f64 * batch.as_secs_f64();
         }
         let model = learner.model().valid().model;
         let dev = self.time_dev::<B>(relation, &model, device)?;

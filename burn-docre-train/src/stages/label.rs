@@ -38,7 +38,7 @@ pub(super) fn make_labels<B: DocReBackend>(
     let (output, documents) = (context.directory.labels(), &context.corpora.distant);
     let count = documents.len().div_ceil(DOCUMENTS_PER_SHARD).max(1);
     let all = (0..count).map(|index| Shard { index, count });
-    let missing: Vec<Shard> = all.filter(|shard| !shard.path(&output).exists()).collect();
+    let (done, missing): (Vec<_>, Vec<_>) = all.partition(|shard| shard.path(&output).exists());
     // Shards of another number are those of `docre label`, perhaps from several machines. They are
     // checked, never completed.
     let is_foreign = SoftLabelStore::n_shards(&output)?.is_some_and(|found| found != count);
@@ -49,6 +49,9 @@ pub(super) fn make_labels<B: DocReBackend>(
     }
     let model = teacher_model(context, stage, teacher)?;
     let teacher = Teacher::<B>::load(&model, context.precision, device)?;
+    for shard in done {
+        SoftLabelStore::open_shard(&output, shard, teacher.identity(), teacher.n_classes())?;
+    }
     let of_shard = |shard: Shard| documents.iter().skip(shard.index).step_by(count).cloned();
     let n_documents = missing.iter().map(|&shard| of_shard(shard).len()).sum();
     let mut task = context.session.ui.task("labelling distant documents", Some(n_documents));

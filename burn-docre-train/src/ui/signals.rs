@@ -69,10 +69,13 @@ pub fn listen(ui: &Ui, on_second: fn()) -> Result<StopFlag> {
             for _ in signals.forever() {
                 if flag.0.swap(true, Ordering::Relaxed) {
                     on_second();
-                    ui.flush_lines();
                     std::process::exit(1);
                 }
-                ui.note("stopping at the next safe point; a second signal ends at once");
+                // A write can block, for example into a full pipe. This thread has to hear the second
+                // signal.
+                let ui = ui.clone();
+                let note = "stopping at the next safe point; a second signal ends at once";
+                let _ = std::thread::Builder::new().spawn(move || ui.note(note));
             }
         })
         .context("the signal thread cannot start")?;

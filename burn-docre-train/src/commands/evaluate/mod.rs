@@ -50,10 +50,15 @@ fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) 
     };
     match frequent.n_unknown(&vocab) {
         0 => {}
-        n_unknown => note(&format!(
-            "{n_unknown} of Re-DocRED's ten frequent relations are none of the vocabulary; give \
-             `--train` to count the facts of this corpus"
-        )),
+        n_unknown => {
+            let remedy = match args.train {
+                None => "give `--train` to count the facts of this corpus",
+                Some(_) => "leave out `--frequent-relations` to count those of `--train`",
+            };
+            note(&format!(
+                "{n_unknown} of Re-DocRED's ten frequent relations are none of the vocabulary; {remedy}"
+            ));
+        }
     }
     let mut gold = Vec::new();
     let pair_set = args.self_relations.into();

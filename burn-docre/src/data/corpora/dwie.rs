@@ -29,6 +29,9 @@ struct Article {
     id: String,
     content: Option<String>,
     tokenization: Option<Tokenization>,
+    /// Read by [`tags_of`]; malformed ones are an error here.
+    #[serde(default, rename = "tags")]
+    _tags: Vec<String>,
     mentions: Vec<Annotation>,
     concepts: Vec<Concept>,
     relations: Vec<Relation>,

@@ -164,8 +164,12 @@ fn a_view_is_for_hacred_only_and_a_malformed_first_record_does_not_decide_the_fo
     let one_line = HACRED.replace('\n', " ");
     let malformed = one_line.trim_end().strip_suffix('}').unwrap().to_owned() + ", }";
     let lines = format!("{malformed}\n{one_line}");
-    let found = read(&lines, |reader| reader.on_invalid(OnInvalid::SkipDocument));
-    assert_eq!(found.documents.unwrap().len(), 1);
+    for view in [None, Some(HacRedView::Word)] {
+        let found = read(&lines, |reader| {
+            reader.with_hacred_view(view).on_invalid(OnInvalid::SkipDocument)
+        });
+        assert_eq!(found.documents.unwrap().len(), 1);
+    }
 }
 
 #[test]
@@ -176,6 +180,10 @@ fn a_document_of_another_split_and_a_skipped_one_are_not_checked_and_add_no_rela
         read(format!("{broken}\n{DWIE}"), |reader| reader.with_split(Some("train".to_owned())));
     assert_eq!(found.documents.unwrap().len(), 1);
     assert_eq!(found.omitted["documents of another split"], 1);
+    // Tags that are no list are an error whatever the split.
+    let tags = DWIE.replace(r#"["all", "train"]"#, "null");
+    let found = read(&tags, |reader| reader.with_split(Some("train".to_owned())));
+    assert!(chain_of(&found.documents.unwrap_err()).contains("null"));
     // The label is of an entity that does not exist.
     let label = r#"{"r": "P99", "h": 0, "t": 77, "evidence": null}"#;
     let invalid = ANNA.replacen("\"labels\":[", &format!("\"labels\":[{label},"), 1);

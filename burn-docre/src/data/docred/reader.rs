@@ -41,7 +41,8 @@ pub fn read_documents(path: &Path, labels: Labels) -> Result<Vec<Document>> {
 pub struct DocRedReader<'a> {
     path: PathBuf,
     labels: Labels<'a>,
-    /// `None` until a record of a known corpus is read, if the caller gives no format.
+    /// `None` until a record of a known corpus is read, if the caller gives no format. That record
+    /// decides for those after it.
     format: Option<CorpusFormat>,
     hacred_view: Option<HacRedView>,
     split: Option<String>,
@@ -175,15 +176,16 @@ impl<'a> DocRedReader<'a> {
             match self.scanner.next_element(&mut self.element) {
                 Ok(false) => return Ok(None),
                 Ok(true) => {
-                    let format = self.detect_format();
-                    if self.hacred_view.is_some() && format != CorpusFormat::HacRed {
+                    self.format = self.format.or_else(|| CorpusFormat::detect(&self.element));
+                    let is_other = |format| format != CorpusFormat::HacRed;
+                    if self.hacred_view.is_some() && self.format.is_some_and(is_other) {
                         self.finished = true;
                         return Err(self.placed(refused(
                             "this is no record of HacRED, and only HacRED has a view of characters \
                              and one of words; leave out the view",
                         )));
                     }
-                    let document = self.document(format);
+                    let document = self.document();
                     self.n_read += 1;
                     match document {
                         Err(error) if self.on_invalid != OnInvalid::Error => {
@@ -201,15 +203,9 @@ impl<'a> DocRedReader<'a> {
         }
     }
 
-    /// The format of the record in `self.element`. The first record whose keys are known decides for
-    /// those after it.
-    fn detect_format(&mut self) -> CorpusFormat {
-        self.format = self.format.or_else(|| CorpusFormat::detect(&self.element));
-        self.format.unwrap_or(CorpusFormat::DocRed)
-    }
-
     /// Parses the document in `self.element`. Returns `None` if it belongs to another split.
-    fn document(&mut self, format: CorpusFormat) -> Result<Option<Document>> {
+    fn document(&mut self) -> Result<Option<Document>> {
+        let format = self.format.unwrap_or(CorpusFormat::DocRed);
         if let (Some(split), Some(splits)) = (&self.split, format.splits_of(&self.element))
             && !splits.contains(split)
         {
