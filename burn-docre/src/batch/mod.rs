@@ -2,7 +2,8 @@
 //!
 //! Tokens, documents, mentions, mention pairs, pairs and labels have an index each, in a file of
 //! its own. All indices are computed on the CPU and then copied to the device. Grids are padded to
-//! the maximum of their batch. The number of entities, mentions and tokens is not limited.
+//! the maximum of their batch. The numbers of mentions and tokens are not limited; that of entities is
+//! at most [`MAX_ENTITIES`](crate::Document::MAX_ENTITIES).
 
 mod documents;
 mod labels;

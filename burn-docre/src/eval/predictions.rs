@@ -105,7 +105,7 @@ impl PredictionSet {
     }
 
     /// Number of facts of documents that are not in the gold corpus.
-    pub fn n_unknown_documents(&self) -> usize {
+    pub fn n_of_unknown_documents(&self) -> usize {
         self.unknown.len()
     }
 
@@ -171,7 +171,7 @@ mod tests {
         let set =
             PredictionSet::from_submission(Path::new("p"), &[fact.clone(), fact], &[], &vocab())
                 .unwrap();
-        assert_eq!((set.len(), set.n_unknown_documents(), set.is_empty()), (1, 1, false));
+        assert_eq!((set.len(), set.n_of_unknown_documents(), set.is_empty()), (1, 1, false));
     }
 
     #[test]

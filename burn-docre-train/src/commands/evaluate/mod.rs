@@ -168,7 +168,7 @@ fn read_predictions(
     if n_repeated > 0 {
         note(&format!("{path}: {n_repeated} repeated predictions are counted once"));
     }
-    let n_unknown = predictions.n_unknown_documents();
+    let n_unknown = predictions.n_of_unknown_documents();
     if n_unknown > 0 {
         note(&format!("{path}: {n_unknown} predictions for unknown titles are counted as wrong"));
     }
