@@ -40,8 +40,9 @@ pub(super) fn fit<B: DocReBackend>(
     stage: &Stage,
     device: &B::Device,
 ) -> Result<()> {
-    let start_model = start_model_id(context, stage)?;
-    if is_finished(context, stage)? {
+    let state = TrainingState::load(&context.directory.stage(stage.name))?;
+    let start_model = start_model_id(context, stage, &state)?;
+    if state.finished {
         context.session.ui.note(&format!("{}: already finished", stage.name));
         return finish(context, stage);
     }
@@ -69,21 +70,23 @@ pub(super) fn is_finished(context: &Context, stage: &Stage) -> Result<bool> {
 /// The id of the model that `stage` starts from. `None` for a fresh model, or if the model is gone.
 ///
 /// # Errors
-/// If the stage has begun with another model.
-fn start_model_id(context: &Context, stage: &Stage) -> Result<Option<String>> {
+/// If the stage, whose progress is `state`, has begun with another model.
+fn start_model_id(
+    context: &Context,
+    stage: &Stage,
+    state: &TrainingState,
+) -> Result<Option<String>> {
     let Start::Stage(name) = stage.start else { return Ok(None) };
     let model = context.directory.model(name);
     if !model_directory::is_complete(&model) {
         return Ok(None);
     }
     let id = model_directory::id_of(&model)?.to_string();
-    let directory = context.directory.stage(stage.name);
-    let begun_with = TrainingState::load(&directory)?.start_model;
     ensure!(
-        begun_with.is_none_or(|begun_with| begun_with == id),
+        state.start_model.as_ref().is_none_or(|begun_with| *begun_with == id),
         "{}: the stage began with another model of the stage `{name}` than {}; remove the first \
          directory to train the stage again",
-        directory.display(),
+        context.directory.stage(stage.name).display(),
         model.display()
     );
     Ok(Some(id))
