@@ -15,7 +15,7 @@ use std::path::Path;
 use burn_docre_train::ablation::results::{AblationTable, Ablations};
 use common::{Sandbox, TINY, stderr, stdout};
 use corpus::{RELATIONS, documents};
-use process::{kill, wait_for_line};
+use process::{Signal, kill, wait_for_line};
 
 /// The overrides that make the runs short.
 const SHORT: [&str; 4] =
@@ -54,7 +54,7 @@ fn an_ablation_that_is_killed_again_and_again_ends_with_the_same_bytes() {
     ] {
         let mut child = sandbox.docre(&arguments).spawn().unwrap();
         let rest = wait_for_line(&mut child, |line| line.contains(moment));
-        kill(&child, "-KILL");
+        kill(&child, Signal::KILL);
         assert_eq!(child.wait().unwrap().code(), None);
         rest.join().unwrap();
     }
@@ -118,7 +118,7 @@ fn an_interrupted_ablation_says_that_the_same_command_continues() {
     let mut child =
         sandbox.docre(&[&arguments[..], &["--log-format", "json"]].concat()).spawn().unwrap();
     let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"epoch""#));
-    kill(&child, "-INT");
+    kill(&child, Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(1));
     let rest = rest.join().unwrap();
     for part in ["run 1 of 3, 7/base", "stopped on request", "the same command continues"] {

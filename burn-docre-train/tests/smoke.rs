@@ -9,7 +9,7 @@ mod process;
 use std::path::Path;
 
 use common::{Sandbox, TINY, TRAIN_TEACHER, stderr, stdout};
-use process::{kill, wait_for_line};
+use process::{Signal, kill, wait_for_line};
 
 const STAGES: [&str; 3] = ["teacher", "student", "finetune"];
 
@@ -105,7 +105,7 @@ fn hear_hangups(command: &mut std::process::Command) {
 
 /// Sends `signal` to a run at each of `moments`, resumes it, and compares the end with an
 /// uninterrupted run.
-fn assert_resumes_exactly(signal: &str, moments: &[&str]) {
+fn assert_resumes_exactly(signal: Signal, moments: &[&str]) {
     let sandbox = Sandbox::new();
     let uninterrupted = sandbox.path("uninterrupted");
     sandbox.succeed(&["distill", "tiny.toml", "--out", "uninterrupted"]);
@@ -118,7 +118,7 @@ fn assert_resumes_exactly(signal: &str, moments: &[&str]) {
         kill(&child, signal);
         let status = child.wait().unwrap();
         let rest = rest.join().unwrap();
-        if signal == "-KILL" {
+        if signal == Signal::KILL {
             assert_eq!(status.code(), None);
         } else {
             assert_eq!(status.code(), Some(1), "{rest}");
@@ -151,15 +151,15 @@ fn a_killed_run_that_is_resumed_writes_the_same_bytes() {
         r#""event":"step","metrics""#,
         r#""epoch":1,"epochs":2,"event":"epoch""#,
     ];
-    assert_resumes_exactly("-KILL", &moments);
+    assert_resumes_exactly(Signal::KILL, &moments);
 }
 
 #[test]
 fn an_interrupted_run_that_is_resumed_writes_the_same_bytes() {
     let moments = [r#""event":"step""#, r#""epoch":2,"epochs":3,"event":"epoch""#];
-    assert_resumes_exactly("-INT", &moments);
-    assert_resumes_exactly("-TERM", &moments[..1]);
-    assert_resumes_exactly("-HUP", &moments[..1]);
+    assert_resumes_exactly(Signal::INT, &moments);
+    assert_resumes_exactly(Signal::TERM, &moments[..1]);
+    assert_resumes_exactly(Signal::HUP, &moments[..1]);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_run_under_nohup_ignores_the_end_of_its_terminal() {
         .spawn()
         .unwrap();
     let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"step""#));
-    kill(&child, "-HUP");
+    kill(&child, Signal::HUP);
     assert!(child.wait().unwrap().success(), "{}", rest.join().unwrap());
 }
 
@@ -211,7 +211,7 @@ fn kmgre_that_is_interrupted_within_an_e_pass_and_an_m_pass_writes_the_same_byte
         let (event, phase) = (format!(r#""event":"{event}""#), format!(r#""phase":"{phase}""#));
         let is_moment = |line: &str| line.contains(&event) && line.contains(&phase);
         let rest = wait_for_line(&mut child, is_moment);
-        kill(&child, "-INT");
+        kill(&child, Signal::INT);
         let status = child.wait().unwrap();
         let rest = rest.join().unwrap();
         assert_eq!(status.code(), Some(1), "{rest}");
@@ -366,7 +366,7 @@ fn a_pipeline_labels_only_the_documents_of_missing_shards() {
     let mut child = sandbox.docre(&[&resume[..], &many].concat()).spawn().unwrap();
     // The student follows the labels.
     let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"step""#));
-    kill(&child, "-KILL");
+    kill(&child, Signal::KILL);
     child.wait().unwrap();
     rest.join().unwrap();
     assert!(sandbox.path(&shards[1]).exists());
@@ -378,7 +378,7 @@ fn interrupted_teacher(sandbox: &Sandbox, settings: &[&str]) {
     let arguments = [&TRAIN_TEACHER[..], &["--log-format", "json"], settings].concat();
     let mut child = sandbox.docre(&arguments).spawn().unwrap();
     let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"epoch""#));
-    kill(&child, "-INT");
+    kill(&child, Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(1));
     rest.join().unwrap();
 }
@@ -415,7 +415,7 @@ fn the_manifest_records_the_devices_and_the_precision_of_every_start() {
     assert!(message.contains("the run began on 2 devices"), "{message}");
     let mut child = sandbox.docre(&resume).spawn().unwrap();
     let rest = wait_for_line(&mut child, |line| line.contains("epoch"));
-    kill(&child, "-INT");
+    kill(&child, Signal::INT);
     child.wait().unwrap();
     rest.join().unwrap();
     let manifest = sandbox.json("run/manifest.json");
@@ -601,7 +601,7 @@ fn an_interrupted_benchmark_ends_its_benchmark_process() {
     let endless = ["bench", "--modes", "preprocess", "--documents", "2", "--samples", "100000000"];
     let mut child = sandbox.docre(&endless).spawn().unwrap();
     let rest = wait_for_line(&mut child, |line| line.contains("warmed up"));
-    kill(&child, "-TERM");
+    kill(&child, Signal::TERM);
     assert_eq!(child.wait().unwrap().code(), Some(1));
     // Standard error closes only after every process that holds it has ended.
     let rest = rest.join().unwrap();

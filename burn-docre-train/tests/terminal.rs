@@ -11,6 +11,7 @@ use std::{
     os::fd::{FromRawFd, OwnedFd},
     process::{Child, Stdio},
     sync::{Arc, Mutex},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -22,6 +23,8 @@ struct OnTerminal {
     terminal: File,
     /// Everything that the program has written so far.
     output: Arc<Mutex<Vec<u8>>>,
+    /// Fills `output` and ends when no process has the terminal open.
+    reader: Option<JoinHandle<()>>,
 }
 
 impl OnTerminal {
@@ -43,8 +46,13 @@ impl OnTerminal {
         let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: both descriptors and the size are valid for the call; name and settings may be
         // null. A result of 0 means that both descriptors are open and owned by nothing else.
+        // `fcntl` gets open descriptors.
         let (terminal, program) = unsafe {
             assert_eq!(libc::openpty(&mut terminal, &mut program, name, settings, &size), 0);
+            // The programs of other tests must not hold this terminal open.
+            for descriptor in [terminal, program] {
+                assert_eq!(libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC), 0);
+            }
             (OwnedFd::from_raw_fd(terminal), OwnedFd::from_raw_fd(program))
         };
         let mut command = sandbox.docre(arguments);
@@ -56,14 +64,14 @@ impl OnTerminal {
         drop(command);
         let terminal = File::from(terminal);
         let output = Arc::new(Mutex::new(Vec::new()));
-        let (mut reader, sink) = (terminal.try_clone().unwrap(), output.clone());
-        std::thread::spawn(move || {
+        let (mut source, sink) = (terminal.try_clone().unwrap(), output.clone());
+        let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            while let Ok(n @ 1..) = reader.read(&mut bytes) {
+            while let Ok(n @ 1..) = source.read(&mut bytes) {
                 sink.lock().unwrap().extend_from_slice(&bytes[..n]);
             }
         });
-        Self { child, terminal, output }
+        Self { child, terminal, output, reader: Some(reader) }
     }
 
     fn text(&self) -> String {
@@ -86,8 +94,7 @@ impl OnTerminal {
     /// Waits for the end of the program; returns its exit code and its output.
     fn end(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
-        // The thread that reads the terminal may still copy the last output.
-        std::thread::sleep(Duration::from_millis(200));
+        self.reader.take().expect("a program ends once").join().unwrap();
         (code, self.text())
     }
 }

@@ -19,6 +19,7 @@ use burn_docre::{
         KmgreConfig, ModelConfig, SystemConfig,
     },
     nn::{precision::Precision, rounding::with_precision},
+    ops,
     pair::{PairMixerConfig, mixer::AxialStackConfig},
     text::{
         encoded::{EncodedDocument, encode_all},
@@ -86,10 +87,7 @@ impl Work {
     ) -> Result<DocReModel<B>> {
         match directory {
             Some(directory) => Ok(ModelDirectory::open(directory)?.model(device)?),
-            None => {
-                B::seed(device, SEED);
-                Ok(self.spec.config.init(device))
-            }
+            None => Ok(ops::seeded::<B, _>(SEED, device, || self.spec.config.init(device))),
         }
     }
 

@@ -12,6 +12,7 @@ use burn_docre::{
         weights::Loaded,
     },
     model::DocReModel,
+    ops,
     text::encoded::EncodedDocument,
 };
 
@@ -282,8 +283,7 @@ pub(super) fn fresh_model<B: DocReBackend>(
     seed: u64,
     device: &B::Device,
 ) -> Result<Loaded<DocReModel<B>>> {
-    B::seed(device, seed);
-    let model = model_spec.config.init::<B>(device);
+    let model = ops::seeded::<B, _>(seed, device, || model_spec.config.init::<B>(device));
     match &config.encoder {
         EncoderSource::Pretrained(directory) => {
             let mut unused = Vec::new();

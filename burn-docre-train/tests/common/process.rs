@@ -5,6 +5,9 @@ use std::{
     process::Child,
 };
 
+pub(crate) use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
+
 /// Waits for a line of standard error that matches; returns a thread that collects the other lines.
 pub(crate) fn wait_for_line(
     child: &mut Child,
@@ -17,10 +20,6 @@ pub(crate) fn wait_for_line(
 }
 
 /// Sends `signal` to a process.
-pub(crate) fn kill(child: &Child, signal: &str) {
-    let status = std::process::Command::new("kill")
-        .args([signal, &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success());
+pub(crate) fn kill(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
 }

@@ -80,7 +80,8 @@ impl ModelConfig {
         Ok(())
     }
 
-    /// Initialises a model with random weights from the backend's random number generator.
+    /// Initialises a model with random weights from the backend's random number generator. Inside
+    /// [`ops::seeded`](crate::ops::seeded), they depend on the seed alone.
     ///
     /// # Panics
     /// If the configuration is not [valid](Self::validate).

@@ -23,6 +23,7 @@ mod cpu_gradients;
 mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
+mod generator;
 mod matmul;
 mod mention_pairs;
 mod operations;
@@ -45,6 +46,7 @@ use primitive::{unwrap, wrap};
 
 pub use adamw::{AdamWStep, AdamWTensors};
 pub use dropout::DropoutMask;
+pub use generator::seeded;
 pub use matmul::matmul;
 pub use mention_pairs::MentionPairRows;
 pub use operations::DocReOps;

@@ -1,9 +1,6 @@
 //! The reference bodies of [`DocReOps`](super::DocReOps), in ordinary operations of any backend.
 
-use std::{
-    f64::consts::{SQRT_2, TAU},
-    sync::{Mutex, PoisonError},
-};
+use std::f64::consts::{SQRT_2, TAU};
 
 use burn::tensor::{
     Distribution, Shape, Tensor, TensorData, TensorMetadata, activation, backend::Backend,
@@ -12,6 +9,7 @@ use burn::tensor::{
 use super::{
     adamw::{AdamWStep, AdamWTensors},
     dropout::DropoutMask,
+    generator::seeded,
     primitive::{FloatTensor, unwrap, wrap},
 };
 
@@ -119,13 +117,9 @@ pub(super) fn dropout_factors<B: Backend>(
 ) -> FloatTensor<B> {
     // The rank is unknown at compile time, so the values are drawn as one row.
     let kept = Distribution::Bernoulli(1.0 - mask.probability);
-    let factors = {
-        // The threads of several workers share the generator.
-        static TURN: Mutex<()> = Mutex::new(());
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        B::seed(device, mask.seed);
+    let factors = seeded::<B, _>(mask.seed, device, || {
         Tensor::<B, 1>::random([shape.num_elements()], kept, device)
-    };
+    });
     B::float_reshape(unwrap(factors / (1.0 - mask.probability)), shape)
 }
 

@@ -1,11 +1,5 @@
 //! A small model and small documents.
 
-use std::sync::Mutex;
-
-use burn::{
-    module::{Module, ModuleVisitor, Param},
-    tensor::{Tensor, backend::Backend},
-};
 use burn_docre::{
     DocReBackend, EntityPair, PairSet, RelationFact,
     mention_pair::KeySelection,
@@ -13,6 +7,7 @@ use burn_docre::{
         AtlopConfig, DecodingConfig, DocReModel, KdDocreConfig, KeyClassifierConfig, KmgreConfig,
         ModelConfig, SystemConfig,
     },
+    ops,
     pair::{
         PairMixerConfig,
         mixer::{AxialStackConfig, TwoHopConfig},
@@ -61,29 +56,13 @@ pub(crate) fn config(system: SystemConfig) -> ModelConfig {
     }
 }
 
-/// Reads each weight, which Burn draws when it is first read.
-struct DrawWeights;
-
-impl<B: Backend> ModuleVisitor<B> for DrawWeights {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        param.val();
-    }
-}
-
 /// Initialises a model with the random weights of a seed.
-///
-/// All threads share a backend's generator, so the tests take turns.
 pub(crate) fn seeded_model<B: DocReBackend>(
     config: &ModelConfig,
     seed: u64,
     device: &B::Device,
 ) -> DocReModel<B> {
-    static GENERATOR: Mutex<()> = Mutex::new(());
-    let _turn = GENERATOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    B::seed(device, seed);
-    let model = config.init::<B>(device);
-    model.visit(&mut DrawWeights);
-    model
+    ops::seeded::<B, _>(seed, device, || config.init::<B>(device))
 }
 
 /// A document of `n_tokens` tokens with the mention positions of each entity.
