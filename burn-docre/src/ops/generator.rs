@@ -15,28 +15,3 @@ pub fn seeded<B: Backend, T>(seed: u64, device: &B::Device, draw: impl FnOnce() 
     B::seed(device, seed);
     draw()
 }
-
-#[cfg(all(test, any(feature = "flex", feature = "tch")))]
-mod tests {
-    use burn::tensor::{Distribution, Tensor};
-
-    use super::*;
-    use crate::backend::TestBackend;
-
-    #[test]
-    fn threads_that_draw_at_the_same_time_get_the_values_of_their_seeds() {
-        let device = Default::default();
-        let row = || Tensor::<TestBackend, 1>::random([64], Distribution::Default, &device);
-        // Two draws for each seed: those of another thread could come in between.
-        let draw = |seed| seeded::<TestBackend, _>(seed, &device, || [row(), row()]);
-        let values = |rows: [Tensor<TestBackend, 1>; 2]| {
-            rows.map(|row| row.into_data().to_vec::<f32>().unwrap()).concat()
-        };
-        let alone = [1, 2].map(|seed| values(draw(seed)));
-        std::thread::scope(|scope| {
-            for (seed, alone) in [(1, &alone[0]), (2, &alone[1])] {
-                scope.spawn(move || (0..50).for_each(|_| assert_eq!(&values(draw(seed)), alone)));
-            }
-        });
-    }
-}

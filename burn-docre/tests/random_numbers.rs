@@ -1,13 +1,16 @@
-//! Dropout on the first backend of the build.
+//! Dropout and seeded draws on the first backend of the build.
 //!
 //! A backend's generator may be shared by all threads, so these tests are a program of their own, in
-//! which nothing else draws random numbers.
+//! which everything that draws random numbers takes turns.
 
 #![recursion_limit = "256"]
 
 use std::thread;
 
-use burn::{backend::Autodiff, tensor::Tensor};
+use burn::{
+    backend::Autodiff,
+    tensor::{Distribution, Tensor},
+};
 use burn_docre::{
     BackendTask, DocReBackend, dispatch,
     ops::{self, DropoutMask},
@@ -53,27 +56,51 @@ fn dropout_has_its_rate_depends_on_its_seed_and_applies_the_same_factors_to_the_
     dispatch(None, 0, HasItsRate).expect("a backend");
 }
 
-struct IsOfItsSeedInEveryThread;
+/// Compares `draw` of three seeds in three threads with the same draws one after the other.
+fn assert_of_its_seed_in_every_thread(draw: impl Fn(u64) -> Vec<f32> + Sync) {
+    let expected = [1, 2, 3].map(&draw);
+    thread::scope(|scope| {
+        for (seed, expected) in (1..).zip(&expected) {
+            let draw = &draw;
+            scope.spawn(move || {
+                for _ in 0..10 {
+                    assert!(draw(seed) == *expected, "seed {seed}");
+                }
+            });
+        }
+    });
+}
 
-impl BackendTask for IsOfItsSeedInEveryThread {
+struct MasksInThreads;
+
+impl BackendTask for MasksInThreads {
     type Output = ();
 
     fn run<B: DocReBackend>(self, device: B::Device) {
-        let expected = [1, 2, 3].map(|seed| factors::<B>(seed, &device));
-        thread::scope(|scope| {
-            for (seed, expected) in (1..).zip(&expected) {
-                let device = &device;
-                scope.spawn(move || {
-                    for _ in 0..10 {
-                        assert!(factors::<B>(seed, device) == *expected, "seed {seed}");
-                    }
-                });
-            }
-        });
+        assert_of_its_seed_in_every_thread(|seed| factors::<B>(seed, &device));
     }
 }
 
 #[test]
 fn threads_that_draw_at_the_same_time_have_the_masks_of_their_seeds() {
-    dispatch(None, 0, IsOfItsSeedInEveryThread).expect("a backend");
+    dispatch(None, 0, MasksInThreads).expect("a backend");
+}
+
+struct DrawsInThreads;
+
+impl BackendTask for DrawsInThreads {
+    type Output = ();
+
+    fn run<B: DocReBackend>(self, device: B::Device) {
+        // Two draws for each seed: those of another thread could come in between.
+        let row = || Tensor::<B, 2>::random([1, 256], Distribution::Default, &device);
+        assert_of_its_seed_in_every_thread(|seed| {
+            ops::seeded::<B, _>(seed, &device, || [row(), row()]).map(values).concat()
+        });
+    }
+}
+
+#[test]
+fn threads_that_draw_at_the_same_time_have_the_values_of_their_seeds() {
+    dispatch(None, 0, DrawsInThreads).expect("a backend");
 }
