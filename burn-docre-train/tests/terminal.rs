@@ -56,7 +56,10 @@ impl OnTerminal {
             (OwnedFd::from_raw_fd(terminal), OwnedFd::from_raw_fd(program))
         };
         let mut command = sandbox.docre(arguments);
-        command.env_remove("CI").env_remove("NO_COLOR").env("TERM", "xterm");
+        for variable in ["CI", "NO_COLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(variable);
+        }
+        command.env("TERM", "xterm");
         command.envs(variables.iter().copied());
         command.stdin(Stdio::from(program.try_clone().unwrap()));
         command.stdout(Stdio::from(program.try_clone().unwrap())).stderr(Stdio::from(program));
