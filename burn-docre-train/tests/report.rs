@@ -86,27 +86,33 @@ fn a_run_without_its_model_or_with_changed_documents_still_has_curves() {
     assert!(page.contains("A1, run: teacher: no predictions: "), "{page}");
 }
 
-#[test]
-fn documents_that_changed_since_the_training_are_not_scored() {
-    let sandbox = Sandbox::new();
-    sandbox.succeed(&TRAIN_TEACHER);
-    // The same documents, as files.
-    let files = ["train", "dev"].map(|name| format!("data.{name}=\"run/data/{name}.json\""));
-    let relations = "data.relations=\"run/teacher/model/rel2id.json\"";
+/// Trains a teacher on the documents of [`TRAIN_TEACHER`] as files, in the directory `out`.
+fn train_on_files(sandbox: &Sandbox, out: &str) {
+    let text = std::fs::read_to_string(sandbox.path("tiny.toml")).unwrap();
+    let (before, rest) = text.split_once("[data.synthetic]").unwrap();
+    let (_, after) = rest.split_once("[encoder").unwrap();
+    let data = r#"
+[data]
+train = "run/data/train.json"
+dev = "run/data/dev.json"
+relations = "rel2id.json"
+relation_names = "names.json"
+"#;
+    sandbox.write("files.toml", format!("{before}[encoder{after}{data}"));
     let vocab = sandbox.json("run/teacher/model/relations.json");
     let ids = vocab.as_array().unwrap().iter().map(|relation| relation["id"].as_str().unwrap());
     let rel2id: serde_json::Map<_, _> =
         ids.zip(0..).map(|(id, class)| (id.into(), class.into())).collect();
-    sandbox.write("run/teacher/model/rel2id.json", serde_json::Value::from(rel2id).to_string());
-    let text = std::fs::read_to_string(sandbox.path("tiny.toml")).unwrap();
-    let (before, rest) = text.split_once("[data.synthetic]").unwrap();
-    let (_, after) = rest.split_once("[encoder").unwrap();
-    sandbox.write("files.toml", format!("{before}[encoder{after}\n[data]\n"));
-    let mut arguments = vec!["train", "files.toml", "--stage", "teacher", "--out", "files"];
-    for item in files.iter().map(String::as_str).chain([relations]) {
-        arguments.extend(["--set", item]);
-    }
-    sandbox.succeed(&arguments);
+    sandbox.write("rel2id.json", serde_json::Value::from(rel2id).to_string());
+    sandbox.write("names.json", r#"{"P17": "state of the place"}"#);
+    sandbox.succeed(&["train", "files.toml", "--stage", "teacher", "--out", out]);
+}
+
+#[test]
+fn documents_that_changed_since_the_training_are_not_scored() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&TRAIN_TEACHER);
+    train_on_files(&sandbox, "files");
     assert!(has_section(&report(&sandbox, &["files"]), "scores"));
     sandbox.write("run/data/dev.json", one_document());
     let page = report(&sandbox, &["files"]);
@@ -115,13 +121,23 @@ fn documents_that_changed_since_the_training_are_not_scored() {
     assert!(page.contains(message), "{page}");
     // A run on the present documents does not make them those of the other one.
     std::fs::copy(sandbox.path("run/data/train.json"), sandbox.path("run/data/dev.json")).unwrap();
-    let out = arguments.iter().position(|argument| *argument == "files").unwrap();
-    arguments[out] = "newer";
-    sandbox.succeed(&arguments);
+    train_on_files(&sandbox, "newer");
     let page = report(&sandbox, &["newer", "files"]);
     assert!(has_section(&page, "scores"));
     let message = "B: files: no predictions: run/data/dev.json has changed since the run began";
     assert!(page.contains(message), "{page}");
+}
+
+#[test]
+fn facts_and_bars_have_the_names_of_relations_after_their_file_is_gone() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&TRAIN_TEACHER);
+    train_on_files(&sandbox, "files");
+    std::fs::remove_file(sandbox.path("names.json")).unwrap();
+    let page = report(&sandbox, &["files"]);
+    let (bars, facts) = page.split_once("<section id=\"documents\"").unwrap();
+    assert!(bars.contains("P17 state of the place"), "{bars}");
+    assert!(facts.contains("state of the place"), "{facts}");
 }
 
 /// A document without relations.

@@ -64,10 +64,10 @@ impl Evaluation {
                 continue;
             };
             let what = format!("{key}, {name}");
-            let predictions =
+            let predicted =
                 session.dispatch(Predict { session, what: &what, model: &model, corpus });
-            let predictions = match predictions {
-                Ok(predictions) => predictions,
+            let Predicted { predictions, vocab } = match predicted {
+                Ok(predicted) => predicted,
                 Err(error) => {
                     self.miss(session, &what, error)?;
                     continue;
@@ -84,7 +84,8 @@ impl Evaluation {
                 ));
             }
             let corpus = corpus.clone();
-            self.systems.push(System { index, key, name, model, corpus, predictions, report });
+            let system = System { index, key, name, model, vocab, corpus, predictions, report };
+            self.systems.push(system);
         }
         Ok(())
     }
@@ -115,7 +116,7 @@ fn dev_corpus(
     read: &mut ReadCorpora,
 ) -> Result<Arc<DevCorpus>> {
     let pinned = run.manifest.as_ref().map(Manifest::hub_commits).cloned().unwrap_or_default();
-    // Distant documents and names of relations change no score.
+    // Distant documents and names of relations change no score; a model has the names.
     let data = DataConfig { distant: None, relation_names: None, ..run.config.data.clone() };
     let data = Hub::new(session.ui, pinned).data(&data)?;
     let paths = [&data.train, &data.dev, &data.relations].into_iter().flatten();
@@ -138,6 +139,12 @@ fn report(corpus: &DevCorpus, predictions: &[Vec<Prediction>]) -> Report {
     Report::new(&corpus.scorer, &predictions, &corpus.vocab, FrequentRelations::Train)
 }
 
+/// The predictions of a model for each document, and its relations.
+struct Predicted {
+    predictions: Vec<Vec<Prediction>>,
+    vocab: RelationVocab,
+}
+
 /// Predicts the documents of a corpus with a model.
 struct Predict<'a> {
     session: &'a Session<'a>,
@@ -148,7 +155,7 @@ struct Predict<'a> {
 }
 
 impl BackendTask for Predict<'_> {
-    type Output = Result<Vec<Vec<Prediction>>>;
+    type Output = Result<Predicted>;
 
     fn run<B: DocReBackend>(self, device: B::Device) -> Self::Output {
         let Self { session, what, model, corpus } = self;
@@ -170,7 +177,7 @@ impl BackendTask for Predict<'_> {
             predictions.push(found?.predictions()?);
             task.advance(1);
         }
-        Ok(predictions)
+        Ok(Predicted { predictions, vocab: spec.vocab })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use burn_docre::{eval::Report, inference::decode::Prediction};
+use burn_docre::{data::relation::RelationVocab, eval::Report, inference::decode::Prediction};
 
 use super::chart::Series;
 use crate::run::corpora::DevCorpus;
@@ -17,6 +17,8 @@ pub struct System {
     pub name: String,
     /// The model directory.
     pub model: PathBuf,
+    /// The model's relations with their names. Those of the corpus can lack names.
+    pub vocab: RelationVocab,
     /// The dev documents of its run. Systems whose runs have equal `data` share them.
     pub corpus: Arc<DevCorpus>,
     /// The predictions for each dev document, in the order of [`DevCorpus::documents`].

@@ -39,7 +39,7 @@ pub fn collect<B: DocReBackend>(
     let anchors = anchors(corpus.documents.iter().map(|document| document.title.as_str()));
     let view = |&index: &usize| {
         let (document, predictions) = (&corpus.documents[index], &system.predictions[index]);
-        DocumentView::new(document, predictions, &corpus.vocab, anchors[index].clone())
+        DocumentView::new(document, predictions, &system.vocab, anchors[index].clone())
     };
     let mut views: Vec<DocumentView> = chosen.iter().map(view).collect();
 
@@ -160,6 +160,7 @@ mod tests {
             key: "A".into(),
             name: "test".into(),
             model: model.into(),
+            vocab: vocab.clone(),
             corpus: Arc::new(DevCorpus { documents, vocab, scorer }),
             predictions: vec![Vec::new(); 2],
             report,

@@ -89,20 +89,20 @@ fn document(view: &DocumentView, views: &DocumentViews, is_open: bool) -> Markup
                     a href={ "#" (view.anchor) } { "Link to this document" }
                     span.doc-hint { " · Choose a fact, or a cell of the attention, to see its pair." }
                 }
+                h4 { "Text" }
+                (sentences(view))
+                (entities(view))
+                @if !view.facts.is_empty() {
+                    h4 { "Graph" }
+                    (graph::render(view))
+                }
                 div.doc-columns {
                     div {
-                        h4 { "Text" }
-                        (sentences(view))
-                        (entities(view))
                         h4 { "Facts" }
                         (facts::table(view, views))
                         p.doc-chosen role="status" {}
                     }
                     div {
-                        @if !view.facts.is_empty() {
-                            h4 { "Graph" }
-                            (graph::render(view))
-                        }
                         section aria-label=(of_title("Axial attention")) {
                             h4 { "Axial attention" }
                             (heat_map::section(view, views.mixer))

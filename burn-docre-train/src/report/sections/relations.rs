@@ -66,7 +66,7 @@ impl Relation {
 fn relations(systems: &[System]) -> Vec<Relation> {
     let mut relations: BTreeMap<&String, Relation> = BTreeMap::new();
     for system in systems {
-        let vocab = &system.corpus.vocab;
+        let vocab = &system.vocab;
         for (id, score) in &system.report.per_relation {
             let name = vocab.index_of(id).map_or(id.as_str(), |class| vocab.name(class));
             let label = if name == id { id.clone() } else { format!("{id} {name}") };
