@@ -249,8 +249,19 @@ pub struct UnknownName {
 
 impl UnknownName {
     /// An error of `name`, which is none of `known`. `kind` is `"backend"`, `"precision"`, ….
-    pub(crate) fn new(kind: &'static str, name: &str, known: &[&str]) -> Self {
+    fn new(kind: &'static str, name: &str, known: &[&str]) -> Self {
         Self { kind, name: name.to_owned(), known: known.join(", ") }
+    }
+
+    /// The value among `values` that `name_of` calls `name`. `kind` is as in [`Self::new`].
+    pub(crate) fn find<T: Copy, const N: usize>(
+        kind: &'static str,
+        name: &str,
+        values: [T; N],
+        name_of: fn(T) -> &'static str,
+    ) -> std::result::Result<T, Self> {
+        let found = values.into_iter().find(|value| name_of(*value) == name);
+        found.ok_or_else(|| Self::new(kind, name, &values.map(name_of)))
     }
 }
 

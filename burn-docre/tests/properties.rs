@@ -339,9 +339,9 @@ fn an_observer_receives_the_intermediates_and_does_not_change_the_logits() {
     run(Observed);
 }
 
-struct Labels;
+struct LabelsOfBatches;
 
-impl Check for Labels {
+impl Check for LabelsOfBatches {
     fn check<B: DocReBackend>(&self, config: &ModelConfig, _: &DocReModel<B>, device: &B::Device) {
         let documents = documents();
         let all: Vec<&EncodedDocument> = documents.iter().collect();
@@ -362,7 +362,7 @@ impl Check for Labels {
 
 #[test]
 fn each_pair_has_its_labels_or_else_the_threshold_class() {
-    run(Labels);
+    run(LabelsOfBatches);
 }
 
 /// A visitor that concatenates the gradients of all parameters.

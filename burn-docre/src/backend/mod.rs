@@ -183,8 +183,7 @@ impl FromStr for BackendKind {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        found.ok_or_else(|| UnknownName::new("backend", name, &Self::ALL.map(|kind| kind.name())))
+        UnknownName::find("backend", name, Self::ALL, |kind| kind.name())
     }
 }
 

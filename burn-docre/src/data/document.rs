@@ -2,7 +2,7 @@
 //!
 //! A [`Document`] holds the contents of a DocRED record. Spans are half-open ranges of words.
 
-pub use super::pair::EntityPair;
+use super::pair::EntityPair;
 use super::{pair::PairSet, relation::THRESHOLD_CLASS};
 use crate::{Error, Result};
 

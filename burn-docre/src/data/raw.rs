@@ -50,18 +50,18 @@ pub(super) struct RawLabel {
 }
 
 /// The labels of a raw document: read, or skipped unchecked.
-pub(super) trait Labels: DeserializeOwned {
+pub(super) trait RawLabels: DeserializeOwned {
     /// The labels of a corpus whose reader has read them.
     fn from_read(labels: Vec<RawLabel>) -> Self;
 }
 
-impl Labels for Vec<RawLabel> {
+impl RawLabels for Vec<RawLabel> {
     fn from_read(labels: Vec<RawLabel>) -> Self {
         labels
     }
 }
 
-impl Labels for IgnoredAny {
+impl RawLabels for IgnoredAny {
     fn from_read(_: Vec<RawLabel>) -> Self {
         Self
     }

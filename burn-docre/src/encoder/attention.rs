@@ -108,20 +108,21 @@ impl<B: DocReBackend> SelfAttention<B> {
 
 #[cfg(test)]
 mod tests {
-    use burn::{
-        backend::Autodiff,
-        tensor::{Distribution, Tolerance},
-    };
+    use burn::{backend::Autodiff, module::Param, tensor::Tolerance};
 
     use super::*;
-    use crate::{backend::TestBackend, batch::testing::INPUT};
+    use crate::{backend::TestBackend, batch::testing::INPUT, ops::Draws};
 
     type Diff = Autodiff<TestBackend>;
 
     #[test]
     fn the_padded_grid_equals_the_segments_forward_and_backward() {
         let device = Default::default();
-        let linear = || LinearConfig::new(6, 6).init::<Diff>(&device);
+        let mut draws = Draws::new();
+        let mut linear = || Linear {
+            weight: Param::from_tensor(draws.rows::<Diff>([6, 6]) * 0.4),
+            bias: Some(Param::from_tensor(draws.rows([1, 6]).reshape([6]))),
+        };
         let attention = SelfAttention {
             query: linear(),
             key: linear(),
@@ -134,7 +135,7 @@ mod tests {
         let grid = TokenGrid::new(&[&[1, 2, 3], &long], &INPUT, &device);
         assert!(grid.key_bias.is_some(), "there is padding");
         let shape = [grid.segments.n_rows(), 6];
-        let rows = Tensor::<Diff, 2>::random(shape, Distribution::Default, &device).require_grad();
+        let rows = draws.rows::<Diff>(shape).require_grad();
         let on_grid = attention.forward_with_probabilities(rows.clone(), &grid).rows;
         let in_segments = attention.forward_in_segments(rows.clone(), &grid);
         let weights = in_segments.clone().detach().sin();

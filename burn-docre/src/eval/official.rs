@@ -32,9 +32,9 @@ pub struct Scores {
     /// Recall of the facts.
     pub recall: f64,
     /// Ign F1 with respect to the annotated training documents, as on the leaderboard; `None` if
-    /// the scorer has none.
+    /// the scorer ignores none.
     pub ign_f1: Option<f64>,
-    /// Ign F1 with respect to the distant documents; `None` if the scorer has none.
+    /// Ign F1 with respect to the distant documents; `None` if the scorer ignores none.
     pub ign_f1_distant: Option<f64>,
     /// F1 of the evidence sentences.
     pub evidence_f1: f64,
@@ -50,13 +50,31 @@ pub struct Scorer {
     pub(super) gold: GoldCorpus,
     /// The number of facts of each relation in the annotated training documents.
     pub(super) training_counts: BTreeMap<usize, usize>,
-    has_training: bool,
-    has_distant: bool,
+    ignores_training: bool,
+    ignores_distant: bool,
 }
 
 impl Scorer {
+    /// A scorer for the `gold` documents, without Ign F1.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Document`](crate::Error::Document) when a document is not
+    /// [valid](Document::validate_for) with [`PairSet::All`].
+    pub fn without_training(gold: &[Document]) -> Result<Self> {
+        for (index, document) in gold.iter().enumerate() {
+            document.validate_for(PairSet::All).map_err(|error| error.at_index(index))?;
+        }
+        Ok(Self {
+            gold: GoldCorpus::new(gold),
+            training_counts: BTreeMap::new(),
+            ignores_training: false,
+            ignores_distant: false,
+        })
+    }
+
     /// A scorer for the `gold` documents. `training` are the annotated training documents, whose
-    /// facts Ign F1 ignores.
+    /// facts Ign F1 ignores. There may be none; Ign F1 is then F1.
     ///
     /// # Errors
     ///
@@ -66,23 +84,20 @@ impl Scorer {
         gold: &[Document],
         training: impl IntoIterator<Item = &'a Document>,
     ) -> Result<Self> {
-        for (index, document) in gold.iter().enumerate() {
-            document.validate_for(PairSet::All).map_err(|error| error.at_index(index))?;
-        }
-        let mut scorer = Self {
-            gold: GoldCorpus::new(gold),
-            training_counts: BTreeMap::new(),
-            has_training: false,
-            has_distant: false,
-        };
+        let mut scorer = Self { ignores_training: true, ..Self::without_training(gold)? };
         for (index, document) in training.into_iter().enumerate() {
             scorer.add_training_document(document).map_err(|error| error.at_index(index))?;
         }
         Ok(scorer)
     }
 
+    /// Ignores the facts of distant documents in [`Scores::ign_f1_distant`]. There may be none.
+    pub fn ignore_distant(&mut self) {
+        self.ignores_distant = true;
+    }
+
     /// Adds one annotated training document, for corpora that are read one document at a time.
-    /// [`Scores::ign_f1`] is `Some` from the first one on.
+    /// [`Scores::ign_f1`] is `Some` from then on.
     ///
     /// # Errors
     ///
@@ -90,7 +105,7 @@ impl Scorer {
     /// [valid](Document::validate_for) with [`PairSet::All`].
     pub fn add_training_document(&mut self, document: &Document) -> Result<()> {
         document.validate_for(PairSet::All)?;
-        self.has_training = true;
+        self.ignores_training = true;
         let facts: BTreeSet<_> =
             document.facts.iter().map(|fact| (fact.pair, fact.relation)).collect();
         for (_, relation) in facts {
@@ -100,7 +115,7 @@ impl Scorer {
         Ok(())
     }
 
-    /// Adds one distant document. [`Scores::ign_f1_distant`] is `Some` from the first one on.
+    /// Adds one distant document. [`Scores::ign_f1_distant`] is `Some` from then on.
     ///
     /// # Errors
     ///
@@ -108,7 +123,7 @@ impl Scorer {
     /// [valid](Document::validate_for) with [`PairSet::All`].
     pub fn add_distant_document(&mut self, document: &Document) -> Result<()> {
         document.validate_for(PairSet::All)?;
-        self.has_distant = true;
+        self.ignores_distant = true;
         self.gold.mark_repeated(document, |fact| fact.in_distant = true);
         Ok(())
     }
@@ -136,8 +151,8 @@ impl Scorer {
             f1: facts.f1,
             precision: facts.precision,
             recall: facts.recall,
-            ign_f1: self.has_training.then(|| ign_f1(counts.correct_in_training)),
-            ign_f1_distant: self.has_distant.then(|| ign_f1(counts.correct_in_distant)),
+            ign_f1: self.ignores_training.then(|| ign_f1(counts.correct_in_training)),
+            ign_f1_distant: self.ignores_distant.then(|| ign_f1(counts.correct_in_distant)),
             evidence_f1: evidence.f1,
             evidence_precision: evidence.precision,
             evidence_recall: evidence.recall,
@@ -228,7 +243,7 @@ mod tests {
 
     #[test]
     fn no_gold_facts_score_zero() {
-        let scores = Scorer::new(&[], &[]).unwrap().score(&small_predictions());
+        let scores = Scorer::without_training(&[]).unwrap().score(&small_predictions());
         assert_eq!(scores, Scores::default());
     }
 
@@ -240,17 +255,21 @@ mod tests {
             let error = scorer.unwrap_err().to_string();
             assert!(error.contains("document 1 (\"B\"): entity 0 has no mentions"), "{error}");
         }
-        let mut scorer = Scorer::new(&[], &[]).unwrap();
+        let mut scorer = Scorer::without_training(&[]).unwrap();
         assert!(scorer.add_distant_document(&gold[1]).is_err());
         assert_eq!(scorer.score(&PredictionSet::default()).ign_f1_distant, None);
     }
 
     #[test]
-    fn without_training_or_distant_documents_there_is_no_ign_score() {
-        let scorer = Scorer::new(&small_gold(), &small_training()).unwrap();
-        assert_eq!(scorer.score(&small_predictions()).ign_f1_distant, None);
-        let scorer = Scorer::new(&small_gold(), &[]).unwrap();
-        assert_eq!(scorer.score(&small_predictions()).ign_f1, None);
+    fn an_ign_score_exists_if_a_corpus_is_to_be_ignored_and_is_f1_if_that_is_empty() {
+        let mut scorer = Scorer::without_training(&small_gold()).unwrap();
+        let scores = scorer.score(&small_predictions());
+        assert_eq!((scores.ign_f1, scores.ign_f1_distant), (None, None));
+        scorer.ignore_distant();
+        let scores = scorer.score(&small_predictions());
+        assert_eq!((scores.ign_f1, scores.ign_f1_distant), (None, Some(scores.f1)));
+        let scores = Scorer::new(&small_gold(), []).unwrap().score(&small_predictions());
+        assert_eq!((scores.ign_f1, scores.ign_f1_distant), (Some(scores.f1), None));
     }
 
     #[test]

@@ -177,6 +177,9 @@ impl Extractor {
     /// - [`Error::Document`] with the index of the first document that is not
     ///   [valid](Document::validate_for), before any computation, or that cannot be tokenized.
     /// - [`Error::NotANumber`] if a logit is NaN.
+    ///
+    /// # Panics
+    /// If the backend panics in the forward pass, for example out of memory.
     pub fn extract(&self, documents: &[Document]) -> Result<Vec<Vec<ExtractedRelation>>> {
         for (index, document) in documents.iter().enumerate() {
             document

@@ -26,7 +26,8 @@ use crate::{
     text::encoded::EncodedDocument,
 };
 
-/// The maximum number of inference workers. Each needs memory for one batch.
+/// The maximum number of inference workers, unless the caller chooses the number of documents at a
+/// time. Each needs memory for one batch.
 const MAX_WORKERS: usize = 4;
 /// The number of queued batches per worker. The queue keeps workers busy while the caller waits for
 /// the oldest batch.
@@ -94,7 +95,8 @@ impl<B: DocReBackend> Inference<B> {
         &self.forward.config
     }
 
-    /// Limits the number of documents computed at a time to `n`, divided among the workers.
+    /// Limits the number of documents computed at a time to `n`, at least 1, divided among as many
+    /// workers as the device has threads, but at most `n`.
     ///
     /// The limits on tokens and pairs no longer apply. The division into batches, and with it the
     /// last bits of the logits, then depends on the number of threads.

@@ -1,4 +1,7 @@
-//! Losses: pure functions of logits, labels and hyper-parameters. Each is a mean over pairs.
+//! Losses: pure functions of logits, labels and hyper-parameters.
+//!
+//! A loss is a mean over the rows of its logits: pairs, or mention pairs in [`BinaryFocalLoss`].
+//! [`mse_distillation_loss`] averages over classes too. Without a row, a loss is NaN.
 //!
 //! The enums [`RelationLoss`] and [`DistillationLoss`] choose a loss in a configuration.
 

@@ -76,13 +76,14 @@ pub fn mention_pair_flops(
 mod tests {
     use burn::{
         module::Param,
-        tensor::{Distribution, Int, Tolerance},
+        tensor::{Int, Tolerance},
     };
 
     use super::*;
     use crate::{
         backend::TestBackend,
         batch::{DocReBatch, mention_pair_testing::mention_pairs, packing::float_tensor, testing},
+        ops::Draws,
     };
 
     #[test]
@@ -115,17 +116,15 @@ mod tests {
         let documents: Vec<_> = documents.iter().collect();
         let index = DocReBatch::<TestBackend>::new(&documents, testing::INPUT, &device);
         let index = index.mention_pairs();
-        let random = |shape: [usize; 2]| {
-            Tensor::<TestBackend, 2>::random(shape, Distribution::Default, &device)
-        };
+        let mut draws = Draws::new();
         let encoding = MentionEncoding {
-            hidden: random([2 * l, d]).reshape([2, l, d]),
-            mentions: random([6, d]),
-            attention: random([6, n_heads * l]).reshape([6, n_heads, l]),
+            hidden: draws.rows([2 * l, d]).reshape([2, l, d]),
+            mentions: draws.rows([6, d]),
+            attention: draws.rows([6, n_heads * l]).abs().reshape([6, n_heads, l]),
         };
         let layer = Linear {
-            weight: Param::from_tensor(random([3 * d, r])),
-            bias: Some(Param::from_tensor(random([1, r]).reshape([r]))),
+            weight: Param::from_tensor(draws.rows([3 * d, r])),
+            bias: Some(Param::from_tensor(draws.rows([1, r]).reshape([r]))),
         };
         let mention =
             |rows: &Tensor<TestBackend, 1, Int>| encoding.mentions.clone().select(0, rows.clone());

@@ -6,12 +6,12 @@
 use burn::{module::Module, tensor::backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use super::{DocReOutput, DocumentSize, Observer, system::System};
+use super::{DocReOutput, DocumentSize, Observer, sides::pair_sides, system::System};
 use crate::{
     DocReBackend, Result,
     batch::DocReBatch,
     encoder::{EncoderConfig, EncoderOutput, names::NameTable},
-    entity::{DocumentEncoding, context_flops, localized_context},
+    entity::context_flops,
     pair::{GroupBilinear, GroupBilinearConfig, PairExtractor, PairExtractorConfig},
 };
 
@@ -75,10 +75,6 @@ impl System for AtlopConfig {
         GroupBilinearConfig::validate_groups(self.emb_size, self.group_size)
     }
 
-    fn validate_on(&self, _encoder: &EncoderConfig) -> Result<()> {
-        Ok(())
-    }
-
     fn flops(&self, encoder: &EncoderConfig, n_classes: usize, size: DocumentSize) -> u64 {
         let n = size.n_entities as u64;
         context_flops(encoder.hidden_size, size.n_tokens, size.n_entities)
@@ -100,36 +96,17 @@ impl System for AtlopConfig {
 }
 
 impl<B: DocReBackend> Atlop<B> {
-    /// Computes the logits.
-    ///
-    /// | intermediate | shape |
-    /// |---|---|
-    /// | `hidden` | `[b, l, d]` |
-    /// | `entities` | `[entities, d]` |
-    /// | `entity_attention` | `[b, e, n_heads, l]` |
-    /// | `pair_attention` | `[b, e * e, l]` |
-    /// | `context` | `[pairs, d]` |
-    /// | `head`, `tail`: the two sides | `[pairs, emb]` |
+    /// Computes the logits. The intermediates are those of [`pair_sides`].
     pub(super) fn forward(
         &self,
         encoded: EncoderOutput<B>,
         batch: &DocReBatch<B>,
         observer: &mut impl Observer<B>,
     ) -> DocReOutput<B> {
-        let encoding = DocumentEncoding::new(encoded, batch);
-        encoding.observe(observer);
         // `localized_context` sums over attention heads instead of averaging, so its epsilon is
         // `n_heads` times as large.
-        let n_heads = encoding.entity_attention.dims()[2] as f64;
-        let context = localized_context(&encoding, n_heads * CONTEXT_EPSILON);
-        observer.observe("pair_attention", || context.distribution());
-        let context = context.into_rows(&batch.pairs);
-        let sides = self.extractor.forward(&encoding.entities, &context, &batch.pairs);
-        drop(encoding);
-        observer.observe("context", || context);
-        observer.observe("head", || sides.head.clone());
-        observer.observe("tail", || sides.tail.clone());
-
+        let epsilon = |n_heads: usize| n_heads as f64 * CONTEXT_EPSILON;
+        let sides = pair_sides(encoded, batch, &self.extractor, epsilon, observer);
         let logits = self.bilinear.forward(sides).select(0, batch.pairs.classified.clone());
         DocReOutput { logits, evidence: None }
     }

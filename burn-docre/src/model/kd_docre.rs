@@ -10,12 +10,12 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{DocReOutput, DocumentSize, Observer, system::System};
+use super::{DocReOutput, DocumentSize, Observer, sides::pair_sides, system::System};
 use crate::{
     DocReBackend, Result,
     batch::DocReBatch,
     encoder::{EncoderConfig, EncoderOutput, names::NameTable},
-    entity::{DocumentEncoding, context_flops, localized_context},
+    entity::context_flops,
     nn::linear::linear,
     pair::{
         GroupBilinear, GroupBilinearConfig, PairExtractor, PairExtractorConfig, PairMixer,
@@ -132,16 +132,10 @@ impl System for KdDocreConfig {
 }
 
 impl<B: DocReBackend> KdDocre<B> {
-    /// Computes the logits.
+    /// Computes the logits. Besides those of [`pair_sides`], the intermediates are:
     ///
     /// | intermediate | shape |
     /// |---|---|
-    /// | `hidden` | `[b, l, d]` |
-    /// | `entities` | `[entities, d]` |
-    /// | `entity_attention` | `[b, e, n_heads, l]` |
-    /// | `pair_attention` | `[b, e * e, l]` |
-    /// | `context` | `[pairs, d]` |
-    /// | `head`, `tail`: the two sides | `[pairs, emb]` |
     /// | `pair`, `mixed`: pair vectors before and after the mixer | `[pairs, d]` |
     /// | `column_attention`, `row_attention`: of each layer of the mixer, see [`AxisAttention`] | `[b, e, e, n_heads, e]` |
     pub(super) fn forward(
@@ -150,17 +144,8 @@ impl<B: DocReBackend> KdDocre<B> {
         batch: &DocReBatch<B>,
         observer: &mut impl Observer<B>,
     ) -> DocReOutput<B> {
-        let encoding = DocumentEncoding::new(encoded, batch);
-        encoding.observe(observer);
-        let context = localized_context(&encoding, CONTEXT_EPSILON);
-        observer.observe("pair_attention", || context.distribution());
-        let context = context.into_rows(&batch.pairs);
-        let sides = self.extractor.forward(&encoding.entities, &context, &batch.pairs);
-        drop(encoding);
-        observer.observe("context", || context);
-        observer.observe("head", || sides.head.clone());
-        observer.observe("tail", || sides.tail.clone());
-
+        let epsilon = |_n_heads| CONTEXT_EPSILON;
+        let sides = pair_sides(encoded, batch, &self.extractor, epsilon, observer);
         let pair = self.projection.forward(sides);
         observer.observe("pair", || pair.clone());
         let mixed = match &self.mixer {

@@ -101,10 +101,6 @@ impl System for KmgreConfig {
         self.key_classifier.selection().map_or(Ok(()), |selection| selection.validate())
     }
 
-    fn validate_on(&self, _encoder: &EncoderConfig) -> Result<()> {
-        Ok(())
-    }
-
     fn flops(&self, encoder: &EncoderConfig, n_classes: usize, size: DocumentSize) -> u64 {
         let DocumentSize { n_tokens, n_mentions, n_mention_pairs, .. } = size;
         let linear = |n_outputs| {

@@ -8,6 +8,7 @@ mod atlop;
 mod config;
 mod kd_docre;
 mod kmgre;
+mod sides;
 mod system;
 mod table;
 

@@ -143,8 +143,7 @@ impl FromStr for PrecisionChoice {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let found = Self::ALL.into_iter().find(|choice| choice.name() == name);
-        found.ok_or_else(|| UnknownName::new("precision", name, &Self::ALL.map(Self::name)))
+        UnknownName::find("precision", name, Self::ALL, Self::name)
     }
 }
 
@@ -164,8 +163,7 @@ impl FromStr for Precision {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let found = Self::ALL.into_iter().find(|precision| precision.name() == name);
-        found.ok_or_else(|| UnknownName::new("precision", name, &Self::ALL.map(Self::name)))
+        UnknownName::find("precision", name, Self::ALL, Self::name)
     }
 }
 

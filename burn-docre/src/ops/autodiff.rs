@@ -363,20 +363,21 @@ impl<B: DocReOps> Backward<B, 2> for MentionPairContext {
 pub(super) mod tests {
     //! Tests that compare each analytic backward pass with Burn's differentiation of the formula.
 
-    use burn::tensor::{Distribution, IndexingUpdateOp, Tensor, TensorData, Tolerance, activation};
+    use burn::tensor::{IndexingUpdateOp, Tensor, TensorData, Tolerance, activation};
     use burn_autodiff::Autodiff;
 
     use crate::{
         backend::TestBackend,
         batch::packing::{float_tensor, index_tensor},
-        ops::{self, DropoutMask, MentionPairRows, Segment, SegmentAttention, Segments},
+        ops::{self, Draws, DropoutMask, MentionPairRows, Segment, SegmentAttention, Segments},
     };
 
     pub(in crate::ops) type Diff = Autodiff<TestBackend>;
 
-    fn random<const D: usize>(shape: [usize; D]) -> Tensor<Diff, D> {
-        Tensor::<Diff, D>::random(shape, Distribution::Normal(0.0, 1.0), &Default::default())
-            .require_grad()
+    /// Draws tracked inputs.
+    fn inputs<const N: usize>(shapes: [[usize; 2]; N]) -> [Tensor<Diff, 2>; N] {
+        let mut draws = Draws::new();
+        shapes.map(|shape| (draws.rows(shape) * 2.0).detach().require_grad())
     }
 
     /// Compares two outputs, and the gradients of `sum(output * weights)` for fixed weights.
@@ -409,8 +410,8 @@ pub(super) mod tests {
     pub(in crate::ops) fn assert_bilinear_gradients(
         BilinearSizes { p, g, n_groups, d }: BilinearSizes,
     ) {
-        let (head, tail) = (random([p, n_groups * g]), random([p, n_groups * g]));
-        let weight = random([n_groups * g * g, d]);
+        let side = [p, n_groups * g];
+        let [head, tail, weight] = inputs([side, side, [n_groups * g * g, d]]);
         let ours = ops::grouped_bilinear(head.clone(), tail.clone(), weight.clone(), n_groups);
         let outer =
             head.clone().reshape([p, n_groups, g, 1]) * tail.clone().reshape([p, n_groups, 1, g]);
@@ -494,7 +495,7 @@ pub(super) mod tests {
         attention: &SegmentAttention,
         factors: &Tensor<Diff, 2>,
     ) {
-        let (query, key, value) = (random([N_ROWS, D]), random([N_ROWS, D]), random([N_ROWS, D]));
+        let [query, key, value] = inputs([[N_ROWS, D]; 3]);
         let key_value = Tensor::cat(vec![key.clone(), value.clone()], 1);
         let ours = ops::segment_attention(query.clone(), key_value, attention);
         let plain = plain_attention([&query, &key, &value], attention, factors);
@@ -515,7 +516,7 @@ pub(super) mod tests {
     fn the_backward_pass_of_attention_has_the_dropout_factors_of_the_forward_pass() {
         let half = DropoutMask { probability: 0.5, seed: 3 };
         for segments in pair_grids() {
-            let (query, key_value) = (random([N_ROWS, D]), random([N_ROWS, 2 * D]));
+            let [query, key_value] = inputs([[N_ROWS, D], [N_ROWS, 2 * D]]);
             let attention = attention_within(&segments, Some(half));
             let output = ops::segment_attention(query, key_value.clone(), &attention);
             let loss = (output.clone() * output.detach().sin()).sum();
@@ -529,7 +530,7 @@ pub(super) mod tests {
 
     #[test]
     fn gelu_and_tanh_differentiate_like_the_plain_formulas() {
-        let (x, y, z) = (random([5, 7]), random([5, 7]), random([5, 7]));
+        let [x, y, z] = inputs([[5, 7]; 3]);
         let input = || x.clone() * 2.0 + y.clone() * z.clone();
         let plain = ((input() / 2f64.sqrt()).erf() + 1.0) * input() * 0.5;
         assert_same_gradients([&x, &y, &z], ops::gelu(input()), plain);
@@ -540,7 +541,7 @@ pub(super) mod tests {
     fn layer_normalisation_differentiates_like_the_plain_formula() {
         // The second input has more values than one parallel part of the CPU kernels.
         for [n, d] in [[3, 6], [70, 300]] {
-            let (x, gamma, beta) = (random([n, d]), random([1, d]), random([1, d]));
+            let [x, gamma, beta] = inputs([[n, d], [1, d], [1, d]]);
             let [gamma_row, beta_row] = [&gamma, &beta].map(|row| row.clone().reshape([d]));
             let ours = ops::layer_norm(x.clone(), gamma_row, beta_row, 1e-5);
             let centered = x.clone() - x.clone().mean_dim(1);
@@ -552,7 +553,7 @@ pub(super) mod tests {
 
     #[test]
     fn masked_softmax_differentiates_like_the_plain_formula_and_gives_padding_probability_0() {
-        let (x, y, z) = (random([2, 12]), random([2, 12]), random([2, 12]));
+        let [x, y, z] = inputs([[2, 12]; 3]);
         let scores = || (x.clone() + y.clone() * z.clone()).reshape([2, 2, 2, 3]);
         let bias = float_tensor(vec![0.0, 0.0, -1e30, 0.0, 0.0, 0.0], [2, 3], &Default::default());
         let ours = ops::masked_softmax(scores(), Some(bias.clone()));
@@ -592,7 +593,7 @@ pub(super) mod tests {
     fn the_context_of_mention_pairs_differentiates_like_the_plain_formula() {
         let [m, n_heads, l] = MENTIONS;
         let r = 3;
-        let (x, y, z) = (random([m, n_heads * l]), random([3 * l, r]), random([3 * l, r]));
+        let [x, y, z] = inputs([[m, n_heads * l], [3 * l, r], [3 * l, r]]);
         let attention = || activation::softmax(x.clone().reshape(MENTIONS), 2);
         let values = || y.clone() * z.clone();
         let pairs = mention_pairs();

@@ -20,6 +20,8 @@ mod bilinear;
 mod cpu;
 #[cfg(all(test, any(feature = "flex", feature = "tch")))]
 mod cpu_gradients;
+#[cfg(test)]
+mod draws;
 mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
@@ -43,6 +45,9 @@ mod tch;
 use burn::tensor::{Shape, Tensor};
 
 use primitive::{unwrap, wrap};
+
+#[cfg(test)]
+pub(crate) use draws::Draws;
 
 pub use adamw::{AdamWStep, AdamWTensors};
 pub use dropout::DropoutMask;

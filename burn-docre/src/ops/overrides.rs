@@ -4,10 +4,10 @@
 //! an operation without an override would compare the reference body with itself. The inputs are
 //! transposed views. Most have more values than one parallel part of the CPU kernels.
 
-use burn::tensor::{Distribution, Shape, Tensor, TensorMetadata, Tolerance, backend::Backend};
+use burn::tensor::{Shape, Tensor, TensorMetadata, Tolerance, backend::Backend};
 
 use super::{
-    AdamWStep, AdamWTensors, DocReOps, DropoutMask, Segment, SegmentAttention, Segments,
+    AdamWStep, AdamWTensors, DocReOps, Draws, DropoutMask, Segment, SegmentAttention, Segments,
     primitive::{FloatTensor, unwrap, wrap},
     reference, segment_grid,
 };
@@ -25,14 +25,14 @@ macro_rules! override_tests {
 }
 pub(super) use override_tests;
 
-/// Draws random rows, as a transposed view.
-fn rows<B: Backend>([n, d]: [usize; 2]) -> Tensor<B, 2> {
-    let normal = Distribution::Normal(0.0, 2.0);
-    Tensor::random([d, n], normal, &Default::default()).transpose()
+/// Draws rows, as transposed views.
+fn rows<B: Backend, const N: usize>(shapes: [[usize; 2]; N]) -> [Tensor<B, 2>; N] {
+    let mut draws = Draws::new();
+    shapes.map(|[n, d]| (draws.rows([d, n]) * 4.0).transpose())
 }
 
-fn primitive_rows<B: Backend>(shape: [usize; 2]) -> FloatTensor<B> {
-    unwrap(rows::<B>(shape))
+fn primitive_rows<B: Backend, const N: usize>(shapes: [[usize; 2]; N]) -> [FloatTensor<B>; N] {
+    rows::<B, N>(shapes).map(unwrap)
 }
 
 #[track_caller]
@@ -57,8 +57,9 @@ fn assert_all_close<B: Backend, const N: usize>(
 
 pub(super) fn softmax_equals_its_reference_body_with_and_without_a_bias<B: DocReOps>() {
     let [n, n_heads, q, k] = [3, 2, 19, 301];
-    let scores = rows::<B>([n * n_heads * q, k]).reshape([n, q, n_heads, k]).swap_dims(1, 2);
-    let padding = rows::<B>([n, k]).greater_elem(2.0).float() * -1e30;
+    let [scores, padding] = rows::<B, 2>([[n * n_heads * q, k], [n, k]]);
+    let scores = scores.reshape([n, q, n_heads, k]).swap_dims(1, 2);
+    let padding = padding.greater_elem(2.0).float() * -1e30;
     for bias in [None, Some(padding)] {
         let ours = B::masked_softmax(unwrap(scores.clone()), bias.clone().map(unwrap));
         let reference = reference::masked_softmax::<B>(unwrap(scores.clone()), bias.map(unwrap));
@@ -88,7 +89,7 @@ fn attentions() -> [SegmentAttention; 3] {
 pub(super) fn attention_within_segments_equals_its_reference_body<B: DocReOps>() {
     for attention in attentions() {
         let n = attention.segments.n_rows();
-        let (query, key_value) = (primitive_rows::<B>([n, 24]), primitive_rows::<B>([n, 48]));
+        let [query, key_value] = primitive_rows::<B, 2>([[n, 24], [n, 48]]);
         let ours = B::segment_attention(query.clone(), key_value.clone(), &attention);
         assert_close::<B>(ours, segment_grid::segment_attention::<B>(query, key_value, &attention));
     }
@@ -99,7 +100,7 @@ pub(super) fn the_gradients_of_attention_within_segments_equal_those_of_the_refe
 >() {
     for attention in attentions() {
         let n = attention.segments.n_rows();
-        let [query, key_value, grad] = [24, 48, 24].map(|d| primitive_rows::<B>([n, d]));
+        let [query, key_value, grad] = primitive_rows::<B, 3>([24, 48, 24].map(|d| [n, d]));
         let inputs = (query.clone(), key_value.clone(), grad.clone());
         let ours = B::segment_attention_backward(inputs.0, inputs.1, inputs.2, &attention);
         let reference =
@@ -109,12 +110,12 @@ pub(super) fn the_gradients_of_attention_within_segments_equal_those_of_the_refe
 }
 
 pub(super) fn gelu_equals_its_reference_body<B: DocReOps>() {
-    let input = primitive_rows::<B>([70, 301]);
+    let [input] = primitive_rows::<B, 1>([[70, 301]]);
     assert_close::<B>(B::gelu_rows(input.clone()), reference::gelu_rows::<B>(input));
 }
 
 pub(super) fn the_gradient_of_gelu_equals_that_of_the_reference_body<B: DocReOps>() {
-    let [input, grad] = [(); 2].map(|()| primitive_rows::<B>([70, 301]));
+    let [input, grad] = primitive_rows::<B, 2>([[70, 301]; 2]);
     let ours = B::gelu_rows_backward(input.clone(), grad.clone());
     assert_close::<B>(ours, reference::gelu_rows_backward::<B>(input, grad));
 }
@@ -137,29 +138,28 @@ pub(super) fn a_filled_tensor_has_the_values_of_its_reference_body_or_the_error_
 }
 
 pub(super) fn tanh_equals_that_of_the_backend<B: DocReOps>() {
-    let input = primitive_rows::<B>([70, 301]);
+    let [input] = primitive_rows::<B, 1>([[70, 301]]);
     assert_close::<B>(B::tanh_rows(input.clone()), B::float_tanh(input));
 }
 
 pub(super) fn the_gradients_of_layer_normalisation_equal_those_of_the_reference_body<
     B: DocReOps,
 >() {
-    let [input, grad] = [(); 2].map(|()| primitive_rows::<B>([70, 301]));
-    let gamma = unwrap(rows::<B>([1, 301]).reshape([301]));
+    let [input, grad, gamma] = rows::<B, 3>([[70, 301], [70, 301], [1, 301]]);
+    let (input, grad, gamma) = (unwrap(input), unwrap(grad), unwrap(gamma.reshape([301])));
     let ours = B::row_layer_norm_backward(input.clone(), gamma.clone(), grad.clone(), 1e-5);
     let reference = reference::row_layer_norm_backward::<B>(input, gamma, grad, 1e-5);
     assert_all_close::<B, 3>(ours, reference);
 }
 
 pub(super) fn outer_products_equal_those_of_the_reference_body<B: DocReOps>() {
-    let [lhs, rhs] = [(); 2].map(|()| primitive_rows::<B>([150, 13]));
+    let [lhs, rhs] = primitive_rows::<B, 2>([[150, 13]; 2]);
     let ours = B::outer_products(lhs.clone(), rhs.clone());
     assert_close::<B>(ours, reference::outer_products::<B>(lhs, rhs));
 }
 
 pub(super) fn the_gradients_of_outer_products_equal_those_of_the_reference_body<B: DocReOps>() {
-    let [lhs, rhs] = [(); 2].map(|()| primitive_rows::<B>([150, 13]));
-    let grad = primitive_rows::<B>([150, 13 * 13]);
+    let [lhs, rhs, grad] = primitive_rows::<B, 3>([[150, 13], [150, 13], [150, 13 * 13]]);
     let ours = B::outer_products_backward(grad.clone(), lhs.clone(), rhs.clone());
     assert_all_close::<B, 2>(ours, reference::outer_products_backward::<B>(grad, lhs, rhs));
 }
@@ -197,7 +197,7 @@ pub(super) fn a_step_of_adamw_equals_its_reference_body<B: DocReOps>() {
         grad_scale: 0.5,
         time: 2,
     };
-    let [param, grad, moment_1, moment_2] = [(); 4].map(|()| rows::<B>([70, 301]));
+    let [param, grad, moment_1, moment_2] = rows::<B, 4>([[70, 301]; 4]);
     let tensors = AdamWTensors { param, grad, moment_1, moment_2: moment_2.abs() }.map(unwrap);
     let ours = B::adamw_step(tensors.clone(), &step);
     let reference = reference::adamw_step::<B>(tensors, &step);
@@ -207,6 +207,6 @@ pub(super) fn a_step_of_adamw_equals_its_reference_body<B: DocReOps>() {
 }
 
 pub(super) fn the_sum_of_squares_equals_its_reference_body<B: DocReOps>() {
-    let values = primitive_rows::<B>([70, 301]);
+    let [values] = primitive_rows::<B, 1>([[70, 301]]);
     assert_close::<B>(B::sum_of_squares(values.clone()), reference::sum_of_squares::<B>(values));
 }

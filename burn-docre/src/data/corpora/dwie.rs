@@ -87,19 +87,42 @@ pub(super) fn parse(json: &str, start: TextPosition) -> Result<RawDocument<Vec<R
     let valid: Vec<_> = spans.iter().filter_map(|span| span.clone().ok()).collect();
     let tokens = article.tokenization.map(|tokens| tokens.ranges(text.len())).transpose()?;
     let words = Segmentation::new(&text, tokens, &valid);
+    let mentions = mentions_by_concept(article.mentions, spans, &words);
+    let mut omitted = Omitted::new();
+    let (entities, positions) = entities(&article.concepts, mentions, &mut omitted)?;
+    let labels = labels(article.relations, &positions, &mut omitted)?;
+    let (title, sentences) = (article.id, words.sentences);
+    Ok(RawDocument { title, entities, sentences, labels: Some(labels), omitted })
+}
 
+/// The mentions of each concept, in the order of the article.
+fn mentions_by_concept(
+    annotations: Vec<Annotation>,
+    spans: Vec<Result<Range<usize>, String>>,
+    words: &Segmentation,
+) -> HashMap<i64, Vec<RawMention>> {
     let mut mentions: HashMap<i64, Vec<RawMention>> = HashMap::new();
-    for (annotation, span) in article.mentions.into_iter().zip(spans) {
+    for (annotation, span) in annotations.into_iter().zip(spans) {
         let place = span.and_then(|span| {
             words.locate(&span).ok_or_else(|| format!("{span:?} of the content has no word"))
         });
         mentions.entry(annotation.concept).or_default().push(mention(annotation.text, place));
     }
+    mentions
+}
 
-    let mut omitted = Omitted::new();
-    let mut positions = HashMap::with_capacity(article.concepts.len());
-    let mut entities: Vec<Vec<RawMention>> = Vec::with_capacity(article.concepts.len());
-    for concept in &article.concepts {
+/// The index of each concept among the entities; `None` for a concept without a mention.
+type Positions = HashMap<i64, Option<i64>>;
+
+/// The entities: the concepts that have a mention, and the position of each concept.
+fn entities(
+    concepts: &[Concept],
+    mut mentions: HashMap<i64, Vec<RawMention>>,
+    omitted: &mut Omitted,
+) -> Result<(Vec<Vec<RawMention>>, Positions)> {
+    let mut positions = Positions::with_capacity(concepts.len());
+    let mut entities: Vec<Vec<RawMention>> = Vec::with_capacity(concepts.len());
+    for concept in concepts {
         let found = mentions.remove(&concept.concept);
         let position = found.is_some().then_some(entities.len() as i64);
         if positions.insert(concept.concept, position).is_some() {
@@ -116,23 +139,30 @@ pub(super) fn parse(json: &str, start: TextPosition) -> Result<RawDocument<Vec<R
     if let Some(concept) = mentions.into_keys().min() {
         return Err(refused(format!("a mention names concept {concept}, which has no entry")));
     }
+    Ok((entities, positions))
+}
 
+/// The labels: the relations of concepts that are entities.
+fn labels(
+    relations: Vec<Relation>,
+    positions: &Positions,
+    omitted: &mut Omitted,
+) -> Result<Vec<RawLabel>> {
     let at = |concept: i64| {
         let position = positions.get(&concept).copied();
         position.ok_or_else(|| {
             refused(format!("a relation names concept {concept}, which has no entry"))
         })
     };
-    let mut labels = Vec::with_capacity(article.relations.len());
-    for Relation { s, p, o } in article.relations {
+    let mut labels = Vec::with_capacity(relations.len());
+    for Relation { s, p, o } in relations {
         if let (Some(h), Some(t)) = (at(s)?, at(o)?) {
             labels.push(RawLabel { r: p, h, t, evidence: None, name: None });
         } else {
             *omitted.entry("facts about a concept without a mention").or_default() += 1;
         }
     }
-    let (title, sentences) = (article.id, words.sentences);
-    Ok(RawDocument { title, entities, sentences, labels: Some(labels), omitted })
+    Ok(labels)
 }
 
 /// The range of a mention's characters in `text`, or the reason why the mention is invalid.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fields::Id;
 use crate::Result;
-use crate::data::raw::{Labels, Omitted, RawDocument, RawMention, from_json, refused};
+use crate::data::raw::{Omitted, RawDocument, RawLabels, RawMention, from_json, refused};
 use crate::error::UnknownName;
 use crate::input::TextPosition;
 
@@ -28,23 +28,27 @@ pub enum HacRedView {
 }
 
 impl HacRedView {
-    const NAMES: [(&str, Self); 2] = [("char", Self::Char), ("word", Self::Word)];
+    const ALL: [Self; 2] = [Self::Char, Self::Word];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Char => "char",
+            Self::Word => "word",
+        }
+    }
 }
 
 impl FromStr for HacRedView {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
-        let known = Self::NAMES.map(|(known, _)| known);
-        found.map(|(_, view)| *view).ok_or_else(|| UnknownName::new("view", name, &known))
+        UnknownName::find("view", name, Self::ALL, Self::name)
     }
 }
 
 impl fmt::Display for HacRedView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = Self::NAMES.iter().find(|(_, view)| view == self);
-        f.write_str(found.map_or("", |(name, _)| name))
+        f.write_str(self.name())
     }
 }
 
@@ -61,7 +65,7 @@ struct Record<L> {
 
 /// Parses one record. Without a `view`, the view is that of the characters, or that of the words if
 /// the record has only words.
-pub(super) fn parse<L: Labels>(
+pub(super) fn parse<L: RawLabels>(
     json: &str,
     start: TextPosition,
     view: Option<HacRedView>,

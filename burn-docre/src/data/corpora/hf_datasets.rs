@@ -18,7 +18,7 @@ struct Record {
     sents: Vec<Vec<String>>,
     #[serde(rename = "vertexSet")]
     vertex_set: Vec<Vec<RawMention>>,
-    labels: Option<Labels>,
+    labels: Option<LabelTable>,
 }
 
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ struct Record {
     expecting = "expected the labels' columns `head`, `tail`, `relation_id` and \
                                `evidence`, or a list of labels with these keys"
 )]
-enum Labels {
+enum LabelTable {
     Columns(Columns),
     Rows(Vec<Row>),
 }
@@ -54,8 +54,8 @@ pub(super) fn parse(json: &str, start: TextPosition) -> Result<RawDocument<Vec<R
     let record: Record = from_json(json, start, "the `datasets` library")?;
     let rows = match record.labels {
         None => None,
-        Some(Labels::Rows(rows)) => Some(rows),
-        Some(Labels::Columns(columns)) => Some(columns.into_rows()?),
+        Some(LabelTable::Rows(rows)) => Some(rows),
+        Some(LabelTable::Columns(columns)) => Some(columns.into_rows()?),
     };
     Ok(RawDocument {
         title: record.title,

@@ -46,17 +46,30 @@ pub enum CorpusFormat {
 }
 
 impl CorpusFormat {
-    /// The names of the formats. DocRED's own files need no conversion, so [`Self::DocRed`] is
-    /// named after its second layout, one document a line.
-    const NAMES: [(&str, Self); 7] = [
-        ("hacred", Self::HacRed),
-        ("dwie", Self::Dwie),
-        ("cdr", Self::Cdr),
-        ("gda", Self::Gda),
-        ("hf-datasets", Self::HfDatasets),
-        ("linked-docred", Self::LinkedDocRed),
-        ("docred-jsonl", Self::DocRed),
+    /// All formats.
+    const ALL: [Self; 7] = [
+        Self::HacRed,
+        Self::Dwie,
+        Self::Cdr,
+        Self::Gda,
+        Self::HfDatasets,
+        Self::LinkedDocRed,
+        Self::DocRed,
     ];
+
+    /// The name on the command line. DocRED's own files need no conversion, so [`Self::DocRed`] is
+    /// named after its second layout, one document a line.
+    fn name(self) -> &'static str {
+        match self {
+            Self::HacRed => "hacred",
+            Self::Dwie => "dwie",
+            Self::Cdr => "cdr",
+            Self::Gda => "gda",
+            Self::HfDatasets => "hf-datasets",
+            Self::LinkedDocRed => "linked-docred",
+            Self::DocRed => "docred-jsonl",
+        }
+    }
 
     /// The relations of the corpus, if they are the same in all of its files and known.
     pub fn relations(self) -> Option<RelationVocab> {
@@ -109,7 +122,7 @@ impl CorpusFormat {
     }
 
     /// Parses one record, which begins at `start` of its file. Only HacRED has a `view`.
-    pub(super) fn parse<L: raw::Labels>(
+    pub(super) fn parse<L: raw::RawLabels>(
         self,
         text: &str,
         start: TextPosition,
@@ -142,15 +155,12 @@ impl FromStr for CorpusFormat {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
-        let known = Self::NAMES.map(|(known, _)| known);
-        found.map(|(_, format)| *format).ok_or_else(|| UnknownName::new("corpus", name, &known))
+        UnknownName::find("corpus", name, Self::ALL, Self::name)
     }
 }
 
 impl fmt::Display for CorpusFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = Self::NAMES.iter().find(|(_, format)| format == self);
-        f.write_str(found.map_or("", |(name, _)| name))
+        f.write_str(self.name())
     }
 }

@@ -5,6 +5,9 @@
 //! digit, or an opening quote or bracket follows. A `.` after an initial or a known abbreviation
 //! ends no sentence. No word crosses the boundary of an annotated span, and no sentence ends within
 //! one.
+//!
+//! [`data::marked_text`](crate::data::marked_text) has other rules, because its text is written for
+//! it: there a sentence goes over line breaks, and an abbreviation keeps its `.`.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -25,29 +25,28 @@ pub enum OnInvalid {
 }
 
 impl OnInvalid {
-    const NAMES: [(&str, Self); 3] = [
-        ("error", Self::Error),
-        ("skip-mention", Self::SkipMention),
-        ("skip-document", Self::SkipDocument),
-    ];
+    const ALL: [Self; 3] = [Self::Error, Self::SkipMention, Self::SkipDocument];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::SkipMention => "skip-mention",
+            Self::SkipDocument => "skip-document",
+        }
+    }
 }
 
 impl FromStr for OnInvalid {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
-        let known = Self::NAMES.map(|(known, _)| known);
-        found
-            .map(|(_, value)| *value)
-            .ok_or_else(|| UnknownName::new("treatment of invalid documents", name, &known))
+        UnknownName::find("treatment of invalid documents", name, Self::ALL, Self::name)
     }
 }
 
 impl fmt::Display for OnInvalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = Self::NAMES.iter().find(|(_, value)| value == self);
-        f.write_str(found.map_or("", |(name, _)| name))
+        f.write_str(self.name())
     }
 }
 
@@ -104,9 +103,9 @@ mod tests {
 
     #[test]
     fn every_treatment_is_parsed_from_its_name() {
-        for (name, value) in OnInvalid::NAMES {
-            assert_eq!((name.parse(), value.to_string().as_str()), (Ok(value), name));
-            assert_eq!(serde_json::to_value(value).unwrap(), name);
+        for value in OnInvalid::ALL {
+            assert_eq!(value.to_string().parse(), Ok(value));
+            assert_eq!(serde_json::to_value(value).unwrap(), value.to_string());
         }
         let error = "skip".parse::<OnInvalid>().unwrap_err().to_string();
         assert!(error.contains("skip-mention"), "{error}");

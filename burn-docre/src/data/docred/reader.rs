@@ -111,8 +111,12 @@ impl<'a> DocRedReader<'a> {
         })
     }
 
-    /// Sets the format of the file. It must be called before the first document is read.
+    /// Sets the format of the file.
+    ///
+    /// # Panics
+    /// If a document has been read.
     pub fn with_format(self, format: CorpusFormat) -> Self {
+        assert_eq!(self.n_read, 0, "the format is set before the first document is read");
         let scanner = match self.scanner {
             Scanner::Json(scanner) if format.is_text() => {
                 Scanner::Lines(LineScanner::new(scanner.into_input()))

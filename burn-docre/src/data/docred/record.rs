@@ -88,7 +88,7 @@ impl Parser<'_> {
         Ok(record)
     }
 
-    fn raw<L: raw::Labels>(self, text: &str, start: TextPosition) -> Result<RawDocument<L>> {
+    fn raw<L: raw::RawLabels>(self, text: &str, start: TextPosition) -> Result<RawDocument<L>> {
         self.format.parse(text, start, self.hacred_view)
     }
 

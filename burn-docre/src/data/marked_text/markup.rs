@@ -3,6 +3,8 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
+use unicode_width::UnicodeWidthStr;
+
 /// The most characters of a line that a message shows before and after the column of its error.
 const CONTEXT: usize = 36;
 
@@ -20,7 +22,7 @@ pub struct MarkupError {
     pub column: usize,
     /// The part of the line around the column.
     excerpt: String,
-    /// The position of the column in the excerpt, in characters from 0.
+    /// The width of the excerpt before the column, in cells of a terminal.
     caret: usize,
 }
 
@@ -36,12 +38,12 @@ impl MarkupError {
 
         let (cut_before, cut_after) = (before.len() > CONTEXT, after.len() > CONTEXT);
         let start = before.len().saturating_sub(CONTEXT);
-        let shown = before[start..].iter().chain(after.iter().take(CONTEXT));
-        let shown = shown.map(|&char| if char.is_control() { ' ' } else { char });
-        let ellipsis = |is_cut: bool| is_cut.then_some('…');
-        let excerpt =
-            ellipsis(cut_before).into_iter().chain(shown).chain(ellipsis(cut_after)).collect();
-        let caret = before.len() - start + usize::from(cut_before);
+        let printable = |char: &char| if char.is_control() { ' ' } else { *char };
+        let ellipsis = |is_cut: bool| is_cut.then_some('…').into_iter();
+        let mut excerpt: String =
+            ellipsis(cut_before).chain(before[start..].iter().map(printable)).collect();
+        let caret = excerpt.width();
+        excerpt.extend(after.iter().take(CONTEXT).map(printable).chain(ellipsis(cut_after)));
         Self { reason, line, column, excerpt, caret }
     }
 }
@@ -99,7 +101,7 @@ struct Scanner<'a> {
 
 /// A part of a mention.
 struct Part {
-    /// The byte offset of its first character.
+    /// The byte offset of its first character, which may be white space.
     offset: usize,
     text: String,
 }
@@ -107,6 +109,11 @@ struct Part {
 impl Part {
     fn at(offset: usize) -> Self {
         Self { offset, text: String::new() }
+    }
+
+    /// The byte offset of its first character other than white space, which needs no escape.
+    fn content_offset(&self) -> usize {
+        self.offset + self.text.len() - self.text.trim_start().len()
     }
 
     /// The text with single spaces, and none at its ends.
@@ -155,15 +162,22 @@ impl Scanner<'_> {
                 return self.refuse(part.offset, reason);
             }
         }
-        let digits = number.text.trim();
-        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-        let Some(index) = is_number.then(|| digits.parse().ok()).flatten() else {
-            let reason = format!("{digits:?} is not a number of an entity; write digits, as in 1");
-            return self.refuse(number.offset, reason);
-        };
-        let kind_offset = kind.offset;
+        let number = self.number(&number)?;
+        let kind_offset = kind.content_offset();
         let (name, kind) = (name.normalized(), kind.normalized());
-        Ok(MarkedMention { name, kind, kind_offset, number: index })
+        Ok(MarkedMention { name, kind, kind_offset, number })
+    }
+
+    /// Reads the number of an entity.
+    fn number(&self, part: &Part) -> Result<usize, MarkupError> {
+        let digits = part.text.trim();
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let reason = match digits.parse() {
+            Ok(number) if is_number => return Ok(number),
+            Err(_) if is_number => format!("the number {digits} is too large"),
+            _ => format!("{digits:?} is not a number of an entity; write digits, as in 1"),
+        };
+        self.refuse(part.content_offset(), reason)
     }
 
     /// Reads the parts of a mention up to its `]`, whose offset is returned.

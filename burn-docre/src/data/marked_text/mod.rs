@@ -258,8 +258,10 @@ mod tests {
             ("[a||1]", "no type", 1, 4),
             ("[a|X|]", "no number", 1, 6),
             ("[a|X|+1]", "not a number of an entity", 1, 6),
-            ("[a|X|99999999999999999999]", "not a number of an entity", 1, 6),
+            ("[a|X|  b]", "not a number of an entity", 1, 8),
+            ("[a|X|99999999999999999999]", "99999999999999999999 is too large", 1, 6),
             ("[a|X|1] [b|Y|1]", "the type Y here and X before", 1, 12),
+            ("[a|X|1] [b|  Y|1]", "the type Y here and X before", 1, 14),
         ] {
             assert_refused(text, reason, line, column);
         }
@@ -271,6 +273,10 @@ mod tests {
         let lines: Vec<_> = error.lines().skip(1).collect();
         assert_eq!(lines, ["   see [a [b|X|1]", "          ^"], "{error}");
         assert!(error.contains("(line 2, column 9)"), "{error}");
+        // A Chinese character has the width of two Latin ones.
+        let error = parse_marked_text("text", "[東京|LOC|1]は a]").unwrap_err().to_string();
+        let lines: Vec<_> = error.lines().skip(1).collect();
+        assert_eq!(lines, ["  [東京|LOC|1]は a]", "                  ^"], "{error}");
         let long = format!("{}]{}", "a".repeat(1_000), "b".repeat(1_000));
         let error = parse_marked_text("text", &long).unwrap_err().to_string();
         let lines: Vec<Vec<char>> = error.lines().map(|line| line.chars().collect()).collect();

@@ -27,7 +27,7 @@ impl Dice {
 
     /// `true` with probability `probability`.
     pub(super) fn chance(&mut self, probability: f64) -> bool {
-        f64::from(self.0.next_u32()) < probability * f64::from(u32::MAX)
+        f64::from(self.0.next_u32()) < probability * 2f64.powi(32)
     }
 
     /// A uniformly chosen item; `items` must not be empty.

@@ -346,15 +346,15 @@ impl<B: DocReBackend> AxialStack<B> {
 
 #[cfg(test)]
 mod tests {
-    use burn::{
-        backend::Autodiff,
-        tensor::{Distribution, Tolerance},
-    };
+    use burn::{backend::Autodiff, tensor::Tolerance};
 
     use super::*;
     use crate::{
-        backend::TestBackend, batch::packing::index_tensor, data::pair::PairSet,
+        backend::TestBackend,
+        batch::packing::index_tensor,
+        data::pair::PairSet,
         nn::observer::Intermediates,
+        ops::{Draws, seeded},
     };
 
     type Diff = Autodiff<TestBackend>;
@@ -365,9 +365,9 @@ mod tests {
         let pairs = PairIndex::<Diff>::new(&[5, 2, 0, 3], PairSet::OffDiagonal, &device);
         assert!(pairs.entity_bias.is_some(), "there is padding");
         let n = pairs.row_segments.n_rows();
-        let random = |d| Tensor::<Diff, 2>::random([n, d], Distribution::Default, &device);
+        let mut draws = Draws::new();
         for axis in [Axis::Row, Axis::Column] {
-            let (query, key_value) = (random(6).require_grad(), random(12).require_grad());
+            let [query, key_value] = [6, 12].map(|d| draws.rows::<Diff>([n, d]).require_grad());
             let input = || AxisInput { query: query.clone(), key_value: key_value.clone() };
             let attention = AxisAttention { axis, n_heads: 2, scale: 0.7, pairs: &pairs };
             let (on_grid, in_segments) =
@@ -393,9 +393,8 @@ mod tests {
         let n_entities = [3, 1, 2];
         let pairs = PairIndex::<TestBackend>::new(&n_entities, PairSet::OffDiagonal, &device);
         let (n_pairs, d, e) = (14, 4, 3);
-        let random =
-            |d| Tensor::<TestBackend, 2>::random([n_pairs, d], Distribution::Default, &device);
-        let (query, key_value) = (random(d), random(2 * d));
+        let mut draws = Draws::new();
+        let [query, key_value] = [d, 2 * d].map(|d| draws.rows::<TestBackend>([n_pairs, d]));
         let input = || AxisInput { query: query.clone(), key_value: key_value.clone() };
         let values: Vec<f32> = input().value().into_data().to_vec().unwrap();
         for (axis, name) in [(Axis::Column, "column_attention"), (Axis::Row, "row_attention")] {
@@ -446,11 +445,13 @@ mod tests {
         let (n_entities, on_grid) = ([3, 5, 1, 0, 4], [4, 5, 4, 0, 4]);
         let config = |pad_to| AxialStackConfig { layers: 3, heads: 2, pad_to };
         // Clones of an initialised module draw weights of their own until they are first read.
-        let stack = config(Some(4)).init::<Diff>(6, &device).fork(&device);
+        let stack = seeded::<Diff, _>(0, &device, || {
+            config(Some(4)).init::<Diff>(6, &device).fork(&device)
+        });
         let masked = AxialStack { pad_to: None, ..stack.clone() };
 
-        let random = |n| Tensor::<Diff, 2>::random([n, 6], Distribution::Default, &device);
-        let (rows, pad) = (random(51).require_grad(), random(1).require_grad());
+        let mut draws = Draws::new();
+        let [rows, pad] = [51, 1].map(|n| draws.rows::<Diff>([n, 6]).require_grad());
         let pairs = PairIndex::new(&n_entities, PairSet::OffDiagonal, &device);
         let compact = stack.forward(rows.clone(), || pad.clone(), &pairs, &mut ());
 
