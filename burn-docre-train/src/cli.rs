@@ -258,7 +258,12 @@ pub struct PredictInput {
     /// Text with marked entities, as in `[Marie Curie|PER|1] was born in [Warsaw|LOC|2].` A mention
     /// is `[name|TYPE|number]`; mentions of one entity have equal numbers. `\[`, `\]`, `\|` and `\\`
     /// are the characters themselves.
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["on_invalid", "hacred_view"])]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        conflicts_with_all = ["on_invalid", "hacred_view"]
+    )]
     pub text: Option<String>,
     /// File with text in the form of `--text`, as one document.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["on_invalid", "hacred_view"])]
@@ -475,6 +480,10 @@ pub struct ReportArgs {
     /// option, the first eight documents with a label are shown.
     #[arg(long = "document", value_name = "TITLE-OR-INDEX", conflicts_with = "no_predictions")]
     pub documents: Vec<String>,
+    /// Show the documents with the predictions of this model, by its key or name in the report, such
+    /// as B1 [default: the model of the highest F1].
+    #[arg(long, value_name = "MODEL", conflicts_with = "no_predictions")]
+    pub documents_of: Option<String>,
 }
 
 /// The modes of `docre bench`.

@@ -59,7 +59,8 @@ impl<'a> Session<'a> {
         Ok(self.backend.map_or_else(BackendKind::first, Ok)?)
     }
 
-    /// The precision of a command on `device`, the session's device.
+    /// The precision of a command on `device`, the session's device. A note has the choice of
+    /// `auto`.
     ///
     /// # Errors
     /// If the device does not support it, or this build has no backend.
@@ -71,6 +72,9 @@ impl<'a> Session<'a> {
         let kind = self.backend_kind()?;
         let precision = choice.resolve(kind, &[self.device_number()])?;
         precision.check::<B>(kind, device)?;
+        if choice == PrecisionChoice::Auto {
+            self.ui.note(&format!("precision auto: {precision}"));
+        }
         Ok(precision)
     }
 }

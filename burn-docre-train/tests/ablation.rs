@@ -177,6 +177,31 @@ fn an_ablation_that_was_killed_before_its_first_run_began_goes_on() {
 }
 
 #[test]
+fn an_ablation_that_was_killed_while_its_first_run_was_opened_goes_on() {
+    let sandbox = Sandbox::new();
+    let arguments = ["ablate", "tiny.toml", "--only", "loss", "--seeds", "1", "--out", "out"];
+    let arguments = [&arguments[..], &SHORT].concat();
+    let mut child = sandbox.docre(&arguments).spawn().unwrap();
+    while !sandbox.path("out/7/base/config.toml").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the ablation has ended");
+    }
+    kill(&child, Signal::KILL);
+    child.wait().unwrap();
+    sandbox.succeed(&arguments);
+}
+
+#[test]
+fn an_ablation_whose_first_run_cannot_be_opened_can_begin_with_another_configuration() {
+    let sandbox = Sandbox::new();
+    let arguments = ["ablate", "tiny.toml", "--only", "loss", "--seeds", "1", "--out", "out"];
+    let elsewhere = r#"data={ train = "no.json", dev = "no.json", relations = "no.json" }"#;
+    let message = sandbox.fail(1, &[&arguments[..], &["--set", elsewhere]].concat());
+    assert!(message.contains("no.json"), "{message}");
+    assert!(!sandbox.path("out/ablation.toml").exists());
+    sandbox.succeed(&[&arguments[..], &SHORT].concat());
+}
+
+#[test]
 fn an_ablation_of_kmgre_has_rows_with_and_without_a_key_classifier() {
     let sandbox = Sandbox::new();
     let output = sandbox.succeed(&["ablate", "kmgre.toml", "--seeds", "1", "--out", "out"]);

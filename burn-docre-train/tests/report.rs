@@ -72,6 +72,29 @@ fn two_runs_stand_side_by_side_with_the_keys_that_differ() {
 }
 
 #[test]
+fn the_documents_of_another_model_are_shown_and_wrong_names_are_errors_before_any_prediction() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["distill", "tiny.toml", "--out", "run"]);
+    for (model, name) in [("A1", "run: teacher"), ("run: student", "run: student")] {
+        let page = report(&sandbox, &["run", "--documents-of", model]);
+        let (_, documents) = page.split_once("<section id=\"documents\"").unwrap();
+        let (documents, _) = documents.split_once("<section").unwrap();
+        assert!(documents.contains(name), "{name}");
+    }
+    for (arguments, expected) in [
+        (
+            ["--documents-of", "B1"],
+            "no model is called \"B1\"; the models are A1 (run: teacher), A2",
+        ),
+        (["--document", "None"], "no dev document has the title or index \"None\""),
+    ] {
+        let command = [&["report", "run", "-o", "report.html"], &arguments[..]].concat();
+        let message = sandbox.fail(1, &command);
+        assert!(message.contains(expected) && !message.contains("predicting"), "{message}");
+    }
+}
+
+#[test]
 fn a_run_without_its_model_or_with_changed_documents_still_has_curves() {
     let sandbox = Sandbox::new();
     sandbox.succeed(&["train", "tiny.toml", "--stage", "teacher", "--out", "run"]);
@@ -166,6 +189,8 @@ fn an_argument_that_is_no_run_is_an_error() {
     sandbox.write("empty/results.json", "{}");
     let message = sandbox.fail(1, &["report", "empty", "-o", "empty/results.json"]);
     assert!(message.contains("end the name of the page in `.html`"), "{message}");
+    let message = sandbox.fail(1, &["report", "empty", "-o", "none/report.html"]);
+    assert!(message.contains("the directory of the output does not exist"), "{message}");
     sandbox.fail(2, &["report", "empty"]);
     assert!(!sandbox.path("report.html").exists());
 }

@@ -166,17 +166,21 @@ impl Ablation {
         Ok(())
     }
 
-    /// Writes the configuration, unless it is there.
-    fn mark_directory(&self) -> Result<()> {
+    /// Writes the configuration, unless it is there. Returns its path if it is new.
+    fn mark_directory(&self) -> Result<Option<PathBuf>> {
         let path = self.options.directory.join(CONFIG);
         if path.exists() {
-            return Ok(());
+            return Ok(None);
         }
         let text = self.options.config.to_toml()?;
-        Ok(write_atomically(&path, |out| out.write_all(text.as_bytes()))?)
+        write_atomically(&path, |out| out.write_all(text.as_bytes()))?;
+        Ok(Some(path))
     }
 
     /// Opens a run, unless it is finished. `number` counts from 1.
+    ///
+    /// The mark precedes the files of the first run, so a kill leaves no run in a directory without
+    /// it. If the first run cannot be opened, the mark is removed: the configuration may be at fault.
     fn open_run<'a>(
         &self,
         session: &Session<'a>,
@@ -195,9 +199,15 @@ impl Ablation {
         if is_finished {
             return Ok(None);
         }
-        let run = Run::open(session, options)?;
-        self.mark_directory()?;
-        Ok(Some(run))
+        let new_mark = self.mark_directory()?;
+        let run = Run::open(session, options);
+        if let (Some(mark), Err(_)) = (new_mark, &run)
+            && !(job.directory.exists() && files::has_files(&job.directory)?)
+        {
+            std::fs::remove_file(&mark)
+                .with_context(|| format!("{}: the file cannot be removed", mark.display()))?;
+        }
+        run.map(Some)
     }
 
     fn announce(&self, session: &Session, job: &Job, number: usize, is_finished: bool) {

@@ -221,8 +221,10 @@ mod tests {
     const KMGRE: &str = include_str!("../../../configs/kmgre-demo.toml");
     const NA: &str = "stages.student.distillation={ kind = \"none\" }";
 
+    /// The configuration `text` with the seed 1, changed by `items`.
     fn config(text: &str, items: &[&str]) -> RunConfig {
-        let items: Vec<String> = items.iter().map(|item| item.to_string()).collect();
+        let items = ["seed=1"].iter().chain(items);
+        let items: Vec<String> = items.map(|item| item.to_string()).collect();
         RunConfig::parse(text, &items).unwrap()
     }
 

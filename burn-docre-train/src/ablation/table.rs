@@ -7,8 +7,8 @@ use crate::ui::percent;
 pub fn markdown(results: &Ablations) -> String {
     let seeds: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
     let mut text = format!(
-        "# Ablations\n\nDev scores in percent, mean ± sample standard deviation over n seeds \
-         ({}). *Paper* is the paper's score on its own corpus. A difference between two rows has its \
+        "# Ablations\n\nDev scores in percent, mean ± sample standard deviation over n of the \
+         seeds {}. *Paper* is the paper's score on its own corpus. A difference between two rows has its \
          standard error over the seeds; their order is undecided if its 95 % confidence interval \
          (Student's t) contains 0, and with one seed.\n",
         seeds.join(", ")
@@ -141,7 +141,7 @@ mod tests {
         let expected = "\
 # Ablations
 
-Dev scores in percent, mean ± sample standard deviation over n seeds (1, 2). *Paper* is the paper's score on its own corpus. A difference between two rows has its standard error over the seeds; their order is undecided if its 95 % confidence interval (Student's t) contains 0, and with one seed.
+Dev scores in percent, mean ± sample standard deviation over n of the seeds 1, 2. *Paper* is the paper's score on its own corpus. A difference between two rows has its standard error over the seeds; their order is undecided if its 95 % confidence interval (Student's t) contains 0, and with one seed.
 
 ## Pair mixer
 

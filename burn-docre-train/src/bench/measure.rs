@@ -400,7 +400,7 @@ where
 
 /// The objective of models that minimise one loss, and of the extractor in EM.
 fn relation_objective(work: &Work, precision: Precision) -> Result<RelationObjective> {
-    let no_documents = DevSet::new(Vec::new(), Arc::new(Scorer::new(&[], [])?));
+    let no_documents = DevSet::new(Vec::new(), Arc::new(Scorer::without_training(&[])?));
     Ok(RelationObjective {
         loss: PairLoss::relation(RelationLoss::AflAuthors { gamma: 1.0 }),
         precision,

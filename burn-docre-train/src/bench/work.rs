@@ -4,10 +4,10 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use burn_docre::{
-    DocReBackend, PairSet,
+    DocReBackend, EntityPair, PairSet,
     data::{
         docred::{DocRedReader, Labels, Skipped},
-        document::{Document, Entity, EntityPair, Mention, RelationFact},
+        document::{Document, Entity, Mention, RelationFact},
         relation::RelationVocab,
     },
     encoder::{EncoderConfig, EncoderFamily},

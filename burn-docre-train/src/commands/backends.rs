@@ -1,10 +1,10 @@
-//! `docre backends`: lists the backends of this build, their devices, and why a backend cannot
-//! start.
+//! `docre backends`: lists the backends of this build, their devices with the precision that `auto`
+//! chooses, and why a backend cannot start.
 
 use std::fmt::Write;
 
 use anyhow::Result;
-use burn_docre::{Error, backend::BackendKind};
+use burn_docre::{Error, PrecisionChoice, backend::BackendKind};
 
 use crate::{memory::gib, session::Session};
 
@@ -18,8 +18,11 @@ pub(super) fn run(session: &Session) -> Result<()> {
             Ok(devices) => {
                 for (number, device) in devices.iter().enumerate() {
                     let memory = device.memory.map_or("memory unknown".into(), gib);
-                    let bf16 = if device.native_bf16 { ", native bf16" } else { "" };
-                    writeln!(text, "{name:<8}device {number}: {device}, {memory}{bf16}{fused}")?;
+                    let auto = PrecisionChoice::Auto.resolve(kind, &[number])?;
+                    writeln!(
+                        text,
+                        "{name:<8}device {number}: {device}, {memory}, precision auto: {auto}{fused}"
+                    )?;
                 }
             }
             Err(Error::Backend { reason, .. }) => writeln!(text, "{name:<8}{reason}")?,

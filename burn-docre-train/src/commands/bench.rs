@@ -23,6 +23,7 @@ pub(super) fn run(session: &Session, args: &BenchArgs) -> Result<()> {
     if let Some(path) = &args.dump_inputs {
         let inputs: Vec<&Path> = args.input.iter().map(PathBuf::as_path).collect();
         files::check_output(path, &inputs)?;
+        files::check_directory_of(path)?;
         let text = Work::load(session.ui, args)?.to_json()?;
         return write_text(session.ui, path, |out| out.write_all(text.as_bytes()));
     }

@@ -73,7 +73,10 @@ fn check(args: &ConvertArgs) -> Result<()> {
         "{}: `--output` and `--relations-output` are the same file",
         output.display()
     );
-    outputs.iter().try_for_each(|output| files::check_output(output, &inputs))
+    outputs.iter().try_for_each(|output| {
+        files::check_output(output, &inputs)?;
+        files::check_directory_of(output)
+    })
 }
 
 /// The numbers of what is written.

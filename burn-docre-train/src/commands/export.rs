@@ -31,6 +31,7 @@ pub(super) fn run(session: &Session, args: &ExportArgs) -> Result<()> {
     }
     let model = model_directory::FILES.map(|name| args.model.join(name));
     files::check_output(&args.output, &model.each_ref().map(PathBuf::as_path))?;
+    files::check_directory_of(&args.output)?;
     let args = &fetch(session, args)?;
     session.dispatch(Export { session, args })
 }

@@ -14,11 +14,16 @@ use crate::{
 
 /// Writes the page.
 pub(super) fn run(session: &Session, args: &ReportArgs) -> Result<()> {
-    let ReportArgs { runs, output, no_predictions, documents } = args;
+    let ReportArgs { runs, output, no_predictions, documents, documents_of } = args;
     check_output(output, runs)?;
     let documents =
         if documents.is_empty() { Choice::default() } else { Choice::Named(documents.clone()) };
-    let options = ReportOptions { arguments: runs, predicts: !no_predictions, documents };
+    let options = ReportOptions {
+        arguments: runs,
+        predicts: !no_predictions,
+        documents,
+        shown: documents_of.as_deref(),
+    };
     let page = report::html(session, &options)?;
     write_text(session.ui, output, |out| out.write_all(page.as_bytes()))?;
     session.ui.note(&format!("report written to {}", output.display()));
@@ -30,6 +35,7 @@ pub(super) fn run(session: &Session, args: &ReportArgs) -> Result<()> {
 fn check_output(output: &Path, arguments: &[PathBuf]) -> Result<()> {
     let inputs: Vec<&Path> = arguments.iter().map(PathBuf::as_path).collect();
     files::check_output(output, &inputs)?;
+    files::check_directory_of(output)?;
     // A new file replaces nothing.
     let Ok(existing) = std::fs::canonicalize(output) else { return Ok(()) };
     let is_in = |input: &&Path| input.canonicalize().is_ok_and(|root| existing.starts_with(root));

@@ -8,27 +8,28 @@ use burn_docre::{
     data::{document::Document, relation::RelationVocab},
     eval::{FrequentRelations, PredictionSet, Report},
     inference::{Inference, decode::Prediction},
-    io::model_directory::ModelDirectory,
+    io::model_directory::{ModelDirectory, ModelId},
+    model::SystemConfig,
     text::encoded::EncodedDocument,
 };
 
-use super::{chart::Series, run::ReportedRun, system::System};
+use super::{chart::Series, documents::Choice, run::ReportedRun, scored_model::ScoredModel};
 use crate::{
     config::DataConfig,
     run::{corpora::DevCorpus, hub::Hub, manifest::Manifest},
     session::Session,
-    ui::signals::Stopped,
+    ui::{percent, signals::Stopped},
 };
 
 /// The largest difference between the F1 of the report and that of the training run that passes
 /// without a message.
 const SAME_F1: f64 = 5e-4;
 
-/// The systems of all runs, and messages about models that are not among them.
+/// The models of all runs, and messages about models that are not among them.
 #[derive(Default)]
 pub(super) struct Evaluation {
-    /// The systems, in the order of the runs and their stages.
-    pub(super) systems: Vec<System>,
+    /// The models, in the order of the runs and their stages.
+    pub(super) models: Vec<ScoredModel>,
     /// Sentences about missing models and scores.
     pub(super) missing: Vec<String>,
 }
@@ -38,24 +39,32 @@ impl Evaluation {
     /// opened and documents that cannot be read give a message.
     ///
     /// # Errors
-    /// If the session's backend or device is missing, or its stop flag is set.
-    pub(super) fn of(session: &Session, runs: &[ReportedRun]) -> Result<Self> {
+    /// If the session's backend or device is missing, a document of `choice` does not exist, or the
+    /// stop flag is set.
+    pub(super) fn of(session: &Session, runs: &[ReportedRun], choice: &Choice) -> Result<Self> {
         session.backend_kind()?.device(session.device_number())?;
-        let mut evaluation = Self { systems: Vec::new(), missing: Vec::new() };
+        let mut evaluation = Self { models: Vec::new(), missing: Vec::new() };
         let mut corpora = ReadCorpora::new();
+        let mut readable = Vec::new();
         for run in runs {
             match dev_corpus(session, run, &mut corpora) {
-                Ok(corpus) => evaluation.add(session, run, &corpus)?,
+                Ok(corpus) => readable.push((run, corpus)),
                 Err(error) => {
                     let what = format!("{}: {}", run.key, run.name);
                     evaluation.miss(session, &what, error)?;
                 }
             }
         }
+        // Predictions take minutes, so a wrong title is an error before them.
+        let corpora: Vec<_> = corpora.iter().map(|(_, corpus)| &corpus.documents[..]).collect();
+        choice.check(&corpora)?;
+        for (run, corpus) in readable {
+            evaluation.add(session, run, &corpus)?;
+        }
         Ok(evaluation)
     }
 
-    /// Adds the systems of a run.
+    /// Adds the models of a run.
     fn add(&mut self, session: &Session, run: &ReportedRun, corpus: &Arc<DevCorpus>) -> Result<()> {
         for stage in &run.stages {
             let Series { index, key, name } = stage.series.clone();
@@ -66,7 +75,7 @@ impl Evaluation {
             let what = format!("{key}, {name}");
             let predicted =
                 session.dispatch(Predict { session, what: &what, model: &model, corpus });
-            let Predicted { predictions, vocab } = match predicted {
+            let Predicted { predictions, id, config, vocab } = match predicted {
                 Ok(predicted) => predicted,
                 Err(error) => {
                     self.miss(session, &what, error)?;
@@ -78,14 +87,24 @@ impl Evaluation {
             if let Some(recorded) = recorded.filter(|f1| (*f1 - report.official.f1).abs() > SAME_F1)
             {
                 self.missing.push(format!(
-                    "{what}: F1 was {:.2} in training and is {:.2} here.",
-                    100.0 * recorded,
-                    100.0 * report.official.f1
+                    "{what}: F1 was {} in training and is {} here.",
+                    percent(*recorded),
+                    percent(report.official.f1)
                 ));
             }
             let corpus = corpus.clone();
-            let system = System { index, key, name, model, vocab, corpus, predictions, report };
-            self.systems.push(system);
+            self.models.push(ScoredModel {
+                index,
+                key,
+                name,
+                directory: model,
+                id,
+                config,
+                vocab,
+                corpus,
+                predictions,
+                report,
+            });
         }
         Ok(())
     }
@@ -139,16 +158,18 @@ fn report(corpus: &DevCorpus, predictions: &[Vec<Prediction>]) -> Report {
     Report::new(&corpus.scorer, &predictions, &corpus.vocab, FrequentRelations::Train)
 }
 
-/// The predictions of a model for each document, and its relations.
+/// The predictions of a model for each document, and the model.
 struct Predicted {
     predictions: Vec<Vec<Prediction>>,
+    id: ModelId,
+    config: SystemConfig,
     vocab: RelationVocab,
 }
 
 /// Predicts the documents of a corpus with a model.
 struct Predict<'a> {
     session: &'a Session<'a>,
-    /// The name of the system in the progress.
+    /// The name of the model in the progress.
     what: &'a str,
     model: &'a Path,
     corpus: &'a DevCorpus,
@@ -160,6 +181,7 @@ impl BackendTask for Predict<'_> {
     fn run<B: DocReBackend>(self, device: B::Device) -> Self::Output {
         let Self { session, what, model, corpus } = self;
         let directory = ModelDirectory::open(model)?;
+        let id = directory.id()?;
         let model = directory.model::<B>(&device)?;
         let spec = directory.into_spec();
         ensure!(
@@ -177,7 +199,7 @@ impl BackendTask for Predict<'_> {
             predictions.push(found?.predictions()?);
             task.advance(1);
         }
-        Ok(Predicted { predictions, vocab: spec.vocab })
+        Ok(Predicted { predictions, id, config: spec.config.system, vocab: spec.vocab })
     }
 }
 

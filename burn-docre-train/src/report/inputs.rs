@@ -1,12 +1,12 @@
 //! The arguments of `docre report`: runs, benchmark records and results of ablations.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use burn_docre::input;
 use serde_json::Value;
 
-use super::run::ReportedRun;
+use super::run::{self, ReportedRun};
 use crate::{
     ablation::results::{ABLATIONS, Ablations},
     bench::record::{self, BENCH, Record},
@@ -20,8 +20,46 @@ pub(super) struct Inputs {
     pub(super) runs: Vec<ReportedRun>,
     /// The benchmark records of all files.
     pub(super) records: Vec<Record>,
-    /// The results of ablations.
-    pub(super) ablations: Vec<Ablations>,
+    /// The ablations.
+    pub(super) ablations: Vec<ReportedAblation>,
+}
+
+/// An ablation as the report shows it.
+pub(super) struct ReportedAblation {
+    /// The name, unique in the report: the directory's, with as many of its parents as needed. A
+    /// file of another name than `ablations.json` has its own name.
+    pub(super) name: String,
+    /// The results.
+    pub(super) results: Ablations,
+    /// The absolute path that the name is taken from.
+    root: PathBuf,
+}
+
+impl ReportedAblation {
+    /// Reads the results in the file `path`. The name is still missing.
+    fn load(path: &Path) -> Result<Self> {
+        let results = files::read_json(path)?;
+        let file = path.canonicalize().unwrap_or_else(|_| path.into());
+        let root = match file.parent() {
+            Some(directory) if file.ends_with(ABLATIONS) => directory.into(),
+            _ => file,
+        };
+        Ok(Self { name: String::new(), results, root })
+    }
+
+    /// An ablation of this name, for tests.
+    #[cfg(test)]
+    pub(super) fn named(name: &str, results: Ablations) -> Self {
+        Self { name: name.into(), results, root: PathBuf::new() }
+    }
+
+    fn name_all(ablations: &mut [Self]) {
+        let roots: Vec<&Path> = ablations.iter().map(|ablation| ablation.root.as_path()).collect();
+        let names = run::names(&roots);
+        for (ablation, name) in ablations.iter_mut().zip(names) {
+            ablation.name = name;
+        }
+    }
 }
 
 impl Inputs {
@@ -46,6 +84,7 @@ impl Inputs {
             inputs.read_one(path)?;
         }
         ReportedRun::name_all(&mut inputs.runs);
+        ReportedAblation::name_all(&mut inputs.ablations);
         Ok(inputs)
     }
 
@@ -74,7 +113,7 @@ impl Inputs {
         if value.is_array() {
             record::append(&mut self.records, path)?;
         } else {
-            self.ablations.push(files::read_json(path)?);
+            self.ablations.push(ReportedAblation::load(path)?);
         }
         Ok(())
     }
@@ -97,6 +136,21 @@ mod tests {
         std::fs::write(&ablations, r#"{ "seeds": [1], "tables": [], "omitted": [] }"#).unwrap();
         let inputs = Inputs::read(&[&bench, &ablations]).unwrap();
         assert_eq!((inputs.records.len(), inputs.ablations.len(), inputs.runs.len()), (1, 1, 0));
+    }
+
+    #[test]
+    fn an_ablation_has_the_name_of_its_directory_or_of_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = ["demo/ablations.json", "small/ablations.json", "small/old.json"]
+            .map(|name| directory.path().join(name));
+        for path in &paths {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, r#"{ "seeds": [1], "tables": [], "omitted": [] }"#).unwrap();
+        }
+        let arguments = [paths[0].parent().unwrap(), &paths[1], &paths[2]];
+        let inputs = Inputs::read(&arguments).unwrap();
+        let names: Vec<_> = inputs.ablations.iter().map(|of| of.name.as_str()).collect();
+        assert_eq!(names, ["demo", "small", "old.json"]);
     }
 
     #[test]

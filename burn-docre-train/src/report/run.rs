@@ -49,14 +49,12 @@ pub(super) struct ReportedStage {
     pub(super) log: Vec<LoggedMetrics>,
     /// The directory of the best model so far; `None` if there is none.
     pub(super) model: Option<PathBuf>,
-    /// The dev metrics in `results.json`; `None` if they are not there yet.
-    results: Option<DevMetrics>,
 }
 
 impl ReportedStage {
     /// The dev metrics of the best epoch; `None` before the first dev evaluation.
     pub(super) fn metrics(&self) -> Option<&DevMetrics> {
-        self.results.as_ref().or_else(|| Some(&self.state.best()?.dev))
+        Some(&self.state.best()?.dev)
     }
 }
 
@@ -68,7 +66,6 @@ impl ReportedRun {
     pub(super) fn load(root: &Path) -> Result<Self> {
         let files = RunFiles::new(root);
         let (config, manifest) = (files.config()?, files.manifest()?);
-        let results = files.results()?;
         let mut stages = Vec::new();
         for stage in config.plan.plan().stages {
             let directory = files.stage(stage.name);
@@ -83,7 +80,6 @@ impl ReportedRun {
                 log: metric_log::read(&directory)?,
                 model: Some(files.model(stage.name))
                     .filter(|model| model_directory::is_complete(model)),
-                results: results.get(stage.name).cloned(),
             });
         }
         let root = root.canonicalize().unwrap_or_else(|_| root.into());
@@ -113,7 +109,7 @@ impl ReportedRun {
 }
 
 /// The shortest ends of different paths that tell them apart.
-fn names(paths: &[&Path]) -> Vec<String> {
+pub(super) fn names(paths: &[&Path]) -> Vec<String> {
     let end = |path: &Path, n: usize| {
         let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
         parts[parts.len().saturating_sub(n)..].join("/")

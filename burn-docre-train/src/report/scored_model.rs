@@ -1,14 +1,17 @@
-//! The systems of a report: the best models of the runs' stages, with their dev predictions.
+//! The scored models of a report: the best models of the runs' stages, with their dev predictions.
 
 use std::{path::PathBuf, sync::Arc};
 
-use burn_docre::{data::relation::RelationVocab, eval::Report, inference::decode::Prediction};
+use burn_docre::{
+    data::relation::RelationVocab, eval::Report, inference::decode::Prediction,
+    io::model_directory::ModelId, model::SystemConfig,
+};
 
 use super::chart::Series;
 use crate::run::corpora::DevCorpus;
 
-/// The best model of a finished stage with its predictions for the dev documents.
-pub struct System {
+/// The best model of a stage, which may be in progress, with its predictions for the dev documents.
+pub struct ScoredModel {
     /// The position among the stages of the report, which selects its colour.
     pub index: usize,
     /// The short key in charts and tables, unique in the report: `A`, `B`, …
@@ -16,10 +19,14 @@ pub struct System {
     /// The name, unique in the report: `demo: teacher`.
     pub name: String,
     /// The model directory.
-    pub model: PathBuf,
+    pub directory: PathBuf,
+    /// The identity of the model that has predicted. A run in progress can replace it.
+    pub id: ModelId,
+    /// The configuration of the model's system.
+    pub config: SystemConfig,
     /// The model's relations with their names. Those of the corpus can lack names.
     pub vocab: RelationVocab,
-    /// The dev documents of its run. Systems whose runs have equal `data` share them.
+    /// The dev documents of its run. Models whose runs have equal `data` share them.
     pub corpus: Arc<DevCorpus>,
     /// The predictions for each dev document, in the order of [`DevCorpus::documents`].
     pub predictions: Vec<Vec<Prediction>>,
@@ -27,8 +34,8 @@ pub struct System {
     pub report: Report,
 }
 
-impl System {
-    /// The system as a series of charts.
+impl ScoredModel {
+    /// The model as a series of charts.
     pub(super) fn series(&self) -> Series {
         Series { index: self.index, key: self.key.clone(), name: self.name.clone() }
     }

@@ -270,6 +270,18 @@ impl RunDir {
         files::write_json(&self.root().join(RESULTS), &results)
     }
 
+    /// Removes the dev metrics of a stage that is trained again from the results.
+    ///
+    /// # Errors
+    /// If `results.json` cannot be read or written.
+    pub fn forget(&self, stage: &str) -> Result<()> {
+        let mut results = self.results()?;
+        if results.remove(stage).is_none() {
+            return Ok(());
+        }
+        files::write_json(&self.root().join(RESULTS), &results)
+    }
+
     /// Checks that a run which has been started has this configuration.
     ///
     /// # Errors

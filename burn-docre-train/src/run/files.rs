@@ -81,6 +81,21 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     Ok(input::read_json(path, "invalid content")?)
 }
 
+/// Checks that the directory of `output` exists, unless the command creates it. A command calls this
+/// before its work, which would be lost.
+///
+/// # Errors
+/// If there is no such directory.
+pub fn check_directory_of(output: &Path) -> Result<()> {
+    let directory = output.parent().filter(|parent| !parent.as_os_str().is_empty());
+    ensure!(
+        directory.is_none_or(Path::is_dir),
+        "{}: the directory of the output does not exist; create it",
+        output.display()
+    );
+    Ok(())
+}
+
 /// Checks that writing `output` replaces none of the `inputs`, under whatever name.
 ///
 /// # Errors

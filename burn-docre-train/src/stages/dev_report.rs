@@ -38,10 +38,6 @@ impl BackendTask for DevReport<'_> {
         };
         let predictions = dev.predict(&inference, &mut go_on)?.ok_or(Stopped)?;
         let vocab = &corpora.model_spec.vocab;
-        let mut report =
-            Report::new(&corpora.scorer, &predictions, vocab, FrequentRelations::Train);
-        // Without training documents there is no fact to ignore.
-        report.official.ign_f1.get_or_insert(report.official.f1);
-        Ok(report)
+        Ok(Report::new(&corpora.scorer, &predictions, vocab, FrequentRelations::Train))
     }
 }

@@ -48,6 +48,9 @@ pub(super) fn fit<B: DocReBackend>(
         return finish(context, stage);
     }
     let soft_labels = open_needs(context, stage)?;
+    if state.checkpoint.is_none() {
+        context.directory.forget(stage.name)?;
+    }
     let objective = {
         let Context { config, corpora, precision, .. } = context;
         stage_objective(config, corpora, stage, *precision, soft_labels)

@@ -20,7 +20,7 @@ use crate::{
         manifest::{Inputs, Placement},
     },
     session::Session,
-    ui::table::Table,
+    ui::{percent, table::Table},
 };
 
 /// The stages that a run trains.
@@ -203,7 +203,7 @@ impl<'a> Run<'a> {
             let Some(scores) = results.get(stage.name) else { continue };
             let cells = plan.columns.iter().map(|column| {
                 let score = scores.get(column.metric);
-                score.map_or("-".into(), |score| format!("{:.2}", 100.0 * score))
+                score.map_or("-".into(), |score| percent(*score))
             });
             table.row(std::iter::once(stage.title.to_string()).chain(cells));
         }

@@ -6,25 +6,10 @@ use burn::data::dataloader::Progress;
 use burn_docre::{
     DocReBackend, Error, Result,
     data::document::RelationFact,
-    eval::{PredictionSet, Scorer},
+    eval::{PredictionSet, Scorer, Scores},
     inference::Inference,
     text::encoded::EncodedDocument,
 };
-
-/// Scores of relations and evidence, as fractions from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DevScores {
-    /// F1.
-    pub f1: f64,
-    /// Ign F1: F1 without the facts of the annotated training documents.
-    pub ign_f1: f64,
-    /// Precision.
-    pub precision: f64,
-    /// Recall.
-    pub recall: f64,
-    /// F1 of the evidence sentences; 0 for a system that names no evidence.
-    pub evidence_f1: f64,
-}
 
 /// The dev documents with their gold facts.
 pub struct DevSet {
@@ -48,17 +33,9 @@ impl DevSet {
         &self,
         inference: &Inference<B>,
         go_on: &mut dyn FnMut(Progress) -> bool,
-    ) -> Result<Option<DevScores>> {
+    ) -> Result<Option<Scores>> {
         let Some(predictions) = self.predict(inference, go_on)? else { return Ok(None) };
-        let scores = self.scorer.score(&predictions);
-        Ok(Some(DevScores {
-            f1: scores.f1,
-            // Without training documents there is no fact to ignore.
-            ign_f1: scores.ign_f1.unwrap_or(scores.f1),
-            precision: scores.precision,
-            recall: scores.recall,
-            evidence_f1: scores.evidence_f1,
-        }))
+        Ok(Some(self.scorer.score(&predictions)))
     }
 
     /// Predicts the facts of all documents.

@@ -2,13 +2,14 @@
 //!
 //! | Burn 0.21 | Here |
 //! |---|---|
-//! | Its loop steps the schedule per batch, drops the tail of an accumulation and cannot stop within an epoch | `Strategy` replaces the loop; Burn still does metrics, checkpoints, early stopping and interruption |
+//! | Its loop steps the schedule per batch, drops the tail of an accumulation and cannot stop within an epoch | `Strategy` replaces the loop; Burn still does metrics, checkpoints and interruption |
 //! | It averages F1 over batches (upstream #5218) | The dev evaluation is one item of `DevLoader` |
 //! | It numbers the epochs after a resume from 1 (#5116) | `StageLearner::restore` reports the end of the last epoch again |
+//! | Its early stopping reads the metric store | The training state decides, which a resumed run has too |
 //! | Its metric store returns values before all metrics have arrived (#5320) | `StageLearner::settle` waits for them |
 //! | Its checkpointer returns before a save is complete, and panics on a damaged file | `KeepTwo`, `checkpoint::load` |
 //! | A strategy returns no result | `Strategy` stores the result of the loop |
-//! | `MultiDevicesTrainStep` waits forever for a device whose step has panicked | `TrainStep::step` returns the panic as a `Failure` |
+//! | `MultiDevicesTrainStep` waits forever for a device that has panicked | `TrainStep::step` returns the panic as a `Failure`; `Strategy` tries the copy of the model on each device first |
 
 use std::{
     fmt::Debug,
@@ -26,8 +27,8 @@ use burn::{
     optim::{GradientsAccumulator, GradientsParams},
     tensor::backend::Backend,
     train::{
-        CloneEarlyStoppingStrategy, EventProcessorTraining, InferenceStep, Interrupter, Learner,
-        LearnerEvent, LearningCheckpointer, LearningComponentsMarker, SupervisedLearningStrategy,
+        EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent,
+        LearningCheckpointer, LearningComponentsMarker, SupervisedLearningStrategy,
         SupervisedTrainingEventProcessor, TrainLoader, TrainOutput, TrainStep, TrainingComponents,
         TrainingItem, TrainingModel, ValidLoader,
         metric::store::{Aggregate, EventStoreClient, Split},
@@ -175,13 +176,15 @@ impl<B: DocReBackend, O: Objective<B>, R> SupervisedLearningStrategy<Components<
         valid: ValidLoader<Components<B, O>>,
         _starting_epoch: usize,
     ) -> (TrainingModel<Components<B, O>>, SupervisedTrainingEventProcessor<Components<B, O>>) {
+        for device in &self.devices[1..] {
+            drop(learner.model().fork(device));
+        }
         let workers = (self.devices.len() > 1).then(|| MultiDevicesTrainStep::new(&self.devices));
         let mut learner = StageLearner {
             workers,
             device: self.devices[0].clone(),
             learner,
             checkpointer: components.checkpointer,
-            early_stopping: components.early_stopping,
             interrupter: components.interrupter,
             processor: components.event_processor,
             store: components.event_store,
@@ -210,7 +213,6 @@ pub(super) struct StageLearner<B: DocReBackend, O: Objective<B>> {
     device: B::Device,
     learner: Learner<Components<B, O>>,
     checkpointer: Option<LearningCheckpointer<Components<B, O>>>,
-    early_stopping: Option<Box<dyn CloneEarlyStoppingStrategy>>,
     interrupter: Interrupter,
     processor: SupervisedTrainingEventProcessor<Components<B, O>>,
     store: Arc<EventStoreClient>,
@@ -372,12 +374,6 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
         self.processor.process_valid(LearnerEvent::Start);
         self.processor.process_valid(LearnerEvent::Start);
         let _ = self.store.find_metric("", 0, Aggregate::Mean, &Split::Train);
-    }
-
-    /// Returns true if patience has run out after `epoch`.
-    pub(super) fn is_out_of_patience(&mut self, epoch: usize) -> bool {
-        let store = &self.store;
-        self.early_stopping.as_mut().is_some_and(|strategy| strategy.should_stop(epoch, store))
     }
 
     /// The handle with which the terminal interface stops the training.

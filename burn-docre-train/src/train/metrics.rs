@@ -16,6 +16,9 @@ use crate::{train::objective::DevMetric, ui::metric_key};
 /// The name of the total loss.
 pub const LOSS: &str = "Loss";
 
+/// The name of the learning rate.
+pub const LEARNING_RATE: &str = "Learning Rate";
+
 /// The name of the metric that shows the phase of a step.
 pub const PHASE: &str = "Phase";
 
@@ -135,7 +138,7 @@ pub fn step_metrics(
     let learning_rate = |step: &StepMetrics| Some(step.learning_rate);
     let mut metrics = vec![
         ItemMetric::new(LOSS, attributes(false), loss),
-        ItemMetric::new("Learning Rate", attributes(false), learning_rate),
+        ItemMetric::new(LEARNING_RATE, attributes(false), learning_rate),
     ];
     let value = |name: &'static str, higher_is_better| {
         let pick = move |step: &StepMetrics| step.value(name);

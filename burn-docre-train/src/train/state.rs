@@ -33,8 +33,10 @@ pub struct EpochRecord {
 /// The sum and the number of values, for their mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sum {
-    total: f64,
-    count: usize,
+    /// The sum.
+    pub total: f64,
+    /// The number of values.
+    pub count: usize,
 }
 
 impl Sum {
@@ -122,6 +124,11 @@ impl TrainingState {
         self.batches_done = 0;
     }
 
+    /// The number of epochs completed since the best one.
+    pub fn epochs_since_best(&self) -> usize {
+        self.epochs_done - self.best_epoch.unwrap_or(0)
+    }
+
     /// The record of the best epoch.
     pub fn best(&self) -> Option<&EpochRecord> {
         self.history.iter().find(|record| Some(record.epoch) == self.best_epoch)
@@ -138,19 +145,17 @@ impl TrainingState {
     pub fn publish(&self, stage: &Path, model: &Path) -> Result<()> {
         let best = self.best_epoch.map(|epoch| pending_model(stage, epoch));
         let context = || format!("{}: moving its models failed", stage.display());
+        if let Some(best) = best.filter(|best| best.exists()) {
+            // Removing a model takes longer than renaming it, and a reader would miss it meanwhile.
+            if model.exists() {
+                std::fs::rename(model, pending_model(stage, REPLACED)).with_context(context)?;
+            }
+            std::fs::rename(best, model).with_context(context)?;
+        }
         for entry in std::fs::read_dir(stage).with_context(context)? {
-            let path = entry.with_context(context)?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if !name.starts_with(PENDING_MODEL) {
-                continue;
-            }
-            let is_best = best.as_ref() == Some(&path);
-            let obsolete = if is_best { model } else { &path };
-            if obsolete.exists() {
-                std::fs::remove_dir_all(obsolete).with_context(context)?;
-            }
-            if is_best {
-                std::fs::rename(&path, model).with_context(context)?;
+            let entry = entry.with_context(context)?;
+            if entry.file_name().to_string_lossy().starts_with(PENDING_MODEL) {
+                std::fs::remove_dir_all(entry.path()).with_context(context)?;
             }
         }
         Ok(())
@@ -162,6 +167,8 @@ impl TrainingState {
 }
 
 const PENDING_MODEL: &str = "model.epoch-";
+/// In place of an epoch, for a model that was replaced and is to be removed.
+const REPLACED: usize = 0;
 
 /// The directory of an epoch's pending model.
 pub fn pending_model(stage: &Path, epoch: usize) -> PathBuf {
@@ -184,6 +191,19 @@ mod tests {
     #[test]
     fn the_first_of_equal_epochs_is_the_best() {
         assert_eq!(after(&[0.2, 0.5, 0.5]).best().map(|best| best.epoch), Some(2));
+    }
+
+    #[test]
+    fn epochs_since_the_best_one_start_again_after_an_improvement() {
+        for (f1_by_epoch, expected) in [
+            (&[][..], 0),
+            (&[0.5], 0),
+            (&[0.5, 0.5], 1),
+            (&[0.5, 0.5, 0.4], 2),
+            (&[0.5, 0.5, 0.4, 0.6], 0),
+        ] {
+            assert_eq!(after(f1_by_epoch).epochs_since_best(), expected, "{f1_by_epoch:?}");
+        }
     }
 
     #[test]
@@ -218,6 +238,10 @@ mod tests {
         // A kill before the state was written: the epoch is repeated and can have a lower F1.
         save(2);
         publish(&after(&[0.2]));
+        publish(&after(&[0.2, 0.1]));
+        assert_eq!(weights().as_deref(), Some("1"));
+        // A kill between the replacement of a model and its removal.
+        save(REPLACED);
         publish(&after(&[0.2, 0.1]));
         assert_eq!(weights().as_deref(), Some("1"));
         save(3);

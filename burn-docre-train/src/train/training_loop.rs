@@ -12,10 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use burn::{
     data::dataloader::{DataLoader, Progress},
-    train::{
-        EarlyStoppingStrategy, Interrupter, SupervisedTraining, TrainingStrategy,
-        metric::store::{Aggregate, EventStoreClient, Split},
-    },
+    train::{Interrupter, SupervisedTraining, TrainingStrategy},
 };
 use burn_docre::DocReBackend;
 
@@ -25,16 +22,16 @@ use super::{
     learner::{self, Accumulated, Batches, Components, StageLearner, Strategy},
     loader::{BatchSizes, DevLoader, Position, TrainLoader},
     metric_log::MetricLog,
-    metrics::{PhaseMetric, StepMetrics, by_key, dev_metrics, step_metrics},
+    metrics::{LOSS, PhaseMetric, StepMetrics, by_key, dev_metrics, step_metrics},
     objective::{DevMetric, Objective, Step},
     optim::{SkippedSteps, WarmupLinear},
-    state::{EpochRecord, TrainingState, pending_model},
+    state::{Sum, TrainingState, pending_model},
 };
 use crate::{
     config::StageConfig,
     ui::{
         Ui, metric_key,
-        renderer::{Screen, StageRenderer},
+        renderer::{Done, Losses, Screen, StageRenderer},
         signals::StopFlag,
     },
 };
@@ -109,7 +106,7 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
         };
         let interrupter = Interrupter::new();
         let log = MetricLog::open(&self.directory, &shared.metrics_bytes, &shared.failure)?;
-        let screen = Screen::start(self.ui, self.name, &interrupter, state.epochs_done);
+        let screen = Screen::start(self.ui, self.name, &interrupter, done(&state));
         let Some(renderer) = screen.renderer() else { bail!("the screen is closed") };
         let result = Arc::<Mutex<_>>::default();
         let start = self.training_loop(&state, &shared, &renderer);
@@ -118,7 +115,7 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
             devices: self.devices.clone(),
             result: result.clone(),
         };
-        let mut training = self
+        let training = self
             .burn_training(&shared)
             .with_metric_logger(log)
             .with_checkpointing_strategy(KeepTwo::after(state.checkpoint))
@@ -126,10 +123,6 @@ impl<B: DocReBackend, O: Objective<B>> Training<'_, B, O> {
             .with_interrupter(interrupter)
             .renderer(renderer)
             .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
-        if let Some(n_epochs) = self.config.patience {
-            let metric = deciding_metric::<B, O>(&self.objective)?;
-            training = training.early_stopping(Patience::after(&state.history, metric, n_epochs));
-        }
         let learner = learner::learner::<B, O>(
             model,
             self.objective.clone(),
@@ -246,7 +239,7 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
             learner.restore(&self.directory, checkpoint, self.state.epochs_done)?;
         }
         let n_epochs = self.config.epochs_to_run();
-        let mut is_done = self.was_out_of_patience()?;
+        let mut is_done = self.is_out_of_patience();
         while !is_done && self.state.epochs_done < n_epochs {
             let epoch = Progress::new(self.state.epochs_done + 1, n_epochs);
             if self.train_epoch(learner, &epoch)? == StageEnd::Interrupted {
@@ -359,7 +352,7 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
         self.state.end_epoch(epoch, dev, &deciding);
         self.commit(learner)?;
         self.state.publish(&self.directory, &self.model_directory)?;
-        Ok(learner.is_out_of_patience(epoch))
+        Ok(self.is_out_of_patience())
     }
 
     /// Writes a checkpoint and commits it.
@@ -381,60 +374,16 @@ impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
         self.stop.is_set() || learner.interrupter().should_stop()
     }
 
-    /// Returns true if patience ran out before the run was resumed.
-    fn was_out_of_patience(&self) -> Result<bool> {
-        let Some(n_epochs) = self.config.patience else { return Ok(false) };
-        let metric = deciding_metric::<B, O>(&self.objective)?;
-        Ok(Patience::after(&self.state.history, metric, n_epochs).is_exhausted())
+    /// Returns true if the last epochs brought no improvement, those before a resume included.
+    fn is_out_of_patience(&self) -> bool {
+        self.config.patience.is_some_and(|epochs| self.state.epochs_since_best() >= epochs)
     }
 }
 
-/// Early stopping after `n_epochs` epochs without an improvement of the deciding dev metric.
-///
-/// Epochs before a resume count.
-#[derive(Clone, Debug)]
-struct Patience {
-    metric: DevMetric,
-    n_epochs: usize,
-    best: Option<f64>,
-    /// The number of epochs since the best one.
-    since: usize,
-}
-
-impl Patience {
-    /// Early stopping with the epochs of `history` already counted.
-    fn after(history: &[EpochRecord], metric: DevMetric, n_epochs: usize) -> Self {
-        let mut patience = Self { metric, n_epochs, best: None, since: 0 };
-        for record in history {
-            if let Some(value) = record.dev.get(&metric_key(metric.name)) {
-                patience.observe(metric.scale * value);
-            }
-        }
-        patience
-    }
-
-    fn is_exhausted(&self) -> bool {
-        self.since >= self.n_epochs
-    }
-
-    fn observe(&mut self, value: f64) {
-        if self.best.is_none_or(|best| value > best) {
-            self.best = Some(value);
-            self.since = 0;
-        } else {
-            self.since += 1;
-        }
-    }
-}
-
-impl EarlyStoppingStrategy for Patience {
-    fn should_stop(&mut self, epoch: usize, store: &EventStoreClient) -> bool {
-        let value = store.find_metric(self.metric.name, epoch, Aggregate::Mean, &Split::Valid);
-        if let Some(value) = value {
-            self.observe(value);
-        }
-        self.is_exhausted()
-    }
+/// The progress that the display starts from.
+fn done(state: &TrainingState) -> Done {
+    let Sum { total, count } = state.sums.get(&metric_key(LOSS)).copied().unwrap_or_default();
+    Done { epochs: state.epochs_done, losses: Losses { sum: total, count } }
 }
 
 /// The message about a loss that is infinite or not a number.
@@ -454,8 +403,6 @@ fn not_finite(step: Step) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]
@@ -463,23 +410,5 @@ mod tests {
         let message = |number| not_finite(Step { number, epoch: 1 });
         assert!(!message(1).contains("_lr") && message(1).contains("initial model"));
         assert!(message(2).contains("diverges") && message(2).contains("at step 2; lower `enc"));
-    }
-
-    #[test]
-    fn patience_counts_epochs_without_improvement_and_survives_a_resume() {
-        let record = |epoch, f1| EpochRecord {
-            epoch,
-            loss: 0.0,
-            values: BTreeMap::new(),
-            dev: BTreeMap::from([("f1".into(), f1)]),
-        };
-        let is_exhausted = |history: &[EpochRecord]| {
-            Patience::after(history, DevMetric::percent("F1"), 2).is_exhausted()
-        };
-        let mut history = vec![record(1, 0.5), record(2, 0.5), record(3, 0.4)];
-        assert!(!is_exhausted(&history[..2]));
-        assert!(is_exhausted(&history));
-        history.push(record(4, 0.6));
-        assert!(!is_exhausted(&history));
     }
 }

@@ -45,9 +45,26 @@ pub struct Screen {
     is_interface: bool,
 }
 
+/// The progress of a stage when its display starts.
+pub struct Done {
+    /// The number of finished epochs.
+    pub epochs: usize,
+    /// The losses of the epoch in progress.
+    pub losses: Losses,
+}
+
+/// The losses of an epoch so far.
+#[derive(Default)]
+pub struct Losses {
+    /// Their sum.
+    pub sum: f64,
+    /// Their number.
+    pub count: usize,
+}
+
 impl Screen {
-    /// Starts the display of `stage`, of which `epochs_done` epochs are finished.
-    pub fn start(ui: &Ui, stage: &str, interrupter: &Interrupter, epochs_done: usize) -> Self {
+    /// Starts the display of `stage`, whose progress so far is `done`.
+    pub fn start(ui: &Ui, stage: &str, interrupter: &Interrupter, done: Done) -> Self {
         let is_interface = ui.format() == LogFormat::Human
             && std::io::stdout().is_terminal()
             && !terminal::is_plain();
@@ -61,12 +78,12 @@ impl Screen {
                 killed.error(&anyhow!("ended by the keys `q` and `k`; resume with `--resume`"));
                 std::process::exit(1);
             });
-            let resumed_at = (epochs_done > 0).then_some(epochs_done);
+            let resumed_at = (done.epochs > 0).then_some(done.epochs);
             let interface = TuiMetricsRendererWrapper::new(interrupter.clone(), resumed_at);
             terminal::after_interface_started();
             Box::new(interface)
         } else {
-            Box::new(LineRenderer::new(ui, stage))
+            Box::new(LineRenderer::new(ui, stage, done.losses))
         };
         let renderer = Some(StageRenderer(Arc::new(Mutex::new(renderer))));
         Self { ui: ui.clone(), renderer, is_interface }
@@ -180,13 +197,6 @@ struct LineRenderer {
     started: Option<Start>,
 }
 
-/// The losses of an epoch so far.
-#[derive(Default)]
-struct Losses {
-    sum: f64,
-    count: usize,
-}
-
 /// The time of a progress line, and the documents of the stage that were done.
 struct Report {
     at: Instant,
@@ -201,7 +211,7 @@ struct Start {
 }
 
 impl LineRenderer {
-    fn new(ui: &Ui, stage: &str) -> Self {
+    fn new(ui: &Ui, stage: &str, losses: Losses) -> Self {
         Self {
             ui: ui.clone(),
             stage: stage.to_string(),
@@ -209,7 +219,7 @@ impl LineRenderer {
             train: BTreeMap::new(),
             phase: None,
             dev: BTreeMap::new(),
-            losses: Losses::default(),
+            losses,
             reported: None,
             started: None,
         }

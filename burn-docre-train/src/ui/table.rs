@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use unicode_width::UnicodeWidthStr;
+
 /// The space between two columns.
 const GAP: usize = 2;
 
@@ -25,7 +27,7 @@ impl Table {
         Self::default()
     }
 
-    /// Sets the minimum width of each column in characters, including the gap before it.
+    /// Sets the minimum width of each column in cells of a terminal, including the gap before it.
     pub fn with_min_widths(mut self, widths: &[usize]) -> Self {
         self.min_widths = widths.to_vec();
         self
@@ -37,16 +39,17 @@ impl Table {
         self
     }
 
-    /// Appends a row. Rows may differ in length; an empty row is a blank line.
+    /// Appends a row. Rows may differ in length; an empty row is a blank line. Cells are shown as
+    /// [`printable`] text.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| printable(&cell)).collect());
     }
 
     fn widths(&self) -> Vec<usize> {
         let n_columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            let longest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
+            let longest = cells.map(|cell| cell.width()).max().unwrap_or(0);
             let gap = if column == 0 { 0 } else { GAP };
             (longest + gap).max(self.min_widths.get(column).copied().unwrap_or(0))
         };
@@ -60,17 +63,23 @@ impl fmt::Display for Table {
         for row in &self.rows {
             let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
                 let gap = if column == 0 { 0 } else { GAP };
+                let padding = width - gap - cell.width();
                 if column < self.n_text_columns {
-                    let width = width - gap;
-                    format!("{:gap$}{cell:<width$}", "")
+                    format!("{:gap$}{cell}{:padding$}", "", "")
                 } else {
-                    format!("{cell:>width$}")
+                    format!("{:gap$}{:padding$}{cell}", "", "")
                 }
             });
             writeln!(f, "{}", cells.collect::<String>().trim_end())?;
         }
         Ok(())
     }
+}
+
+/// The text with a space for each control character. A name in a document can have line breaks,
+/// and sequences that a terminal would execute.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
 
 #[cfg(test)]
@@ -92,6 +101,21 @@ mod tests {
         table.row(["head", "tail", "score"].map(String::from));
         table.row(["a", "b", "1"].map(String::from));
         assert_eq!(table.to_string(), "head  tail  score\na     b         1\n");
+    }
+
+    #[test]
+    fn columns_are_aligned_by_the_width_of_their_characters() {
+        let mut table = Table::new().with_text_columns(2);
+        table.row(["東京都", "country", "1"].map(String::from));
+        table.row(["Kyoto", "日本", "0.25"].map(String::from));
+        assert_eq!(table.to_string(), "東京都  country     1\nKyoto   日本     0.25\n");
+    }
+
+    #[test]
+    fn a_cell_shows_no_control_characters() {
+        let mut table = Table::new();
+        table.row(["Marie\nCurie\u{1b}[2J", "1"].map(String::from));
+        assert_eq!(table.to_string(), "Marie Curie [2J  1\n");
     }
 
     #[test]

@@ -68,19 +68,19 @@ fn evaluate(session: &Session, args: &EvaluateArgs, mut note: impl FnMut(&str)) 
         Ok(())
     })?;
     ensure!(!gold.is_empty(), "{}: there are no documents to score", args.gold.display());
-    let mut scorer = Scorer::new(&gold, [])?;
+    let mut scorer = match args.train {
+        Some(_) => Scorer::new(&gold, [])?,
+        None => Scorer::without_training(&gold)?,
+    };
     if let Some(train) = &args.train {
         corpora.read(train, |document| Ok(scorer.add_training_document(&document)?))?;
     }
     if let Some(distant) = &args.distant {
+        scorer.ignore_distant();
         corpora.read(distant, |document| Ok(scorer.add_distant_document(&document)?))?;
     }
     let predictions = read_predictions(&args.predictions, &gold, &vocab, &mut note)?;
-    let mut report = Report::new(&scorer, &predictions, &vocab, frequent);
-    if args.train.is_some() {
-        // An empty corpus has no fact to ignore.
-        report.official.ign_f1.get_or_insert(report.official.f1);
-    }
+    let report = Report::new(&scorer, &predictions, &vocab, frequent);
     if args.json {
         let json = serde_json::to_string_pretty(&report)
             .context("the scores cannot be written as JSON")?;

@@ -46,7 +46,7 @@ use crate::{
     cli::{PredictArgs, PredictInput},
     run::files,
     session::Session,
-    ui::Task,
+    ui::{Task, table::printable},
 };
 
 /// Writes the relations of the input documents, in the format that the extension of the output
@@ -73,6 +73,7 @@ fn check_output(output: &Path, args: &PredictArgs) -> Result<Format> {
     let PredictInput { input, text_file, .. } = &args.documents;
     let inputs = input.iter().chain(text_file).chain(&model).map(PathBuf::as_path);
     files::check_output(output, &inputs.collect::<Vec<_>>())?;
+    files::check_directory_of(output)?;
     ensure!(
         args.all_scores || format != Format::Tensors,
         "{}: a safetensors file holds the logits of all pairs; give `--all-scores`, too",
@@ -207,7 +208,7 @@ fn write_tables<I: Iterator<Item = Result<DocumentLogits>>>(
         for Predicted { found, predictions, names } in documents.by_ref() {
             let table = table::render(&names, &predictions, vocab);
             if has_titles {
-                write!(out, "{space}{}\n\n", found.document.title)?;
+                write!(out, "{space}{}\n\n", printable(&found.document.title))?;
                 space = "\n\n";
             }
             write!(out, "{table}")?;

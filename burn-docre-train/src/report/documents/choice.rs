@@ -21,6 +21,18 @@ impl Default for Choice {
 }
 
 impl Choice {
+    /// Checks that one of the corpora has all chosen documents.
+    ///
+    /// # Errors
+    /// That of the first corpus, if none has them.
+    pub fn check(&self, corpora: &[&[Document]]) -> Result<()> {
+        let mut checks = corpora.iter().map(|documents| self.indices(documents).map(drop));
+        match checks.next() {
+            Some(Err(error)) if !checks.any(|check| check.is_ok()) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The indices of the chosen documents, without repetition.
     ///
     /// # Errors
@@ -105,6 +117,19 @@ mod tests {
         let unlabelled = documents(&[("a", 0), ("b", 0)]);
         assert_eq!(Choice::First(1).indices(&unlabelled).unwrap(), [0]);
         assert!(Choice::First(1).indices(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_documents_of_one_of_the_corpora_can_be_chosen() {
+        let [first, second] = [documents(&[("a", 0)]), documents(&[("b", 0), ("c", 0)])];
+        let check = |names: &[&str]| {
+            let choice = Choice::Named(names.iter().map(|name| name.to_string()).collect());
+            choice.check(&[&first, &second])
+        };
+        assert!(check(&["a"]).is_ok() && check(&["b", "1"]).is_ok());
+        let error = check(&["a", "b"]).unwrap_err().to_string();
+        assert!(error.contains("\"b\"; there are 1 dev documents"), "{error}");
+        assert!(Choice::default().check(&[]).is_ok());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Collects the documents of a report: the predictions of a system, and its axial attention.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn_docre::{
     DocReBackend, Document, EntityPair,
     io::model_directory::{ModelDirectory, ModelSpec},
@@ -14,7 +14,7 @@ use super::{
     choice::Choice,
     view::{Attention, DocumentView, DocumentViews, MixerView},
 };
-use crate::{report::system::System, session::Session};
+use crate::{report::scored_model::ScoredModel, session::Session, ui::signals::Stopped};
 
 /// The maximum number of entities of a document whose attention is computed. A layer's tensor has
 /// its third power.
@@ -22,49 +22,69 @@ pub(super) const MAX_ENTITIES: usize = 128;
 /// The maximum number of attention weights of all documents. Each takes two characters in the page.
 pub(super) const MAX_WEIGHTS: usize = 1 << 20;
 
-/// Collects the chosen documents of `system` with their predictions. The model computes the axial
-/// attention if its system has any.
+/// Collects the chosen documents of `scored` with its predictions. The model computes the axial
+/// attention if its system has any, unless it is gone or has been replaced since it predicted.
 ///
 /// # Errors
-/// If a chosen document does not exist, the model cannot be opened, or a weight is NaN.
+/// If a chosen document does not exist, or the stop flag is set.
 pub fn collect<B: DocReBackend>(
     session: &Session,
-    system: &System,
+    scored: &ScoredModel,
     choice: &Choice,
     device: &B::Device,
 ) -> Result<DocumentViews> {
-    let corpus = &system.corpus;
+    let corpus = &scored.corpus;
     let chosen = choice.indices(&corpus.documents)?;
     // The anchors of all documents, so that the choice does not change them.
     let anchors = anchors(corpus.documents.iter().map(|document| document.title.as_str()));
     let view = |&index: &usize| {
-        let (document, predictions) = (&corpus.documents[index], &system.predictions[index]);
-        DocumentView::new(document, predictions, &system.vocab, anchors[index].clone())
+        let (document, predictions) = (&corpus.documents[index], &scored.predictions[index]);
+        DocumentView::new(document, predictions, &scored.vocab, anchors[index].clone())
     };
     let mut views: Vec<DocumentView> = chosen.iter().map(view).collect();
 
-    let directory = ModelDirectory::open(&system.model)?;
-    let config = &directory.spec().config.system;
-    let (mixer, names_evidence) = (MixerView::of(config), config.names_evidence());
+    let mixer = MixerView::of(&scored.config);
+    let mut missing = None;
     if mixer != MixerView::None {
-        let model = directory.model::<B>(device)?;
-        let max_weights = MAX_WEIGHTS / views.len().max(1);
-        let mixing = Mixing { model, spec: directory.into_spec(), max_weights, device };
-        let mut task = session.ui.task("computing axial attention", Some(views.len()));
-        for (view, &index) in views.iter_mut().zip(&chosen) {
-            session.stop.check()?;
-            view.attention = mixing.attention(&corpus.documents[index], view.pairs())?;
-            task.advance(1);
+        match add_attention::<B>(session, scored, &chosen, &mut views, device) {
+            Ok(()) => {}
+            Err(error) if error.is::<Stopped>() => return Err(error),
+            Err(error) => {
+                missing = Some(format!("{}: no axial attention: {error:#}", scored.name));
+            }
         }
     }
     Ok(DocumentViews {
-        system: system.name.clone(),
-        names_evidence,
+        model: scored.name.clone(),
+        names_evidence: scored.config.names_evidence(),
         mixer,
         n_dev: corpus.documents.len(),
         rule: choice.rule(),
         documents: views,
+        missing,
     })
+}
+
+/// Adds the axial attention of the model that has predicted.
+fn add_attention<B: DocReBackend>(
+    session: &Session,
+    scored: &ScoredModel,
+    chosen: &[usize],
+    views: &mut [DocumentView],
+    device: &B::Device,
+) -> Result<()> {
+    let directory = ModelDirectory::open(&scored.directory)?;
+    ensure!(directory.id()? == scored.id, "the model was replaced after its predictions");
+    let model = directory.model::<B>(device)?;
+    let max_weights = MAX_WEIGHTS / views.len().max(1);
+    let mixing = Mixing { model, spec: directory.into_spec(), max_weights, device };
+    let mut task = session.ui.task("computing axial attention", Some(views.len()));
+    for (view, &index) in views.iter_mut().zip(chosen) {
+        session.stop.check()?;
+        view.attention = mixing.attention(&scored.corpus.documents[index], view.pairs())?;
+        task.advance(1);
+    }
+    Ok(())
 }
 
 /// A model with a pair mixer.
@@ -78,7 +98,7 @@ struct Mixing<'a, B: DocReBackend> {
 
 impl<B: DocReBackend> Mixing<'_, B> {
     /// The attention of the first of `pairs`, as many as the limit allows. `None` for a document
-    /// with too many entities, or if there is no pair to show.
+    /// with too many entities, or if there is no pair to show, also because of the limit.
     fn attention(
         &self,
         document: &Document,
@@ -107,7 +127,9 @@ mod tests {
         BackendTask, PairSet, RelationVocab, dispatch,
         encoder::ScratchEncoderConfig,
         eval::{FrequentRelations, PredictionSet, Report, Scorer},
+        io::model_directory,
         model::{DecodingConfig, ModelConfig},
+        ops,
         text::tokenizer::DocumentTokenizer,
     };
     use serde_json::{Value, json};
@@ -144,7 +166,7 @@ mod tests {
     }
 
     /// The test document and one without entities, without predictions.
-    fn system(model: &std::path::Path) -> System {
+    fn scored(model: &std::path::Path) -> ScoredModel {
         let empty = Document {
             title: "Empty".into(),
             sentences: Vec::new(),
@@ -155,11 +177,13 @@ mod tests {
         let (scorer, vocab) = (Scorer::new(&documents, &[]).unwrap(), RelationVocab::docred());
         let none = PredictionSet::default();
         let report = Report::new(&scorer, &none, &vocab, FrequentRelations::ReDocRed);
-        System {
+        ScoredModel {
             index: 0,
             key: "A".into(),
             name: "test".into(),
-            model: model.into(),
+            directory: model.into(),
+            id: model_directory::id_of(model).unwrap(),
+            config: ModelDirectory::open(model).unwrap().spec().config.system.clone(),
             vocab: vocab.clone(),
             corpus: Arc::new(DevCorpus { documents, vocab, scorer }),
             predictions: vec![Vec::new(); 2],
@@ -180,7 +204,7 @@ mod tests {
             let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
             let (session, choice) =
                 (Session::new(&ui, &stop), Choice::Named(vec!["0".into(), "1".into()]));
-            collect::<B>(&session, &system(directory.path()), &choice, &device).unwrap()
+            collect::<B>(&session, &scored(directory.path()), &choice, &device).unwrap()
         }
     }
 
@@ -215,6 +239,36 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Collects the documents with a model that is replaced after its predictions.
+    struct Replaced;
+
+    impl BackendTask for Replaced {
+        type Output = DocumentViews;
+
+        fn run<B: DocReBackend>(self, device: B::Device) -> DocumentViews {
+            let directory = tempfile::tempdir().unwrap();
+            let spec = spec(&with_mixer(json!({ "kind": "two-hop" })));
+            let save = |seed| {
+                let model = ops::seeded::<B, _>(seed, &device, || spec.config.init::<B>(&device));
+                spec.save(directory.path(), &model).unwrap();
+            };
+            save(1);
+            let scored = scored(directory.path());
+            save(2);
+            let (ui, stop) = (Ui::new(LogFormat::Json), StopFlag::default());
+            let session = Session::new(&ui, &stop);
+            collect::<B>(&session, &scored, &Choice::default(), &device).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_model_that_was_replaced_after_its_predictions_has_no_attention_and_a_message() {
+        let views = dispatch(None, 0, Replaced).unwrap();
+        assert!(views.documents.iter().all(|view| view.attention.is_none()));
+        let expected = "test: no axial attention: the model was replaced after its predictions";
+        assert_eq!(views.missing.as_deref(), Some(expected));
     }
 
     #[test]

@@ -69,6 +69,8 @@ struct Edge {
 #[derive(Debug)]
 struct Label {
     text: String,
+    /// True if the text is the number of a fact, for want of room.
+    is_number: bool,
     area: Area,
 }
 
@@ -101,8 +103,7 @@ impl Graph {
         let mut radius = MIN_RADIUS.max(n_side as f64 * SPACING / 2.0);
         for _ in 0..GROWTH.1 {
             let graph = Self::with_radius(view, &order, radius);
-            let is_full =
-                |edge: &Edge| edge.label.as_ref().is_some_and(|label| !label.text.starts_with('#'));
+            let is_full = |edge: &Edge| edge.label.as_ref().is_some_and(|label| !label.is_number);
             if graph.edges.iter().all(is_full) {
                 return graph;
             }
@@ -273,11 +274,11 @@ impl Edge {
     /// The first place on the curve where the relation overlaps nothing, or else its number.
     fn place_label(&self, view: &DocumentView, taken: &[Area]) -> Option<Label> {
         let number = format!("#{}", self.facts.first()? + 1);
-        [self.relations(view), number].into_iter().find_map(|text| {
+        [(self.relations(view), false), (number, true)].into_iter().find_map(|(text, is_number)| {
             let width = columns(&text) as f64 * SMALL_CHARACTER + 6.0;
             let areas = PLACES.map(|t| Area::around(self.curve.at(t), width, LINE));
             let free = |area: &Area| taken.iter().all(|taken| !area.overlaps(taken));
-            areas.into_iter().find(free).map(|area| Label { text, area })
+            areas.into_iter().find(free).map(|area| Label { text, is_number, area })
         })
     }
 
@@ -296,7 +297,7 @@ impl Edge {
                 title { (title) }
                 path.doc-line d=(path(curve)) {}
                 path.doc-arrow d=(arrow(curve)) {}
-                @if let Some(Label { text, area }) = label {
+                @if let Some(Label { text, area, .. }) = label {
                     rect x=(px(area.left)) y=(px(area.top)) width=(px(area.width))
                         height=(px(area.height)) rx="3" {}
                     text x=(px(area.left + area.width / 2.0)) y=(px(area.top + area.height / 2.0))

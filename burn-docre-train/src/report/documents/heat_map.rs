@@ -29,8 +29,9 @@ pub(super) fn section(view: &DocumentView, mixer: MixerView) -> Markup {
     let Some(attention) = &view.attention else {
         return html! {
             p.doc-note {
-                (about) " There is no attention to show: the document has no fact, or more than "
-                (MAX_ENTITIES) " entities."
+                (about) " There is no attention to show: the document has no fact or more than "
+                (MAX_ENTITIES) " entities, or the page has too many documents, or the model could "
+                "not be read."
             }
         };
     };

@@ -29,7 +29,7 @@ pub fn render(views: &DocumentViews) -> Markup {
     html! {
         div.doc-views {
             p {
-                "Predictions of " strong { (views.system) } " for " (documents.len()) " of "
+                "Predictions of " strong { (views.model) } " for " (documents.len()) " of "
                 (views.n_dev) " dev documents: " (views.rule) ". Entities, sentences and facts are "
                 "counted from 1. The documents take " (size(n_bytes)) " of this page."
             }
@@ -151,7 +151,8 @@ mod tests {
 
     fn views(documents: Vec<DocumentView>) -> DocumentViews {
         DocumentViews {
-            system: "demo: <teacher>".into(),
+            missing: None,
+            model: "demo: <teacher>".into(),
             names_evidence: true,
             mixer: MixerView::None,
             n_dev: 40,
@@ -194,7 +195,7 @@ mod tests {
             (fact.id, fact.name) = (hostile.into(), hostile.into());
         }
         let mut views = views(vec![view]);
-        (views.system, views.rule) = (hostile.into(), hostile.into());
+        (views.model, views.rule) = (hostile.into(), hostile.into());
         let html = render(&views).into_string();
         assert!(!html.contains("<img") && !html.contains("<script>"), "{html}");
         assert!(!html.contains("\"'&<"), "{html}");

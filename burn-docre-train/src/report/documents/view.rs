@@ -1,6 +1,6 @@
 //! The plain data of the documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn_docre::{
     Document, EntityPair, MentionPair, RelationFact, RelationVocab,
@@ -13,12 +13,12 @@ use burn_docre::{
 /// scores first.
 const MAX_FACTS: usize = 400;
 
-/// Documents with the facts that a system predicted, and its attention.
+/// Documents with the facts that a model predicted, and its attention.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DocumentViews {
-    /// The name of the system.
-    pub system: String,
-    /// True if the system names evidence for its predictions.
+    /// The name of the model.
+    pub model: String,
+    /// True if its system names evidence for its predictions.
     pub names_evidence: bool,
     /// The pair mixer of the system.
     pub mixer: MixerView,
@@ -28,6 +28,8 @@ pub struct DocumentViews {
     pub rule: String,
     /// The chosen documents.
     pub documents: Vec<DocumentView>,
+    /// The reason why the axial attention is missing, with its name.
+    pub missing: Option<String>,
 }
 
 /// The pair mixer of a system.
@@ -61,7 +63,8 @@ pub struct DocumentView {
     pub facts: Vec<FactView>,
     /// Number of wrong predictions that `facts` lacks.
     pub n_unlisted: usize,
-    /// The axial attention; `None` if the system has none, or the document too many entities.
+    /// The axial attention; `None` if the system has none, it could not be computed, or the limits
+    /// leave no pair.
     pub attention: Option<Attention>,
 }
 
@@ -342,17 +345,14 @@ fn limit(mut facts: Vec<FactView>) -> (Vec<FactView>, usize) {
     if n_wrong <= room {
         return (facts, 0);
     }
-    let mut scores: Vec<f32> =
-        facts.iter().filter(|f| is_wrong(f)).filter_map(|f| f.score).collect();
-    scores.sort_by(|a, b| b.total_cmp(a));
-    let mut kept = 0;
-    facts.retain(|fact| {
-        let is_kept = !is_wrong(fact)
-            || (kept < room && fact.score.is_some_and(|score| score >= scores[room - 1]));
-        kept += usize::from(is_kept && is_wrong(fact));
-        is_kept
-    });
-    (facts, n_wrong - kept)
+    let mut wrong: Vec<usize> = (0..facts.len()).filter(|&i| is_wrong(&facts[i])).collect();
+    // Every wrong fact is a prediction and has a score. The sort is stable.
+    let score = |i: &usize| facts[*i].score.unwrap_or(f32::NEG_INFINITY);
+    wrong.sort_by(|a, b| score(b).total_cmp(&score(a)));
+    let removed: BTreeSet<usize> = wrong.split_off(room).into_iter().collect();
+    let mut index = 0..;
+    facts.retain(|_| !removed.contains(&index.next().expect("the range has no end")));
+    (facts, removed.len())
 }
 
 #[cfg(test)]
@@ -462,6 +462,24 @@ mod tests {
         let n_better = predictions.iter().filter(|found| found.score > lowest).count();
         assert!(n_better < MAX_FACTS - 2, "{n_better} are better than {lowest}");
         assert_eq!(view.facts.iter().filter(|f| f.score > Some(lowest)).count(), n_better);
+    }
+
+    #[test]
+    fn of_equal_wrong_predictions_at_the_limit_the_first_stay_and_all_better_ones() {
+        let document = testing::document();
+        let predictions: Vec<_> = (0..600)
+            .map(|i| {
+                // 300 pairs with two relations each. The better one is the second.
+                let mut found = prediction(2, 1, 1 + i % 2, (1 + i % 2) as f32);
+                found.fact.pair.head += i / 2;
+                found
+            })
+            .collect();
+        let vocab = RelationVocab::docred();
+        let view = DocumentView::new(&document, &predictions, &vocab, String::new());
+        let scored = |score| view.facts.iter().filter(|fact| fact.score == Some(score)).count();
+        assert_eq!((scored(2.0), scored(1.0)), (300, MAX_FACTS - 2 - 300));
+        assert_eq!(view.n_unlisted, 600 - (MAX_FACTS - 2));
     }
 
     #[test]

@@ -4,19 +4,24 @@ use maud::{Markup, html};
 
 use super::parts::{Section, prose};
 use crate::{
-    ablation::results::{AblationRow, AblationTable, Ablations, OrderedRows, Scores},
+    ablation::results::{AblationRow, AblationTable, OrderedRows, Scores},
     report::{
         chart::{Bar, BarChart, BarGroup, Series, Unit, legend},
+        inputs::ReportedAblation,
         table::{Row, Table},
     },
     ui::percent,
 };
 
-pub(super) fn section(ablations: &[Ablations]) -> Option<Section> {
+pub(super) fn section(ablations: &[ReportedAblation]) -> Option<Section> {
     if ablations.is_empty() {
         return None;
     }
-    let omitted = ablations.iter().flat_map(|ablations| &ablations.omitted);
+    // A single ablation needs no name.
+    let name_of = |of: &ReportedAblation| match ablations {
+        [_] => String::new(),
+        _ => format!(" ({})", of.name),
+    };
     let body = html! {
         p {
             "Means over the seeds, with sample standard deviations. Models, corpora and encoders are not "
@@ -24,29 +29,26 @@ pub(super) fn section(ablations: &[Ablations]) -> Option<Section> {
             "error over the seeds; the order is undecided if its 95 % confidence interval (Student's t) contains "
             "0, and with one seed."
         }
-        @for (index, ablations) in ablations.iter().enumerate() {
-            @for table in &ablations.tables { (of_table(table, index, ablations)) }
+        @for of in ablations {
+            @for table in &of.results.tables { (of_table(table, &name_of(of))) }
         }
-        @for group in omitted {
-            p { "Not run, " b { (group.group) } ": " (prose(&group.reason)) "." }
+        @for of in ablations {
+            @for group in &of.results.omitted {
+                p { "Not run" (name_of(of)) ", " b { (group.group) } ": " (prose(&group.reason)) "." }
+            }
         }
     };
     Some(Section { id: "ablations", title: "Ablations", body })
 }
 
-/// The part about one table of the ablation at position `index`.
-fn of_table(table: &AblationTable, index: usize, ablations: &Ablations) -> Markup {
-    // Captions are unique in the report.
-    let title = match index {
-        0 => table.title.clone(),
-        _ => format!("{} (ablation {})", table.title, index + 1),
-    };
-    let n_seeds = ablations.seeds.len();
+/// The part about one table. The `name` of its ablation makes captions unique in the report.
+fn of_table(table: &AblationTable, name: &str) -> Markup {
+    let title = format!("{}{name}", table.title);
     html! {
         h3 { (title) }
         p {
             (table.source) ". " @if let Some(note) = &table.note { (prose(note)) " " }
-            "Stage " (table.stage) ", " (n_seeds) @if n_seeds == 1 { " seed." } @else { " seeds." }
+            "Stage " (table.stage) "."
         }
         (legend(&[here(), paper()]))
         div.beside {
@@ -145,9 +147,9 @@ fn order(table: &AblationTable, title: &str) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ablation::results::{Metric, OmittedGroup, SeedScores};
+    use crate::ablation::results::{Ablations, Metric, OmittedGroup, SeedScores};
 
-    fn ablations() -> Ablations {
+    fn ablation(name: &str) -> ReportedAblation {
         let of = |score: f64| Scores::from([("f1".into(), score)]);
         let row = |name: &str, paper: Option<f64>, scores: &[f64]| {
             let seeds =
@@ -176,12 +178,13 @@ mod tests {
             order: vec![order],
         };
         let omitted = vec![OmittedGroup { group: "em".into(), reason: "there is no EM".into() }];
-        Ablations { seeds: vec![1, 2], tables: vec![table], omitted }
+        let results = Ablations { seeds: vec![1, 2], tables: vec![table], omitted };
+        ReportedAblation::named(name, results)
     }
 
     #[test]
     fn means_deviations_and_the_papers_scores_stand_side_by_side() {
-        let text = section(&[ablations()]).unwrap().body.into_string();
+        let text = section(&[ablation("demo")]).unwrap().body.into_string();
         // The deviation of 0.5 and 0.7 is the root of 2 · 0.1² / 1.
         let row = "<th class=\"text\" scope=\"row\"><span>full</span></th><td class=\"text\">–</td><td>60.00 ± 14.14</td>\
                    <td>75.00</td><td>2</td>";
@@ -195,11 +198,12 @@ mod tests {
     }
 
     #[test]
-    fn tables_of_two_ablations_have_different_captions() {
-        let text = section(&[ablations(), ablations()]).unwrap().body.into_string();
-        for caption in ["Axial attention, %", "Axial attention (ablation 2), %"] {
+    fn tables_of_two_ablations_have_their_names() {
+        let text = section(&[ablation("demo"), ablation("small")]).unwrap().body.into_string();
+        for caption in ["Axial attention (demo), %", "Axial attention (small), %"] {
             let caption = format!("<caption>{caption}</caption>");
             assert_eq!(text.matches(&caption).count(), 1, "{caption}");
         }
+        assert!(text.contains("Not run (small), <b>em</b>"), "{text}");
     }
 }

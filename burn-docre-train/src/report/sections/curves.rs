@@ -8,12 +8,13 @@ use crate::{
         chart::{Line, LineChart, Segment, Series, Unit, legend},
         run::{ReportedRun, ReportedStage},
     },
-    train::metric_log::LoggedMetrics,
+    train::{
+        metric_log::LoggedMetrics,
+        metrics::{LEARNING_RATE, LOSS},
+    },
     ui::metric_key,
 };
 
-/// The logged number that is no curve of learning.
-const LEARNING_RATE: &str = "Learning Rate";
 /// The most points of a line. More steps are averaged.
 const MAX_POINTS: usize = 100;
 
@@ -55,12 +56,13 @@ fn of_steps<'a>(title: &str, stages: &'a [&ReportedStage]) -> impl Iterator<Item
     let mut names: Vec<&String> = Vec::new();
     let steps = stages.iter().flat_map(|stage| &stage.log).filter(|logged| logged.is_step);
     for name in steps.flat_map(|logged| logged.values.keys()) {
+        // The learning rate is no curve of learning.
         if name != LEARNING_RATE && !names.contains(&name) {
             names.push(name);
         }
     }
     // The loss comes before its parts.
-    names.sort_by_key(|name| (name.as_str() != "Loss", *name));
+    names.sort_by_key(|name| (name.as_str() != LOSS, *name));
     let title = title.to_owned();
     let segments = |stage: &ReportedStage, name: &str| averaged(&by_step(&stage.log, name));
     names.into_iter().map(move |name| {

@@ -7,7 +7,7 @@ use super::parts::{Section, bars_of, head_of, legend_of};
 use crate::{
     report::{
         chart::{BarChart, Unit},
-        system::System,
+        scored_model::ScoredModel,
         table::{Row, Table},
     },
     ui::percent,
@@ -23,25 +23,25 @@ const KINDS: [Kind; 4] = [
     ("spurious", |errors| errors.spurious),
 ];
 
-pub(super) fn section(systems: &[System]) -> Option<Section> {
-    if systems.is_empty() {
+pub(super) fn section(models: &[ScoredModel]) -> Option<Section> {
+    if models.is_empty() {
         return None;
     }
     let groups = KINDS.map(|(label, count)| {
-        bars_of(label, "", systems, |system| Some(share(&system.report.errors, count)))
+        bars_of(label, "", models, |model| Some(share(&model.report.errors, count)))
     });
     let chart =
         BarChart::new("Share of correct facts and errors", "kind", Unit::Percent, groups.into());
     let row = |(label, count): Kind| {
-        let cell = |system: &System| {
-            let errors = &system.report.errors;
+        let cell = |model: &ScoredModel| {
+            let errors = &model.report.errors;
             format!("{} ({} %)", count(errors), percent(share(errors, count)))
         };
-        Row::new(label, systems.iter().map(cell))
+        Row::new(label, models.iter().map(cell))
     };
     let table = Table {
         caption: "Correct facts and errors by kind".into(),
-        head: head_of("", systems),
+        head: head_of("", models),
         n_text_columns: 1,
         rows: KINDS.map(row).into(),
     };
@@ -51,7 +51,7 @@ pub(super) fn section(systems: &[System]) -> Option<Section> {
             "pair, or is spurious: its pair is unrelated. A gold fact is missed if nothing is predicted "
             "for its pair. Shares are of the sum of the four numbers."
         }
-        (legend_of(systems))
+        (legend_of(models))
         div.beside {
             (chart)
             (table)
@@ -67,24 +67,24 @@ fn share(errors: &ErrorCounts, count: fn(&ErrorCounts) -> usize) -> f64 {
 }
 
 /// The section of the binary scores.
-pub(super) fn binary(systems: &[System]) -> Option<Section> {
-    if systems.is_empty() {
+pub(super) fn binary(models: &[ScoredModel]) -> Option<Section> {
+    if models.is_empty() {
         return None;
     }
     let scores = [
-        ("precision", (|system| system.report.binary.precision) as fn(&System) -> f64),
-        ("recall", |system| system.report.binary.recall),
-        ("F1", |system| system.report.binary.f1),
+        ("precision", (|model| model.report.binary.precision) as fn(&ScoredModel) -> f64),
+        ("recall", |model| model.report.binary.recall),
+        ("F1", |model| model.report.binary.f1),
     ];
     let groups =
-        scores.map(|(label, score)| bars_of(label, "", systems, |system| Some(score(system))));
+        scores.map(|(label, score)| bars_of(label, "", models, |model| Some(score(model))));
     let chart = BarChart::new("Binary scores", "score", Unit::Percent, groups.into());
     let body = html! {
         p {
             "As in table 8 of KD-DocRE: ordered pairs of entities are related or not, without regard to "
             "the relation."
         }
-        (legend_of(systems))
+        (legend_of(models))
         div.charts { (chart) }
     };
     Some(Section { id: "binary", title: "Binary scores", body })

@@ -14,7 +14,7 @@ pub(super) fn section(inputs: &Inputs, evaluation: &Evaluation) -> Option<Sectio
             "Learning curves: no stage of the runs has logged a step.",
         ),
         (
-            !inputs.runs.is_empty() && evaluation.systems.is_empty(),
+            !inputs.runs.is_empty() && evaluation.models.is_empty(),
             "Scores, relations, errors and documents: they need the predictions of a model.",
         ),
         (

@@ -17,16 +17,16 @@ use super::{evaluation::Evaluation, inputs::Inputs};
 
 /// The sections before the view of the documents, in their order.
 pub(super) fn before_documents(inputs: &Inputs, evaluation: &Evaluation) -> Vec<Section> {
-    let systems = &evaluation.systems;
+    let models = &evaluation.models;
     let sections = [
         runs::section(&inputs.runs),
-        scores::section(systems),
+        scores::section(models),
         curves::section(&inputs.runs),
         ablations::section(&inputs.ablations),
-        relations::section(systems),
-        errors::section(systems),
-        errors::binary(systems),
-        ranges::section(systems),
+        relations::section(models),
+        errors::section(models),
+        errors::binary(models),
+        ranges::section(models),
         throughput::section(&inputs.records),
     ];
     sections.into_iter().flatten().collect()

@@ -1,4 +1,4 @@
-//! The parts of sections: texts, legends, and groups of bars for all systems.
+//! The parts of sections: texts, legends, and groups of bars for all models.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::report::{
     chart::{Bar, BarGroup, Series, legend},
-    system::System,
+    scored_model::ScoredModel,
     table::Row,
 };
 
@@ -29,40 +29,38 @@ pub(super) fn prose(sentence: &str) -> Markup {
     }
 }
 
-/// The legend of all systems.
-pub(super) fn legend_of(systems: &[System]) -> Markup {
-    legend(&systems.iter().map(System::series).collect::<Vec<Series>>())
+/// The legend of all models.
+pub(super) fn legend_of(models: &[ScoredModel]) -> Markup {
+    legend(&models.iter().map(ScoredModel::series).collect::<Vec<Series>>())
 }
 
-/// The keys of all systems, as headings of a table after that of its first column.
-pub(super) fn head_of(first: &str, systems: &[System]) -> Vec<String> {
-    std::iter::once(first.to_owned())
-        .chain(systems.iter().map(|system| system.key.clone()))
-        .collect()
+/// The keys of all models, as headings of a table after that of its first column.
+pub(super) fn head_of(first: &str, models: &[ScoredModel]) -> Vec<String> {
+    std::iter::once(first.to_owned()).chain(models.iter().map(|model| model.key.clone())).collect()
 }
 
-/// A row with a score of each system. The highest are marked if all have the same documents.
+/// A row with a score of each model. The highest are marked if all have the same documents.
 pub(super) fn score_row(
     label: impl Into<String>,
     scores: &[Option<f64>],
-    systems: &[System],
+    models: &[ScoredModel],
 ) -> Row {
-    let is_same = |system: &System| Arc::ptr_eq(&system.corpus, &systems[0].corpus);
-    match systems.iter().all(is_same) {
+    let is_same = |model: &ScoredModel| Arc::ptr_eq(&model.corpus, &models[0].corpus);
+    match models.iter().all(is_same) {
         true => Row::compared_scores(label, scores),
         false => Row::scores(label, scores),
     }
 }
 
-/// A group with one bar for each system.
+/// A group with one bar for each model.
 pub(super) fn bars_of(
     label: impl Into<String>,
     note: impl Into<String>,
-    systems: &[System],
-    value: impl Fn(&System) -> Option<f64>,
+    models: &[ScoredModel],
+    value: impl Fn(&ScoredModel) -> Option<f64>,
 ) -> BarGroup {
-    let bar = |system: &System| Bar { series: system.series(), value: value(system) };
-    BarGroup { label: label.into(), note: note.into(), bars: systems.iter().map(bar).collect() }
+    let bar = |model: &ScoredModel| Bar { series: model.series(), value: value(model) };
+    BarGroup { label: label.into(), note: note.into(), bars: models.iter().map(bar).collect() }
 }
 
 #[cfg(test)]

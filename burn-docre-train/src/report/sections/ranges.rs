@@ -6,7 +6,7 @@ use maud::html;
 use super::parts::{Section, bars_of, legend_of};
 use crate::report::{
     chart::{BarChart, Unit},
-    system::System,
+    scored_model::ScoredModel,
 };
 
 /// A list of ranges of a report.
@@ -18,8 +18,8 @@ const RANGES: [Ranges; 3] = [
     ("F1 by entities of the document", "entities", |report| &report.by_entities),
 ];
 
-pub(super) fn section(systems: &[System]) -> Option<Section> {
-    if systems.is_empty() {
+pub(super) fn section(models: &[ScoredModel]) -> Option<Section> {
+    if models.is_empty() {
         return None;
     }
     let body = html! {
@@ -27,21 +27,21 @@ pub(super) fn section(systems: &[System]) -> Option<Section> {
             "Scores of the facts by the distance of head and tail in sentences, by the number of their "
             "mentions, and by the number of entities of their document."
         }
-        (legend_of(systems))
-        div.charts { @for ranges in RANGES { (chart(systems, ranges)) } }
+        (legend_of(models))
+        div.charts { @for ranges in RANGES { (chart(models, ranges)) } }
     };
     Some(Section { id: "ranges", title: "Distance, mentions and entities", body })
 }
 
 /// The chart of a list of ranges. Ranges without a gold fact are left out.
-fn chart(systems: &[System], (title, of, ranges): Ranges) -> BarChart {
-    let n_ranges = systems.first().map_or(0, |system| ranges(&system.report).len());
+fn chart(models: &[ScoredModel], (title, of, ranges): Ranges) -> BarChart {
+    let n_ranges = models.first().map_or(0, |model| ranges(&model.report).len());
     let groups = (0..n_ranges).filter_map(|index| {
         let support =
-            systems.iter().map(|system| ranges(&system.report)[index].support).max().unwrap_or(0);
-        let label = label(&ranges(&systems.first()?.report)[index]);
-        let f1 = |system: &System| Some(ranges(&system.report)[index].score.f1);
-        (support > 0).then(|| bars_of(label, format!("{support} gold"), systems, f1))
+            models.iter().map(|model| ranges(&model.report)[index].support).max().unwrap_or(0);
+        let label = label(&ranges(&models.first()?.report)[index]);
+        let f1 = |model: &ScoredModel| Some(ranges(&model.report)[index].score.f1);
+        (support > 0).then(|| bars_of(label, format!("{support} gold"), models, f1))
     });
     BarChart::new(title, of, Unit::Percent, groups.collect())
 }

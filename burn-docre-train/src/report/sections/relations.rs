@@ -7,7 +7,7 @@ use maud::html;
 use super::parts::{Section, bars_of, head_of, legend_of, score_row};
 use crate::report::{
     chart::{BarChart, Unit},
-    system::System,
+    scored_model::ScoredModel,
     table::Table,
 };
 
@@ -16,14 +16,14 @@ const N_CHARTED: usize = 24;
 /// The number of relation types in one chart.
 const N_IN_CHART: usize = 8;
 
-pub(super) fn section(systems: &[System]) -> Option<Section> {
-    if systems.is_empty() {
+pub(super) fn section(models: &[ScoredModel]) -> Option<Section> {
+    if models.is_empty() {
         return None;
     }
-    let relations = relations(systems);
+    let relations = relations(models);
     let group = |relation: &Relation| {
         let note = format!("{} gold", relation.support);
-        bars_of(&relation.label, note, systems, |system| relation.f1(system))
+        bars_of(&relation.label, note, models, |model| relation.f1(model))
     };
     let chart = BarChart::new(
         "F1 by relation",
@@ -36,11 +36,11 @@ pub(super) fn section(systems: &[System]) -> Option<Section> {
             "Relation types in descending order of their gold facts in the dev documents. The charts "
             "have the first " (N_CHARTED.min(relations.len())) " of " (relations.len()) " types."
         }
-        (legend_of(systems))
+        (legend_of(models))
         div.charts { @for chart in chart.split(N_IN_CHART) { (chart) } }
         details {
             summary { "All relation types" }
-            (table(systems, &relations))
+            (table(models, &relations))
         }
     };
     Some(Section { id: "relations", title: "Relations", body })
@@ -51,23 +51,23 @@ struct Relation {
     id: String,
     /// The identifier and the name.
     label: String,
-    /// The most gold facts in the dev documents of a system.
+    /// The most gold facts in the dev documents of a model.
     support: usize,
 }
 
 impl Relation {
-    /// The F1 of a system; `None` if the relation is in no gold or predicted fact.
-    fn f1(&self, system: &System) -> Option<f64> {
-        system.report.per_relation.get(&self.id).map(|relation| relation.score.f1)
+    /// The F1 of a model; `None` if the relation is in no gold or predicted fact.
+    fn f1(&self, model: &ScoredModel) -> Option<f64> {
+        model.report.per_relation.get(&self.id).map(|relation| relation.score.f1)
     }
 }
 
-/// The relation types of all systems, in descending order of gold facts.
-fn relations(systems: &[System]) -> Vec<Relation> {
+/// The relation types of all models, in descending order of gold facts.
+fn relations(models: &[ScoredModel]) -> Vec<Relation> {
     let mut relations: BTreeMap<&String, Relation> = BTreeMap::new();
-    for system in systems {
-        let vocab = &system.vocab;
-        for (id, score) in &system.report.per_relation {
+    for model in models {
+        let vocab = &model.vocab;
+        for (id, score) in &model.report.per_relation {
             let name = vocab.index_of(id).map_or(id.as_str(), |class| vocab.name(class));
             let label = if name == id { id.clone() } else { format!("{id} {name}") };
             let relation = relations.entry(id).or_insert_with(|| Relation {
@@ -83,15 +83,15 @@ fn relations(systems: &[System]) -> Vec<Relation> {
     relations
 }
 
-fn table(systems: &[System], relations: &[Relation]) -> Table {
+fn table(models: &[ScoredModel], relations: &[Relation]) -> Table {
     let row = |relation: &Relation| {
-        let scores: Vec<Option<f64>> = systems.iter().map(|system| relation.f1(system)).collect();
+        let scores: Vec<Option<f64>> = models.iter().map(|model| relation.f1(model)).collect();
         let label = format!("{}, {} gold facts", relation.label, relation.support);
-        score_row(label, &scores, systems)
+        score_row(label, &scores, models)
     };
     Table {
         caption: "F1 of all relation types, %".into(),
-        head: head_of("relation", systems),
+        head: head_of("relation", models),
         n_text_columns: 1,
         rows: relations.iter().map(row).collect(),
     }

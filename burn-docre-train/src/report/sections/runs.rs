@@ -1,4 +1,4 @@
-//! The runs: their systems, machines and recorded results.
+//! The runs: their models, machines and recorded results.
 
 use maud::html;
 
@@ -10,6 +10,7 @@ use crate::{
         table::{Row, Table},
     },
     run::manifest::{Manifest, Start},
+    ui::percent,
 };
 
 /// The dev metrics of the table of results, by key.
@@ -37,7 +38,7 @@ pub(super) fn section(runs: &[ReportedRun]) -> Option<Section> {
 }
 
 fn table_of_runs(runs: &[ReportedRun]) -> Table {
-    let head = ["", "run", "plan", "system", "encoder", "backend", "device", "program", "seed"];
+    let head = ["", "run", "plan", "model", "encoder", "backend", "device", "program", "seed"];
     let row = |run: &ReportedRun| {
         let starts = run.manifest.as_ref().map(Manifest::starts).unwrap_or_default();
         let start = |text: fn(&Start) -> String| starts.last().map_or("–".into(), text);
@@ -87,7 +88,7 @@ fn table_of_stages(runs: &[ReportedRun]) -> Table {
     let row = |stage: &ReportedStage| {
         let scores = metrics.iter().map(|(_, key)| {
             let score = stage.metrics().and_then(|metrics| metrics.get(*key));
-            score.map_or("–".into(), |score| format!("{:.2}", 100.0 * score))
+            score.map_or("–".into(), |score| percent(*score))
         });
         let state = &stage.state;
         let best = state.best_epoch.map_or("–".into(), |epoch| epoch.to_string());

@@ -2,13 +2,14 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::{
     backend::Autodiff, data::dataloader::Progress, module::ModuleVisitor, tensor::backend::Backend,
 };
 use burn_docre::{
     DocReBackend, Error,
     batch::DocReBatch,
+    eval::Scores,
     inference::Inference,
     io::model_directory::ModelSpec,
     model::{DocReModel, ModelConfig},
@@ -54,12 +55,32 @@ impl RelationObjective {
     pub fn model(&self) -> &ModelConfig {
         &self.spec.config
     }
+
+    /// The scores of the dev metrics of the model's system.
+    fn scores(&self) -> &'static [(&'static str, Score)] {
+        let n_without_evidence = SCORES.len() - 1;
+        let n =
+            if self.model().system.names_evidence() { SCORES.len() } else { n_without_evidence };
+        &SCORES[..n]
+    }
 }
 
 /// The cause of logits that are not numbers in the dev evaluation: the weights of a loaded model
 /// are finite.
 const DIVERGED: &str =
     "dev evaluation: the training diverges; lower `encoder_lr` and `relation_lr`";
+
+/// One of the official scores; `None` if the scorer does not compute it.
+type Score = fn(&Scores) -> Option<f64>;
+
+/// The scores of the dev metrics by name. The last one is for systems that name evidence.
+static SCORES: [(&str, Score); 5] = [
+    ("F1", |scores| Some(scores.f1)),
+    ("Ign F1", |scores| scores.ign_f1),
+    ("Precision", |scores| Some(scores.precision)),
+    ("Recall", |scores| Some(scores.recall)),
+    ("Evidence F1", |scores| Some(scores.evidence_f1)),
+];
 
 impl<B: DocReBackend> Objective<B> for RelationObjective {
     type Model = DocReModel<Autodiff<B>>;
@@ -102,9 +123,7 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
     }
 
     fn dev_metrics(&self) -> Vec<DevMetric> {
-        let relations = ["F1", "Ign F1", "Precision", "Recall"];
-        let evidence = self.model().system.names_evidence().then_some("Evidence F1");
-        relations.into_iter().chain(evidence).map(DevMetric::percent).collect()
+        self.scores().iter().map(|(name, _)| DevMetric::percent(name)).collect()
     }
 
     fn evaluate(
@@ -119,12 +138,11 @@ impl<B: DocReBackend> Objective<B> for RelationObjective {
             let is_nan = matches!(error, Error::NotANumber { .. });
             anyhow::Error::from(error).context(if is_nan { DIVERGED } else { "dev evaluation" })
         })?;
-        Ok(scores.map(|scores| {
-            let has_evidence = self.model().system.names_evidence();
-            let evidence = has_evidence.then_some(scores.evidence_f1);
-            let relations = [scores.f1, scores.ign_f1, scores.precision, scores.recall];
-            relations.into_iter().chain(evidence).collect()
-        }))
+        let Some(scores) = scores else { return Ok(None) };
+        let value = |(name, score): &(_, Score)| {
+            score(&scores).with_context(|| format!("the scorer has no {name}"))
+        };
+        self.scores().iter().map(value).collect::<Result<_>>().map(Some)
     }
 
     fn save(&self, model: &DocReModel<B>, directory: &Path) -> Result<()> {
