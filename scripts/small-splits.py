@@ -47,7 +47,17 @@ def read(path):
 
 
 def document_of(record, place, documents, by_title):
-    """The document of a prediction, by its title; where several have the title, by the prediction's `index` too."""
+    """The document of a prediction, by its title; where several have the title, by the prediction's `index` too.
+
+    >>> documents, by_title = ["first", "second", "third"], {"A": [0], "B": [1, 2]}
+    >>> document_of({"title": "A"}, "record 0", documents, by_title)
+    'first'
+    >>> document_of({"title": "B", "index": 2}, "record 0", documents, by_title)
+    'third'
+    >>> document_of({"title": "B"}, "record 0", documents, by_title)
+    Traceback (most recent call last):
+    SystemExit: error: record 0: no document of --test, or several, have the title 'B'
+    """
     candidates = by_title.get(record["title"], [])
     if len(candidates) > 1:
         candidates = [index for index in candidates if index == record.get("index")]
@@ -57,7 +67,18 @@ def document_of(record, place, documents, by_title):
 
 
 def with_distant_labels(documents, predictions, path):
-    """Copies of the documents, labelled with the predictions."""
+    """Copies of the documents, labelled with the predictions. A repeated prediction is one label.
+
+    >>> documents = [{"title": "A", "vertexSet": [[], []]}, {"title": "B", "vertexSet": []}]
+    >>> prediction = {"title": "A", "h_idx": 1, "t_idx": 0, "r": "P17"}
+    >>> [document["labels"] for document in with_distant_labels(documents, [prediction, prediction], "p.json")]
+    [[{'h': 1, 't': 0, 'r': 'P17', 'evidence': []}], []]
+    >>> "labels" in documents[0]
+    False
+    >>> with_distant_labels(documents, [{**prediction, "t_idx": 1}], "p.json")
+    Traceback (most recent call last):
+    SystemExit: error: p.json: record 0: head 1 and tail 1 are not two of 2 entities
+    """
     labelled = [{**document, "labels": []} for document in documents]
     by_title = defaultdict(list)
     for index, document in enumerate(labelled):

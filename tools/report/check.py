@@ -11,7 +11,8 @@ Each page is shown at 1280 and 390 pixels, in the light and the dark theme, with
 - texts have a contrast of at least 4.5 with the background behind them;
 - headings descend one level at a time; landmarks, captions and labels exist; identifiers are unique, and links inside of
   the page lead to one;
-- the Tab key reaches the links, the details and every container that scrolls, and the focus is visible.
+- the Tab key reaches the links, the details and every container that scrolls, and the focus is visible;
+- the link to a document opens it, and facts and pairs can be chosen by mouse and keyboard.
 
 Python's standard library and Chromium (Debian: `apt-get install chromium`) are enough. The exit code is 1 if a check fails.
 """
@@ -191,9 +192,13 @@ def check(browser, report, pictures):
             if theme == THEMES[0]:
                 faults += page.focus_faults()
             page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
-            faults += [f"with open details: {fault}" for fault in page.evaluate("window.reportChecks.layout()")]
+            opened = page.evaluate("window.reportChecks.layout()") + page.evaluate("window.reportChecks.structure()")
+            if theme == THEMES[0]:
+                opened += page.focus_faults()
+            faults += [f"with open details: {fault}" for fault in opened]
             if pictures:
                 page.picture(pictures / f"{report.stem}-{width}-{theme}-open.png")
+            faults += page.evaluate("window.reportChecks.behaviour()")
             faults += page.faults_of_events()
             page.close()
             state = "no fault" if not faults else f"{len(faults)} faults"

@@ -161,7 +161,9 @@ window.reportChecks = (() => {
     for (const element of document.querySelectorAll("body *")) {
       const style = getComputedStyle(element);
       const scrolls = /auto|scroll/.test(style.overflowX) && element.scrollWidth > element.clientWidth + 1;
-      if (scrolls && element.tabIndex < 0 && !isHidden(element)) faults.push(`${nameOf(element)} scrolls without focus`);
+      // The focus within a container scrolls it, too.
+      const takesFocus = element.tabIndex >= 0 || element.querySelector("a[href], button, [tabindex='0']");
+      if (scrolls && !takesFocus && !isHidden(element)) faults.push(`${nameOf(element)} scrolls without focus`);
     }
     return faults;
   };
@@ -188,5 +190,54 @@ window.reportChecks = (() => {
 
   const names = (indices) => indices.map((index) => nameOf(reachable[index]));
 
-  return { layout, structure, focusable, focus, names };
+  // Uses the documents as a reader does: a link, a fact, the grid of pairs.
+  const behaviour = async () => {
+    const faults = [];
+    const expect = (holds, fault) => {
+      if (!holds) faults.push(fault);
+    };
+    const last = [...document.querySelectorAll("details.doc")].at(-1);
+    if (!last) return faults;
+    last.open = false;
+    const target = last.querySelector(".doc-body");
+    location.hash = target.id;
+    await new Promise((done) => setTimeout(done, 200));
+    const { top } = target.getBoundingClientRect();
+    expect(last.open, `the link #${target.id} does not open its document`);
+    expect(top > -2 && top < innerHeight, `the link #${target.id} does not lead to its document`);
+
+    const fact = last.querySelector("button.doc-fact");
+    const chosen = last.querySelector(".doc-chosen");
+    if (fact) {
+      fact.click();
+      expect(fact.getAttribute("aria-pressed") === "true", "a click does not choose a fact");
+      expect(chosen.textContent.startsWith("Chosen: "), "a chosen fact is not named");
+      expect(last.querySelector(".doc-m.is-head") && last.querySelector(".doc-m.is-tail"), "a chosen fact has no marked mentions");
+      fact.click();
+      expect(fact.getAttribute("aria-pressed") === "false" && chosen.textContent === "", "a second click keeps the fact");
+    }
+
+    const grid = last.querySelector(".doc-grid");
+    if (grid) {
+      const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+      const cells = [...grid.querySelectorAll("td")];
+      const first = grid.querySelector("td[tabindex='0']");
+      first.focus();
+      press("Home");
+      press("ArrowRight");
+      expect(cells.length < 4 || document.activeElement.cellIndex === 2, "the arrow keys do not move in the grid");
+      const other = cells.find((cell) => cell.matches(".is-stored:not(.is-pair)"));
+      if (other) {
+        other.click();
+        press("Enter");
+        expect(other.matches(".is-pair"), "a click or Enter does not choose a pair of the grid");
+      }
+      expect(grid.querySelectorAll(".is-pair").length === 1, "not one pair of the grid is chosen");
+      const weights = [...grid.querySelectorAll(".has-weight")];
+      expect(weights.some((cell) => parseFloat(cell.style.getPropertyValue("--weight")) === 1), "no weight of the grid is the highest");
+    }
+    return faults;
+  };
+
+  return { layout, structure, focusable, focus, names, behaviour };
 })();

@@ -20,6 +20,10 @@ PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
 
 SVG = '<svg viewBox="0 0 100 40" width="100" height="40" role="img" aria-label="a drawing">{}</svg>'
 
+# A document whose script is missing.
+DOCUMENT = """<details class="doc"><summary>t</summary><div class="doc-body" id="d">
+<button class="doc-fact" aria-pressed="false">f</button><p class="doc-chosen"></p></div></details>"""
+
 # A part of the message, the body and the style of a page with the fault.
 FAULTS = [
     ("console: oh", "<script>console.error('oh')</script>", ""),
@@ -41,6 +45,8 @@ FAULTS = [
     ("has no label", '<div role="region"></div>', ""),
     ("scrolls without focus", '<div style="overflow: auto; width: 50px"><div style="width: 500px">x</div></div>', ""),
     ("focus is not visible", '<p><a href="#">x</a></p>', "a:focus { outline: none; }"),
+    ("does not open its document", DOCUMENT, ""),
+    ("does not choose a fact", DOCUMENT, ""),
     ("does not reach", '<p><a href="#">x</a> <a href="#" class="b">y</a></p>'
      "<script>document.querySelector('.b').addEventListener('focus', e => e.target.blur())</script>", ""),
 ]
