@@ -59,8 +59,7 @@ impl<'a> Session<'a> {
         Ok(self.backend.map_or_else(BackendKind::first, Ok)?)
     }
 
-    /// The precision of a command on `device`, the session's device. A note has the choice of
-    /// `auto`.
+    /// The precision of a command on `device`, the session's device. Notes what `auto` chose.
     ///
     /// # Errors
     /// If the device does not support it, or this build has no backend.

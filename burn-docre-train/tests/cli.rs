@@ -69,6 +69,10 @@ fn every_backend_is_listed_with_its_devices_or_the_reason_for_having_none() {
         let line = listed.lines().find(|line| line.starts_with(name)).expect(name);
         assert!(line.len() > 20, "{line}");
     }
+    for line in listed.lines().filter(|line| line.contains("device 0: ")) {
+        let [f32, bf16] = ["f32", "bf16"].map(|name| format!(", precision auto: {name}"));
+        assert!(line.contains(&f32) || line.contains(&bf16), "{line}");
+    }
     assert!(listed.contains("device 0: "), "{listed}");
 }
 

@@ -98,6 +98,22 @@ fn an_output_that_names_an_input_is_refused_before_anything_is_read() {
 }
 
 #[test]
+fn an_output_in_a_missing_directory_is_refused_before_anything_is_read() {
+    let sandbox = Sandbox::new();
+    let input = ["--model", "none", "--input", "none.json"];
+    for (command, output) in [
+        ("predict", ["--output", "missing/facts.json"]),
+        ("bench", ["--dump-inputs", "missing/inputs.json"]),
+    ] {
+        let message = sandbox.fail(1, &[&[command][..], &input, &output].concat());
+        assert!(message.contains("the directory of the output does not exist"), "{message}");
+    }
+    let convert = ["convert", "--from", "dwie", "--input", "none", "--output", "missing/a.json"];
+    let message = sandbox.fail(1, &convert);
+    assert!(message.contains("the directory of the output does not exist"), "{message}");
+}
+
+#[test]
 fn train_and_dev_documents_without_labels_are_refused_and_leave_no_directory() {
     let misspelt = LABELS.replace("labels", "relations");
     let empty = r#", "labels": []"#;
@@ -548,6 +564,14 @@ fn an_error_in_a_text_points_at_its_column() {
     // The text is read before the model.
     let missing = ["predict", "--model", "none", "--text", "]"];
     assert!(sandbox.fail(1, &missing).contains("(line 1, column 1)"));
+}
+
+#[test]
+fn a_text_may_begin_with_a_hyphen() {
+    let sandbox = with_teacher();
+    let text = "- [Anna|PER|1] lives in [Oslo|LOC|2].";
+    let auto = [&predict_text("--text", text)[..], &["--precision", "auto"]].concat();
+    assert!(stderr(&sandbox.succeed(&auto)).contains("precision auto: "));
 }
 
 #[test]

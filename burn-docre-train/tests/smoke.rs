@@ -154,6 +154,50 @@ fn a_killed_run_that_is_resumed_writes_the_same_bytes() {
     assert_resumes_exactly(Signal::KILL, &moments);
 }
 
+/// Interrupts the training of the teacher by `arguments` at its first step.
+fn interrupt(sandbox: &Sandbox, arguments: &[&str]) {
+    let mut child = sandbox.docre(arguments).spawn().unwrap();
+    let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"step""#));
+    kill(&child, Signal::INT);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    rest.join().unwrap();
+}
+
+#[test]
+fn a_stage_that_is_trained_again_has_no_scores_until_it_ends() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&TRAIN_TEACHER);
+    let results = sandbox.json("run/results.json");
+    std::fs::remove_dir_all(sandbox.path("run/teacher")).unwrap();
+    let resume = [&TRAIN_TEACHER[..], &["--resume", "--log-format", "json"]].concat();
+    interrupt(&sandbox, &resume);
+    assert_eq!(sandbox.json("run/results.json"), serde_json::json!({}));
+    sandbox.succeed(&resume);
+    assert_eq!(sandbox.json("run/results.json"), results);
+}
+
+#[test]
+fn the_mean_loss_of_a_resumed_epoch_is_that_of_all_its_steps() {
+    let sandbox = Sandbox::new();
+    let arguments = [&TRAIN_TEACHER[..], &["--log-format", "json"]].concat();
+    interrupt(&sandbox, &arguments);
+    let resumed = sandbox.succeed(&[&arguments[..], &["--resume"]].concat());
+    let events = stderr(&resumed);
+    let events =
+        events.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let shown: Vec<_> = events
+        .filter(|event| event["event"] == "epoch")
+        .map(|event| (event["epoch"].as_u64(), event["mean_loss"].as_f64().unwrap()))
+        .collect();
+    let state = sandbox.json("run/teacher/training_state.json");
+    let history = state["history"].as_array().unwrap();
+    assert!(!shown.is_empty());
+    for (epoch, loss) in shown {
+        let record = history.iter().find(|record| record["epoch"].as_u64() == epoch).unwrap();
+        assert!((record["loss"].as_f64().unwrap() - loss).abs() < 1e-9, "{epoch:?}: {loss}");
+    }
+}
+
 #[test]
 fn an_interrupted_run_that_is_resumed_writes_the_same_bytes() {
     let moments = [r#""event":"step""#, r#""epoch":2,"epochs":3,"event":"epoch""#];

@@ -248,12 +248,7 @@ pub struct UnknownName {
 }
 
 impl UnknownName {
-    /// An error of `name`, which is none of `known`. `kind` is `"backend"`, `"precision"`, ….
-    fn new(kind: &'static str, name: &str, known: &[&str]) -> Self {
-        Self { kind, name: name.to_owned(), known: known.join(", ") }
-    }
-
-    /// The value among `values` that `name_of` calls `name`. `kind` is as in [`Self::new`].
+    /// The value among `values` that `name_of` calls `name`. `kind` is `"backend"`, `"precision"`, ….
     pub(crate) fn find<T: Copy, const N: usize>(
         kind: &'static str,
         name: &str,
@@ -261,7 +256,10 @@ impl UnknownName {
         name_of: fn(T) -> &'static str,
     ) -> std::result::Result<T, Self> {
         let found = values.into_iter().find(|value| name_of(*value) == name);
-        found.ok_or_else(|| Self::new(kind, name, &values.map(name_of)))
+        found.ok_or_else(|| {
+            let known = values.map(name_of).join(", ");
+            Self { kind, name: name.to_owned(), known }
+        })
     }
 }
 

@@ -39,9 +39,14 @@ impl Evaluation {
     /// opened and documents that cannot be read give a message.
     ///
     /// # Errors
-    /// If the session's backend or device is missing, a document of `choice` does not exist, or the
-    /// stop flag is set.
-    pub(super) fn of(session: &Session, runs: &[ReportedRun], choice: &Choice) -> Result<Self> {
+    /// If the session's backend or device is missing, a document of `choice` does not exist in the
+    /// corpus of the stage `shown`, or in none if that is `None`, or the stop flag is set.
+    pub(super) fn of(
+        session: &Session,
+        runs: &[ReportedRun],
+        choice: &Choice,
+        shown: Option<&Series>,
+    ) -> Result<Self> {
         session.backend_kind()?.device(session.device_number())?;
         let mut evaluation = Self { models: Vec::new(), missing: Vec::new() };
         let mut corpora = ReadCorpora::new();
@@ -56,7 +61,13 @@ impl Evaluation {
             }
         }
         // Predictions take minutes, so a wrong title is an error before them.
-        let corpora: Vec<_> = corpora.iter().map(|(_, corpus)| &corpus.documents[..]).collect();
+        let may_be_shown = |run: &ReportedRun| {
+            shown.is_none_or(|shown| {
+                run.stages.iter().any(|stage| stage.series.index == shown.index)
+            })
+        };
+        let corpora = readable.iter().filter(|(run, _)| may_be_shown(run));
+        let corpora: Vec<_> = corpora.map(|(_, corpus)| &corpus.documents[..]).collect();
         choice.check(&corpora)?;
         for (run, corpus) in readable {
             evaluation.add(session, run, &corpus)?;
@@ -75,7 +86,7 @@ impl Evaluation {
             let what = format!("{key}, {name}");
             let predicted =
                 session.dispatch(Predict { session, what: &what, model: &model, corpus });
-            let Predicted { predictions, id, config, vocab } = match predicted {
+            let Predicted { predictions, id, system, vocab } = match predicted {
                 Ok(predicted) => predicted,
                 Err(error) => {
                     self.miss(session, &what, error)?;
@@ -99,7 +110,7 @@ impl Evaluation {
                 name,
                 directory: model,
                 id,
-                config,
+                system,
                 vocab,
                 corpus,
                 predictions,
@@ -162,7 +173,7 @@ fn report(corpus: &DevCorpus, predictions: &[Vec<Prediction>]) -> Report {
 struct Predicted {
     predictions: Vec<Vec<Prediction>>,
     id: ModelId,
-    config: SystemConfig,
+    system: SystemConfig,
     vocab: RelationVocab,
 }
 
@@ -199,7 +210,7 @@ impl BackendTask for Predict<'_> {
             predictions.push(found?.predictions()?);
             task.advance(1);
         }
-        Ok(Predicted { predictions, id, config: spec.config.system, vocab: spec.vocab })
+        Ok(Predicted { predictions, id, system: spec.config.system, vocab: spec.vocab })
     }
 }
 

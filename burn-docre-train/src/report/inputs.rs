@@ -113,7 +113,13 @@ impl Inputs {
         if value.is_array() {
             record::append(&mut self.records, path)?;
         } else {
-            self.ablations.push(ReportedAblation::load(path)?);
+            let ablation = ReportedAblation::load(path)?;
+            ensure!(
+                self.ablations.iter().all(|other| other.root != ablation.root),
+                "{} is given twice, as a directory and as a file; remove one",
+                path.display()
+            );
+            self.ablations.push(ablation);
         }
         Ok(())
     }
@@ -151,6 +157,8 @@ mod tests {
         let inputs = Inputs::read(&arguments).unwrap();
         let names: Vec<_> = inputs.ablations.iter().map(|of| of.name.as_str()).collect();
         assert_eq!(names, ["demo", "small", "old.json"]);
+        let message = refusal(&[arguments[0], &paths[0]]);
+        assert!(message.contains("is given twice, as a directory"), "{message}");
     }
 
     #[test]

@@ -11,7 +11,6 @@ mod page;
 mod run;
 mod scored_model;
 mod sections;
-
 mod table;
 
 use std::path::PathBuf;
@@ -52,7 +51,7 @@ pub fn html(session: &Session, options: &ReportOptions) -> Result<String> {
     let inputs = Inputs::read(options.arguments)?;
     let shown = options.shown.map(|name| shown_stage(&inputs.runs, name)).transpose()?;
     let mut evaluation = if options.predicts && !inputs.runs.is_empty() {
-        Evaluation::of(session, &inputs.runs, &options.documents)?
+        Evaluation::of(session, &inputs.runs, &options.documents, shown)?
     } else {
         Evaluation::default()
     };
@@ -73,9 +72,10 @@ pub fn html(session: &Session, options: &ReportOptions) -> Result<String> {
     Ok(page(&title(&inputs.runs), &sections, &assets).into_string())
 }
 
-/// The stage whose key or name is `name`.
+/// The stage with a model whose key or name is `name`.
 fn shown_stage<'a>(runs: &'a [ReportedRun], name: &str) -> Result<&'a Series> {
-    let stages = || runs.iter().flat_map(|run| &run.stages).map(|stage| &stage.series);
+    let stages = || runs.iter().flat_map(|run| &run.stages);
+    let stages = || stages().filter(|stage| stage.model.is_some()).map(|stage| &stage.series);
     stages().find(|stage| stage.key == name || stage.name == name).with_context(|| {
         let known: Vec<_> =
             stages().map(|stage| format!("{} ({})", stage.key, stage.name)).collect();

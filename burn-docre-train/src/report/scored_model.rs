@@ -23,7 +23,7 @@ pub struct ScoredModel {
     /// The identity of the model that has predicted. A run in progress can replace it.
     pub id: ModelId,
     /// The configuration of the model's system.
-    pub config: SystemConfig,
+    pub system: SystemConfig,
     /// The model's relations with their names. Those of the corpus can lack names.
     pub vocab: RelationVocab,
     /// The dev documents of its run. Models whose runs have equal `data` share them.

@@ -120,7 +120,7 @@ impl RunFiles {
     ///
     /// # Errors
     /// If `results.json` cannot be read.
-    pub fn results(&self) -> Result<Results> {
+    fn results(&self) -> Result<Results> {
         let path = self.root.join(RESULTS);
         if path.exists() { files::read_json(&path) } else { Ok(Results::new()) }
     }

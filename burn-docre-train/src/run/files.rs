@@ -81,8 +81,8 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     Ok(input::read_json(path, "invalid content")?)
 }
 
-/// Checks that the directory of `output` exists, unless the command creates it. A command calls this
-/// before its work, which would be lost.
+/// Checks that the directory of `output` exists. A command calls this before its work, which would be
+/// lost.
 ///
 /// # Errors
 /// If there is no such directory.

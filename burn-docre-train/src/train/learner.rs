@@ -5,13 +5,14 @@
 //! | Its loop steps the schedule per batch, drops the tail of an accumulation and cannot stop within an epoch | `Strategy` replaces the loop; Burn still does metrics, checkpoints and interruption |
 //! | It averages F1 over batches (upstream #5218) | The dev evaluation is one item of `DevLoader` |
 //! | It numbers the epochs after a resume from 1 (#5116) | `StageLearner::restore` reports the end of the last epoch again |
-//! | Its early stopping reads the metric store | The training state decides, which a resumed run has too |
+//! | Its early stopping reads the metric store | `TrainingState::epochs_since_best` decides, also in a resumed run |
 //! | Its metric store returns values before all metrics have arrived (#5320) | `StageLearner::settle` waits for them |
 //! | Its checkpointer returns before a save is complete, and panics on a damaged file | `KeepTwo`, `checkpoint::load` |
 //! | A strategy returns no result | `Strategy` stores the result of the loop |
-//! | `MultiDevicesTrainStep` waits forever for a device that has panicked | `TrainStep::step` returns the panic as a `Failure`; `Strategy` tries the copy of the model on each device first |
+//! | `MultiDevicesTrainStep` waits forever for a device that has panicked | `TrainStep::step` returns the panic as a `Failure`. `StageLearner::check_devices` tries the copies of the model before the first step |
 
 use std::{
+    any::Any,
     fmt::Debug,
     marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -100,9 +101,7 @@ impl<B: DocReBackend, O: Objective<B>> TrainStep for ModuleOf<B, O> {
     fn step(&self, input: StepBatch<O::Batch>) -> TrainOutput<StepMetrics> {
         let Some(failure) = input.panics.clone() else { return self.forward_backward(input) };
         catch_unwind(AssertUnwindSafe(|| self.forward_backward(input))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-            failure.set(anyhow!("a device failed in a training step: {text}"));
+            failure.set(anyhow!("a device failed in a training step: {}", message_of(&*panic)));
             let item = StepMetrics { loss: f64::NAN, ..StepMetrics::default() };
             TrainOutput { grads: GradientsParams::new(), item }
         })
@@ -136,6 +135,12 @@ impl<B: DocReBackend, O: Objective<B>> InferenceStep for TrainingModule<B, O::In
             None
         }))
     }
+}
+
+/// The message of a panic.
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 /// Burn's learner for `model`, with AdamW and a learning rate schedule.
@@ -176,13 +181,10 @@ impl<B: DocReBackend, O: Objective<B>, R> SupervisedLearningStrategy<Components<
         valid: ValidLoader<Components<B, O>>,
         _starting_epoch: usize,
     ) -> (TrainingModel<Components<B, O>>, SupervisedTrainingEventProcessor<Components<B, O>>) {
-        for device in &self.devices[1..] {
-            drop(learner.model().fork(device));
-        }
         let workers = (self.devices.len() > 1).then(|| MultiDevicesTrainStep::new(&self.devices));
         let mut learner = StageLearner {
             workers,
-            device: self.devices[0].clone(),
+            devices: self.devices.clone(),
             learner,
             checkpointer: components.checkpointer,
             interrupter: components.interrupter,
@@ -209,8 +211,8 @@ pub(super) struct Accumulated {
 pub(super) struct StageLearner<B: DocReBackend, O: Objective<B>> {
     /// Burn's data parallelism: a thread for each of several devices.
     workers: Option<MultiDevicesTrainStep<Components<B, O>>>,
-    /// The device of the optimizer.
-    device: B::Device,
+    /// The devices; the optimizer runs on the first one.
+    devices: Vec<B::Device>,
     learner: Learner<Components<B, O>>,
     checkpointer: Option<LearningCheckpointer<Components<B, O>>>,
     interrupter: Interrupter,
@@ -220,6 +222,17 @@ pub(super) struct StageLearner<B: DocReBackend, O: Objective<B>> {
 }
 
 impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
+    /// Copies the model to each further device, as every step does.
+    pub(super) fn check_devices(&self) -> Result<()> {
+        for device in &self.devices[1..] {
+            let copy = AssertUnwindSafe(|| drop(self.learner.model().fork(device)));
+            catch_unwind(copy).map_err(|panic| {
+                anyhow!("{device:?}: the model cannot be copied to it: {}", message_of(&*panic))
+            })?;
+        }
+        Ok(())
+    }
+
     /// Loads a checkpoint of the stage in `directory`, after `epochs_done` epochs.
     pub(super) fn restore(
         &mut self,
@@ -227,7 +240,7 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
         checkpoint: usize,
         epochs_done: usize,
     ) -> Result<()> {
-        let device = &self.device;
+        let device = &self.devices[0];
         let record = checkpoint::load::<Autodiff<B>, _>(directory, "model", checkpoint, device)?;
         self.learner.load_model(record);
         let record = checkpoint::load::<Autodiff<B>, _>(directory, "optim", checkpoint, device)?;
@@ -284,7 +297,7 @@ impl<B: DocReBackend, O: Objective<B>> StageLearner<B, O> {
             a.device.cmp(&b.device).then(loss(a).total_cmp(&loss(b)))
         });
         let on_optimizer_device = |output: MultiTrainOutput<StepMetrics>| TrainOutput {
-            grads: output.output.grads.to_device(&self.device, model),
+            grads: output.output.grads.to_device(&self.devices[0], model),
             item: output.output.item,
         };
         outputs.into_iter().map(on_optimizer_device).collect()

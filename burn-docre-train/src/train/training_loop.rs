@@ -234,6 +234,7 @@ impl<B: DocReBackend, O: Objective<B>> Clone for TrainingLoop<B, O> {
 impl<B: DocReBackend, O: Objective<B>> TrainingLoop<B, O> {
     /// Trains until the schedule ends, patience runs out, or the stop flag is set.
     fn run(mut self, learner: &mut StageLearner<B, O>) -> Result<StageEnd> {
+        learner.check_devices()?;
         self.state.publish(&self.directory, &self.model_directory)?;
         if let Some(checkpoint) = self.state.checkpoint {
             learner.restore(&self.directory, checkpoint, self.state.epochs_done)?;

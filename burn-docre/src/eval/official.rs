@@ -31,10 +31,10 @@ pub struct Scores {
     pub precision: f64,
     /// Recall of the facts.
     pub recall: f64,
-    /// Ign F1 with respect to the annotated training documents, as on the leaderboard; `None` if
-    /// the scorer ignores none.
+    /// Ign F1 with respect to the annotated training documents, as on the leaderboard; `None` from
+    /// [`Scorer::without_training`].
     pub ign_f1: Option<f64>,
-    /// Ign F1 with respect to the distant documents; `None` if the scorer ignores none.
+    /// Ign F1 with respect to the distant documents; `None` without [`Scorer::ignore_distant`].
     pub ign_f1_distant: Option<f64>,
     /// F1 of the evidence sentences.
     pub evidence_f1: f64,

@@ -1,4 +1,4 @@
-//! Collects the documents of a report: the predictions of a system, and its axial attention.
+//! Collects the documents of a report: the predictions of a model, and its axial attention.
 
 use anyhow::{Result, ensure};
 use burn_docre::{
@@ -43,20 +43,24 @@ pub fn collect<B: DocReBackend>(
     };
     let mut views: Vec<DocumentView> = chosen.iter().map(view).collect();
 
-    let mixer = MixerView::of(&scored.config);
+    let mixer = MixerView::of(&scored.system);
     let mut missing = None;
     if mixer != MixerView::None {
         match add_attention::<B>(session, scored, &chosen, &mut views, device) {
             Ok(()) => {}
             Err(error) if error.is::<Stopped>() => return Err(error),
             Err(error) => {
-                missing = Some(format!("{}: no axial attention: {error:#}", scored.name));
+                // The predictions are not lost, and no document has more than the others.
+                views.iter_mut().for_each(|view| view.attention = None);
+                let message = format!("{}: no axial attention: {error:#}", scored.name);
+                session.ui.note(&message);
+                missing = Some(message);
             }
         }
     }
     Ok(DocumentViews {
         model: scored.name.clone(),
-        names_evidence: scored.config.names_evidence(),
+        names_evidence: scored.system.names_evidence(),
         mixer,
         n_dev: corpus.documents.len(),
         rule: choice.rule(),
@@ -183,7 +187,7 @@ mod tests {
             name: "test".into(),
             directory: model.into(),
             id: model_directory::id_of(model).unwrap(),
-            config: ModelDirectory::open(model).unwrap().spec().config.system.clone(),
+            system: ModelDirectory::open(model).unwrap().spec().config.system.clone(),
             vocab: vocab.clone(),
             corpus: Arc::new(DevCorpus { documents, vocab, scorer }),
             predictions: vec![Vec::new(); 2],

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{
     placement::{Area, Curve, Point},
@@ -181,7 +182,7 @@ impl Node {
     fn new(view: &DocumentView, entity: usize, at: Point) -> Self {
         let name = view.entities.get(entity).map_or("", |entity| entity.name.as_str());
         let name = shortened(name);
-        let width = columns(&name) as f64 * CHARACTER;
+        let width = name.width() as f64 * CHARACTER;
         let gap = NODE + 5.0;
         let left = if at.x < 0.0 { at.x - gap - width } else { at.x + gap };
         let name_area = Area { left, top: at.y - LINE / 2.0, width, height: LINE };
@@ -275,7 +276,7 @@ impl Edge {
     fn place_label(&self, view: &DocumentView, taken: &[Area]) -> Option<Label> {
         let number = format!("#{}", self.facts.first()? + 1);
         [(self.relations(view), false), (number, true)].into_iter().find_map(|(text, is_number)| {
-            let width = columns(&text) as f64 * SMALL_CHARACTER + 6.0;
+            let width = text.width() as f64 * SMALL_CHARACTER + 6.0;
             let areas = PLACES.map(|t| Area::around(self.curve.at(t), width, LINE));
             let free = |area: &Area| taken.iter().all(|taken| !area.overlaps(taken));
             areas.into_iter().find(free).map(|area| Label { text, is_number, area })
@@ -354,23 +355,14 @@ fn around(areas: impl Iterator<Item = Area>) -> Area {
     }
 }
 
-/// The number of columns of a text: two for each character beyond Latin, Greek and Cyrillic.
-fn columns(text: &str) -> usize {
-    text.chars().map(column).sum()
-}
-
-fn column(c: char) -> usize {
-    if c < '\u{1100}' || ('\u{2000}'..'\u{2E80}').contains(&c) { 1 } else { 2 }
-}
-
 /// The text, cut after the maximum number of columns.
 fn shortened(text: &str) -> String {
-    if columns(text) <= MAX_COLUMNS {
+    if text.width() <= MAX_COLUMNS {
         return text.to_owned();
     }
     let mut n_columns = 0;
     let is_first = |c: &char| {
-        n_columns += column(*c);
+        n_columns += c.width().unwrap_or(0);
         n_columns < MAX_COLUMNS
     };
     let first: String = text.chars().take_while(is_first).collect();

@@ -29,9 +29,8 @@ pub(super) fn section(view: &DocumentView, mixer: MixerView) -> Markup {
     let Some(attention) = &view.attention else {
         return html! {
             p.doc-note {
-                (about) " There is no attention to show: the document has no fact or more than "
-                (MAX_ENTITIES) " entities, or the page has too many documents, or the model could "
-                "not be read."
+                (about) " There is no attention to show. The document has no fact, or over " (MAX_ENTITIES)
+                " entities, or the page has too many documents, or the model could not be read."
             }
         };
     };

@@ -28,7 +28,7 @@ pub struct DocumentViews {
     pub rule: String,
     /// The chosen documents.
     pub documents: Vec<DocumentView>,
-    /// The reason why the axial attention is missing, with its name.
+    /// The reason why the axial attention is missing, with the model's name.
     pub missing: Option<String>,
 }
 

@@ -38,7 +38,7 @@ pub(super) fn section(runs: &[ReportedRun]) -> Option<Section> {
 }
 
 fn table_of_runs(runs: &[ReportedRun]) -> Table {
-    let head = ["", "run", "plan", "model", "encoder", "backend", "device", "program", "seed"];
+    let head = ["", "run", "plan", "system", "encoder", "backend", "device", "program", "seed"];
     let row = |run: &ReportedRun| {
         let starts = run.manifest.as_ref().map(Manifest::starts).unwrap_or_default();
         let start = |text: fn(&Start) -> String| starts.last().map_or("–".into(), text);

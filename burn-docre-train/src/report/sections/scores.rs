@@ -39,7 +39,7 @@ const CHART: [Score; 7] =
 
 /// A score of the evidence; `None` for a model that names no evidence.
 fn evidence(model: &ScoredModel, score: f64) -> Option<f64> {
-    model.config.names_evidence().then_some(score)
+    model.system.names_evidence().then_some(score)
 }
 
 pub(super) fn section(models: &[ScoredModel]) -> Option<Section> {

@@ -6,8 +6,8 @@
 //! ends no sentence. No word crosses the boundary of an annotated span, and no sentence ends within
 //! one.
 //!
-//! [`data::marked_text`](crate::data::marked_text) has other rules, because its text is written for
-//! it: there a sentence goes over line breaks, and an abbreviation keeps its `.`.
+//! [`data::marked_text`](crate::data::marked_text) has other rules: a sentence there goes over line
+//! breaks, and an abbreviation keeps its `.`. Common rules would change converted corpora.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

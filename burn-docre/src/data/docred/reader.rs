@@ -323,6 +323,17 @@ mod tests {
     }
 
     #[test]
+    #[should_panic = "before the first document is read"]
+    fn the_format_of_a_file_cannot_change_after_its_first_document() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("documents.json");
+        std::fs::write(&path, format!("[{ANNA},{ANNA}]")).unwrap();
+        let mut reader = DocRedReader::open(&path, Labels::Ignore).unwrap();
+        reader.next().unwrap().unwrap();
+        let _ = reader.with_format(CorpusFormat::Dwie);
+    }
+
+    #[test]
     fn an_empty_array_has_no_documents() {
         assert!(read("[]").unwrap().is_empty());
         assert!(read("\u{feff} [ ]\n").unwrap().is_empty());
