@@ -189,7 +189,7 @@ mod tests {
         let of = |view: &DocumentView, mixer| section(view, mixer).into_string();
         assert!(of(&testing::view(), MixerView::None).contains("no axial attention"));
         let stack = MixerView::AxialStack { layers: 2, heads: 4 };
-        assert!(of(&testing::view(), stack).contains("more than 128 entities"));
+        assert!(of(&testing::view(), stack).contains("over 128 entities"));
     }
 
     #[test]
