@@ -154,10 +154,12 @@ fn a_killed_run_that_is_resumed_writes_the_same_bytes() {
     assert_resumes_exactly(Signal::KILL, &moments);
 }
 
-/// Interrupts the training of the teacher by `arguments` at its first step.
-fn interrupt(sandbox: &Sandbox, arguments: &[&str]) {
-    let mut child = sandbox.docre(arguments).spawn().unwrap();
-    let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"step""#));
+/// Interrupts the command `arguments` at its first event of this kind.
+fn interrupt(sandbox: &Sandbox, arguments: &[&str], event: &str) {
+    let arguments = [arguments, &["--log-format", "json"]].concat();
+    let event = format!(r#""event":"{event}""#);
+    let mut child = sandbox.docre(&arguments).spawn().unwrap();
+    let rest = wait_for_line(&mut child, |line| line.contains(&event));
     kill(&child, Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(1));
     rest.join().unwrap();
@@ -169,8 +171,8 @@ fn a_stage_that_is_trained_again_has_no_scores_until_it_ends() {
     sandbox.succeed(&TRAIN_TEACHER);
     let results = sandbox.json("run/results.json");
     std::fs::remove_dir_all(sandbox.path("run/teacher")).unwrap();
-    let resume = [&TRAIN_TEACHER[..], &["--resume", "--log-format", "json"]].concat();
-    interrupt(&sandbox, &resume);
+    let resume = [&TRAIN_TEACHER[..], &["--resume"]].concat();
+    interrupt(&sandbox, &resume, "step");
     assert_eq!(sandbox.json("run/results.json"), serde_json::json!({}));
     sandbox.succeed(&resume);
     assert_eq!(sandbox.json("run/results.json"), results);
@@ -179,9 +181,9 @@ fn a_stage_that_is_trained_again_has_no_scores_until_it_ends() {
 #[test]
 fn the_mean_loss_of_a_resumed_epoch_is_that_of_all_its_steps() {
     let sandbox = Sandbox::new();
-    let arguments = [&TRAIN_TEACHER[..], &["--log-format", "json"]].concat();
-    interrupt(&sandbox, &arguments);
-    let resumed = sandbox.succeed(&[&arguments[..], &["--resume"]].concat());
+    interrupt(&sandbox, &TRAIN_TEACHER, "step");
+    let resume = [&TRAIN_TEACHER[..], &["--resume", "--log-format", "json"]].concat();
+    let resumed = sandbox.succeed(&resume);
     let events = stderr(&resumed);
     let events =
         events.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -419,12 +421,7 @@ fn a_pipeline_labels_only_the_documents_of_missing_shards() {
 
 /// A run of the teacher that was interrupted after its first epoch.
 fn interrupted_teacher(sandbox: &Sandbox, settings: &[&str]) {
-    let arguments = [&TRAIN_TEACHER[..], &["--log-format", "json"], settings].concat();
-    let mut child = sandbox.docre(&arguments).spawn().unwrap();
-    let rest = wait_for_line(&mut child, |line| line.contains(r#""event":"epoch""#));
-    kill(&child, Signal::INT);
-    assert_eq!(child.wait().unwrap().code(), Some(1));
-    rest.join().unwrap();
+    interrupt(sandbox, &[&TRAIN_TEACHER[..], settings].concat(), "epoch");
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn shown_stage<'a>(runs: &'a [ReportedRun], name: &str) -> Result<&'a Series> {
     })
 }
 
+/// The model of `stage`.
 fn of_stage<'a>(models: &'a [ScoredModel], stage: &Series) -> Result<&'a ScoredModel> {
     let found = models.iter().find(|model| model.index == stage.index);
     found

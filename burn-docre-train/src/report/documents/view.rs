@@ -338,7 +338,7 @@ impl FactView {
 
 /// Removes the wrong predictions with the lowest scores if there are too many facts. Returns the
 /// number of removed ones.
-fn limit(mut facts: Vec<FactView>) -> (Vec<FactView>, usize) {
+fn limit(facts: Vec<FactView>) -> (Vec<FactView>, usize) {
     let is_wrong = |fact: &FactView| fact.status == Status::Wrong;
     let n_gold = facts.iter().filter(|fact| !is_wrong(fact)).count();
     let (n_wrong, room) = (facts.len() - n_gold, MAX_FACTS.saturating_sub(n_gold));
@@ -350,9 +350,8 @@ fn limit(mut facts: Vec<FactView>) -> (Vec<FactView>, usize) {
     let score = |i: &usize| facts[*i].score.unwrap_or(f32::NEG_INFINITY);
     wrong.sort_by(|a, b| score(b).total_cmp(&score(a)));
     let removed: BTreeSet<usize> = wrong.split_off(room).into_iter().collect();
-    let mut index = 0..;
-    facts.retain(|_| !removed.contains(&index.next().expect("the range has no end")));
-    (facts, removed.len())
+    let kept = facts.into_iter().enumerate().filter(|(i, _)| !removed.contains(i));
+    (kept.map(|(_, fact)| fact).collect(), removed.len())
 }
 
 #[cfg(test)]
